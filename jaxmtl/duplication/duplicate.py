@@ -1,0 +1,95 @@
+"""Node duplication: a pytree transformation that changes no prediction."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import ArrayLike, Bool, Int, PyTree
+
+from jaxmtl._validate import is_concrete
+from jaxmtl.duplication.columns import BankPath, bank_capacity, copy_column
+from jaxmtl.duplication.head_index import HeadIndex, free_column
+
+
+def duplicate_node(
+    params: PyTree,
+    head_index: HeadIndex,
+    node: Int[ArrayLike, ""],
+    tasks: Bool[ArrayLike, " tasks"] | Sequence[int],
+    *,
+    bank: BankPath = "bank",
+) -> tuple[PyTree, HeadIndex]:
+    """Gives some tasks a copy of a node of their own, without changing any prediction.
+
+    Column ``node`` of every bank leaf is copied into the first free column, and that column's number
+    is written into the head index of ``tasks`` wherever they read ``node``.
+
+    Args:
+        params: any pytree with a bank, traced.
+        head_index: traced.
+        node: column to duplicate, traced.
+        tasks: the tasks that get the copy, a list of task numbers or a bool mask (tasks,), traced.
+            Tasks that do not read the node are ignored. Some reader must stay with the original.
+        bank: see ``bank_capacity``, static.
+
+    Returns:
+        New parameters and head index, of the same shapes. Where there is nothing to part (no reader
+        or every reader of the node moves, or no column is free) both come back unchanged.
+
+    Raises:
+        ValueError: with concrete arguments, when there is nothing to part, or a task or node that
+            does not exist. Traced values never raise.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from jaxmtl.duplication import initial_head_index
+        >>> params = {"bank": {"kernel": jnp.array([[1.0, 2.0, 0.0, 0.0]])}}
+        >>> params, index = duplicate_node(params, initial_head_index(2, 2), 1, [0])
+        >>> params["bank"]["kernel"].tolist(), index.tolist()
+        ([[1.0, 2.0, 2.0, 0.0]], [[0, 2], [0, 1]])
+
+    References:
+        Wang et al. (2023), Mathematics 11(22), 4639. The study's second and third duplications wire
+        the first head to the wrong columns, so that predictions jump; here they never do.
+    """
+    capacity = bank_capacity(params, bank=bank)
+    moving = _task_mask(tasks, head_index.shape[0])
+    if is_concrete(head_index, node, moving):
+        _check_duplication(np.asarray(head_index), capacity, int(node), np.asarray(moving))
+    reads = (head_index == node).any(axis=1)
+    copy = free_column(head_index, capacity)
+    parts = (reads & moving).any() & (reads & ~moving).any() & (copy >= 0)
+    target = jnp.where(parts, copy, node)
+    new_index = jnp.where((head_index == node) & moving[:, None], target, head_index)
+    return copy_column(params, node, target, bank=bank), new_index.astype(head_index.dtype)
+
+
+def _task_mask(tasks: Any, num_tasks: int) -> Any:
+    array = jnp.asarray(tasks)
+    if array.dtype == jnp.bool:
+        if array.shape != (num_tasks,):
+            raise ValueError(f"tasks: expected a mask of shape ({num_tasks},), got {array.shape}")
+        return array
+    if is_concrete(array):
+        wrong = [int(t) for t in np.ravel(np.asarray(array)) if not 0 <= t < num_tasks]
+        if wrong:
+            raise ValueError(f"tasks: expected numbers 0 .. {num_tasks - 1}, got {wrong[0]}")
+    return (jnp.arange(num_tasks)[:, None] == array.reshape(1, -1)).any(axis=1)
+
+
+def _check_duplication(
+    head_index: np.ndarray, capacity: int, node: int, moving: np.ndarray
+) -> None:
+    reads = (head_index == node).any(axis=1)
+    staying, going = np.flatnonzero(reads & ~moving), np.flatnonzero(reads & moving)
+    if not len(staying) or not len(going):
+        raise ValueError(
+            f"duplicate_node: expected some readers of node {node} in tasks and some not, got readers "
+            f"{np.flatnonzero(reads).tolist()} and tasks {np.flatnonzero(moving).tolist()}"
+        )
+    if len(np.unique(head_index)) >= capacity:
+        raise ValueError(
+            f"duplicate_node: expected a free column, got a bank whose {capacity} columns are all read; "
+            "give the model a larger capacity"
+        )

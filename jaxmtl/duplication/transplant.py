@@ -1,0 +1,70 @@
+"""Optimizer state across a duplication."""
+
+from collections.abc import Callable
+from typing import Any, Literal
+
+import jax
+import jax.numpy as jnp
+from jax.flatten_util import ravel_pytree
+from jaxtyping import ArrayLike, Int, PyTree
+
+from jaxmtl._validate import check_choice
+from jaxmtl.duplication.columns import BankPath, copy_column, in_bank
+
+Transplant = Literal["fresh", "copy"]
+
+
+def transplant(
+    opt_state: PyTree,
+    params: PyTree,
+    node: Int[ArrayLike, ""],
+    copy: Int[ArrayLike, ""],
+    mode: Transplant,
+    fresh: Callable[[], PyTree],
+    *,
+    bank: BankPath = "bank",
+) -> PyTree:
+    """Optimizer state after a duplication.
+
+    ``"fresh"`` (the study) starts the optimizer anew. ``"copy"`` gives the copy its original's
+    moments, so both go on as the one node did. Padding the copy's moments with zeros under a global
+    step count is not offered: Adam's bias correction is spent, and its first step on the copy would
+    be 3.2 times the learning rate.
+
+    Args:
+        opt_state: any optax state; moments are found by the bank's name in their path, and in
+            states of ``optax.flatten`` (vectors as long as all parameters) by their place. Traced.
+        params: parameters, for the places in flat states, traced.
+        node: the duplicated column, traced.
+        copy: the column of its copy, traced.
+        mode: ``"fresh"`` or ``"copy"``, static.
+        fresh: makes a new state, ``lambda: optimizer.init(params)``.
+        bank: see ``bank_capacity``, static.
+
+    Returns:
+        A state of the same structure.
+
+    Raises:
+        ValueError: an unknown mode.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> import optax
+        >>> params = {"bank": jnp.array([1.0, 2.0, 0.0])}
+        >>> state = optax.trace(0.9).init(params)._replace(trace={"bank": jnp.array([3.0, 4.0, 0.0])})
+        >>> transplant(state, params, 0, 2, "copy", lambda: state).trace["bank"].tolist()
+        [3.0, 4.0, 3.0]
+    """
+    check_choice("mode", mode, ("fresh", "copy"))
+    if mode == "fresh":
+        return fresh()
+    flat, unravel = ravel_pytree(params)
+
+    def flat_copied(path: tuple[Any, ...], leaf: Any) -> Any:
+        if jnp.shape(leaf) != flat.shape or in_bank(path, bank):
+            return leaf
+        tree = copy_column(unravel(leaf.astype(flat.dtype)), node, copy, bank=bank)
+        return ravel_pytree(tree)[0].astype(leaf.dtype)
+
+    state = jax.tree_util.tree_map_with_path(flat_copied, opt_state)
+    return copy_column(state, node, copy, bank=bank)

@@ -1,0 +1,114 @@
+"""Layers that the networks of this floor are made of."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+from jaxtyping import Array, Float
+
+from jaxmtl._validate import check_choice
+from jaxmtl.duplication import HeadIndex, check_head_index, select_columns
+from jaxmtl.models.initializers import Init, dense_initializers
+
+Activation = str | Callable[[Array], Array] | None
+ACTIVATIONS = ("sigmoid", "relu", "tanh", "softplus", "gelu", "elu", "silu", "leaky_relu", "identity")
+
+
+def activation_fn(activation: Activation) -> Callable[[Array], Array]:
+    """The function an activation names.
+
+    Args:
+        activation: a name in ``ACTIVATIONS``, a function, or None for the identity. Static.
+
+    Returns:
+        An elementwise function.
+
+    Raises:
+        ValueError: an unknown name.
+
+    Example:
+        >>> float(activation_fn("relu")(-1.0))
+        0.0
+    """
+    if activation is None or activation == "identity":
+        return lambda z: z
+    if callable(activation):
+        return activation
+    check_choice("activation", activation, ACTIVATIONS)
+    return getattr(jax.nn, activation)
+
+
+class Bank(nn.Module):
+    """A dense layer with spare columns, read through a head index.
+
+    Attributes:
+        nodes: columns in use at the start.
+        capacity: columns in all; the spare ones start at 0 and are read by no head.
+        initializer: see ``dense_initializers``; the fan-in and draws are those of a layer of
+            ``nodes`` columns, whatever the capacity.
+        dtype: of the computation; None: promoted from inputs and parameters.
+        param_dtype: of the parameters.
+    """
+
+    nodes: int
+    capacity: int
+    initializer: str | Init = "torch_linear"
+    dtype: Any = None
+    param_dtype: Any = jnp.float32
+
+    @nn.compact
+    def __call__(
+        self, a: Float[Array, "batch inputs"], head_index: HeadIndex
+    ) -> Float[Array, "batch tasks nodes"]:
+        """Pre-activations of the nodes that each task reads, slot by slot."""
+        check_head_index(head_index, self.capacity)
+        kernel_init, bias_init = dense_initializers(self.initializer, a.shape[-1])
+        spare = self.capacity - self.nodes
+
+        def padded(init: Init) -> Init:
+            def make(key: Array, shape: tuple[int, ...], dtype: Any) -> Array:
+                values = init(key, (*shape[:-1], self.nodes), dtype)
+                return jnp.pad(values, [(0, 0)] * (len(shape) - 1) + [(0, spare)])
+
+            return make
+
+        kernel = self.param("kernel", padded(kernel_init), (a.shape[-1], self.capacity), self.param_dtype)
+        bias = self.param("bias", padded(bias_init), (self.capacity,), self.param_dtype)
+        a, kernel, bias = nn.dtypes.promote_dtype(a, kernel, bias, dtype=self.dtype)
+        columns, biases = select_columns(kernel, head_index), select_columns(bias, head_index)
+        return jnp.einsum("bi,itj->btj", a, columns) + biases[None]
+
+
+class TaskDense(nn.Module):
+    """One dense layer a task, of the same shape, in one array with a leading task axis.
+
+    Attributes:
+        features: output width of each.
+        initializer: see ``dense_initializers``; every task draws its own.
+        dtype: of the computation; None: promoted from inputs and parameters.
+        param_dtype: of the parameters.
+    """
+
+    features: int
+    initializer: str | Init = "torch_linear"
+    dtype: Any = None
+    param_dtype: Any = jnp.float32
+
+    @nn.compact
+    def __call__(self, h: Float[Array, "batch tasks inputs"]) -> Float[Array, "batch tasks features"]:
+        """Applies the layer of task t to ``h[:, t]``."""
+        tasks, fan_in = h.shape[-2:]
+        kernel_init, bias_init = dense_initializers(self.initializer, fan_in)
+
+        def stacked(init: Init) -> Init:
+            def make(key: Array, shape: tuple[int, ...], dtype: Any) -> Array:
+                return jax.vmap(lambda k: init(k, shape[1:], dtype))(jax.random.split(key, shape[0]))
+
+            return make
+
+        kernel = self.param("kernel", stacked(kernel_init), (tasks, fan_in, self.features), self.param_dtype)
+        bias = self.param("bias", stacked(bias_init), (tasks, self.features), self.param_dtype)
+        h, kernel, bias = nn.dtypes.promote_dtype(h, kernel, bias, dtype=self.dtype)
+        return jnp.einsum("bti,tio->bto", h, kernel) + bias[None]

@@ -1,0 +1,12 @@
+"""Loops, phases and runs."""
+
+from jaxmtl.training.fit import fit as fit
+from jaxmtl.training.fit import fit_adaptive as fit_adaptive
+from jaxmtl.training.phases import STUDY_PHASES as STUDY_PHASES
+from jaxmtl.training.phases import Phase as Phase
+from jaxmtl.training.run import Divergence as Divergence
+from jaxmtl.training.run import Event as Event
+from jaxmtl.training.run import Events as Events
+from jaxmtl.training.run import History as History
+from jaxmtl.training.run import Progress as Progress
+from jaxmtl.training.run import Run as Run

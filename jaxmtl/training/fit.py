@@ -1,0 +1,356 @@
+"""Whole runs: ``fit`` never splits, ``fit_adaptive`` duplicates nodes where tasks disagree."""
+
+import dataclasses
+import functools
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from flax import linen as nn
+from jaxtyping import Array, Int, Key, PyTree
+
+from jaxmtl._validate import check_choice, check_positive
+from jaxmtl.conflict import Rule, Zeros
+from jaxmtl.data.rows import Splits
+from jaxmtl.duplication import HeadIndex, bank_capacity, check_head_index
+from jaxmtl.duplication.transplant import Transplant
+from jaxmtl.gradients import task_gradients
+from jaxmtl.losses import Loss, sliced, squared_error
+from jaxmtl.training.epoch import epoch, make_batches
+from jaxmtl.training.phases import STUDY_PHASES, Phase, PhaseTable, phase_table
+from jaxmtl.training.run import Divergence, Events, Progress, Run, collect_history
+from jaxmtl.training.state import DIVERGED, RUNNING, Config, EpochRecord, Optimizer, TrainState, init_state
+from jaxmtl.training.step import task_losses
+
+CHUNK = 64  # epochs of one compiled call at most; progress is reported between calls
+SECONDS_BETWEEN_REPORTS = 0.2
+
+OnProgress = Callable[[Progress], None]
+
+
+def fit(
+    model: nn.Module,
+    data: Splits,
+    *,
+    key: Key[Array, ""] | None = None,
+    params: PyTree | None = None,
+    epochs: int = 480,
+    learning_rate: float = 5e-3,
+    optimizer: Optimizer = optax.adam,
+    batch_size: int = 1,
+    shuffle: bool = False,
+    loss: Loss = squared_error,
+    head_index: HeadIndex | None = None,
+    on_progress: OnProgress | None = None,
+) -> Run:
+    """Trains a network as it is: plain hard sharing, independent networks, any architecture.
+
+    The same loop as ``fit_adaptive`` with one phase that never splits.
+
+    Args:
+        model: a flax.linen network, ``model.apply({"params": p}, x)`` gives (batch, outputs).
+        data: rows of training, and of validation and test if any.
+        key: for the initial values and, with ``shuffle``, the order; a typed ``jax.random.key``.
+        params: initial values instead of those drawn from the key.
+        epochs: passes over the training rows.
+        learning_rate: of the optimizer.
+        optimizer: factory from a learning rate to an optax optimizer.
+        batch_size: samples of one update.
+        shuffle: a new order every epoch; else the order of the rows.
+        loss: from outputs and targets to (batch, tasks).
+        head_index: of the start, for networks with a bank.
+        on_progress: called between chunks of epochs.
+
+    Returns:
+        The run, with no events.
+
+    Raises:
+        ValueError: an argument out of range, rows that do not fit the model, or neither a key nor
+            parameters.
+
+    Example:
+        >>> import jax
+        >>> import jax.numpy as jnp
+        >>> from jaxmtl.data import Rows, Splits
+        >>> from jaxmtl.models import HardSharing
+        >>> x = jax.random.uniform(jax.random.key(1), (20, 4))
+        >>> data = Splits(train=Rows(x, x[:, :2]))
+        >>> run = fit(HardSharing(), data, key=jax.random.key(0), epochs=3)
+        >>> run.history.train.shape, len(run.events)
+        ((3, 2), 0)
+    """
+    config = Config(optimizer=optimizer, batch_size=batch_size, shuffle=shuffle, loss=loss)
+    phases = (Phase(epochs=epochs, learning_rate=learning_rate),)
+    return _drive(model, config, data, phases, key, params, head_index, on_progress)
+
+
+def fit_adaptive(
+    model: nn.Module,
+    data: Splits,
+    *,
+    key: Key[Array, ""] | None = None,
+    params: PyTree | None = None,
+    phases: Sequence[Phase] = STUDY_PHASES,
+    optimizer: Optimizer = optax.adam,
+    batch_size: int = 1,
+    shuffle: bool = False,
+    loss: Loss = squared_error,
+    rule: Rule = "nonnegative",
+    zeros: Zeros = "reset",
+    transplant: Transplant = "fresh",
+    head_index: HeadIndex | None = None,
+    on_progress: OnProgress | None = None,
+) -> Run:
+    """Trains a network that duplicates a node once its tasks have disagreed there for long enough.
+
+    For each sample, before the update and at the same parameters, the signs of the task gradients of
+    the bank are compared; a streak counts the samples in a row in conflict. Once the epoch reaches
+    the warm-up of the phase and a streak its threshold, the phase stops at once, after the update:
+    the node is the column of the largest streak, the first in row-major order on ties. It is
+    duplicated, which changes no prediction, and the next phase starts at the first sample with zero
+    streaks. A phase without a trigger duplicates nothing, and the next one goes on.
+
+    With two tasks, task 0 gets the copy. More readers part by the sign of their gradient at the
+    weight and sample that fired; the group of the lowest-numbered reader gets the copy.
+
+    In mini-batches the streak runs on sample by sample within and across batches, all gradients of a
+    batch being taken at its parameters; the phase stops after the update of the batch.
+
+    Args:
+        model: a network with a bank, such as ``HardSharing``.
+        data: rows of training, and of validation and test if any. A row whose label of a task is
+            unknown counts for the other tasks only, and leaves streaks as they are where fewer than
+            two readers are left.
+        key: for the initial values and, with ``shuffle``, the order; a typed ``jax.random.key``.
+        params: initial values instead of those drawn from the key.
+        phases: the schedule.
+        optimizer: factory from a learning rate to an optax optimizer.
+        batch_size: samples of one update.
+        shuffle: a new order every epoch; else the order of the rows.
+        loss: from outputs and targets to (batch, tasks).
+        rule: sign rule, ``"nonnegative"`` (the study) or ``"strict"``; see ``jaxmtl.sign_conflict``.
+        zeros: what exact zeros do to a streak, ``"reset"`` (the study) or ``"hold"``; see
+            ``jaxmtl.update_streak``.
+        transplant: the optimizer's state across phases: ``"fresh"`` (the study) starts it anew,
+            ``"copy"`` keeps it and gives the copy its original's moments.
+        head_index: of the start; None: all tasks read all nodes.
+        on_progress: called between chunks of epochs.
+
+    Returns:
+        The run.
+
+    Raises:
+        ValueError: as ``fit``, or a model without a bank.
+
+    Example:
+        >>> import jax
+        >>> from jaxmtl.data import Rows, Splits
+        >>> from jaxmtl.models import HardSharing
+        >>> x = jax.random.uniform(jax.random.key(1), (50, 4))
+        >>> data = Splits(train=Rows(x, x[:, :2]))
+        >>> phases = (Phase(epochs=4, warmup=2, threshold=3), Phase(epochs=2))
+        >>> run = fit_adaptive(HardSharing(), data, key=jax.random.key(0), phases=phases)
+        >>> event = run.events[0]
+        >>> (event.phase, event.tasks, event.copy, run.head_index.shape)
+        (1, (0,), 3, (2, 3))
+
+    References:
+        Wang, Jin, Du, Zhang, Hao (2023), Adaptive Hard Parameter Sharing Method Based on Multi-Task
+        Deep Learning, Mathematics 11(22), 4639. Departures: duplication never changes a prediction
+        (there, from the second one on, it does); a phase without a trigger is no error; counts run
+        on across mini-batches.
+    """
+    if not hasattr(model, "heads"):
+        raise ValueError(
+            f"model: expected a network with a bank, such as HardSharing, got {type(model).__name__}; "
+            "use fit for networks that never split"
+        )
+    config = Config(
+        optimizer=optimizer,
+        batch_size=batch_size,
+        shuffle=shuffle,
+        loss=loss,
+        counts=True,
+        rule=rule,
+        zeros=zeros,
+        transplant=transplant,
+    )
+    check_choice("rule", rule, ("nonnegative", "strict"))
+    check_choice("zeros", zeros, ("reset", "hold"))
+    check_choice("transplant", transplant, ("fresh", "copy"))
+    return _drive(model, config, data, phases, key, params, head_index, on_progress)
+
+
+@functools.partial(jax.jit, static_argnames=("model", "config"))
+def advance(
+    model: nn.Module,
+    config: Config,
+    state: TrainState,
+    data: Splits,
+    phases: PhaseTable,
+    limit: Int[Array, ""],
+) -> tuple[TrainState, EpochRecord]:
+    """Runs up to ``limit`` epochs (``CHUNK`` at most) in one compiled call; stops when the run does.
+
+    Args:
+        model: static.
+        config: static.
+        state: traced.
+        data: traced.
+        phases: traced.
+        limit: epochs to run at most, traced, so that no choice of it compiles anew.
+
+    Returns:
+        The state and ``CHUNK`` records, of which those that ran are marked.
+    """
+    blank = jax.tree.map(
+        lambda leaf: jnp.zeros((CHUNK, *leaf.shape), leaf.dtype),
+        jax.eval_shape(lambda s: epoch(model, config, s, data, phases)[1], state),
+    )
+
+    def going(loop: tuple[Any, ...]) -> Array:
+        state, _, i = loop
+        return (i < jnp.minimum(limit, CHUNK)) & (state.status == RUNNING)
+
+    def body(loop: tuple[Any, ...]) -> tuple[Any, ...]:
+        state, records, i = loop
+        state, record = epoch(model, config, state, data, phases)
+        return state, jax.tree.map(lambda rows, row: rows.at[i].set(row), records, record), i + 1
+
+    state, records, _ = jax.lax.while_loop(going, body, (state, blank, jnp.int32(0)))
+    return state, records
+
+
+def _drive(
+    model: nn.Module,
+    config: Config,
+    data: Splits,
+    phases: Sequence[Phase],
+    key: Key[Array, ""] | None,
+    params: PyTree | None,
+    head_index: HeadIndex | None,
+    on_progress: OnProgress | None,
+) -> Run:
+    data = jax.tree.map(jnp.asarray, data)
+    config = _fit_loss(model, config)
+    check_positive("batch_size", config.batch_size)
+    init_key, order_key = _keys(key, params, config.shuffle)
+    if params is None:
+        params = model.init(init_key, data.train.x[:1])["params"]
+    params = jax.tree.map(jnp.asarray, params.get("params", params) if isinstance(params, dict) else params)
+    _check(model, config, data, params, head_index)
+    table = phase_table(phases)
+    state = init_state(model, config, params, table, order_key, head_index)
+    records: list[EpochRecord] = []
+    limit = 1
+    while int(state.status) == RUNNING:
+        began = time.perf_counter()
+        state, chunk = advance(model, config, state, data, table, jnp.int32(limit))
+        records.append(jax.tree.map(np.asarray, chunk))
+        if on_progress is not None:
+            on_progress(_progress(records[-1], phases))
+        spent = time.perf_counter() - began
+        # The first call compiles; later ones are made as long as a progress bar can bear.
+        if len(records) > 1 or spent < SECONDS_BETWEEN_REPORTS:
+            limit = int(np.clip(limit * SECONDS_BETWEEN_REPORTS / max(spent, 1e-6), 1, CHUNK))
+    history = collect_history(records)
+    divergence = None
+    if int(state.status) == DIVERGED:
+        divergence = _blame(model, config, state, data, history)
+    return Run(
+        params=state.params,
+        head_index=state.head_index,
+        history=history,
+        events=Events(log=None if state.events is None else jax.tree.map(np.asarray, state.events)),
+        divergence=divergence,
+    )
+
+
+def _fit_loss(model: nn.Module, config: Config) -> Config:
+    outputs = tuple(getattr(model, "outputs", ()))
+    if config.loss is squared_error and any(width != 1 for width in outputs):
+        return dataclasses.replace(config, loss=_squared_error_of(outputs))
+    return config
+
+
+@functools.cache
+def _squared_error_of(outputs: tuple[int, ...]) -> Loss:
+    return sliced(squared_error, outputs)
+
+
+def _keys(key: Any, params: Any, shuffle: bool) -> tuple[Any, Any]:
+    if key is None:
+        if params is None or shuffle:
+            need = "shuffle=True" if params is not None else "drawing initial values"
+            raise ValueError(f"key: expected a jax.random.key for {need}, got None")
+        return None, jax.random.key(0)
+    if not jnp.issubdtype(getattr(key, "dtype", None), jax.dtypes.prng_key) or key.shape != ():
+        raise ValueError(f"key: expected one typed key, made by jax.random.key(seed), got {key!r}")
+    init_key, order_key = jax.random.split(key)
+    return init_key, order_key
+
+
+def _check(
+    model: nn.Module, config: Config, data: Splits, params: PyTree, head_index: HeadIndex | None
+) -> None:
+    """Checks shapes once, without computing anything."""
+    if head_index is not None:
+        check_head_index(head_index, bank_capacity(params))
+    for name, rows in data._asdict().items():
+        if rows is None:
+            continue
+        if rows.x.ndim != 2 or rows.y.ndim != 2 or len(rows.x) != len(rows.y) or not len(rows.x):
+            raise ValueError(
+                f"data.{name}: expected x (rows, features) and y (rows, outputs) with at least one row, "
+                f"got {rows.x.shape} and {rows.y.shape}"
+            )
+    outputs, losses = jax.eval_shape(
+        lambda p, rows: (
+            model.apply({"params": p}, rows.x),
+            config.loss(model.apply({"params": p}, rows.x), rows.y),
+        ),
+        params,
+        data.train,
+    )
+    tasks = getattr(model, "num_tasks", losses.shape[-1])
+    if losses.shape != (len(data.train.x), tasks):
+        raise ValueError(
+            f"loss: expected losses of shape (batch, tasks) = ({len(data.train.x)}, {tasks}), got "
+            f"{losses.shape} from outputs {outputs.shape}"
+        )
+
+
+def _progress(chunk: EpochRecord, phases: Sequence[Phase]) -> Progress:
+    last = int(np.flatnonzero(chunk.ran)[-1])
+    phase, number = int(chunk.phase[last]), int(chunk.epoch[last])
+    return Progress(
+        phase=phase,
+        num_phases=len(phases),
+        epoch=number,
+        num_epochs=phases[phase - 1].epochs,
+        done=sum(p.epochs for p in phases[: phase - 1]) + number,
+        total=sum(p.epochs for p in phases),
+        train=chunk.train[last],
+    )
+
+
+def _blame(
+    model: nn.Module, config: Config, state: TrainState, data: Splits, history: Any
+) -> Divergence:
+    """Names the update that failed and the first task whose loss or gradient was not finite."""
+    number, samples = int(history.epoch[-1]), int(history.samples[-1])
+    before = dataclasses.replace(state, epoch=state.epoch - 1)
+    batches = make_batches(config, before, data.train)
+    batch = jax.tree.map(lambda leaf: leaf[samples // config.batch_size], batches)
+    losses, grads = task_gradients(
+        lambda p, b: task_losses(model, config, p, state.head_index, b)[0]
+    )(state.params, batch)
+    bad = ~np.isfinite(np.asarray(losses))
+    for leaf in jax.tree.leaves(grads):
+        bad |= ~np.isfinite(np.asarray(leaf)).reshape(len(bad), -1).all(axis=1)
+    task = int(np.argmax(bad)) if bad.any() else -1
+    return Divergence(phase=int(history.phase[-1]), epoch=number, sample=samples, task=task)
