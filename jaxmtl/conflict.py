@@ -6,6 +6,8 @@ can disagree: the gradient of a task at a node that it does not read is exactly 
 the study (``>= 0``) would call positive and, on about half of all samples, a conflict.
 """
 
+import functools
+import operator
 from typing import Literal, NamedTuple
 
 import jax
@@ -81,7 +83,7 @@ def sign_conflict(
     if readers is not None:
         mask = _like(readers, gradients)
         positive, negative = positive & mask, negative & mask
-    return positive.any(axis=-2) & negative.any(axis=-2)
+    return _any_task(positive) & _any_task(negative)
 
 
 def node_conflict(
@@ -114,7 +116,7 @@ def node_conflict(
     """
     return Evidence(
         conflict=sign_conflict(deltas, readers, rule=rule),
-        zero=((deltas == 0) | ~_like(readers, deltas)).all(axis=-2),
+        zero=~_any_task((deltas != 0) & _like(readers, deltas)),
         comparable=jnp.atleast_2d(readers.sum(axis=-2) >= 2),
     )
 
@@ -226,6 +228,14 @@ def update_streak(
     count = jnp.cumsum(evidence.conflict, axis=0, dtype=carried.dtype)
     start = jax.lax.cummax(jnp.where(ended, count, -carried), axis=0)
     return count - start
+
+
+def _any_task(marks: Bool[Array, "*samples tasks nodes"]) -> Bool[Array, "*samples nodes"]:
+    if marks.shape[-2] > 8:
+        return marks.any(axis=-2)
+    # For few tasks a chain of ORs: XLA fuses it with its neighbours, which it does not do to a
+    # reduction; in a loop over single samples every kernel saved counts.
+    return functools.reduce(operator.or_, (marks[..., t, :] for t in range(marks.shape[-2])))
 
 
 def _like(mask: Array, values: Array) -> Array:

@@ -83,7 +83,7 @@ def slots_to_columns(
         [[[6.0, 0.0, 5.0]]]
     """
     slots = column_slots(head_index, capacity)
-    moved = jnp.take_along_axis(values, slots[None], axis=-1)
+    moved = jnp.take_along_axis(values, slots[None], axis=-1, mode="clip")
     return jnp.where(readers(head_index, capacity), moved, 0)
 
 
@@ -131,11 +131,11 @@ def select_columns(
         >>> jax.grad(lambda b: select_columns(b, index).sum())(bias).tolist()
         [1.0, 2.0, 1.0]
     """
-    return leaf[..., head_index]
+    return jnp.take(leaf, head_index, axis=-1, mode="clip")
 
 
 def _select_forward(leaf: Array, head_index: HeadIndex) -> tuple[Array, tuple[Array, Array]]:
-    return leaf[..., head_index], (head_index, jnp.zeros(leaf.shape[-1], jnp.bool))
+    return select_columns(leaf, head_index), (head_index, jnp.zeros(leaf.shape[-1], jnp.bool))
 
 
 def _select_backward(residuals: tuple[Array, Array], cotangent: Array) -> tuple[Array, None]:
@@ -144,7 +144,7 @@ def _select_backward(residuals: tuple[Array, Array], cotangent: Array) -> tuple[
     outer = range(cotangent.ndim - 2)
     slots = jnp.expand_dims(column_slots(head_index, capacity), outer)
     reads = jnp.expand_dims(readers(head_index, capacity), outer)
-    moved = jnp.take_along_axis(cotangent, slots, axis=-1)
+    moved = jnp.take_along_axis(cotangent, slots, axis=-1, mode="clip")
     return jnp.where(reads, moved, 0).sum(axis=-2), None
 
 

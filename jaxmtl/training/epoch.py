@@ -1,12 +1,13 @@
 """One compiled epoch, and what happens at its end: duplication, the next phase, or the last."""
 
+import dataclasses
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-from flax import linen as nn
 from jaxtyping import Array, Bool, Float, Int
 
+from jaxmtl._typing import Network
 from jaxmtl.data.rows import Rows, Splits
 from jaxmtl.duplication import duplicate_node, free_column, readers
 from jaxmtl.duplication.transplant import transplant
@@ -21,16 +22,24 @@ from jaxmtl.training.state import (
     TrainState,
     pack,
 )
-from jaxmtl.training.step import Batch, Carry, Knobs, make_step, task_losses
+from jaxmtl.training.step import Batch, Carry, Knobs, all_finite, make_step, task_losses
 
 
 def epoch(
-    model: nn.Module, config: Config, state: TrainState, data: Splits, phases: PhaseTable
+    model: Network,
+    config: Config,
+    state: TrainState,
+    data: Splits,
+    phases: PhaseTable,
+    *,
+    careful: bool = False,
 ) -> tuple[TrainState, EpochRecord]:
     """Trains for one epoch, duplicates a node if a streak fires, and measures the errors.
 
     Pure and of static shapes: it jits once for a whole run, whatever is split when, and vmaps over
-    states, data and phases. A state that is finished or diverged comes back unchanged.
+    states, data and phases. A state that is finished or diverged comes back unchanged. An epoch in
+    which anything stops being finite is not kept: the state before it comes back, marked as
+    diverged. Run again with ``careful``, it keeps all that was finite and names the update.
 
     Args:
         model: the network, static.
@@ -38,6 +47,7 @@ def epoch(
         state: before the epoch, traced.
         data: rows of training, and of validation and test if any, traced.
         phases: traced.
+        careful: checks every update, at some cost, and stops before the first that fails. Static.
 
     Returns:
         The state after the epoch and its row of the history.
@@ -48,16 +58,24 @@ def epoch(
         head_index=state.head_index,
         learning_rate=phases.learning_rate[state.phase],
         threshold=_threshold(model, config, state, phases, number),
-        running=running,
     )
     batches = make_batches(config, state, data.train)
     packed, unpack = pack(config.optimizer, state.params)
-    step = make_step(model, config, unpack, knobs)
-    carry, _ = jax.lax.scan(step, _first_carry(model, config, state, packed, data.train), batches)
-
-    trained = unpack(carry.packed)
-    ended = _end_epoch(model, config, state, carry, trained, phases, number)
-    after = jax.tree.map(lambda new, old: jnp.where(running, new, old), ended, state)
+    step = make_step(model, config, unpack, knobs, careful=careful)
+    num_updates = batches.x.shape[0]
+    first = _first_carry(model, config, state, packed, data.train)
+    # A loop that ends at the trigger; under vmap, members that are through are frozen by JAX.
+    carry = jax.lax.while_loop(
+        lambda carry: running & carry.going & (carry.updates < num_updates),
+        lambda carry: step(carry, jax.tree.map(lambda leaf: leaf[carry.updates], batches)),
+        first,
+    )
+    params = unpack(carry.packed)
+    ended = _end_epoch(model, config, state, carry, params, phases, number)
+    if not careful:
+        before = dataclasses.replace(state, status=jnp.full_like(state.status, DIVERGED))
+        ended = _where(carry.diverged | ~all_finite(params), before, ended)
+    after = _where(running, ended, state)
     used = carry.updates * config.batch_size
     record = EpochRecord(
         ran=running,
@@ -107,7 +125,7 @@ def _num_tasks(config: Config, rows: Rows) -> int:
 
 
 def _threshold(
-    model: nn.Module, config: Config, state: TrainState, phases: PhaseTable, number: Int[Array, ""]
+    model: Network, config: Config, state: TrainState, phases: PhaseTable, number: Int[Array, ""]
 ) -> Int[Array, ""]:
     if not config.counts:
         return jnp.int32(NEVER)
@@ -117,7 +135,7 @@ def _threshold(
     return jnp.where(may_split, phases.threshold[state.phase], NEVER)
 
 
-def _first_carry(model: nn.Module, config: Config, state: TrainState, packed: Any, rows: Rows) -> Carry:
+def _first_carry(model: Network, config: Config, state: TrainState, packed: Any, rows: Rows) -> Carry:
     conflicts = signs = None
     if config.counts:
         conflicts = jnp.zeros(model.num_columns, jnp.int32)
@@ -140,7 +158,7 @@ def _first_carry(model: nn.Module, config: Config, state: TrainState, packed: An
 
 
 def _end_epoch(
-    model: nn.Module,
+    model: Network,
     config: Config,
     state: TrainState,
     carry: Carry,
@@ -193,7 +211,7 @@ def _end_epoch(
 
 
 def _what_fired(
-    model: nn.Module, carry: Carry, head_index: Array
+    model: Network, carry: Carry, head_index: Array
 ) -> tuple[Int[Array, ""], Bool[Array, " tasks"]]:
     """The column of the largest streak, first in row-major order, and the tasks that get its copy."""
     place = jnp.argmax(carry.streak.reshape(-1)).astype(jnp.int32)
@@ -210,7 +228,7 @@ def _what_fired(
 
 
 def _errors(
-    model: nn.Module, config: Config, state: TrainState, rows: Rows
+    model: Network, config: Config, state: TrainState, rows: Rows
 ) -> Float[Array, " tasks"]:
     return task_losses(model, config, state.params, state.head_index, Batch(*rows))[0]
 

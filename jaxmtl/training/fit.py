@@ -10,21 +10,19 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from flax import linen as nn
 from jaxtyping import Array, Int, Key, PyTree
 
+from jaxmtl._typing import Network
 from jaxmtl._validate import check_choice, check_positive
 from jaxmtl.conflict import Rule, Zeros
 from jaxmtl.data.rows import Splits
 from jaxmtl.duplication import HeadIndex, bank_capacity, check_head_index
 from jaxmtl.duplication.transplant import Transplant
-from jaxmtl.gradients import task_gradients
-from jaxmtl.losses import Loss, sliced, squared_error
+from jaxmtl.losses import Loss, mean_over_known, sliced, squared_error
 from jaxmtl.training.epoch import epoch, make_batches
 from jaxmtl.training.phases import STUDY_PHASES, Phase, PhaseTable, phase_table
-from jaxmtl.training.run import Divergence, Events, Progress, Run, collect_history
+from jaxmtl.training.run import Divergence, Events, History, Progress, Run, collect_history
 from jaxmtl.training.state import DIVERGED, RUNNING, Config, EpochRecord, Optimizer, TrainState, init_state
-from jaxmtl.training.step import task_losses
 
 CHUNK = 64  # epochs of one compiled call at most; progress is reported between calls
 SECONDS_BETWEEN_REPORTS = 0.2
@@ -33,7 +31,7 @@ OnProgress = Callable[[Progress], None]
 
 
 def fit(
-    model: nn.Module,
+    model: Network,
     data: Splits,
     *,
     key: Key[Array, ""] | None = None,
@@ -89,7 +87,7 @@ def fit(
 
 
 def fit_adaptive(
-    model: nn.Module,
+    model: Network,
     data: Splits,
     *,
     key: Key[Array, ""] | None = None,
@@ -187,7 +185,7 @@ def fit_adaptive(
 
 @functools.partial(jax.jit, static_argnames=("model", "config"))
 def advance(
-    model: nn.Module,
+    model: Network,
     config: Config,
     state: TrainState,
     data: Splits,
@@ -226,7 +224,7 @@ def advance(
 
 
 def _drive(
-    model: nn.Module,
+    model: Network,
     config: Config,
     data: Splits,
     phases: Sequence[Phase],
@@ -250,7 +248,11 @@ def _drive(
     while int(state.status) == RUNNING:
         began = time.perf_counter()
         state, chunk = advance(model, config, state, data, table, jnp.int32(limit))
-        records.append(jax.tree.map(np.asarray, chunk))
+        records.append(jax.tree.map(np.array, chunk))
+        if int(state.status) == DIVERGED:
+            state, again = _repeat_carefully(model, config, state, data, table)
+            records[-1].ran[np.flatnonzero(records[-1].ran)[-1]] = False
+            records.append(jax.tree.map(lambda leaf: np.asarray(leaf)[None], again))
         if on_progress is not None:
             on_progress(_progress(records[-1], phases))
         spent = time.perf_counter() - began
@@ -270,7 +272,15 @@ def _drive(
     )
 
 
-def _fit_loss(model: nn.Module, config: Config) -> Config:
+@functools.partial(jax.jit, static_argnames=("model", "config"))
+def _repeat_carefully(
+    model: Network, config: Config, state: TrainState, data: Splits, phases: PhaseTable
+) -> tuple[TrainState, EpochRecord]:
+    state = dataclasses.replace(state, status=jnp.full_like(state.status, RUNNING))
+    return epoch(model, config, state, data, phases, careful=True)
+
+
+def _fit_loss(model: Network, config: Config) -> Config:
     outputs = tuple(getattr(model, "outputs", ()))
     if config.loss is squared_error and any(width != 1 for width in outputs):
         return dataclasses.replace(config, loss=_squared_error_of(outputs))
@@ -295,7 +305,7 @@ def _keys(key: Any, params: Any, shuffle: bool) -> tuple[Any, Any]:
 
 
 def _check(
-    model: nn.Module, config: Config, data: Splits, params: PyTree, head_index: HeadIndex | None
+    model: Network, config: Config, data: Splits, params: PyTree, head_index: HeadIndex | None
 ) -> None:
     """Checks shapes once, without computing anything."""
     if head_index is not None:
@@ -339,18 +349,26 @@ def _progress(chunk: EpochRecord, phases: Sequence[Phase]) -> Progress:
 
 
 def _blame(
-    model: nn.Module, config: Config, state: TrainState, data: Splits, history: Any
+    model: Network, config: Config, state: TrainState, data: Splits, history: History
 ) -> Divergence:
-    """Names the update that failed and the first task whose loss or gradient was not finite."""
+    """Names the update that failed, and the first task whose loss or error gradient was not finite."""
     number, samples = int(history.epoch[-1]), int(history.samples[-1])
     before = dataclasses.replace(state, epoch=state.epoch - 1)
     batches = make_batches(config, before, data.train)
     batch = jax.tree.map(lambda leaf: leaf[samples // config.batch_size], batches)
-    losses, grads = task_gradients(
-        lambda p, b: task_losses(model, config, p, state.head_index, b)[0]
-    )(state.params, batch)
-    bad = ~np.isfinite(np.asarray(losses))
-    for leaf in jax.tree.leaves(grads):
-        bad |= ~np.isfinite(np.asarray(leaf)).reshape(len(bad), -1).all(axis=1)
+    index = () if state.head_index is None else (state.head_index,)
+    outputs = model.apply({"params": state.params}, batch.x, *index)
+
+    def losses_of(outputs: Array) -> Array:
+        return mean_over_known(config.loss(outputs, batch.y), batch.known)
+
+    losses = np.asarray(losses_of(outputs))
+    # A zero cotangent times an infinite slope is NaN: only a task's own columns tell on it.
+    slopes = np.asarray(jax.grad(lambda outputs: losses_of(outputs).sum())(outputs))
+    widths = getattr(model, "outputs", None) or (1,) * len(losses)
+    columns = np.split(np.isfinite(slopes).all(axis=0), np.cumsum(widths)[:-1])
+    bad = ~np.isfinite(losses)
+    if not bad.any():
+        bad = np.array([not column.all() for column in columns])
     task = int(np.argmax(bad)) if bad.any() else -1
     return Divergence(phase=int(history.phase[-1]), epoch=number, sample=samples, task=task)

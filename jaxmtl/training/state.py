@@ -7,10 +7,10 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import optax
-from flax import linen as nn
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Bool, Float, Int, Key, PyTree
 
+from jaxmtl._typing import Network
 from jaxmtl.conflict import Rule, Zeros
 from jaxmtl.duplication import HeadIndex
 from jaxmtl.duplication.transplant import Transplant
@@ -145,7 +145,7 @@ def pack(optimizer: Optimizer, params: PyTree) -> tuple[PyTree, Callable[[PyTree
 
 
 def init_state(
-    model: nn.Module,
+    model: Network,
     config: Config,
     params: PyTree,
     phases: PhaseTable,
@@ -189,7 +189,7 @@ def init_state(
     )
 
 
-def streak_shape(model: nn.Module, params: PyTree) -> tuple[int, ...]:
+def streak_shape(model: Network, params: PyTree) -> tuple[int, ...]:
     """Shape of the streaks: one a column where bank inputs are positive, else one a weight."""
     if model.positive_bank_inputs:
         return (model.num_columns,)

@@ -1,13 +1,14 @@
 """One update: gradients, evidence of conflict, optimizer, and the decision to stop."""
 
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import optax
-from flax import linen as nn
 from jaxtyping import Array, Bool, Float, Int, PyTree
 
+from jaxmtl._typing import Network
 from jaxmtl.conflict import count_conflicts, node_conflict, update_streak, weight_conflict
 from jaxmtl.duplication import HeadIndex, readers, slots_to_columns
 from jaxmtl.losses import mean_over_known
@@ -23,7 +24,7 @@ class Batch(NamedTuple):
 
 
 class Carry(NamedTuple):
-    """What goes from update to update inside an epoch; frozen once ``fired`` or ``diverged``.
+    """What goes from update to update inside an epoch.
 
     Attributes:
         packed: parameters as the optimizer sees them.
@@ -35,7 +36,7 @@ class Carry(NamedTuple):
         updates: number of updates made.
         place: place in its batch of the sample that fired.
         fired: a streak reached the threshold.
-        diverged: a loss or a parameter was not finite; nothing of that update was kept.
+        diverged: a loss or a gradient was not finite; the update was not made.
     """
 
     packed: PyTree
@@ -48,6 +49,11 @@ class Carry(NamedTuple):
     fired: Bool[Array, ""]
     diverged: Bool[Array, ""]
 
+    @property
+    def going(self) -> Bool[Array, ""]:
+        """Whether the next update is to be made."""
+        return ~(self.fired | self.diverged)
+
 
 class Knobs(NamedTuple):
     """What is constant within an epoch."""
@@ -55,11 +61,10 @@ class Knobs(NamedTuple):
     head_index: HeadIndex | None
     learning_rate: Float[Array, ""]
     threshold: Int[Array, ""]
-    running: Bool[Array, ""]
 
 
 def task_losses(
-    model: nn.Module,
+    model: Network,
     config: Config,
     params: PyTree,
     head_index: HeadIndex | None,
@@ -81,49 +86,51 @@ def task_losses(
     return mean_over_known(losses, batch.known), inputs
 
 
-def make_step(model: nn.Module, config: Config, unpack, knobs: Knobs):
-    """Builds ``step(carry, batch) -> (carry, None)`` for ``jax.lax.scan``."""
+def make_step(
+    model: Network,
+    config: Config,
+    unpack: Callable[[PyTree], PyTree],
+    knobs: Knobs,
+    *,
+    careful: bool = False,
+) -> Callable[[Carry, Batch], Carry]:
+    """Builds the update of one batch: ``step(carry, batch) -> carry``.
+
+    A plain step only raises its flag when a loss is not finite; a careful one looks at gradients,
+    parameters and optimizer too, and leaves everything as it was before the update that failed.
+    """
     optimizer = config.optimizer(knobs.learning_rate)
     if config.counts:
         reads = readers(knobs.head_index, model.num_columns)
 
-    def step(carry: Carry, batch: Batch) -> tuple[Carry, None]:
+    def step(carry: Carry, batch: Batch) -> Carry:
         def objective(packed, taps):
             losses, inputs = task_losses(
                 model, config, unpack(packed), knobs.head_index, batch, taps
             )
             return losses.sum(), (losses, inputs)
 
-        streak = conflicts = signs = None
-        place, fired = carry.place, carry.fired
+        counted = {}
         gradient = jax.grad(objective, argnums=(0, 1) if config.counts else 0, has_aux=True)
         if config.counts:
             taps = jnp.zeros((batch.x.shape[0], *knobs.head_index.shape))
             (grads, deltas), (losses, inputs) = gradient(carry.packed, taps)
             deltas = slots_to_columns(deltas, knobs.head_index, model.num_columns)
-            streak, conflicts, signs, place, fired = _count(carry, batch, inputs, deltas)
+            counted = count(carry, batch, inputs, deltas)
         else:
             grads, (losses, _) = gradient(carry.packed, None)
         updates, opt_state = optimizer.update(grads, carry.opt_state, carry.packed)
         packed = optax.apply_updates(carry.packed, updates)
-        finite = jnp.isfinite(losses).all() & _all_finite(packed)
-        new = Carry(
-            packed=packed,
-            opt_state=opt_state,
-            streak=streak,
-            conflicts=conflicts,
-            signs=signs,
-            updates=carry.updates + 1,
-            place=place,
-            fired=fired,
-            diverged=jnp.bool(False),
+        finite = jnp.isfinite(losses).all()
+        new = carry._replace(
+            packed=packed, opt_state=opt_state, updates=carry.updates + 1, **counted
         )
-        frozen = carry.fired | carry.diverged | ~knobs.running
-        kept = jax.tree.map(lambda a, b: jnp.where(frozen | ~finite, a, b), carry, new)
-        diverged = carry.diverged | (~finite & ~frozen)
-        return kept._replace(diverged=diverged), None
+        if careful:
+            finite &= all_finite((grads, packed, opt_state))
+            new = jax.tree.map(lambda new, old: jnp.where(finite, new, old), new, carry)
+        return new._replace(diverged=~finite)
 
-    def _count(carry: Carry, batch: Batch, inputs: Array, deltas: Array):
+    def count(carry: Carry, batch: Batch, inputs: Array, deltas: Array) -> dict[str, Any]:
         mask = reads if batch.known is None else reads[None] & batch.known[:, :, None]
         if model.positive_bank_inputs:
             evidence = node_conflict(deltas, mask, rule=config.rule)
@@ -134,16 +141,25 @@ def make_step(model: nn.Module, config: Config, unpack, knobs: Knobs):
         runs = update_streak(carry.streak, evidence, zeros=config.zeros)
         hits = runs.max(axis=tuple(range(1, runs.ndim))) >= knobs.threshold
         fired = hits.any()
-        place = jnp.where(fired, jnp.argmax(hits), runs.shape[0] - 1).astype(jnp.int32)
+        place = jnp.int32(0)
+        if config.batch_size > 1:
+            place = jnp.where(fired, jnp.argmax(hits), runs.shape[0] - 1).astype(jnp.int32)
         signs = carry.signs
         if signs is not None:
             signs = (deltas[place], inputs[place].astype(deltas.dtype))
         conflicts = carry.conflicts + count_conflicts(found)
-        return runs[place], conflicts, signs, place, fired
+        return {
+            "streak": runs[place],
+            "conflicts": conflicts,
+            "signs": signs,
+            "place": place,
+            "fired": fired,
+        }
 
     return step
 
 
-def _all_finite(tree: PyTree) -> Bool[Array, ""]:
+def all_finite(tree: PyTree) -> Bool[Array, ""]:
+    """Whether no leaf holds a NaN or an infinity."""
     leaves = [jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(tree)]
     return jnp.stack(leaves).all()
