@@ -9,6 +9,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from jaxmtl import data as data
+from jaxmtl._xla import inline_small_loops as inline_small_loops
 from jaxmtl.conflict import Evidence as Evidence
 from jaxmtl.conflict import count_conflicts as count_conflicts
 from jaxmtl.conflict import node_conflict as node_conflict

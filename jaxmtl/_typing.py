@@ -6,15 +6,15 @@ from typing import Any, Protocol
 class Network(Protocol):
     """What training asks of a network; every ``flax.linen.Module`` has it.
 
-    A network is static under ``jit``, so it must be hashable. ``apply({"params": params}, x)`` gives
-    the outputs of all tasks side by side, (batch, outputs).
+    A network is static under ``jit``, so it must be hashable. ``apply({"params": params}, x)``
+    gives the outputs of all tasks side by side, (batch, outputs).
     """
 
-    def init(self, key: Any, x: Any) -> Any:
+    def init(self, rngs: Any, /, *args: Any, **kwargs: Any) -> Any:
         """Draws initial values: a dictionary whose entry ``"params"`` is the pytree to train."""
         ...
 
-    def apply(self, variables: Any, *args: Any, **kwargs: Any) -> Any:
+    def apply(self, variables: Any, /, *args: Any, **kwargs: Any) -> Any:
         """Computes outputs, or what the method named by ``method=`` does."""
         ...
 
@@ -22,8 +22,8 @@ class Network(Protocol):
 class BankNetwork(Network, Protocol):
     """A network whose last shared layer is a bank of nodes, such as ``HardSharing``.
 
-    Its methods ``trunk(x)`` and ``heads(a, head_index, taps)`` make up the whole; ``taps`` are added
-    to the pre-activations (batch, tasks, nodes) of the nodes that each task reads.
+    Its methods ``trunk(x)`` and ``heads(a, head_index, taps)`` make up the whole; ``taps`` are
+    added to the pre-activations (batch, tasks, nodes) of the nodes that each task reads.
     """
 
     @property

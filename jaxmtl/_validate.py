@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import jax
+import jax.core
 
 
 def check_choice(name: str, value: Any, choices: Sequence[Any]) -> None:

@@ -29,9 +29,9 @@ class Evidence(NamedTuple):
         comparable: at least two readers are left to compare; elsewhere the sample says nothing.
     """
 
-    conflict: Bool[Array, "batch *shape"]
-    zero: Bool[Array, "batch *shape"]
-    comparable: Bool[Array, "#batch *shape"]
+    conflict: Bool[Array, "batch ..."]
+    zero: Bool[Array, "batch ..."]
+    comparable: Bool[Array, "#batch ..."]
 
 
 def sign_conflict(
@@ -94,9 +94,9 @@ def node_conflict(
 ) -> Evidence:
     """Conflict of each node on each sample, from the gradients at its pre-activation.
 
-    The gradient of weight (i, k) of a dense layer is a_i delta_t[k]: with an input a_i > 0, as after
-    a sigmoid, every weight of a node says what the node says. This is then exact and costs no factor
-    of the fan-in. It is always exactly the statistic of the node's bias, whose input is 1.
+    The gradient of weight (i, k) of a dense layer is a_i delta_t[k]: with an input a_i > 0, as
+    after a sigmoid, every weight of a node says what the node says. This is then exact and costs no
+    factor of the fan-in. It is always exactly the statistic of the node's bias, whose input is 1.
 
     Args:
         deltas: gradient of each task's loss at the pre-activation of each node, traced.
@@ -161,8 +161,8 @@ def weight_conflict(
 
 
 def count_conflicts(
-    conflict: Bool[Array, "samples *shape"], counted: Bool[Array, "samples *shape"] | None = None
-) -> Int[Array, "*shape"]:
+    conflict: Bool[Array, "samples ..."], counted: Bool[Array, "samples ..."] | None = None
+) -> Int[Array, "..."]:
     """Counts the samples in conflict, along the first axis.
 
     Args:
@@ -181,24 +181,24 @@ def count_conflicts(
 
 
 def update_streak(
-    streak: Int[Array, "*shape"], evidence: Evidence, *, zeros: Zeros = "reset"
-) -> Int[Array, "batch *shape"]:
+    streak: Int[Array, "..."], evidence: Evidence, *, zeros: Zeros = "reset"
+) -> Int[Array, "batch ..."]:
     """Run lengths of conflict after each sample of a batch, carried on from earlier batches.
 
     A streak is the number of consecutive samples in conflict; it ends at the first sample without
     one. With c the running count of conflicts inside the batch, the streak after sample n is c_n
-    minus c at the last sample that ended it, or plus the streak carried in if none did: a cumulative
-    sum and a cumulative maximum, no loop. Where fewer than two readers are left (a label is missing),
-    the sample leaves the streak as it is.
+    minus c at the last sample that ended it, or plus the streak carried in if none did: a
+    cumulative sum and a cumulative maximum, no loop. Where fewer than two readers are left (a label
+    is missing), the sample leaves the streak as it is.
 
     Args:
         streak: streaks before the batch, int, traced.
         evidence: evidence of each sample in order, traced.
         zeros: what a sample does at which all gradients are exactly 0, static. ``"reset"`` (the
             study): it is one without conflict and ends the streak; ``"hold"``: it leaves the streak
-            as it is. Zeros arise from inputs that are 0 (dead ReLUs, the minimum of a scaled column)
-            and in float32 from the sigmoid, whose derivative is exactly 0 beyond about 17: there
-            ``"reset"`` ends a streak by rounding, ``"hold"`` does not.
+            as it is. Zeros arise from inputs that are 0 (dead ReLUs, the minimum of a scaled
+            column) and in float32 from the sigmoid, whose derivative is exactly 0 beyond about 17:
+            there ``"reset"`` ends a streak by rounding, ``"hold"`` does not.
 
     Returns:
         The streak after every sample; the last row is what to carry to the next batch.

@@ -23,8 +23,8 @@ def task_gradients(
         loss_fn: ``loss_fn(params, batch)`` gives the vector of task losses.
 
     Returns:
-        A function of (params, batch) that returns the losses (tasks,) and a pytree like params whose
-        leaves have a leading task axis: leaf t is the gradient of the t-th loss.
+        A function of (params, batch) that returns the losses (tasks,) and a pytree like params
+        whose leaves have a leading task axis: leaf t is the gradient of the t-th loss.
 
     Raises:
         ValueError: the loss is not a vector.
@@ -73,7 +73,8 @@ def sample_task_gradients(loss_fn: LossFn) -> Callable[[PyTree, PyTree], PyTree]
         lengths = {leaf.shape[0] for leaf in jax.tree.leaves(batch)}
         if len(lengths) != 1:
             raise ValueError(
-                f"batch: expected leaves with one common leading sample axis, got lengths {sorted(lengths)}"
+                "batch: expected leaves with one common leading sample axis, "
+                f"got lengths {sorted(lengths)}"
             )
 
         def of_sample(sample: PyTree) -> PyTree:
@@ -98,9 +99,10 @@ def node_deltas(
 ]:
     """Gradient of every task's loss at the pre-activation of a layer, for every sample at once.
 
-    Samples do not mix above the layer, so one backward pass a task through the heads alone gives the
-    deltas of the whole batch, and no parameter gradient is formed. With the layer's inputs a, the
-    gradient of its kernel on sample n is a_n delta_n (an outer product); see ``weight_conflict``.
+    Samples do not mix above the layer, so one backward pass a task through the heads alone gives
+    the deltas of the whole batch, and no parameter gradient is formed. With the layer's inputs a,
+    the gradient of its kernel on sample n is a_n delta_n (an outer product); see
+    ``weight_conflict``.
 
     Args:
         head_losses: the part of the model above the layer: from pre-activations (batch, nodes) to

@@ -5,7 +5,9 @@ from collections.abc import Callable, Sequence
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-Loss = Callable[[Float[Array, "batch outputs"], Float[Array, "batch outputs"]], Float[Array, "batch tasks"]]
+Loss = Callable[
+    [Float[Array, "batch outputs"], Float[Array, "batch outputs"]], Float[Array, "batch tasks"]
+]
 
 
 def squared_error(

@@ -36,7 +36,9 @@ def compact(
         ([0.0, 1.0, 3.0], [[2, 1], [0, 1]])
     """
     if not is_concrete(head_index):
-        raise ValueError("compact: expected a concrete head_index, got a traced one; call it outside jit")
+        raise ValueError(
+            "compact: expected a concrete head_index, got a traced one; call it outside jit"
+        )
     check_head_index(head_index, bank_capacity(params, bank=bank))
     used = np.unique(np.asarray(head_index))
 
@@ -63,7 +65,8 @@ def count_parameters(
     Example:
         >>> import jax.numpy as jnp
         >>> from jaxmtl.duplication import initial_head_index
-        >>> count_parameters({"bank": jnp.zeros((2, 6)), "out": jnp.zeros(3)}, initial_head_index(2, 3))
+        >>> params = {"bank": jnp.zeros((2, 6)), "out": jnp.zeros(3)}
+        >>> count_parameters(params, initial_head_index(2, 3))
         9
     """
     if head_index is not None:

@@ -22,8 +22,8 @@ def duplicate_node(
 ) -> tuple[PyTree, HeadIndex]:
     """Gives some tasks a copy of a node of their own, without changing any prediction.
 
-    Column ``node`` of every bank leaf is copied into the first free column, and that column's number
-    is written into the head index of ``tasks`` wherever they read ``node``.
+    Column ``node`` of every bank leaf is copied into the first free column, and that column's
+    number is written into the head index of ``tasks`` wherever they read ``node``.
 
     Args:
         params: any pytree with a bank, traced.
@@ -56,7 +56,9 @@ def duplicate_node(
     capacity = bank_capacity(params, bank=bank)
     moving = _task_mask(tasks, head_index.shape[0])
     if is_concrete(head_index, node, moving):
-        _check_duplication(np.asarray(head_index), capacity, int(node), np.asarray(moving))
+        _check_duplication(
+            np.asarray(head_index), capacity, int(np.asarray(node)), np.asarray(moving)
+        )
     reads = (head_index == node).any(axis=1)
     copy = free_column(head_index, capacity)
     parts = (reads & moving).any() & (reads & ~moving).any() & (copy >= 0)
@@ -85,11 +87,11 @@ def _check_duplication(
     staying, going = np.flatnonzero(reads & ~moving), np.flatnonzero(reads & moving)
     if not len(staying) or not len(going):
         raise ValueError(
-            f"duplicate_node: expected some readers of node {node} in tasks and some not, got readers "
-            f"{np.flatnonzero(reads).tolist()} and tasks {np.flatnonzero(moving).tolist()}"
+            f"duplicate_node: expected some readers of node {node} in tasks and some not, got "
+            f"readers {np.flatnonzero(reads).tolist()} and tasks {np.flatnonzero(moving).tolist()}"
         )
     if len(np.unique(head_index)) >= capacity:
         raise ValueError(
-            f"duplicate_node: expected a free column, got a bank whose {capacity} columns are all read; "
-            "give the model a larger capacity"
+            f"duplicate_node: expected a free column, got a bank whose {capacity} columns are all "
+            "read; give the model a larger capacity"
         )

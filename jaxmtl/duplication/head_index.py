@@ -112,8 +112,8 @@ def select_columns(
     """Gathers, for every task, the columns of a bank leaf that its head reads.
 
     The gradient of a column is the sum over its readers. It is written as a gather too (each task
-    reads a column at one slot at most), so that it has no scatter: on a GPU it is deterministic, and
-    in a compiled loop over single samples it fuses.
+    reads a column at one slot at most), so that it has no scatter: on a GPU it is deterministic,
+    and in a compiled loop over single samples it fuses.
 
     Args:
         leaf: kernel or bias of the bank, node axis last, traced.
@@ -171,8 +171,8 @@ def check_head_index(head_index: HeadIndex, capacity: int) -> None:
     """
     if head_index.ndim != 2 or not jnp.issubdtype(head_index.dtype, jnp.integer):
         raise ValueError(
-            f"head_index: expected integers of shape (tasks, nodes), got {head_index.dtype} of shape "
-            f"{head_index.shape}"
+            "head_index: expected integers of shape (tasks, nodes), "
+            f"got {head_index.dtype} of shape {head_index.shape}"
         )
     if not is_concrete(head_index):
         return
@@ -181,12 +181,12 @@ def check_head_index(head_index: HeadIndex, capacity: int) -> None:
     if len(outside):
         t, j = outside[0]
         raise ValueError(
-            f"head_index: expected columns 0 .. {capacity - 1} of the bank, got {table[t, j]} at task "
-            f"{t}, slot {j}"
+            f"head_index: expected columns 0 .. {capacity - 1} of the bank, "
+            f"got {table[t, j]} at task {t}, slot {j}"
         )
     for t, row in enumerate(table):
         if len(np.unique(row)) < len(row):
             raise ValueError(
-                f"head_index: expected different columns at the slots of a task, got {row.tolist()} "
-                f"for task {t}"
+                "head_index: expected different columns at the slots of a task, "
+                f"got {row.tolist()} for task {t}"
             )

@@ -51,7 +51,7 @@ def transplant(
         >>> import jax.numpy as jnp
         >>> import optax
         >>> params = {"bank": jnp.array([1.0, 2.0, 0.0])}
-        >>> state = optax.trace(0.9).init(params)._replace(trace={"bank": jnp.array([3.0, 4.0, 0.0])})
+        >>> state = optax.TraceState(trace={"bank": jnp.array([3.0, 4.0, 0.0])})
         >>> transplant(state, params, 0, 2, "copy", lambda: state).trace["bank"].tolist()
         [3.0, 4.0, 3.0]
     """

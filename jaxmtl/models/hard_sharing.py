@@ -5,11 +5,12 @@ from typing import Any
 
 import jax.numpy as jnp
 from flax import linen as nn
+from flax.linen.dtypes import promote_dtype
 from jaxtyping import Array, Float
 
 from jaxmtl.duplication import HeadIndex, initial_head_index
 from jaxmtl.models.initializers import Init, dense_initializers
-from jaxmtl.models.layers import Activation, Bank, TaskDense, activation_fn
+from jaxmtl.models.layers import Activation, Bank, TaskDense, activation_fn, contract
 
 # Activations whose values are above 0 for every finite input, so that conflict is per node.
 POSITIVE_ACTIVATIONS = ("sigmoid", "softplus")
@@ -18,9 +19,9 @@ POSITIVE_ACTIVATIONS = ("sigmoid", "softplus")
 class HardSharing(nn.Module):
     """Shared hidden layers, the bank, and one tower a task on the bank nodes that it reads.
 
-    ``x -> [Dense, act]* -> bank: Dense, act -> towers: [Dense, act]* Dense, output act``. The study's
-    network for four inputs and two tasks is ``HardSharing()``: 4 -> 4 -> 3, sigmoids, one output a
-    task.
+    ``x -> [Dense, act]* -> bank: Dense, act -> towers: [Dense, act]* Dense, output act``. The
+    study's network for four inputs and two tasks is ``HardSharing()``: 4 -> 4 -> 3, sigmoids, one
+    output a task.
 
     Attributes:
         shared: sizes of the shared hidden layers below the bank; may be empty.
@@ -89,7 +90,8 @@ class HardSharing(nn.Module):
         """Declares the layers."""
         if self.num_columns < self.nodes:
             raise ValueError(
-                f"capacity: expected at least the {self.nodes} nodes of the start, got {self.capacity}"
+                f"capacity: expected at least the {self.nodes} nodes of the start, "
+                f"got {self.capacity}"
             )
         options = {
             "initializer": self.initializer,
@@ -127,9 +129,10 @@ class HardSharing(nn.Module):
         Args:
             a: inputs of the bank, from ``trunk``.
             head_index: None for the one before any duplication.
-            taps: added to the pre-activations of the nodes that each task reads. Slot (t, j) is used
-                by task t alone, so the gradient of the summed loss at taps of 0 holds every task's own
-                delta: all come from the one backward pass that training makes anyway.
+            taps: added to the pre-activations of the nodes that each task reads. Slot (t, j) is
+            used
+                by task t alone, so the gradient of the summed loss at taps of 0 holds every task's
+                own delta: all come from the one backward pass that training makes anyway.
 
         Returns:
             Outputs of all tasks side by side.
@@ -210,12 +213,12 @@ class _Dense(nn.Module):
     param_dtype: Any = jnp.float32
 
     @nn.compact
-    def __call__(self, x: Float[Array, "*batch inputs"]) -> Float[Array, "*batch features"]:
+    def __call__(self, x: Float[Array, "batch inputs"]) -> Float[Array, "batch features"]:
         kernel_init, bias_init = dense_initializers(self.initializer, x.shape[-1])
         kernel = self.param("kernel", kernel_init, (x.shape[-1], self.features), self.param_dtype)
         bias = self.param("bias", bias_init, (self.features,), self.param_dtype)
-        x, kernel, bias = nn.dtypes.promote_dtype(x, kernel, bias, dtype=self.dtype)
-        return x @ kernel + jnp.expand_dims(bias, range(x.ndim - 1))
+        x, kernel, bias = promote_dtype(x, kernel, bias, dtype=self.dtype)
+        return contract(x, kernel, "bi,io->bo") + bias[None]
 
 
 def _freeze_sizes(module: nn.Module) -> None:

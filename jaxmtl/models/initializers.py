@@ -25,9 +25,11 @@ def dense_initializers(initializer: str | Init, fan_in: int) -> tuple[Init, Init
     """Initializers of the kernel and the bias of a dense layer.
 
     Args:
-        initializer: ``"torch_linear"`` draws kernel and bias from U(-1/sqrt(fan_in), 1/sqrt(fan_in)),
-            as PyTorch's Linear does (the study's results depend on it); the name of an initializer in
-            ``flax.linen.initializers``, or such a function, is for the kernel, with a bias of 0. Static.
+        initializer: ``"torch_linear"`` draws kernel and bias from U(-1/sqrt(fan_in),
+        1/sqrt(fan_in)),
+            as PyTorch's Linear does (the study's results depend on it); the name of an initializer
+            in ``flax.linen.initializers``, or such a function, is for the kernel, with a bias of 0.
+            Static.
         fan_in: number of inputs of the layer, static.
 
     Returns:

@@ -6,6 +6,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
+from flax.linen.dtypes import promote_dtype
 from jaxtyping import Array, Float
 
 from jaxmtl._validate import check_choice
@@ -13,7 +14,17 @@ from jaxmtl.duplication import HeadIndex, check_head_index, select_columns
 from jaxmtl.models.initializers import Init, dense_initializers
 
 Activation = str | Callable[[Array], Array] | None
-ACTIVATIONS = ("sigmoid", "relu", "tanh", "softplus", "gelu", "elu", "silu", "leaky_relu", "identity")
+ACTIVATIONS = (
+    "sigmoid",
+    "relu",
+    "tanh",
+    "softplus",
+    "gelu",
+    "elu",
+    "silu",
+    "leaky_relu",
+    "identity",
+)
 
 
 def activation_fn(activation: Activation) -> Callable[[Array], Array]:
@@ -38,6 +49,41 @@ def activation_fn(activation: Activation) -> Callable[[Array], Array]:
         return activation
     check_choice("activation", activation, ACTIVATIONS)
     return getattr(jax.nn, activation)
+
+
+def contract(
+    a: Float[Array, "batch ..."], kernel: Float[Array, "..."], spec: str
+) -> Float[Array, "batch ..."]:
+    """``jnp.einsum(spec, a, kernel)``, written out as products and a sum for a small single sample.
+
+    In a compiled loop over single samples, a product and a sum fuse with their neighbours where a
+    matrix product is a call of its own, with copies to lay out its operands.
+
+    Args:
+        a: inputs, traced.
+        kernel: weights, traced.
+        spec: einsum specification with one contracted index, static.
+
+    Returns:
+        The contraction, equal up to rounding.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> contract(jnp.ones((1, 3)), jnp.ones((3, 2)), "bi,io->bo").tolist()
+        [[3.0, 3.0]]
+    """
+    if a.shape[0] != 1 or kernel.size > 256:
+        return jnp.einsum(spec, a, kernel)
+    (left, right), out = spec.split("->")[0].split(","), spec.split("->")[1]
+    (summed,) = set(left + right) - set(out)
+    every = out + summed
+
+    def spread(operand: Array, names: str) -> Array:
+        order = sorted(names, key=every.index)
+        operand = operand.transpose([names.index(n) for n in order])
+        return jnp.expand_dims(operand, [i for i, n in enumerate(every) if n not in names])
+
+    return (spread(a, left) * spread(kernel, right)).sum(axis=-1)
 
 
 class Bank(nn.Module):
@@ -74,11 +120,13 @@ class Bank(nn.Module):
 
             return make
 
-        kernel = self.param("kernel", padded(kernel_init), (a.shape[-1], self.capacity), self.param_dtype)
+        kernel = self.param(
+            "kernel", padded(kernel_init), (a.shape[-1], self.capacity), self.param_dtype
+        )
         bias = self.param("bias", padded(bias_init), (self.capacity,), self.param_dtype)
-        a, kernel, bias = nn.dtypes.promote_dtype(a, kernel, bias, dtype=self.dtype)
+        a, kernel, bias = promote_dtype(a, kernel, bias, dtype=self.dtype)
         columns, biases = select_columns(kernel, head_index), select_columns(bias, head_index)
-        return jnp.einsum("bi,itj->btj", a, columns) + biases[None]
+        return contract(a, columns, "bi,itj->btj") + biases[None]
 
 
 class TaskDense(nn.Module):
@@ -97,18 +145,24 @@ class TaskDense(nn.Module):
     param_dtype: Any = jnp.float32
 
     @nn.compact
-    def __call__(self, h: Float[Array, "batch tasks inputs"]) -> Float[Array, "batch tasks features"]:
+    def __call__(
+        self, h: Float[Array, "batch tasks inputs"]
+    ) -> Float[Array, "batch tasks features"]:
         """Applies the layer of task t to ``h[:, t]``."""
         tasks, fan_in = h.shape[-2:]
         kernel_init, bias_init = dense_initializers(self.initializer, fan_in)
 
         def stacked(init: Init) -> Init:
             def make(key: Array, shape: tuple[int, ...], dtype: Any) -> Array:
-                return jax.vmap(lambda k: init(k, shape[1:], dtype))(jax.random.split(key, shape[0]))
+                return jax.vmap(lambda k: init(k, shape[1:], dtype))(
+                    jax.random.split(key, shape[0])
+                )
 
             return make
 
-        kernel = self.param("kernel", stacked(kernel_init), (tasks, fan_in, self.features), self.param_dtype)
+        kernel = self.param(
+            "kernel", stacked(kernel_init), (tasks, fan_in, self.features), self.param_dtype
+        )
         bias = self.param("bias", stacked(bias_init), (tasks, self.features), self.param_dtype)
-        h, kernel, bias = nn.dtypes.promote_dtype(h, kernel, bias, dtype=self.dtype)
-        return jnp.einsum("bti,tio->bto", h, kernel) + bias[None]
+        h, kernel, bias = promote_dtype(h, kernel, bias, dtype=self.dtype)
+        return contract(h, kernel, "bti,tio->bto") + bias[None]

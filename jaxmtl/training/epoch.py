@@ -1,16 +1,16 @@
 """One compiled epoch, and what happens at its end: duplication, the next phase, or the last."""
 
 import dataclasses
-from typing import Any
+from typing import cast
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Bool, Float, Int, PyTree
 
-from jaxmtl._typing import Network
+from jaxmtl._typing import BankNetwork, Network
 from jaxmtl.data.rows import Rows, Splits
-from jaxmtl.duplication import duplicate_node, free_column, readers
-from jaxmtl.duplication.transplant import transplant
+from jaxmtl.duplication import HeadIndex, duplicate_node, free_column, transplant
+from jaxmtl.training.counting import Tally, first_tally, what_fired
 from jaxmtl.training.phases import NEVER, PhaseTable
 from jaxmtl.training.state import (
     DIVERGED,
@@ -20,9 +20,10 @@ from jaxmtl.training.state import (
     EpochRecord,
     EventLog,
     TrainState,
+    Watch,
     pack,
 )
-from jaxmtl.training.step import Batch, Carry, Knobs, all_finite, make_step, task_losses
+from jaxmtl.training.step import Carry, Knobs, all_finite, batch_losses, make_step
 
 
 def epoch(
@@ -57,18 +58,21 @@ def epoch(
     knobs = Knobs(
         head_index=state.head_index,
         learning_rate=phases.learning_rate[state.phase],
-        threshold=_threshold(model, config, state, phases, number),
+        threshold=_threshold(model, state, phases, number),
     )
     batches = make_batches(config, state, data.train)
+    num_updates = batches.x.shape[0]
     packed, unpack = pack(config.optimizer, state.params)
     step = make_step(model, config, unpack, knobs, careful=careful)
-    num_updates = batches.x.shape[0]
-    first = _first_carry(model, config, state, packed, data.train)
+    tally = None
+    if state.watch is not None:
+        bank = cast(BankNetwork, model)
+        tally = first_tally(bank, state.params, state.watch.streak, data.train.x)
     # A loop that ends at the trigger; under vmap, members that are through are frozen by JAX.
     carry = jax.lax.while_loop(
         lambda carry: running & carry.going & (carry.updates < num_updates),
         lambda carry: step(carry, jax.tree.map(lambda leaf: leaf[carry.updates], batches)),
-        first,
+        Carry(packed, state.opt_state, tally, jnp.int32(0), jnp.bool(False)),
     )
     params = unpack(carry.packed)
     ended = _end_epoch(model, config, state, carry, params, phases, number)
@@ -83,14 +87,14 @@ def epoch(
         epoch=number,
         samples=jnp.minimum(used, data.train.x.shape[0]).astype(jnp.int32),
         train=_errors(model, config, after, data.train),
-        validation=None if data.validation is None else _errors(model, config, after, data.validation),
-        test=None if data.test is None else _errors(model, config, after, data.test),
-        conflicts=carry.conflicts,
+        validation=data.validation and _errors(model, config, after, data.validation),
+        test=data.test and _errors(model, config, after, data.test),
+        conflicts=None if carry.tally is None else carry.tally.conflicts,
     )
     return after, record
 
 
-def make_batches(config: Config, state: TrainState, rows: Rows) -> Batch:
+def make_batches(config: Config, state: TrainState, rows: Rows) -> Rows:
     """The batches of an epoch, in order, stacked along the first axis.
 
     The last one is filled up with copies of the first rows whose labels count as unknown.
@@ -106,55 +110,28 @@ def make_batches(config: Config, state: TrainState, rows: Rows) -> Batch:
         order = jnp.arange(num_rows) if order is None else order
         order = jnp.concatenate([order, order[:1].repeat(missing)])
         if known is None:
-            known = jnp.ones((num_rows, _num_tasks(config, rows)), jnp.bool)
+            known = jnp.ones((num_rows, config.num_tasks), jnp.bool)
 
     def batched(leaf: Array) -> Array:
         leaf = leaf if order is None else leaf[order]
         return leaf.reshape(steps, config.batch_size, *leaf.shape[1:])
 
-    batches = jax.tree.map(batched, Batch(rows.x, rows.y, known))
+    batches = jax.tree.map(batched, Rows(rows.x, rows.y, known))
     if missing:
         counted = jnp.arange(steps * config.batch_size).reshape(steps, -1, 1) < num_rows
         batches = batches._replace(known=batches.known & counted)
     return batches
 
 
-def _num_tasks(config: Config, rows: Rows) -> int:
-    y = jax.ShapeDtypeStruct((1, *rows.y.shape[1:]), jnp.float32)
-    return jax.eval_shape(config.loss, y, y).shape[1]
-
-
 def _threshold(
-    model: Network, config: Config, state: TrainState, phases: PhaseTable, number: Int[Array, ""]
+    model: Network, state: TrainState, phases: PhaseTable, number: Int[Array, ""]
 ) -> Int[Array, ""]:
-    if not config.counts:
+    if state.watch is None or state.head_index is None:
         return jnp.int32(NEVER)
     # Without a free column nothing can be duplicated, and the phase goes on.
-    room = free_column(state.head_index, model.num_columns) >= 0
+    room = free_column(state.head_index, cast(BankNetwork, model).num_columns) >= 0
     may_split = (number >= phases.warmup[state.phase]) & room
     return jnp.where(may_split, phases.threshold[state.phase], NEVER)
-
-
-def _first_carry(model: Network, config: Config, state: TrainState, packed: Any, rows: Rows) -> Carry:
-    conflicts = signs = None
-    if config.counts:
-        conflicts = jnp.zeros(model.num_columns, jnp.int32)
-        if model.num_tasks > 2:
-            inputs = jax.eval_shape(
-                lambda p, x: model.apply({"params": p}, x, method="trunk"), state.params, rows.x[:1]
-            )
-            signs = (jnp.zeros((model.num_tasks, model.num_columns)), jnp.zeros(inputs.shape[1:]))
-    return Carry(
-        packed=packed,
-        opt_state=state.opt_state,
-        streak=state.streak,
-        conflicts=conflicts,
-        signs=signs,
-        updates=jnp.int32(0),
-        place=jnp.int32(0),
-        fired=jnp.bool(False),
-        diverged=jnp.bool(False),
-    )
 
 
 def _end_epoch(
@@ -162,76 +139,87 @@ def _end_epoch(
     config: Config,
     state: TrainState,
     carry: Carry,
-    params: Any,
+    params: PyTree,
     phases: PhaseTable,
     number: Int[Array, ""],
 ) -> TrainState:
     over = carry.fired | (number >= phases.epochs[state.phase])
     last = over & (state.phase == phases.epochs.shape[0] - 1)
-    head_index, streak, events = state.head_index, carry.streak, state.events
-    opt_state = carry.opt_state
-    if config.counts:
-        node, moving = _what_fired(model, carry, head_index)
-        copy = free_column(head_index, model.num_columns)
-        split_params, split_index = duplicate_node(params, head_index, node, moving)
-        params = _where(carry.fired, split_params, params)
-        head_index = jnp.where(carry.fired, split_index, head_index)
-        row = EventLog(
-            number, (carry.updates - 1) * config.batch_size + carry.place, node, copy, carry.streak.max(), moving
-        )
-        here = (jnp.arange(phases.epochs.shape[0]) == state.phase) & carry.fired
-        events = jax.tree.map(
-            lambda log, value: jnp.where(
-                jnp.expand_dims(here, range(1, log.ndim)), jnp.asarray(value)[None], log
-            ),
-            events,
-            row,
-        )
-        streak = jnp.where(over, 0, streak)
-        if config.transplant == "copy":
-            moved = transplant(opt_state, params, node, copy, "copy", lambda: opt_state)
-            opt_state = _where(carry.fired, moved, opt_state)
-    if config.transplant == "fresh":
-        packed, _ = pack(config.optimizer, params)
-        rate = phases.learning_rate[state.phase]
-        opt_state = _where(over, config.optimizer(rate).init(packed), opt_state)
-    status = jnp.where(carry.diverged, DIVERGED, jnp.where(last, FINISHED, RUNNING))
     moves_on = over & ~last & ~carry.diverged
-    return TrainState(
+    status = jnp.where(carry.diverged, DIVERGED, jnp.where(last, FINISHED, RUNNING))
+    ended = TrainState(
         params=params,
-        opt_state=opt_state,
-        head_index=head_index,
-        streak=streak,
+        opt_state=carry.opt_state,
+        head_index=state.head_index,
+        watch=state.watch,
         phase=state.phase + moves_on,
         epoch=jnp.where(moves_on, 0, number),
         status=status.astype(jnp.int32),
         key=state.key,
-        events=events,
     )
+    if carry.tally is not None:
+        bank = cast(BankNetwork, model)
+        ended = _duplicated(bank, config, state, ended, carry.tally, carry.updates, number)
+        watch = Watch(jnp.where(over, 0, carry.tally.streak), cast(Watch, ended.watch).events)
+        ended = dataclasses.replace(ended, watch=watch)
+    if config.transplant == "fresh":
+        packed, _ = pack(config.optimizer, ended.params)
+        fresh = config.optimizer(phases.learning_rate[state.phase]).init(packed)
+        opt_state = _where(over, fresh, ended.opt_state)
+        ended = dataclasses.replace(ended, opt_state=opt_state)
+    return ended
 
 
-def _what_fired(
-    model: Network, carry: Carry, head_index: Array
-) -> tuple[Int[Array, ""], Bool[Array, " tasks"]]:
-    """The column of the largest streak, first in row-major order, and the tasks that get its copy."""
-    place = jnp.argmax(carry.streak.reshape(-1)).astype(jnp.int32)
-    row, node = jnp.divmod(place, model.num_columns)
-    reads = readers(head_index, model.num_columns)[:, node]
-    if carry.signs is None:
-        return node, jnp.arange(model.num_tasks) == 0
-    deltas, inputs = carry.signs
-    gradients = deltas[:, node]
-    if carry.streak.ndim == 2:
-        gradients = gradients * jnp.sign(inputs[row])
-    positive = gradients >= 0
-    return node, reads & (positive == positive[jnp.argmax(reads)])
+def _duplicated(
+    model: BankNetwork,
+    config: Config,
+    before: TrainState,
+    state: TrainState,
+    tally: Tally,
+    updates: Int[Array, ""],
+    number: Int[Array, ""],
+) -> TrainState:
+    """The state with the node duplicated that fired, if any did, and the event written down."""
+    head_index = cast(HeadIndex, state.head_index)
+    node, moving = what_fired(model, tally, head_index)
+    copy = free_column(head_index, model.num_columns)
+    params, index = duplicate_node(state.params, head_index, node, moving)
+    opt_state = state.opt_state
+    if config.transplant == "copy":
+        opt_state = transplant(opt_state, params, node, copy, "copy", lambda: state.opt_state)
+    row = EventLog(
+        epoch=number,
+        sample=(updates - 1) * config.batch_size + tally.place,
+        node=node,
+        copy=copy,
+        streak=tally.streak.max(),
+        tasks=moving,
+    )
+    log = cast(Watch, state.watch).events
+    here = (jnp.arange(log.epoch.shape[0]) == before.phase) & tally.fired
+    events = jax.tree.map(
+        lambda column, value: jnp.where(
+            jnp.expand_dims(here, range(1, column.ndim)), jnp.asarray(value)[None], column
+        ),
+        log,
+        row,
+    )
+    params, index, opt_state = _where(
+        tally.fired,
+        (params, index, opt_state),
+        (state.params, head_index, state.opt_state),
+    )
+    watch = Watch(cast(Watch, state.watch).streak, events)
+    return dataclasses.replace(
+        state, params=params, head_index=index, opt_state=opt_state, watch=watch
+    )
 
 
 def _errors(
     model: Network, config: Config, state: TrainState, rows: Rows
 ) -> Float[Array, " tasks"]:
-    return task_losses(model, config, state.params, state.head_index, Batch(*rows))[0]
+    return batch_losses(model, config, state.params, state.head_index, rows).tasks
 
 
-def _where(condition: Bool[Array, ""], new: Any, old: Any) -> Any:
+def _where(condition: Bool[Array, ""], new: PyTree, old: PyTree) -> PyTree:
     return jax.tree.map(lambda a, b: jnp.where(condition, a, b), new, old)

@@ -3,7 +3,7 @@
 import dataclasses
 import functools
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -22,7 +22,15 @@ from jaxmtl.losses import Loss, mean_over_known, sliced, squared_error
 from jaxmtl.training.epoch import epoch, make_batches
 from jaxmtl.training.phases import STUDY_PHASES, Phase, PhaseTable, phase_table
 from jaxmtl.training.run import Divergence, Events, History, Progress, Run, collect_history
-from jaxmtl.training.state import DIVERGED, RUNNING, Config, EpochRecord, Optimizer, TrainState, init_state
+from jaxmtl.training.state import (
+    DIVERGED,
+    RUNNING,
+    Config,
+    EpochRecord,
+    Optimizer,
+    TrainState,
+    init_state,
+)
 
 CHUNK = 64  # epochs of one compiled call at most; progress is reported between calls
 SECONDS_BETWEEN_REPORTS = 0.2
@@ -81,9 +89,9 @@ def fit(
         >>> run.history.train.shape, len(run.events)
         ((3, 2), 0)
     """
-    config = Config(optimizer=optimizer, batch_size=batch_size, shuffle=shuffle, loss=loss)
+    choices = {"optimizer": optimizer, "batch_size": batch_size, "shuffle": shuffle, "loss": loss}
     phases = (Phase(epochs=epochs, learning_rate=learning_rate),)
-    return _drive(model, config, data, phases, key, params, head_index, on_progress)
+    return _drive(model, choices, data, phases, key, params, head_index, on_progress)
 
 
 def fit_adaptive(
@@ -105,18 +113,18 @@ def fit_adaptive(
 ) -> Run:
     """Trains a network that duplicates a node once its tasks have disagreed there for long enough.
 
-    For each sample, before the update and at the same parameters, the signs of the task gradients of
-    the bank are compared; a streak counts the samples in a row in conflict. Once the epoch reaches
-    the warm-up of the phase and a streak its threshold, the phase stops at once, after the update:
-    the node is the column of the largest streak, the first in row-major order on ties. It is
-    duplicated, which changes no prediction, and the next phase starts at the first sample with zero
-    streaks. A phase without a trigger duplicates nothing, and the next one goes on.
+    For each sample, before the update and at the same parameters, the signs of the task gradients
+    of the bank are compared; a streak counts the samples in a row in conflict. Once the epoch
+    reaches the warm-up of the phase and a streak its threshold, the phase stops at once, after the
+    update: the node is the column of the largest streak, the first in row-major order on ties. It
+    is duplicated, which changes no prediction, and the next phase starts at the first sample with
+    zero streaks. A phase without a trigger duplicates nothing, and the next one goes on.
 
     With two tasks, task 0 gets the copy. More readers part by the sign of their gradient at the
     weight and sample that fired; the group of the lowest-numbered reader gets the copy.
 
-    In mini-batches the streak runs on sample by sample within and across batches, all gradients of a
-    batch being taken at its parameters; the phase stops after the update of the batch.
+    In mini-batches the streak runs on sample by sample within and across batches, all gradients of
+    a batch being taken at its parameters; the phase stops after the update of the batch.
 
     Args:
         model: a network with a bank, such as ``HardSharing``.
@@ -130,9 +138,9 @@ def fit_adaptive(
         batch_size: samples of one update.
         shuffle: a new order every epoch; else the order of the rows.
         loss: from outputs and targets to (batch, tasks).
-        rule: sign rule, ``"nonnegative"`` (the study) or ``"strict"``; see ``jaxmtl.sign_conflict``.
+        rule: sign rule, ``"nonnegative"`` (the study) or ``"strict"``; see ``sign_conflict``.
         zeros: what exact zeros do to a streak, ``"reset"`` (the study) or ``"hold"``; see
-            ``jaxmtl.update_streak``.
+            ``update_streak``.
         transplant: the optimizer's state across phases: ``"fresh"`` (the study) starts it anew,
             ``"copy"`` keeps it and gives the copy its original's moments.
         head_index: of the start; None: all tasks read all nodes.
@@ -164,23 +172,23 @@ def fit_adaptive(
     """
     if not hasattr(model, "heads"):
         raise ValueError(
-            f"model: expected a network with a bank, such as HardSharing, got {type(model).__name__}; "
-            "use fit for networks that never split"
+            "model: expected a network with a bank, such as HardSharing, "
+            f"got {type(model).__name__}; use fit for networks that never split"
         )
-    config = Config(
-        optimizer=optimizer,
-        batch_size=batch_size,
-        shuffle=shuffle,
-        loss=loss,
-        counts=True,
-        rule=rule,
-        zeros=zeros,
-        transplant=transplant,
-    )
+    choices = {
+        "optimizer": optimizer,
+        "batch_size": batch_size,
+        "shuffle": shuffle,
+        "loss": loss,
+        "counts": True,
+        "rule": rule,
+        "zeros": zeros,
+        "transplant": transplant,
+    }
     check_choice("rule", rule, ("nonnegative", "strict"))
     check_choice("zeros", zeros, ("reset", "hold"))
     check_choice("transplant", transplant, ("fresh", "copy"))
-    return _drive(model, config, data, phases, key, params, head_index, on_progress)
+    return _drive(model, choices, data, phases, key, params, head_index, on_progress)
 
 
 @functools.partial(jax.jit, static_argnames=("model", "config"))
@@ -192,7 +200,7 @@ def advance(
     phases: PhaseTable,
     limit: Int[Array, ""],
 ) -> tuple[TrainState, EpochRecord]:
-    """Runs up to ``limit`` epochs (``CHUNK`` at most) in one compiled call; stops when the run does.
+    """Runs up to ``limit`` epochs (``CHUNK`` at most) in one compiled call.
 
     Args:
         model: static.
@@ -225,7 +233,7 @@ def advance(
 
 def _drive(
     model: Network,
-    config: Config,
+    choices: dict[str, Any],
     data: Splits,
     phases: Sequence[Phase],
     key: Key[Array, ""] | None,
@@ -233,15 +241,16 @@ def _drive(
     head_index: HeadIndex | None,
     on_progress: OnProgress | None,
 ) -> Run:
-    data = jax.tree.map(jnp.asarray, data)
-    config = _fit_loss(model, config)
-    check_positive("batch_size", config.batch_size)
-    init_key, order_key = _keys(key, params, config.shuffle)
-    if params is None:
-        params = model.init(init_key, data.train.x[:1])["params"]
-    params = jax.tree.map(jnp.asarray, params.get("params", params) if isinstance(params, dict) else params)
-    _check(model, config, data, params, head_index)
+    check_positive("batch_size", choices["batch_size"])
     table = phase_table(phases)
+    data = jax.tree.map(jnp.asarray, data)
+    init_key, order_key = _keys(key, params, choices["shuffle"])
+    if params is None:
+        params = model.init(init_key, data.train.x[:1])
+    if isinstance(params, Mapping) and set(params) == {"params"}:
+        params = params["params"]
+    params = jax.tree.map(jnp.asarray, params)
+    config = _check(model, choices, data, params, head_index)
     state = init_state(model, config, params, table, order_key, head_index)
     records: list[EpochRecord] = []
     limit = 1
@@ -260,15 +269,14 @@ def _drive(
         if len(records) > 1 or spent < SECONDS_BETWEEN_REPORTS:
             limit = int(np.clip(limit * SECONDS_BETWEEN_REPORTS / max(spent, 1e-6), 1, CHUNK))
     history = collect_history(records)
-    divergence = None
-    if int(state.status) == DIVERGED:
-        divergence = _blame(model, config, state, data, history)
+    diverged = int(state.status) == DIVERGED
+    log = None if state.watch is None else jax.tree.map(np.asarray, state.watch.events)
     return Run(
         params=state.params,
         head_index=state.head_index,
         history=history,
-        events=Events(log=None if state.events is None else jax.tree.map(np.asarray, state.events)),
-        divergence=divergence,
+        events=Events(log=log),
+        divergence=_blame(model, config, state, data, history) if diverged else None,
     )
 
 
@@ -278,13 +286,6 @@ def _repeat_carefully(
 ) -> tuple[TrainState, EpochRecord]:
     state = dataclasses.replace(state, status=jnp.full_like(state.status, RUNNING))
     return epoch(model, config, state, data, phases, careful=True)
-
-
-def _fit_loss(model: Network, config: Config) -> Config:
-    outputs = tuple(getattr(model, "outputs", ()))
-    if config.loss is squared_error and any(width != 1 for width in outputs):
-        return dataclasses.replace(config, loss=_squared_error_of(outputs))
-    return config
 
 
 @functools.cache
@@ -298,40 +299,51 @@ def _keys(key: Any, params: Any, shuffle: bool) -> tuple[Any, Any]:
             need = "shuffle=True" if params is not None else "drawing initial values"
             raise ValueError(f"key: expected a jax.random.key for {need}, got None")
         return None, jax.random.key(0)
-    if not jnp.issubdtype(getattr(key, "dtype", None), jax.dtypes.prng_key) or key.shape != ():
+    typed = hasattr(key, "dtype") and jnp.issubdtype(key.dtype, jax.dtypes.prng_key)
+    if not typed or key.shape != ():
         raise ValueError(f"key: expected one typed key, made by jax.random.key(seed), got {key!r}")
     init_key, order_key = jax.random.split(key)
     return init_key, order_key
 
 
 def _check(
-    model: Network, config: Config, data: Splits, params: PyTree, head_index: HeadIndex | None
-) -> None:
-    """Checks shapes once, without computing anything."""
+    model: Network,
+    choices: dict[str, Any],
+    data: Splits,
+    params: PyTree,
+    head_index: HeadIndex | None,
+) -> Config:
+    """Checks shapes once, without computing anything, and fixes the static choices."""
     if head_index is not None:
         check_head_index(head_index, bank_capacity(params))
     for name, rows in data._asdict().items():
         if rows is None:
             continue
-        if rows.x.ndim != 2 or rows.y.ndim != 2 or len(rows.x) != len(rows.y) or not len(rows.x):
+        if rows.x.ndim < 2 or rows.y.ndim < 2 or len(rows.x) != len(rows.y) or not len(rows.x):
             raise ValueError(
-                f"data.{name}: expected x (rows, features) and y (rows, outputs) with at least one row, "
-                f"got {rows.x.shape} and {rows.y.shape}"
+                f"data.{name}: expected x (rows, features) and y (rows, outputs) with at least "
+                f"one row, got {rows.x.shape} and {rows.y.shape}"
             )
-    outputs, losses = jax.eval_shape(
-        lambda p, rows: (
-            model.apply({"params": p}, rows.x),
-            config.loss(model.apply({"params": p}, rows.x), rows.y),
-        ),
-        params,
-        data.train,
-    )
-    tasks = getattr(model, "num_tasks", losses.shape[-1])
-    if losses.shape != (len(data.train.x), tasks):
+    widths = tuple(getattr(model, "outputs", ()))
+    loss = choices["loss"]
+    if loss is squared_error and any(width != 1 for width in widths):
+        loss = _squared_error_of(widths)
+    outputs = jax.eval_shape(lambda p: model.apply({"params": p}, data.train.x), params)
+    losses = jax.eval_shape(loss, outputs, data.train.y)
+    num_tasks = len(widths) or losses.shape[-1]
+    if losses.shape != (len(data.train.x), num_tasks):
         raise ValueError(
-            f"loss: expected losses of shape (batch, tasks) = ({len(data.train.x)}, {tasks}), got "
-            f"{losses.shape} from outputs {outputs.shape}"
+            f"loss: expected losses of shape (batch, tasks) = ({len(data.train.x)}, {num_tasks}), "
+            f"got {losses.shape} from outputs {outputs.shape} and targets {data.train.y.shape}"
         )
+    for name, rows in data._asdict().items():
+        if rows is not None and rows.known is not None:
+            if rows.known.shape != (len(rows.x), num_tasks):
+                raise ValueError(
+                    f"data.{name}.known: expected shape {(len(rows.x), num_tasks)}, "
+                    f"got {rows.known.shape}"
+                )
+    return Config(**(choices | {"loss": loss, "num_tasks": num_tasks}))
 
 
 def _progress(chunk: EpochRecord, phases: Sequence[Phase]) -> Progress:
@@ -344,14 +356,14 @@ def _progress(chunk: EpochRecord, phases: Sequence[Phase]) -> Progress:
         num_epochs=phases[phase - 1].epochs,
         done=sum(p.epochs for p in phases[: phase - 1]) + number,
         total=sum(p.epochs for p in phases),
-        train=chunk.train[last],
+        train=np.asarray(chunk.train)[last],
     )
 
 
 def _blame(
     model: Network, config: Config, state: TrainState, data: Splits, history: History
 ) -> Divergence:
-    """Names the update that failed, and the first task whose loss or error gradient was not finite."""
+    """Names the update that failed and the first task whose loss or slope was not finite."""
     number, samples = int(history.epoch[-1]), int(history.samples[-1])
     before = dataclasses.replace(state, epoch=state.epoch - 1)
     batches = make_batches(config, before, data.train)

@@ -54,8 +54,8 @@ class Divergence(NamedTuple):
         """One sentence."""
         who = "the update" if self.task < 0 else f"the loss or gradient of task {self.task}"
         return (
-            f"diverged in phase {self.phase}, epoch {self.epoch}, at sample {self.sample}: {who} was "
-            "not finite; the parameters are those before that update"
+            f"diverged in phase {self.phase}, epoch {self.epoch}, at sample {self.sample}: "
+            f"{who} was not finite; the parameters are those before that update"
         )
 
 

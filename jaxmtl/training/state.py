@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import jax
 import jax.numpy as jnp
@@ -10,7 +10,7 @@ import optax
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Bool, Float, Int, Key, PyTree
 
-from jaxmtl._typing import Network
+from jaxmtl._typing import BankNetwork, Network
 from jaxmtl.conflict import Rule, Zeros
 from jaxmtl.duplication import HeadIndex
 from jaxmtl.duplication.transplant import Transplant
@@ -32,6 +32,7 @@ class Config:
     """Static choices of a run: a change of any of them compiles anew.
 
     Attributes:
+        num_tasks: number of losses.
         optimizer: factory from a learning rate to an optax optimizer, such as ``optax.adam``.
         batch_size: samples of one update.
         shuffle: a new order every epoch, drawn from the run's key; else file order.
@@ -42,6 +43,7 @@ class Config:
         transplant: see ``jaxmtl.transplant``.
     """
 
+    num_tasks: int
     optimizer: Optimizer = optax.adam
     batch_size: int = 1
     shuffle: bool = False
@@ -72,6 +74,19 @@ class EventLog(NamedTuple):
     tasks: Bool[Array, "phases tasks"]
 
 
+class Watch(NamedTuple):
+    """What a run that counts conflict carries from epoch to epoch.
+
+    Attributes:
+        streak: samples in a row in conflict, one a column, or one a weight where inputs of the bank
+            may be <= 0.
+        events: duplications so far.
+    """
+
+    streak: Int[Array, "*weights capacity"]
+    events: EventLog
+
+
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TrainState:
@@ -81,24 +96,21 @@ class TrainState:
         params: parameters as the model has them.
         opt_state: state of the optimizer, over one flat vector where that is exact.
         head_index: None for networks without a bank.
-        streak: samples in a row in conflict, a column, or a weight where bank inputs may be <= 0;
-            None where nothing is counted.
+        watch: None where nothing is counted.
         phase: place in the table of phases, from 0.
         epoch: epochs of the phase that are over.
         status: ``RUNNING``, ``FINISHED`` or ``DIVERGED``.
         key: for the order of the samples.
-        events: duplications so far.
     """
 
     params: PyTree
     opt_state: PyTree
     head_index: HeadIndex | None
-    streak: Int[Array, "*weights capacity"] | None
+    watch: Watch | None
     phase: Int[Array, ""]
     epoch: Int[Array, ""]
     status: Int[Array, ""]
     key: Key[Array, ""]
-    events: EventLog | None
 
 
 class EpochRecord(NamedTuple):
@@ -165,31 +177,32 @@ def init_state(
     Returns:
         The state.
     """
-    num_phases = phases.epochs.shape[0]
-    streak = events = None
-    if hasattr(model, "initial_head_index") and head_index is None:
-        head_index = model.initial_head_index()
+    watch = None
     if config.counts:
-        streak = jnp.zeros(streak_shape(model, params), jnp.int32)
-        none = jnp.full(num_phases, -1, jnp.int32)
-        moved = jnp.zeros((num_phases, model.num_tasks), jnp.bool)
-        events = EventLog(none, none, none, none, none, moved)
+        bank = cast(BankNetwork, model)
+        if head_index is None:
+            head_index = bank.initial_head_index()
+        none = jnp.full(phases.epochs.shape[0], -1, jnp.int32)
+        moved = jnp.zeros((len(none), bank.num_tasks), jnp.bool)
+        streak = jnp.zeros(streak_shape(bank, params), jnp.int32)
+        watch = Watch(streak, EventLog(none, none, none, none, none, moved))
+    elif head_index is None and hasattr(model, "initial_head_index"):
+        head_index = cast(BankNetwork, model).initial_head_index()
     packed, _ = pack(config.optimizer, params)
     zero = jnp.int32(0)
     return TrainState(
         params=params,
         opt_state=config.optimizer(phases.learning_rate[0]).init(packed),
         head_index=head_index,
-        streak=streak,
+        watch=watch,
         phase=zero,
         epoch=zero,
         status=zero,
         key=key,
-        events=events,
     )
 
 
-def streak_shape(model: Network, params: PyTree) -> tuple[int, ...]:
+def streak_shape(model: BankNetwork, params: PyTree) -> tuple[int, ...]:
     """Shape of the streaks: one a column where bank inputs are positive, else one a weight."""
     if model.positive_bank_inputs:
         return (model.num_columns,)

@@ -1,26 +1,19 @@
 """One update: gradients, evidence of conflict, optimizer, and the decision to stop."""
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple, cast
 
 import jax
 import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Bool, Float, Int, PyTree
 
-from jaxmtl._typing import Network
-from jaxmtl.conflict import count_conflicts, node_conflict, update_streak, weight_conflict
-from jaxmtl.duplication import HeadIndex, readers, slots_to_columns
+from jaxmtl._typing import BankNetwork, Network
+from jaxmtl.data.rows import Rows
+from jaxmtl.duplication import HeadIndex
 from jaxmtl.losses import mean_over_known
+from jaxmtl.training.counting import Tally, count_batch
 from jaxmtl.training.state import Config
-
-
-class Batch(NamedTuple):
-    """Samples of one update; ``known`` is None when every label is."""
-
-    x: Float[Array, "batch features"]
-    y: Float[Array, "batch outputs"]
-    known: Bool[Array, "batch tasks"] | None
 
 
 class Carry(NamedTuple):
@@ -29,25 +22,21 @@ class Carry(NamedTuple):
     Attributes:
         packed: parameters as the optimizer sees them.
         opt_state: of the optimizer.
-        streak: after the last sample, or at the sample that fired; None where nothing is counted.
-        conflicts: samples in conflict at each column in this epoch.
-        signs: gradient of each task at each column and the inputs of the bank at the sample that
-            fired, from which more than two readers are parted; None for two tasks.
+        tally: conflict counted; None where nothing is.
         updates: number of updates made.
-        place: place in its batch of the sample that fired.
-        fired: a streak reached the threshold.
-        diverged: a loss or a gradient was not finite; the update was not made.
+        diverged: a loss or a gradient was not finite.
     """
 
     packed: PyTree
     opt_state: PyTree
-    streak: Int[Array, "*weights capacity"] | None
-    conflicts: Int[Array, " capacity"] | None
-    signs: tuple[Float[Array, "tasks capacity"], Float[Array, " inputs"]] | None
+    tally: Tally | None
     updates: Int[Array, ""]
-    place: Int[Array, ""]
-    fired: Bool[Array, ""]
     diverged: Bool[Array, ""]
+
+    @property
+    def fired(self) -> Bool[Array, ""]:
+        """Whether a streak reached the threshold."""
+        return jnp.bool(False) if self.tally is None else self.tally.fired
 
     @property
     def going(self) -> Bool[Array, ""]:
@@ -63,27 +52,44 @@ class Knobs(NamedTuple):
     threshold: Int[Array, ""]
 
 
-def task_losses(
+class Losses(NamedTuple):
+    """What a network makes of a batch.
+
+    Attributes:
+        tasks: loss of every task.
+        penalty: what the network adds to their sum; 0 for most.
+        inputs: of the bank, if there were taps.
+    """
+
+    tasks: Float[Array, " tasks"]
+    penalty: Float[Array, ""] | float
+    inputs: Float[Array, "batch inputs"] | None
+
+
+def batch_losses(
     model: Network,
     config: Config,
     params: PyTree,
     head_index: HeadIndex | None,
-    batch: Batch,
+    batch: Rows,
     taps: Float[Array, "batch tasks nodes"] | None = None,
-) -> tuple[Float[Array, " tasks"], Float[Array, "batch inputs"] | None]:
-    """Loss of every task on a batch, and the inputs of the bank if there are taps."""
-    variables, inputs = {"params": params}, None
+) -> Losses:
+    """Losses of a batch; a network with ``has_penalties`` sows its own in ``"penalties"``."""
+    variables, inputs, penalty = {"params": params}, None, 0.0
     if taps is not None:
         inputs = model.apply(variables, batch.x, method="trunk")
         outputs = model.apply(variables, inputs, head_index, taps, method="heads")
     elif head_index is not None:
         outputs = model.apply(variables, batch.x, head_index)
+    elif getattr(model, "has_penalties", False):
+        outputs, sown = model.apply(variables, batch.x, mutable=["penalties"])
+        penalty = sum(leaf.sum() for leaf in jax.tree.leaves(sown))
     else:
         outputs = model.apply(variables, batch.x)
     # Errors of half-precision outputs are formed in float32.
     precise = jnp.promote_types(outputs.dtype, jnp.float32)
     losses = config.loss(outputs.astype(precise), batch.y.astype(precise))
-    return mean_over_known(losses, batch.known), inputs
+    return Losses(mean_over_known(losses, batch.known), penalty, inputs)
 
 
 def make_step(
@@ -93,68 +99,44 @@ def make_step(
     knobs: Knobs,
     *,
     careful: bool = False,
-) -> Callable[[Carry, Batch], Carry]:
+) -> Callable[[Carry, Rows], Carry]:
     """Builds the update of one batch: ``step(carry, batch) -> carry``.
 
     A plain step only raises its flag when a loss is not finite; a careful one looks at gradients,
     parameters and optimizer too, and leaves everything as it was before the update that failed.
     """
     optimizer = config.optimizer(knobs.learning_rate)
-    if config.counts:
-        reads = readers(knobs.head_index, model.num_columns)
 
-    def step(carry: Carry, batch: Batch) -> Carry:
-        def objective(packed, taps):
-            losses, inputs = task_losses(
-                model, config, unpack(packed), knobs.head_index, batch, taps
-            )
-            return losses.sum(), (losses, inputs)
+    def step(carry: Carry, batch: Rows) -> Carry:
+        def objective(packed: PyTree, taps: Array | None) -> tuple[Array, Losses]:
+            losses = batch_losses(model, config, unpack(packed), knobs.head_index, batch, taps)
+            return losses.tasks.sum() + losses.penalty, losses
 
-        counted = {}
-        gradient = jax.grad(objective, argnums=(0, 1) if config.counts else 0, has_aux=True)
-        if config.counts:
+        tally = carry.tally
+        if tally is not None and knobs.head_index is not None:
             taps = jnp.zeros((batch.x.shape[0], *knobs.head_index.shape))
-            (grads, deltas), (losses, inputs) = gradient(carry.packed, taps)
-            deltas = slots_to_columns(deltas, knobs.head_index, model.num_columns)
-            counted = count(carry, batch, inputs, deltas)
+            gradient = jax.grad(objective, argnums=(0, 1), has_aux=True)
+            (grads, deltas), losses = gradient(carry.packed, taps)
+            tally = count_batch(
+                cast(BankNetwork, model),
+                config,
+                tally,
+                knobs.head_index,
+                knobs.threshold,
+                losses.inputs,
+                deltas,
+                batch.known,
+            )
         else:
-            grads, (losses, _) = gradient(carry.packed, None)
+            grads, losses = jax.grad(objective, has_aux=True)(carry.packed, None)
         updates, opt_state = optimizer.update(grads, carry.opt_state, carry.packed)
         packed = optax.apply_updates(carry.packed, updates)
-        finite = jnp.isfinite(losses).all()
-        new = carry._replace(
-            packed=packed, opt_state=opt_state, updates=carry.updates + 1, **counted
-        )
+        finite = jnp.isfinite(losses.tasks).all()
+        new = Carry(packed, opt_state, tally, carry.updates + 1, jnp.bool(False))
         if careful:
             finite &= all_finite((grads, packed, opt_state))
             new = jax.tree.map(lambda new, old: jnp.where(finite, new, old), new, carry)
         return new._replace(diverged=~finite)
-
-    def count(carry: Carry, batch: Batch, inputs: Array, deltas: Array) -> dict[str, Any]:
-        mask = reads if batch.known is None else reads[None] & batch.known[:, :, None]
-        if model.positive_bank_inputs:
-            evidence = node_conflict(deltas, mask, rule=config.rule)
-            found = evidence.conflict
-        else:
-            evidence = weight_conflict(inputs, deltas, mask, rule=config.rule)
-            found = evidence.conflict.any(axis=1)
-        runs = update_streak(carry.streak, evidence, zeros=config.zeros)
-        hits = runs.max(axis=tuple(range(1, runs.ndim))) >= knobs.threshold
-        fired = hits.any()
-        place = jnp.int32(0)
-        if config.batch_size > 1:
-            place = jnp.where(fired, jnp.argmax(hits), runs.shape[0] - 1).astype(jnp.int32)
-        signs = carry.signs
-        if signs is not None:
-            signs = (deltas[place], inputs[place].astype(deltas.dtype))
-        conflicts = carry.conflicts + count_conflicts(found)
-        return {
-            "streak": runs[place],
-            "conflicts": conflicts,
-            "signs": signs,
-            "place": place,
-            "fired": fired,
-        }
 
     return step
 
