@@ -16,6 +16,8 @@ from jaxmtl.conflict import node_conflict as node_conflict
 from jaxmtl.conflict import sign_conflict as sign_conflict
 from jaxmtl.conflict import update_streak as update_streak
 from jaxmtl.conflict import weight_conflict as weight_conflict
+from jaxmtl.data import Rows as Rows
+from jaxmtl.data import Splits as Splits
 from jaxmtl.duplication import bank_capacity as bank_capacity
 from jaxmtl.duplication import check_head_index as check_head_index
 from jaxmtl.duplication import compact as compact

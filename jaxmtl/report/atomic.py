@@ -165,9 +165,9 @@ def new_file(path: str | os.PathLike[str], *, force: bool = False) -> Iterator[P
     unfinished = _beside(final)
     made = _make_parents(final)
     try:
-        yield unfinished
-        check_file(path, force=force)
         try:
+            yield unfinished
+            check_file(path, force=force)
             os.replace(unfinished, final)
         except OSError as error:
             raise _unwritable("file", path, error) from error
