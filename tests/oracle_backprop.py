@@ -15,11 +15,21 @@ Imports nothing from the library.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 Params = dict[str, dict[str, np.ndarray]]
+
+
+class Descent(NamedTuple):
+    """Gradient descent on all rows at once, until it ended or the tasks disagreed for too long."""
+
+    params: Params
+    streak: np.ndarray  # (features, capacity), after the last update
+    conflicts: np.ndarray  # (features, capacity), updates in conflict at each weight
+    updates: int
+    stopped: bool
 
 
 def forward(params: Mapping[str, Any], x: Any) -> tuple[np.ndarray, np.ndarray]:
@@ -55,16 +65,56 @@ def sample_task_gradients(params: Mapping[str, Any], x: Any, y: Any) -> Params:
     }
 
 
+def task_gradients(params: Mapping[str, Any], x: Any, y: Any) -> Params:
+    """Gradient of each task's mean squared error over all rows: leaves (tasks, *parameter)."""
+    each = sample_task_gradients(params, x, y)
+    return {n: {k: leaf.mean(axis=0) for k, leaf in layer.items()} for n, layer in each.items()}
+
+
 def mean_gradients(params: Mapping[str, Any], x: Any, y: Any) -> Params:
     """Gradient of the mean over rows of the sum over tasks."""
-    each = sample_task_gradients(params, x, y)
-    return {
-        name: {part: leaf.sum(axis=1).mean(axis=0) for part, leaf in layer.items()}
-        for name, layer in each.items()
+    each = task_gradients(params, x, y)
+    return {n: {k: leaf.sum(axis=0) for k, leaf in layer.items()} for n, layer in each.items()}
+
+
+def descend(
+    params: Mapping[str, Any],
+    x: Any,
+    y: Any,
+    *,
+    learning_rate: float,
+    updates: int,
+    threshold: int = 3,
+) -> Descent:
+    """Plain gradient descent; stops after the update at which a streak reaches the threshold.
+
+    A streak counts, at one weight of the bank, the consecutive updates before which the tasks'
+    gradients over all rows differed in `>= 0`.
+    """
+    params = {
+        n: {k: np.array(leaf, dtype=np.float64) for k, leaf in layer.items()}
+        for n, layer in params.items()
     }
+    streak = np.zeros(params["bank"]["kernel"].shape, int)
+    conflicts = np.zeros_like(streak)
+    for update in range(1, updates + 1):
+        each = task_gradients(params, x, y)
+        conflict = _disagree(each["bank"]["kernel"], axis=0)
+        streak = np.where(conflict, streak + 1, 0)
+        conflicts += conflict
+        for name, layer in params.items():
+            for part, leaf in layer.items():
+                leaf -= learning_rate * each[name][part].sum(axis=0)
+        if streak.max() >= threshold:
+            return Descent(params, streak, conflicts, update, True)
+    return Descent(params, streak, conflicts, updates, False)
 
 
 def count_conflicts(params: Mapping[str, Any], x: Any, y: Any) -> np.ndarray:
     """Number of rows on which some two tasks' gradients differ in `>= 0`: (features, capacity)."""
-    positive = sample_task_gradients(params, x, y)["bank"]["kernel"] >= 0
-    return (positive.any(axis=1) & ~positive.all(axis=1)).sum(axis=0)
+    return _disagree(sample_task_gradients(params, x, y)["bank"]["kernel"], axis=1).sum(axis=0)
+
+
+def _disagree(gradients: np.ndarray, axis: int) -> np.ndarray:
+    positive = gradients >= 0
+    return positive.any(axis=axis) & ~positive.all(axis=axis)

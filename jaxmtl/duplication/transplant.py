@@ -20,8 +20,8 @@ def transplant(
     node: Int[ArrayLike, ""],
     copy: Int[ArrayLike, ""],
     mode: Transplant,
-    fresh: Callable[[], PyTree],
     *,
+    init: Callable[[PyTree], PyTree] | None = None,
     bank: BankPath = "bank",
 ) -> PyTree:
     """Optimizer state after a duplication.
@@ -38,26 +38,28 @@ def transplant(
         node: the duplicated column, traced.
         copy: the column of its copy, traced.
         mode: ``"fresh"`` or ``"copy"``, static.
-        fresh: makes a new state, ``lambda: optimizer.init(params)``.
+        init: ``optimizer.init``, needed for ``"fresh"`` only.
         bank: see ``bank_capacity``, static.
 
     Returns:
         A state of the same structure.
 
     Raises:
-        ValueError: an unknown mode.
+        ValueError: an unknown mode, or ``"fresh"`` without ``init``.
 
     Example:
         >>> import jax.numpy as jnp
         >>> import optax
         >>> params = {"bank": jnp.array([1.0, 2.0, 0.0])}
         >>> state = optax.TraceState(trace={"bank": jnp.array([3.0, 4.0, 0.0])})
-        >>> transplant(state, params, 0, 2, "copy", lambda: state).trace["bank"].tolist()
+        >>> transplant(state, params, 0, 2, "copy").trace["bank"].tolist()
         [3.0, 4.0, 3.0]
     """
     check_choice("mode", mode, ("fresh", "copy"))
     if mode == "fresh":
-        return fresh()
+        if init is None:
+            raise ValueError('transplant: expected init=optimizer.init for mode "fresh", got None')
+        return init(params)
     flat, unravel = ravel_pytree(params)
 
     def flat_copied(path: tuple[Any, ...], leaf: Any) -> Any:

@@ -186,7 +186,7 @@ def _duplicated(
     params, index = duplicate_node(state.params, head_index, node, moving)
     opt_state = state.opt_state
     if config.transplant == "copy":
-        opt_state = transplant(opt_state, params, node, copy, "copy", lambda: state.opt_state)
+        opt_state = transplant(opt_state, params, node, copy, "copy")
     row = EventLog(
         epoch=number,
         sample=(updates - 1) * config.batch_size + tally.place,
@@ -222,4 +222,4 @@ def _errors(
 
 
 def _where(condition: Bool[Array, ""], new: PyTree, old: PyTree) -> PyTree:
-    return jax.tree.map(lambda a, b: jnp.where(condition, a, b), new, old)
+    return jax.tree.map(lambda a, b: a if a is b else jnp.where(condition, a, b), new, old)

@@ -1,0 +1,72 @@
+import doctest
+import importlib
+import inspect
+import json
+import os
+import pkgutil
+import subprocess
+import sys
+
+import pytest
+
+import jaxmtl
+
+HEAVY = ("pandas", "matplotlib", "openpyxl", "typer", "rich", "scipy.stats", "orbax")
+
+
+def run_python(code, **environment):
+    return subprocess.run(
+        [sys.executable, "-c", code],
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+
+
+def test_import_loads_nothing_heavy_and_touches_no_device():
+    # With a platform that does not exist, the first touch of a device would fail.
+    code = (
+        "import sys, json, jaxmtl, jaxmtl.data, jaxmtl.training; "
+        f"print(json.dumps([m for m in {HEAVY!r} if m in sys.modules]))"
+    )
+    assert json.loads(run_python(code, JAX_PLATFORMS="no_such_platform")) == []
+
+
+def test_networks_are_imported_when_asked_for():
+    code = "import jaxmtl; print(jaxmtl.HardSharing().num_tasks, jaxmtl.models.__name__)"
+    assert run_python(code).split() == ["2", "jaxmtl.models"]
+    with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
+        _ = jaxmtl.nonsense
+
+
+def public_objects():
+    packages = ["jaxmtl"] + [
+        f"jaxmtl.{m.name}" for m in pkgutil.iter_modules(jaxmtl.__path__) if m.name[0] != "_"
+    ]
+    seen = {}
+    for name in packages:
+        module = importlib.import_module(name)
+        for attribute, value in vars(module).items():
+            documented = inspect.isfunction(value) or inspect.isclass(value)
+            if documented and not attribute.startswith("_"):
+                home = getattr(value, "__module__", "")
+                if home.startswith("jaxmtl"):
+                    seen[f"{home}.{value.__qualname__}"] = value
+    return seen
+
+
+# Results and states that are explained by the functions which return them.
+WITHOUT_EXAMPLE = {"Divergence", "Event", "Events", "History", "Progress", "Run", "Evidence"}
+
+
+@pytest.mark.parametrize("name", sorted(public_objects()))
+def test_public_names_have_a_docstring_with_an_example(name):
+    value = public_objects()[name]
+    text = inspect.getdoc(value)
+    assert text, f"{name} has no docstring"
+    if issubclass(value, Exception) if inspect.isclass(value) else False:
+        return
+    if value.__name__ in WITHOUT_EXAMPLE:
+        return
+    assert doctest.DocTestParser().get_examples(text), f"{name} has no example"

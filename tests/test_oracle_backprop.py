@@ -1,0 +1,123 @@
+"""Backpropagation by hand equals ``jax.grad`` in double precision, stops and all.
+
+Double precision is a setting of the whole process, so the tests run in one of their own.
+"""
+
+import os
+import subprocess
+import sys
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import jaxmtl
+from jaxmtl.models import HardSharing
+
+from . import oracle_backprop
+
+DOUBLE = jax.config.read("jax_enable_x64")
+MODEL = HardSharing(shared=(), nodes=3, activation=None, param_dtype=jnp.float64)
+in_double = pytest.mark.skipif(not DOUBLE, reason="run by test_in_double_precision")
+
+
+@pytest.mark.skipif(DOUBLE, reason="this is the process that it starts")
+def test_in_double_precision():
+    command = [sys.executable, "-m", "pytest", __file__, "-p", "no:cacheprovider"]
+    done = subprocess.run(
+        command, env={**os.environ, "JAX_ENABLE_X64": "1"}, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def problem(seed: int, rows: int = 20) -> tuple[Any, np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    x, y = rng.normal(size=(rows, 4)), rng.uniform(size=(rows, 2))
+    return MODEL.init(jax.random.key(seed), x[:1])["params"], x, y
+
+
+def losses_of(params: Any, batch: tuple[Any, Any]) -> jax.Array:
+    x, y = batch
+    return ((MODEL.apply({"params": params}, x) - y) ** 2).mean(axis=0)
+
+
+def assert_close(got: Any, expected: Any) -> None:
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-10, atol=1e-10), got, expected
+    )
+
+
+@in_double
+@pytest.mark.parametrize("seed", range(3))
+def test_gradients_are_those_of_autodiff(seed):
+    params, x, y = problem(seed)
+    assert params["bank"]["kernel"].dtype == jnp.float64
+    each = jaxmtl.sample_task_gradients(losses_of)(params, (x, y))
+    assert_close(oracle_backprop.sample_task_gradients(params, x, y), each)
+    tasks = jaxmtl.task_gradients(losses_of)(params, (x, y))[1]
+    assert_close(oracle_backprop.task_gradients(params, x, y), tasks)
+    total = jax.grad(lambda p: losses_of(p, (x, y)).sum())(params)
+    assert_close(oracle_backprop.mean_gradients(params, x, y), total)
+    counts = jaxmtl.count_conflicts(
+        jaxmtl.sign_conflict(jnp.moveaxis(each["bank"]["kernel"], 1, 2))
+    )
+    np.testing.assert_array_equal(oracle_backprop.count_conflicts(params, x, y), counts)
+
+
+def descend(params: Any, x: Any, y: Any, rate: float, updates: int, threshold: int) -> Any:
+    """``oracle_backprop.descend`` from the library's parts."""
+    streak = jnp.zeros(params["bank"]["kernel"].shape, int)
+    conflicts = streak
+    for update in range(1, updates + 1):
+        grads = jaxmtl.task_gradients(losses_of)(params, (x, y))[1]
+        kernel = jnp.moveaxis(grads["bank"]["kernel"], 0, 1)[None]  # (1, features, tasks, nodes)
+        evidence = jaxmtl.Evidence(
+            conflict=jaxmtl.sign_conflict(kernel),
+            zero=(kernel == 0).all(axis=-2),
+            comparable=jnp.ones((1, 1, 1), bool),
+        )
+        streak = jaxmtl.update_streak(streak, evidence)[-1]
+        conflicts += jaxmtl.count_conflicts(evidence.conflict)
+        params = jax.tree.map(lambda p, g: p - rate * g.sum(axis=0), params, grads)
+        if streak.max() >= threshold:
+            return params, streak, conflicts, update, True
+    return params, streak, conflicts, updates, False
+
+
+@in_double
+@pytest.mark.parametrize("seed", range(4))
+def test_stops_at_three_full_batch_conflicts_in_a_row(seed):
+    params, x, y = problem(seed)
+    mine = oracle_backprop.descend(params, x, y, learning_rate=0.5, updates=60)
+    theirs = descend(params, x, y, 0.5, 60, 3)
+    assert_close(tuple(mine), theirs)
+    assert mine.stopped
+    assert mine.streak.max() == 3
+    assert 3 <= mine.updates < 60
+
+
+@in_double
+def test_a_threshold_out_of_reach_stops_nothing():
+    params, x, y = problem(0)
+    mine = oracle_backprop.descend(params, x, y, learning_rate=0.5, updates=12, threshold=13)
+    assert_close(tuple(mine), descend(params, x, y, 0.5, 12, 13))
+    assert (mine.updates, mine.stopped) == (12, False)
+    assert mine.conflicts.max() <= 12
+
+
+@in_double
+def test_streaks_of_tasks_that_pull_apart_or_alike():
+    """With all rows alike the sign at every weight is that of the errors, which can be chosen."""
+    params, x, _ = problem(5)
+    params = jax.tree.map(np.asarray, params)
+    params["output"]["kernel"] = np.abs(params["output"]["kernel"]) + 0.5
+    x = np.repeat(np.abs(x[:1]) + 0.1, 6, axis=0)
+    outputs = oracle_backprop.forward(params, x)[1]
+    apart, alike = outputs + [0.1, -0.1], outputs + [0.1, 0.1]
+    used = np.s_[:, :3]
+    for y, expected in ((apart, 2), (alike, 0)):
+        found = oracle_backprop.descend(params, x, y, learning_rate=1e-3, updates=2)
+        assert (found.streak[used] == expected).all()
+        assert (found.streak[:, 3:] == 0).all()
