@@ -2,7 +2,7 @@
 
 from typing import Any, NamedTuple
 
-from ._cells import is_blank
+from jaxmtl.data._cells import is_blank
 
 
 class Grid(NamedTuple):

@@ -6,8 +6,8 @@ import re
 from collections.abc import Collection
 from pathlib import Path
 
-from ._errors import TableError
-from ._grid import Grid, column_letter, without_blank_end
+from jaxmtl.data._errors import TableError
+from jaxmtl.data._grid import Grid, column_letter, without_blank_end
 
 _SEPARATORS = (",", ";", "\t")
 

@@ -7,8 +7,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from ._errors import TableError
-from ._grid import Grid, without_blank_end
+from jaxmtl.data._errors import TableError
+from jaxmtl.data._grid import Grid, without_blank_end
 
 _ZIP = b"PK\x03\x04"
 _OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"

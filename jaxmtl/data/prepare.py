@@ -7,13 +7,13 @@ from typing import Any, Literal
 import numpy as np
 from jaxtyping import Bool, Int
 
-from .._validate import check_choice
-from ._errors import TableError
-from .preprocessing import Preprocessing, to_dtype
-from .rows import Rows, Splits
-from .scaling import Scaler, ScalingKind, fit_scaler
-from .splits import SplitIndices
-from .tables import Table
+from jaxmtl._validate import check_choice
+from jaxmtl.data._errors import TableError
+from jaxmtl.data.preprocessing import Preprocessing, to_dtype
+from jaxmtl.data.rows import Rows, Splits
+from jaxmtl.data.scaling import Scaler, ScalingKind, fit_scaler
+from jaxmtl.data.splits import SplitIndices
+from jaxmtl.data.tables import Table
 
 MissingFeatures = Literal["error", "drop", "mean"]
 MissingTargets = Literal["error", "drop", "mean", "mask"]

@@ -6,7 +6,7 @@ import jax
 import numpy as np
 from jaxtyping import Float
 
-from .._validate import check_choice
+from jaxmtl._validate import check_choice
 
 AnyArray = np.ndarray | jax.Array
 ScalingKind = Literal["minmax", "standard", "none"]

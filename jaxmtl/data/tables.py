@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int
 
-from ._cells import CellError, MissingValues, is_blank, read_cell
-from ._errors import TableError
-from ._grid import Grid, column_letter, without_blank_end
-from ._text_table import read_text_table
-from ._workbook import find_unsaved_formula, read_workbook
+from jaxmtl.data._cells import CellError, MissingValues, is_blank, read_cell
+from jaxmtl.data._errors import TableError
+from jaxmtl.data._grid import Grid, column_letter, without_blank_end
+from jaxmtl.data._text_table import read_text_table
+from jaxmtl.data._workbook import find_unsaved_formula, read_workbook
 
 _WORKBOOKS = (".xlsx", ".xlsm", ".xltx", ".xltm")
 _TEXTS = (".csv", ".tsv", ".txt")
