@@ -1,5 +1,8 @@
 """Loops, phases and runs."""
 
+from jaxmtl.training.constrained import ConstrainedHistory as ConstrainedHistory
+from jaxmtl.training.constrained import ConstrainedRun as ConstrainedRun
+from jaxmtl.training.constrained import fit_constrained as fit_constrained
 from jaxmtl.training.fit import fit as fit
 from jaxmtl.training.fit import fit_adaptive as fit_adaptive
 from jaxmtl.training.phases import STUDY_PHASES as STUDY_PHASES

@@ -16,7 +16,7 @@ from jaxmtl.constraints import AugmentedLagrangian, Violation, excess_of, measur
 from jaxmtl.constraints.violation import Equality
 from jaxmtl.data.rows import Rows, Splits
 from jaxmtl.losses import Loss, mean_over_known, squared_error
-from jaxmtl.training.fit import _check, _keys
+from jaxmtl.training.checks import checked_config, run_keys
 from jaxmtl.training.state import Config, Optimizer, pack
 
 Constraint = Callable[[Float[Array, "batch outputs"], Float[Array, " tasks"]], Array]
@@ -98,8 +98,9 @@ def fit_constrained(
     batch_size: int | None = None,
     shuffle: bool = False,
     loss: Loss = squared_error,
-    task_weights: Sequence[float] | None = None,
+    task_weights: Sequence[float] | Float[Array, " tasks"] | None = None,
     update_every: int = 1,
+    tolerance: Float[Array, ""] | float = 0.0,
 ) -> ConstrainedRun:
     """Trains under constraints and records, epoch by epoch, how far they are violated.
 
@@ -133,6 +134,8 @@ def fit_constrained(
         loss: from outputs and targets to (batch, tasks). Static.
         task_weights: one a task, traced; None for 1. An epsilon-constraint gives bounded tasks 0.
         update_every: epochs between updates of the method's state. Static.
+        tolerance: an excess up to this counts as no violation in the recorded rate; in the
+            constraint's unit, traced.
 
     Returns:
         The run.
@@ -156,18 +159,18 @@ def fit_constrained(
     """
     data = jax.tree.map(jnp.asarray, data)
     rows = data.train.x.shape[0]
-    batch_size = min(rows, rows if batch_size is None else batch_size)
+    size: int = rows if batch_size is None else min(batch_size, rows)
     check_positive("epochs", epochs)
     check_positive("update_every", update_every)
-    check_positive("batch_size", batch_size)
-    init_key, order_key = _keys(key, params, shuffle)
+    check_positive("batch_size", size)
+    init_key, order_key = run_keys(key, params, shuffle)
     if params is None:
         params = model.init(init_key, data.train.x[:1])
     if isinstance(params, Mapping) and set(params) == {"params"}:
         params = params["params"]
     params = jax.tree.map(jnp.asarray, params)
-    choices = {"optimizer": optimizer, "batch_size": batch_size, "shuffle": shuffle, "loss": loss}
-    config = _check(model, choices, data, params, None)
+    choices = {"optimizer": optimizer, "batch_size": size, "shuffle": shuffle, "loss": loss}
+    config = checked_config(model, choices, data, params, None)
     if jax.tree_util.all_leaves([constraint]):  # a plain function, not a pytree with numbers
         constraint = jax.tree_util.Partial(constraint)
     weights = jnp.ones(config.num_tasks) if task_weights is None else jnp.asarray(task_weights)
@@ -181,6 +184,7 @@ def fit_constrained(
         AugmentedLagrangian() if method is None else method,
         weights.astype(float),
         jnp.asarray(learning_rate, float),
+        jnp.asarray(tolerance, float),
     )
     return _train(model, config, schedule, params, data, knobs, order_key)
 
@@ -192,6 +196,7 @@ class _Knobs(NamedTuple):
     method: Any
     weights: Float[Array, " tasks"]
     learning_rate: Float[Array, ""]
+    tolerance: Float[Array, ""]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -285,7 +290,7 @@ def _train(
             if rows is None:
                 return None, None, None
             seen = _look(model, config, knobs, unpack(packed), rows)
-            return seen.values, seen.errors, _violation(knobs.method, seen.values)
+            return seen.values, seen.errors, _violation(knobs, seen.values)
 
         values, errors, violation = look(train)
         _, validation_errors, validation_violation = look(data.validation)
@@ -320,8 +325,9 @@ def _train(
     return ConstrainedRun(params, history, state, ~finite)
 
 
-def _violation(method: Method, values: Array) -> Violation:
-    return measure_violation(jnp.atleast_2d(excess_of(values, method.equality)))
+def _violation(knobs: _Knobs, values: Array) -> Violation:
+    excess = jnp.atleast_2d(excess_of(values, knobs.method.equality))
+    return measure_violation(excess, tolerance=knobs.tolerance)
 
 
 def _mean(state: Any, name: str) -> Array | None:

@@ -16,9 +16,10 @@ from jaxmtl._typing import Network
 from jaxmtl._validate import check_choice, check_positive
 from jaxmtl.conflict import Rule, Zeros
 from jaxmtl.data.rows import Splits
-from jaxmtl.duplication import HeadIndex, bank_capacity, check_head_index
+from jaxmtl.duplication import HeadIndex
 from jaxmtl.duplication.transplant import Transplant
-from jaxmtl.losses import Loss, mean_over_known, sliced, squared_error
+from jaxmtl.losses import Loss, mean_over_known, squared_error
+from jaxmtl.training.checks import checked_config, run_keys
 from jaxmtl.training.epoch import epoch, make_batches
 from jaxmtl.training.phases import STUDY_PHASES, Phase, PhaseTable, phase_table
 from jaxmtl.training.run import Divergence, Events, History, Progress, Run, collect_history
@@ -244,13 +245,13 @@ def _drive(
     check_positive("batch_size", choices["batch_size"])
     table = phase_table(phases)
     data = jax.tree.map(jnp.asarray, data)
-    init_key, order_key = _keys(key, params, choices["shuffle"])
+    init_key, order_key = run_keys(key, params, choices["shuffle"])
     if params is None:
         params = model.init(init_key, data.train.x[:1])
     if isinstance(params, Mapping) and set(params) == {"params"}:
         params = params["params"]
     params = jax.tree.map(jnp.asarray, params)
-    config = _check(model, choices, data, params, head_index)
+    config = checked_config(model, choices, data, params, head_index)
     state = init_state(model, config, params, table, order_key, head_index)
     records: list[EpochRecord] = []
     limit = 1
@@ -286,64 +287,6 @@ def _repeat_carefully(
 ) -> tuple[TrainState, EpochRecord]:
     state = dataclasses.replace(state, status=jnp.full_like(state.status, RUNNING))
     return epoch(model, config, state, data, phases, careful=True)
-
-
-@functools.cache
-def _squared_error_of(outputs: tuple[int, ...]) -> Loss:
-    return sliced(squared_error, outputs)
-
-
-def _keys(key: Any, params: Any, shuffle: bool) -> tuple[Any, Any]:
-    if key is None:
-        if params is None or shuffle:
-            need = "shuffle=True" if params is not None else "drawing initial values"
-            raise ValueError(f"key: expected a jax.random.key for {need}, got None")
-        return None, jax.random.key(0)
-    typed = hasattr(key, "dtype") and jnp.issubdtype(key.dtype, jax.dtypes.prng_key)
-    if not typed or key.shape != ():
-        raise ValueError(f"key: expected one typed key, made by jax.random.key(seed), got {key!r}")
-    init_key, order_key = jax.random.split(key)
-    return init_key, order_key
-
-
-def _check(
-    model: Network,
-    choices: dict[str, Any],
-    data: Splits,
-    params: PyTree,
-    head_index: HeadIndex | None,
-) -> Config:
-    """Checks shapes once, without computing anything, and fixes the static choices."""
-    if head_index is not None:
-        check_head_index(head_index, bank_capacity(params))
-    for name, rows in data._asdict().items():
-        if rows is None:
-            continue
-        if rows.x.ndim < 2 or rows.y.ndim < 2 or len(rows.x) != len(rows.y) or not len(rows.x):
-            raise ValueError(
-                f"data.{name}: expected x (rows, features) and y (rows, outputs) with at least "
-                f"one row, got {rows.x.shape} and {rows.y.shape}"
-            )
-    widths = tuple(getattr(model, "outputs", ()))
-    loss = choices["loss"]
-    if loss is squared_error and any(width != 1 for width in widths):
-        loss = _squared_error_of(widths)
-    outputs = jax.eval_shape(lambda p: model.apply({"params": p}, data.train.x), params)
-    losses = jax.eval_shape(loss, outputs, data.train.y)
-    num_tasks = len(widths) or losses.shape[-1]
-    if losses.shape != (len(data.train.x), num_tasks):
-        raise ValueError(
-            f"loss: expected losses of shape (batch, tasks) = ({len(data.train.x)}, {num_tasks}), "
-            f"got {losses.shape} from outputs {outputs.shape} and targets {data.train.y.shape}"
-        )
-    for name, rows in data._asdict().items():
-        if rows is not None and rows.known is not None:
-            if rows.known.shape != (len(rows.x), num_tasks):
-                raise ValueError(
-                    f"data.{name}.known: expected shape {(len(rows.x), num_tasks)}, "
-                    f"got {rows.known.shape}"
-                )
-    return Config(**(choices | {"loss": loss, "num_tasks": num_tasks}))
 
 
 def _progress(chunk: EpochRecord, phases: Sequence[Phase]) -> Progress:

@@ -1,6 +1,8 @@
-"""Losses of one sample and one task; every training loop takes ``loss(outputs, targets)``."""
+"""What makes one loss of several: slices of columns, options, and the mean over known labels."""
 
+import dataclasses
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
@@ -10,33 +12,6 @@ Loss = Callable[
 ]
 
 
-def squared_error(
-    outputs: Float[Array, "batch tasks"], targets: Float[Array, "batch tasks"]
-) -> Float[Array, "batch tasks"]:
-    """Squared error of tasks that have one output each.
-
-    Args:
-        outputs: predictions, traced.
-        targets: true values in the same units, traced.
-
-    Returns:
-        (outputs - targets)**2.
-
-    Raises:
-        ValueError: the shapes differ.
-
-    Example:
-        >>> import jax.numpy as jnp
-        >>> squared_error(jnp.array([[1.0, 2.0]]), jnp.array([[1.5, 0.0]])).tolist()
-        [[0.25, 4.0]]
-    """
-    if outputs.shape != targets.shape:
-        raise ValueError(
-            f"targets: expected the shape of the outputs {outputs.shape}, got {targets.shape}"
-        )
-    return (outputs - targets) ** 2
-
-
 def mean_over_known(
     losses: Float[Array, "batch tasks"], known: Bool[Array, "batch tasks"] | None = None
 ) -> Float[Array, " tasks"]:
@@ -44,7 +19,8 @@ def mean_over_known(
 
     Args:
         losses: losses of each sample and task; what stands where the label is unknown has no
-            influence on the value or the gradient, unless it is not finite. Traced.
+            influence on the value, nor on the gradient if its own slope there is finite (as that of
+            every loss of this package is, even for a target of NaN). Traced.
         known: which labels are known, traced; None for all.
 
     Returns:
@@ -67,6 +43,8 @@ def sliced(
 ) -> Loss:
     """Loss of tasks that have several outputs each: one loss a task, on its slice of the columns.
 
+    Two of them made of the same parts are equal, so that a compiled loop knows the second again.
+
     Args:
         losses: one loss for all tasks or one a task; each gets the columns of its task and returns
             (batch, columns), of which the mean is taken, or (batch,). Static.
@@ -81,6 +59,7 @@ def sliced(
 
     Example:
         >>> import jax.numpy as jnp
+        >>> from jaxmtl.losses import squared_error
         >>> loss = sliced(squared_error, outputs=(2, 1))
         >>> loss(jnp.array([[1.0, 3.0, 2.0]]), jnp.zeros((1, 3))).tolist()
         [[5.0, 4.0]]
@@ -93,18 +72,64 @@ def sliced(
             "sliced: expected one loss, one output width and one target width a task, "
             f"got {len(parts)}, {len(widths)} and {len(target_widths)}"
         )
+    return _Sliced(parts, widths, target_widths)
 
-    def loss(outputs: Array, targets: Array) -> Array:
-        if outputs.shape[-1] != sum(widths) or targets.shape[-1] != sum(target_widths):
+
+def configured(loss: Callable[..., Array], **options: Any) -> Loss:
+    """A loss with other options, as ``functools.partial`` but equal to its like.
+
+    Args:
+        loss: ``loss(outputs, targets, **options)``.
+        options: hashable, or lists, which become tuples. Static.
+
+    Returns:
+        ``loss(outputs, targets)``.
+
+    Raises:
+        ValueError: an option that cannot be hashed, such as an array.
+
+    Example:
+        >>> from jaxmtl.losses import huber_error
+        >>> configured(huber_error, delta=0.5) == configured(huber_error, delta=0.5)
+        True
+    """
+    fixed = {name: tuple(v) if isinstance(v, list) else v for name, v in options.items()}
+    for name, value in fixed.items():
+        try:
+            hash(value)
+        except TypeError as error:
             raise ValueError(
-                f"sliced: expected {sum(widths)} output and {sum(target_widths)} target columns, "
-                f"got {outputs.shape[-1]} and {targets.shape[-1]}"
+                f"configured: expected a number or a tuple for {name}, got {type(value).__name__}"
+            ) from error
+    return _Configured(loss, tuple(sorted(fixed.items())))
+
+
+@dataclasses.dataclass(frozen=True)
+class _Sliced:
+    parts: tuple[Loss, ...]
+    widths: tuple[int, ...]
+    target_widths: tuple[int, ...]
+
+    def __call__(self, outputs: Array, targets: Array) -> Array:
+        if outputs.shape[-1] != sum(self.widths) or targets.shape[-1] != sum(self.target_widths):
+            raise ValueError(
+                f"sliced: expected {sum(self.widths)} output and {sum(self.target_widths)} target "
+                f"columns, got {outputs.shape[-1]} and {targets.shape[-1]}"
             )
         rows, i, j = [], 0, 0
-        for part, width, target_width in zip(parts, widths, target_widths, strict=True):
+        for part, width, target_width in zip(
+            self.parts, self.widths, self.target_widths, strict=True
+        ):
             value = part(outputs[:, i : i + width], targets[:, j : j + target_width])
             rows.append(value if value.ndim == 1 else value.mean(axis=-1))
             i, j = i + width, j + target_width
         return jnp.stack(rows, axis=-1)
 
-    return loss
+
+@dataclasses.dataclass(frozen=True)
+class _Configured:
+    loss: Callable[..., Array]
+    options: tuple[tuple[str, Any], ...]
+
+    def __call__(self, outputs: Array, targets: Array) -> Array:
+        return self.loss(outputs, targets, **dict(self.options))

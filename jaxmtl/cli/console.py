@@ -1,0 +1,117 @@
+"""What a command says while it works: a bar on a terminal, plain lines elsewhere, or nothing."""
+
+import contextlib
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+
+from jaxmtl.training import Progress
+
+SECONDS_BETWEEN_LINES = 2.0
+
+
+class Console:
+    """Progress and notes go to stderr, results to stdout; ``quiet`` silences both.
+
+    Example:
+        >>> with Console(quiet=True).training("adaptive", ["PM2.5"]) as on_progress:
+        ...     pass
+    """
+
+    def __init__(self, *, quiet: bool = False) -> None:
+        """Says nothing yet."""
+        self.quiet = quiet
+
+    def say(self, text: str) -> None:
+        """Writes a result."""
+        if not self.quiet:
+            print(text)
+
+    def note(self, text: str) -> None:
+        """Writes what the user should know, although nothing is wrong."""
+        if not self.quiet:
+            print(f"note: {text}", file=sys.stderr)
+
+    @contextlib.contextmanager
+    def training(
+        self, name: str, tasks: Sequence[str]
+    ) -> Iterator[Callable[[Progress], None] | None]:
+        """Shows the progress of one run.
+
+        Args:
+            name: of the run.
+            tasks: names of the tasks.
+
+        Yields:
+            What ``fit`` takes as ``on_progress``.
+        """
+        if self.quiet:
+            yield None
+        elif sys.stderr.isatty():
+            with _bar(name, tasks) as on_progress:
+                yield on_progress
+        else:
+            yield _lines(name, tasks)
+
+
+def describe(progress: Progress, tasks: Sequence[str], *, short: bool = False) -> str:
+    """Phase, epoch and training errors in one line.
+
+    Args:
+        progress: of a run.
+        tasks: names of the tasks.
+        short: for beside a bar.
+
+    Returns:
+        The line.
+
+    Example:
+        >>> import numpy as np
+        >>> describe(Progress(1, 4, 80, 200, 80, 650, np.array([0.01234])), ["PM2.5"])
+        'phase 1/4, epoch 80/200, training error PM2.5 0.01234'
+    """
+    errors = [f"{task} {e:.4g}" for task, e in zip(tasks, progress.train, strict=True)]
+    phase = f"phase {progress.phase}/{progress.num_phases}"
+    epoch = f"epoch {progress.epoch}/{progress.num_epochs}"
+    if short:
+        return "  ".join([f"{phase} {epoch}", *errors])
+    return f"{phase}, {epoch}, training error {', '.join(errors)}"
+
+
+@contextlib.contextmanager
+def _bar(name: str, tasks: Sequence[str]) -> Iterator[Callable[[Progress], None]]:
+    from rich.console import Console as RichConsole
+    from rich.markup import escape
+    from rich.progress import BarColumn, TextColumn
+    from rich.progress import Progress as RichProgress
+    from rich.table import Column
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=14),
+        TextColumn("{task.fields[state]}", table_column=Column(no_wrap=True, overflow="ellipsis")),
+    )
+    with RichProgress(*columns, console=RichConsole(stderr=True)) as bars:
+        bar = bars.add_task(f"{name:<12}", total=None, state="compiling")
+
+        def on_progress(progress: Progress) -> None:
+            state = escape(describe(progress, tasks, short=True))
+            bars.update(bar, total=progress.total, completed=progress.done, state=state)
+
+        yield on_progress
+        total = bars.tasks[0].total
+        bars.update(bar, completed=total if total is not None else 1)
+
+
+def _lines(name: str, tasks: Sequence[str]) -> Callable[[Progress], None]:
+    phase, when = 0, -SECONDS_BETWEEN_LINES
+
+    def on_progress(progress: Progress) -> None:
+        nonlocal phase, when
+        now = time.monotonic()
+        last = progress.done == progress.total
+        if progress.phase != phase or last or now - when >= SECONDS_BETWEEN_LINES:
+            print(f"{name}: {describe(progress, tasks)}", file=sys.stderr, flush=True)
+            phase, when = progress.phase, now
+
+    return on_progress

@@ -1,0 +1,73 @@
+"""Checks at the start of a run, before anything is computed."""
+
+import functools
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import PyTree
+
+from jaxmtl._typing import Network
+from jaxmtl.data.rows import Splits
+from jaxmtl.duplication import HeadIndex, bank_capacity, check_head_index
+from jaxmtl.losses import Loss, sliced, squared_error
+from jaxmtl.training.state import Config
+
+
+def run_keys(key: Any, params: Any, shuffle: bool) -> tuple[Any, Any]:
+    """The keys of the initial values and of the order, from the one key of a run."""
+    if key is None:
+        if params is None or shuffle:
+            need = "shuffle=True" if params is not None else "drawing initial values"
+            raise ValueError(f"key: expected a jax.random.key for {need}, got None")
+        return None, jax.random.key(0)
+    typed = hasattr(key, "dtype") and jnp.issubdtype(key.dtype, jax.dtypes.prng_key)
+    if not typed or key.shape != ():
+        raise ValueError(f"key: expected one typed key, made by jax.random.key(seed), got {key!r}")
+    init_key, order_key = jax.random.split(key)
+    return init_key, order_key
+
+
+def checked_config(
+    model: Network,
+    choices: dict[str, Any],
+    data: Splits,
+    params: PyTree,
+    head_index: HeadIndex | None,
+) -> Config:
+    """Checks shapes once, without computing anything, and fixes the static choices."""
+    if head_index is not None:
+        check_head_index(head_index, bank_capacity(params))
+    for name, rows in data._asdict().items():
+        if rows is None:
+            continue
+        if rows.x.ndim < 2 or rows.y.ndim < 2 or len(rows.x) != len(rows.y) or not len(rows.x):
+            raise ValueError(
+                f"data.{name}: expected x (rows, features) and y (rows, outputs) with at least "
+                f"one row, got {rows.x.shape} and {rows.y.shape}"
+            )
+    widths = tuple(getattr(model, "outputs", ()))
+    loss = choices["loss"]
+    if loss is squared_error and any(width != 1 for width in widths):
+        loss = _squared_error_of(widths)
+    outputs = jax.eval_shape(lambda p: model.apply({"params": p}, data.train.x), params)
+    losses = jax.eval_shape(loss, outputs, data.train.y)
+    num_tasks = len(widths) or losses.shape[-1]
+    if losses.shape != (len(data.train.x), num_tasks):
+        raise ValueError(
+            f"loss: expected losses of shape (batch, tasks) = ({len(data.train.x)}, {num_tasks}), "
+            f"got {losses.shape} from outputs {outputs.shape} and targets {data.train.y.shape}"
+        )
+    for name, rows in data._asdict().items():
+        if rows is not None and rows.known is not None:
+            if rows.known.shape != (len(rows.x), num_tasks):
+                raise ValueError(
+                    f"data.{name}.known: expected shape {(len(rows.x), num_tasks)}, "
+                    f"got {rows.known.shape}"
+                )
+    return Config(**(choices | {"loss": loss, "num_tasks": num_tasks}))
+
+
+@functools.cache
+def _squared_error_of(outputs: tuple[int, ...]) -> Loss:
+    return sliced(squared_error, outputs)

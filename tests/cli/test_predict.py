@@ -1,0 +1,133 @@
+"""`jaxmtl predict`: order, units, formats, missing features."""
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import openpyxl
+import pytest
+
+from jaxmtl.report import load_run
+
+NAMES = ["--features", "SO2,CO", "--targets", "PM2.5,O3"]
+
+
+def read_csv(path: Path) -> tuple[list[str], np.ndarray]:
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        header, *rows = csv.reader(file)
+    return header, np.array([[float(cell) if cell else np.nan for cell in row] for row in rows])
+
+
+def write_features(path: Path, rows: list[list[object]]) -> Path:
+    book = openpyxl.Workbook()
+    book.active.append(["CO", "note", "SO2"])  # another order, and no targets
+    for row in rows:
+        book.active.append(row)
+    book.save(path)
+    return path
+
+
+def test_predictions_of_the_test_rows_are_those_of_the_run(call, made_run, table, tmp_path):
+    said = call("predict", made_run, table, "-o", tmp_path / "new" / "a.csv")
+    assert said == (0, f"40 rows predicted, written to {tmp_path / 'new' / 'a.csv'}\n", "")
+    header, values = read_csv(tmp_path / "new" / "a.csv")
+    assert header == ["PM2.5", "O3"]
+    saved_header, saved = read_csv(made_run / "predictions.csv")
+    rows = saved[:, saved_header.index("sheet_row")].astype(int) - 2
+    columns = [saved_header.index(f"{task} adaptive") for task in header]
+    np.testing.assert_array_equal(values[rows], saved[:, columns])
+
+
+def test_xlsx_and_csv_hold_the_same_in_the_order_of_the_rows(call, made_run, tmp_path):
+    x = [[1.1, "a", 20], [0.4, "b", 45], [1.9, "c", 7]]
+    path = write_features(tmp_path / "new.xlsx", [*x, x[0]])
+    for name in ("a.csv", "a.xlsx"):
+        assert call("predict", made_run, path, "-o", tmp_path / name, "--quiet") == (0, "", "")
+    _, values = read_csv(tmp_path / "a.csv")
+    book = openpyxl.load_workbook(tmp_path / "a.xlsx")
+    header, *rows = book.active.iter_rows(values_only=True)
+    assert header == ("PM2.5", "O3")
+    # A workbook keeps 16 digits.
+    np.testing.assert_allclose(np.array(rows, float), values, rtol=1e-15)
+    np.testing.assert_array_equal(values[0], values[3])
+    features = np.array([[so2, co] for co, _, so2 in [*x, x[0]]], float)
+    np.testing.assert_array_equal(load_run(made_run).predict(features), values)
+
+
+def test_csv_table(call, made_run, tmp_path):
+    (tmp_path / "new.csv").write_text("SO2;CO\n20;1.1\n45;0.4\n", encoding="utf-8")
+    assert call("predict", made_run, tmp_path / "new.csv", "-o", tmp_path / "a.csv").code == 0
+    assert read_csv(tmp_path / "a.csv")[1].shape == (2, 2)
+
+
+def test_existing_file_is_kept_without_force(call, made_run, table, tmp_path):
+    out = tmp_path / "a.csv"
+    out.write_text("mine")
+    refused = call("predict", made_run, table, "-o", out)
+    assert refused.code == 2
+    assert "exists already" in refused.err
+    assert out.read_text() == "mine"
+    assert call("predict", made_run, table, "-o", out, "--force").code == 0
+    assert read_csv(out)[0] == ["PM2.5", "O3"]
+
+
+def test_table_is_never_overwritten(call, made_run, tmp_path):
+    path = write_features(tmp_path / "new.xlsx", [[1.1, "a", 20]])
+    before = path.read_bytes()
+    result = call("predict", made_run, path, "-o", path, "--force")
+    assert result.code == 2
+    assert "it is the table to predict from" in result.err
+    assert path.read_bytes() == before
+
+
+def test_missing_feature_is_an_error_by_default(call, made_run, tmp_path):
+    path = write_features(tmp_path / "new.xlsx", [[1.1, "a", 20], [None, "b", 45]])
+    result = call("predict", made_run, path, "-o", tmp_path / "a.csv")
+    assert result.code == 2
+    assert "column 'CO', row 3: the first of 1 missing values" in result.err
+    assert not (tmp_path / "a.csv").exists()
+
+
+def test_missing_column_names_what_is_there(call, made_run, tmp_path):
+    book = openpyxl.Workbook()
+    book.active.append(["SO 2", "CO"])
+    book.active.append([1, 2])
+    book.save(tmp_path / "new.xlsx")
+    result = call("predict", made_run, tmp_path / "new.xlsx", "-o", tmp_path / "a.csv")
+    assert result.code == 2
+    assert "'SO2' (did you mean 'SO 2'?)" in result.err
+
+
+@pytest.mark.parametrize("missing", ["mean", "drop"])
+def test_missing_features_are_treated_as_in_the_run(call, table, tmp_path, untrained, missing):
+    folder, coded = tmp_path / "run", ["--missing", missing, "--missing-values", "-999"]
+    assert call("fit", table, *NAMES, *coded, "--out", folder).code == 0
+    x = [[1.1, "a", 20], [None, "b", 45], [-999, "c", 45], [0.4, "d", 45]]
+    path = write_features(tmp_path / "new.xlsx", x)
+    for name in ("a.csv", "a.xlsx"):
+        said = call("predict", folder, path, "-o", tmp_path / name)
+        assert said.code == 0
+        assert ("2 of 4 rows have a missing feature" in said.err) == (missing == "drop")
+    _, values = read_csv(tmp_path / "a.csv")
+    rows = list(openpyxl.load_workbook(tmp_path / "a.xlsx").active.iter_rows(values_only=True))
+    assert values.shape == (4, 2)
+    run = load_run(folder)
+    if missing == "drop":
+        assert np.isnan(values[1:3]).all()
+        assert rows[2] == rows[3] == (None, None)
+        assert np.isfinite(values[[0, 3]]).all()
+    else:
+        filled = np.array([[45.0, run.dataset.fill[1]]])
+        np.testing.assert_array_equal(values[1:3], run.predict(np.repeat(filled, 2, axis=0)))
+
+
+def test_failure_while_writing_leaves_nothing(call, made_run, table, tmp_path, monkeypatch):
+    def half(path, header, values):
+        Path(path).write_text("PM2.5")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("jaxmtl.cli.predict._write_csv", half)
+    result = call("predict", made_run, table, "-o", tmp_path / "a.csv")
+    assert result.code == 2
+    assert "cannot be written (No space left on device)" in result.err
+    assert list(tmp_path.iterdir()) == []

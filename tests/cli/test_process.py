@@ -1,0 +1,80 @@
+"""The command as a process of its own: entry point, lazy imports, Ctrl-C."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+
+def start(*args: object, **options: object) -> subprocess.Popen[str]:
+    environment = os.environ | {"PYTHONWARNINGS": "default"}
+    return subprocess.Popen(
+        [sys.executable, "-m", "jaxmtl", *map(str, args)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        encoding="utf-8",
+        env=environment,
+        **options,
+    )
+
+
+def test_fit_and_predict_end_to_end(table, tmp_path):
+    names = ["--features", "SO2,CO", "--targets", "PM2.5,O3"]
+    fit = start("fit", table, *names, "--phases", "4,1,2;2", "--out", tmp_path / "run")
+    out, err = fit.communicate(timeout=300)
+    assert fit.returncode == 0, err
+    assert "written to" in out
+    assert "adaptive: phase 1/2" in err
+    assert "Warning" not in err
+    assert "Duplications" in out
+    predict = start("predict", tmp_path / "run", table, "-o", tmp_path / "a.xlsx", "--quiet")
+    assert predict.communicate(timeout=300) == ("", "")
+    assert predict.returncode == 0
+
+
+def test_help_loads_nothing_heavy():
+    code = (
+        "import sys; from jaxmtl.cli import run\n"
+        "run(['fit', '--help']); run([]); run(['--version'])\n"
+        "heavy = {'pandas', 'openpyxl', 'matplotlib', 'flax.linen', 'scipy'} & set(sys.modules)\n"
+        "print(f'heavy: {sorted(heavy)}')"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.endswith("heavy: []\n")
+    assert "--features" in done.stdout
+    assert "jaxmtl 0." in done.stdout
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no such signals")
+def test_interrupted_runs_leave_nothing_behind(table, tmp_path):
+    codes = {signal.SIGINT: 130, signal.SIGTERM: 143}
+    names = ["--features", "SO2,CO", "--targets", "PM2.5,O3", "--phases", "1000000000"]
+    started = {
+        number: start("fit", table, *names, "--out", tmp_path / number.name / "run")
+        for number in codes
+    }
+    for number, process in started.items():
+        assert process.stderr is not None
+        assert "phase 1/1" in process.stderr.readline()  # training has begun
+        process.send_signal(number)
+        _, err = process.communicate(timeout=200)
+        assert process.returncode == codes[number]
+        assert "Traceback" not in err
+        if number == signal.SIGINT:
+            assert err.splitlines()[-1] == "jaxmtl: interrupted; nothing was written"
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no /dev/full and no pipes of this kind")
+def test_reader_that_goes_away_is_no_error(made_run: Path):
+    process = start("inspect", made_run)
+    assert process.stdout is not None
+    process.stdout.close()
+    assert process.stderr is not None
+    assert process.stderr.read() == ""
+    process.wait(timeout=100)
+    process.stderr.close()
