@@ -15,7 +15,7 @@ take part in, gains from them at 5 examples a class and no longer at 100.
 At the end, the cycle: source and target trained in turn, the trunk handed to and fro.
 
     python experiments/transfer_digits.py [--out DIR] [--seeds 10] [--updates 200] [--rounds 3]
-        [--shots 1 5 20 100] [--methods ...]
+        [--shots 1 5 20 100] [--targets ...] [--methods ...]
 """
 
 import argparse
@@ -49,6 +49,7 @@ from jaxmtl.transfer import (
 
 LAYERS = ("trunk/conv_0", "trunk/conv_1", "trunk/dense")
 RATE, BATCH, POINTS = 3e-3, 16, 10
+TARGETS = ("digits 5-9", "parity")
 SCRATCH = "from scratch"
 METRICS = ("accuracy", "precision", "recall", "F1", "mAP")
 COLOURS = {  # Okabe-Ito
@@ -280,7 +281,9 @@ def compare(
 ) -> dict[tuple[str, str], Result]:
     """Every target and method: its results as NumPy arrays."""
     results: dict[tuple[str, str], Result] = {}
-    for t, target in enumerate(("digits 5-9", "parity")):
+    for t, target in enumerate(TARGETS):
+        if target not in options.targets:
+            continue
         fresh = initial(tasks[target].pool.shape[1], _keys(options, 2 + t)[0])
         for name, method in methods(options.updates).items():
             if name in options.methods:
@@ -424,6 +427,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--source-updates", type=int, default=500, help="updates of the source")
     parser.add_argument("--rounds", type=int, default=3, help="of the cycle; 0 for none")
     parser.add_argument("--shots", type=int, nargs="+", default=[1, 5, 20, 100], metavar="N")
+    parser.add_argument("--targets", nargs="+", default=list(TARGETS), choices=TARGETS)
     parser.add_argument("--methods", nargs="+", default=list(COLOURS), choices=list(COLOURS))
     parser.add_argument("--seed", type=int, default=0, help="of everything drawn")
     options = parser.parse_args(arguments)

@@ -8,7 +8,10 @@ The lower floors are pure functions on pytrees that know no model library: ``tas
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from jaxmtl import constraints as constraints
 from jaxmtl import data as data
+from jaxmtl import metrics as metrics
+from jaxmtl import transfer as transfer
 from jaxmtl._xla import inline_small_loops as inline_small_loops
 from jaxmtl.conflict import Evidence as Evidence
 from jaxmtl.conflict import count_conflicts as count_conflicts
@@ -43,6 +46,7 @@ from jaxmtl.training import Phase as Phase
 from jaxmtl.training import Run as Run
 from jaxmtl.training import fit as fit
 from jaxmtl.training import fit_adaptive as fit_adaptive
+from jaxmtl.training import fit_constrained as fit_constrained
 
 if TYPE_CHECKING:
     from jaxmtl import models as models

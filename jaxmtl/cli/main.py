@@ -75,7 +75,14 @@ def run(args: Sequence[str]) -> int:
 
 
 def main() -> NoReturn:
-    """Runs the command line of this process and leaves it."""
+    """Runs the command line of this process and leaves it.
+
+    Example:
+        >>> import subprocess
+        >>> done = subprocess.run([sys.executable, "-m", "jaxmtl", "--version"], capture_output=True)
+        >>> done.returncode, done.stdout[:6]
+        (0, b'jaxmtl')
+    """
     if "JAX_PLATFORMS" not in os.environ:
         # One sample a step is work for a CPU; looking for others takes seconds and their memory.
         import jax

@@ -2,6 +2,7 @@
 
 from jaxmtl.models._parts import split_outputs as split_outputs
 from jaxmtl.models.aitm import AITM as AITM
+from jaxmtl.models.constrained import Constrained as Constrained
 from jaxmtl.models.cross_stitch import CrossStitch as CrossStitch
 from jaxmtl.models.dselect_k import DSelectK as DSelectK
 from jaxmtl.models.dselect_k import smooth_step as smooth_step
@@ -15,4 +16,5 @@ from jaxmtl.models.ple import CGC as CGC
 from jaxmtl.models.ple import PLE as PLE
 from jaxmtl.models.ple import LevelGates as LevelGates
 from jaxmtl.models.shared_bottom import SharedBottom as SharedBottom
+from jaxmtl.models.soft_sharing import SoftSharing as SoftSharing
 from jaxmtl.models.trunk import ConvTrunk as ConvTrunk

@@ -1,5 +1,6 @@
 """How well a network does, task by task, in scaled and in original units."""
 
+import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -53,13 +54,13 @@ def predictor(model: Network, params: PyTree, head_index: HeadIndex | None = Non
         (2000, 2)
     """
     index = () if head_index is None else (jnp.asarray(head_index),)
-    apply = jax.jit(lambda params, x: model.apply({"params": params}, x, *index))
 
     def predict(x: np.ndarray) -> np.ndarray:
         missing = -len(x) % CHUNK if len(x) else CHUNK
         padded = np.concatenate([x, np.zeros((missing, x.shape[1]), x.dtype)])
         parts = [
-            np.asarray(apply(params, padded[i : i + CHUNK])) for i in range(0, len(padded), CHUNK)
+            np.asarray(_apply(model, params, padded[i : i + CHUNK], *index))
+            for i in range(0, len(padded), CHUNK)
         ]
         return np.concatenate(parts)[: len(x)]
 
@@ -143,21 +144,30 @@ def parameter_counts(
         >>> parameter_counts(model, 4, params, jnp.array([[3, 1, 2], [0, 1, 2]]))
         {'adaptive': 48, 'hard_sharing': 43, 'independent_networks': 78}
     """
-    x = jax.ShapeDtypeStruct((1, num_features), jnp.float32)
     fields: dict[str, Any] = {
         name: getattr(model, name)
         for name in ("shared", "nodes", "towers", "outputs", "activation", "output_activation")
     } | {"initializer": model.initializer}
 
-    def count(network: Network) -> int:
-        shapes = jax.eval_shape(lambda x: network.init(jax.random.key(0), x)["params"], x)
-        return sum(int(np.prod(leaf.shape)) for leaf in jax.tree.leaves(shapes))
-
+    alone: Any = IndependentNetworks(**fields)
+    together: Any = HardSharing(capacity=model.nodes, **fields)
     return {
         "adaptive": count_parameters(params, head_index),
-        "hard_sharing": count(HardSharing(capacity=model.nodes, **fields)),
-        "independent_networks": count(IndependentNetworks(**fields)),
+        "hard_sharing": _count(together, num_features),
+        "independent_networks": _count(alone, num_features),
     }
+
+
+@functools.partial(jax.jit, static_argnames="model")
+def _apply(model: Network, params: PyTree, x: np.ndarray, *index: HeadIndex) -> jax.Array:
+    return model.apply({"params": params}, x, *index)
+
+
+@functools.cache
+def _count(network: Network, num_features: int) -> int:
+    x = jax.ShapeDtypeStruct((1, num_features), jnp.float32)
+    shapes = jax.eval_shape(lambda x: network.init(jax.random.key(0), x)["params"], x)
+    return sum(int(np.prod(leaf.shape)) for leaf in jax.tree.leaves(shapes))
 
 
 def _mean_over_known(

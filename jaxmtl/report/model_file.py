@@ -47,6 +47,10 @@ class SavedNetwork(NamedTuple):
         coding: scaling and filling of columns.
         hard: parameters and head index of the hard-sharing baseline; None if there is none.
         reading: how tables to predict are to be read.
+
+    Example:
+        >>> SavedNetwork._fields[:4]
+        ('model', 'params', 'head_index', 'coding')
     """
 
     model: HardSharing
@@ -150,6 +154,12 @@ def load_network(path: str | os.PathLike[str]) -> SavedNetwork:
 
     Raises:
         RunFolderError: the file is not there, is damaged, or is no model of this version.
+
+    Example:
+        >>> load_network("a.npz")
+        Traceback (most recent call last):
+            ...
+        jaxmtl.report.errors.RunFolderError: file a.npz: there is no such file; check the path
     """
     path = Path(path)
     try:

@@ -1,11 +1,12 @@
 """Checks at the start of a run, before anything is computed."""
 
 import functools
+from collections.abc import Mapping
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import PyTree
+from jaxtyping import Array, PyTree
 
 from jaxmtl._typing import Network
 from jaxmtl.data.rows import Splits
@@ -26,6 +27,20 @@ def run_keys(key: Any, params: Any, shuffle: bool) -> tuple[Any, Any]:
         raise ValueError(f"key: expected one typed key, made by jax.random.key(seed), got {key!r}")
     init_key, order_key = jax.random.split(key)
     return init_key, order_key
+
+
+def start_parameters(model: Network, key: Any, data: Splits, params: PyTree | None) -> PyTree:
+    """The initial values: those given, bare or under ``"params"``, or drawn from the key."""
+    if params is None:
+        params = _draw(model, key, data.train.x[:1])
+    elif isinstance(params, Mapping) and set(params) == {"params"}:
+        params = params["params"]
+    return jax.tree.map(jnp.asarray, params)
+
+
+@functools.partial(jax.jit, static_argnames="model")
+def _draw(model: Network, key: Any, x: Array) -> PyTree:
+    return model.init(key, x)["params"]
 
 
 def checked_config(

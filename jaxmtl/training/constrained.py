@@ -2,7 +2,7 @@
 
 import dataclasses
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, Protocol
 
 import jax
@@ -16,7 +16,7 @@ from jaxmtl.constraints import AugmentedLagrangian, Violation, excess_of, measur
 from jaxmtl.constraints.violation import Equality
 from jaxmtl.data.rows import Rows, Splits
 from jaxmtl.losses import Loss, mean_over_known, squared_error
-from jaxmtl.training.checks import checked_config, run_keys
+from jaxmtl.training.checks import checked_config, run_keys, start_parameters
 from jaxmtl.training.state import Config, Optimizer, pack
 
 Constraint = Callable[[Float[Array, "batch outputs"], Float[Array, " tasks"]], Array]
@@ -164,11 +164,7 @@ def fit_constrained(
     check_positive("update_every", update_every)
     check_positive("batch_size", size)
     init_key, order_key = run_keys(key, params, shuffle)
-    if params is None:
-        params = model.init(init_key, data.train.x[:1])
-    if isinstance(params, Mapping) and set(params) == {"params"}:
-        params = params["params"]
-    params = jax.tree.map(jnp.asarray, params)
+    params = start_parameters(model, init_key, data, params)
     choices = {"optimizer": optimizer, "batch_size": size, "shuffle": shuffle, "loss": loss}
     config = checked_config(model, choices, data, params, None)
     if jax.tree_util.all_leaves([constraint]):  # a plain function, not a pytree with numbers

@@ -3,7 +3,7 @@
 import dataclasses
 import functools
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -19,7 +19,7 @@ from jaxmtl.data.rows import Splits
 from jaxmtl.duplication import HeadIndex
 from jaxmtl.duplication.transplant import Transplant
 from jaxmtl.losses import Loss, mean_over_known, squared_error
-from jaxmtl.training.checks import checked_config, run_keys
+from jaxmtl.training.checks import checked_config, run_keys, start_parameters
 from jaxmtl.training.epoch import epoch, make_batches
 from jaxmtl.training.phases import STUDY_PHASES, Phase, PhaseTable, phase_table
 from jaxmtl.training.run import Divergence, Events, History, Progress, Run, collect_history
@@ -246,11 +246,7 @@ def _drive(
     table = phase_table(phases)
     data = jax.tree.map(jnp.asarray, data)
     init_key, order_key = run_keys(key, params, choices["shuffle"])
-    if params is None:
-        params = model.init(init_key, data.train.x[:1])
-    if isinstance(params, Mapping) and set(params) == {"params"}:
-        params = params["params"]
-    params = jax.tree.map(jnp.asarray, params)
+    params = start_parameters(model, init_key, data, params)
     config = checked_config(model, choices, data, params, head_index)
     state = init_state(model, config, params, table, order_key, head_index)
     records: list[EpochRecord] = []
