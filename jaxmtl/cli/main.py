@@ -79,7 +79,8 @@ def main() -> NoReturn:
 
     Example:
         >>> import subprocess
-        >>> done = subprocess.run([sys.executable, "-m", "jaxmtl", "--version"], capture_output=True)
+        >>> args = [sys.executable, "-m", "jaxmtl", "--version"]
+        >>> done = subprocess.run(args, capture_output=True)
         >>> done.returncode, done.stdout[:6]
         (0, b'jaxmtl')
     """

@@ -143,7 +143,7 @@ class HardSharing(nn.Module):
         for layer in self.tower_layers:
             h = activation(layer(h))
         if len(self.output_layers) == 1:
-            y = self.output_layers[0](h).reshape(h.shape[0], -1)
+            y = self.output_layers[0](h).reshape(h.shape[0], sum(self.outputs))
         else:
             rows = [layer(h[:, t]) for t, layer in enumerate(self.output_layers)]
             y = jnp.concatenate(rows, axis=-1)

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, PyTree
 
 from jaxmtl._typing import Network
-from jaxmtl.data.rows import Splits
+from jaxmtl.data.rows import Rows, Splits
 from jaxmtl.duplication import HeadIndex, bank_capacity, check_head_index
 from jaxmtl.losses import Loss, sliced, squared_error
 from jaxmtl.training.state import Config
@@ -43,6 +43,23 @@ def _draw(model: Network, key: Any, x: Array) -> PyTree:
     return model.init(key, x)["params"]
 
 
+def cleared(data: Splits) -> Splits:
+    """The rows as JAX arrays, with 0 for NaN where a target is unknown.
+
+    A loss is masked after it was computed, and 0 * NaN would reach the gradient.
+    """
+    return jax.tree.map(_cleared, data, is_leaf=lambda node: isinstance(node, Rows))
+
+
+def _cleared(rows: Rows) -> Rows:
+    rows = jax.tree.map(jnp.asarray, rows)
+    if rows.known is None:
+        return rows
+    some = ~rows.known.all(axis=1)
+    hole = jnp.isnan(rows.y) & jnp.expand_dims(some, range(1, rows.y.ndim))
+    return rows._replace(y=jnp.where(hole, 0, rows.y))
+
+
 def checked_config(
     model: Network,
     choices: dict[str, Any],
@@ -65,8 +82,7 @@ def checked_config(
     loss = choices["loss"]
     if loss is squared_error and any(width != 1 for width in widths):
         loss = _squared_error_of(widths)
-    outputs = jax.eval_shape(lambda p: model.apply({"params": p}, data.train.x), params)
-    losses = jax.eval_shape(loss, outputs, data.train.y)
+    outputs, losses = _shapes.eval_shape(model, loss, params, data.train.x, data.train.y)
     num_tasks = len(widths) or losses.shape[-1]
     if losses.shape != (len(data.train.x), num_tasks):
         raise ValueError(
@@ -81,6 +97,13 @@ def checked_config(
                     f"got {rows.known.shape}"
                 )
     return Config(**(choices | {"loss": loss, "num_tasks": num_tasks}))
+
+
+@functools.partial(jax.jit, static_argnames=("model", "loss"))
+def _shapes(model: Network, loss: Loss, params: PyTree, x: Array, y: Array) -> tuple[Array, Array]:
+    """Outputs and losses, of which only the shapes are asked; under ``jit`` they are remembered."""
+    outputs = model.apply({"params": params}, x)
+    return outputs, loss(outputs, y)
 
 
 @functools.cache

@@ -16,7 +16,7 @@ from jaxmtl.constraints import AugmentedLagrangian, Violation, excess_of, measur
 from jaxmtl.constraints.violation import Equality
 from jaxmtl.data.rows import Rows, Splits
 from jaxmtl.losses import Loss, mean_over_known, squared_error
-from jaxmtl.training.checks import checked_config, run_keys, start_parameters
+from jaxmtl.training.checks import checked_config, cleared, run_keys, start_parameters
 from jaxmtl.training.state import Config, Optimizer, pack
 
 Constraint = Callable[[Float[Array, "batch outputs"], Float[Array, " tasks"]], Array]
@@ -157,7 +157,7 @@ def fit_constrained(
         >>> run.history.train.shape, run.history.violation.rate.shape, bool(run.diverged)
         ((5, 2), (5, 1), False)
     """
-    data = jax.tree.map(jnp.asarray, data)
+    data = cleared(data)
     rows = data.train.x.shape[0]
     size: int = rows if batch_size is None else min(batch_size, rows)
     check_positive("epochs", epochs)

@@ -19,7 +19,7 @@ from jaxmtl.data.rows import Splits
 from jaxmtl.duplication import HeadIndex
 from jaxmtl.duplication.transplant import Transplant
 from jaxmtl.losses import Loss, mean_over_known, squared_error
-from jaxmtl.training.checks import checked_config, run_keys, start_parameters
+from jaxmtl.training.checks import checked_config, cleared, run_keys, start_parameters
 from jaxmtl.training.epoch import epoch, make_batches
 from jaxmtl.training.phases import STUDY_PHASES, Phase, PhaseTable, phase_table
 from jaxmtl.training.run import Divergence, Events, History, Progress, Run, collect_history
@@ -244,7 +244,7 @@ def _drive(
 ) -> Run:
     check_positive("batch_size", choices["batch_size"])
     table = phase_table(phases)
-    data = jax.tree.map(jnp.asarray, data)
+    data = cleared(data)
     init_key, order_key = run_keys(key, params, choices["shuffle"])
     params = start_parameters(model, init_key, data, params)
     config = checked_config(model, choices, data, params, head_index)

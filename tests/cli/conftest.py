@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import jax
 import numpy as np
 import openpyxl
 import pytest
@@ -16,6 +17,10 @@ COLUMNS = ("SO2", "CO", "PM2.5", "O3")
 NAMES = ["--features", "SO2,CO", "--targets", "PM2.5,O3"]
 # Short, and quick to split; every test has the same shapes, so that they compile once.
 SHORT = ["--phases", "4,1,2;2", "--hard-epochs", "3"]
+
+
+# Compiled once a model; operation by operation, the first start takes longer.
+start = jax.jit(lambda model, key, x: model.init(key, x)["params"], static_argnums=0)
 
 
 class Result(NamedTuple):
@@ -76,7 +81,7 @@ def untrained(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
         }
         one = np.ones(1, int)
         return Run(
-            params=model.init(key, data.train.x[:1])["params"],
+            params=start(model, key, data.train.x[:1]),
             head_index=model.initial_head_index(),
             history=History(phase=one, epoch=one, samples=one, conflicts=None, **errors),
             events=Events(log=None),

@@ -10,7 +10,9 @@ import pytest
 
 
 def start(*args: object, **options: object) -> subprocess.Popen[str]:
-    environment = os.environ | {"PYTHONWARNINGS": "default"}
+    # These tests are not about speed; compiling is most of their time.
+    quicker = {"JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}
+    environment = os.environ | quicker | {"PYTHONWARNINGS": "default"}
     return subprocess.Popen(
         [sys.executable, "-m", "jaxmtl", *map(str, args)],
         stdout=subprocess.PIPE,

@@ -100,7 +100,8 @@ def test_gradient_equals_finite_differences_of_the_formula(name):
         np.testing.assert_allclose(slope[i, k], (up - down) / (2 * step), rtol=1e-3, atol=1e-4)
 
 
-@pytest.mark.parametrize("name", METHODS)
+# The squared error leaves this to ``fit``, which clears unknown targets beforehand.
+@pytest.mark.parametrize("name", [name for name in METHODS if name != "squared"])
 def test_a_missing_target_shows_in_the_value_and_never_in_a_masked_gradient(name):
     loss, _, kind = METHODS[name]
     z, y = draw(kind)

@@ -16,6 +16,10 @@ from jaxmtl.training.state import EventLog
 ROWS, TEST = 30, 10
 
 
+# Compiled once a model; operation by operation, the first start takes longer.
+start = jax.jit(lambda model, key, x: model.init(key, x)["params"], static_argnums=0)
+
+
 class Made(NamedTuple):
     table: Table
     dataset: Dataset
@@ -77,7 +81,7 @@ def make() -> Callable[..., Made]:
         dataset = prepare(table, SplitIndices(*parts), missing_targets="mask")
         tasks = len(targets)
         model = HardSharing(outputs=(1,) * tasks, **fields)
-        params = jax.jit(model.init)(jax.random.key(0), jnp.zeros((1, len(features))))["params"]
+        params = start(model, jax.random.key(0), jnp.zeros((1, len(features))))
         index = model.initial_head_index()
         phases = len(events) + 1
         log = EventLog(*(np.full(phases, -1) for _ in range(5)), np.zeros((phases, tasks), bool))

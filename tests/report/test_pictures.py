@@ -3,6 +3,7 @@
 import dataclasses
 import sys
 
+import matplotlib
 import numpy as np
 import pytest
 from matplotlib.image import imread
@@ -37,8 +38,13 @@ CASES = {
         "towers": (12, 3),
     },
     "wide, no test rows": {"nodes": 40, "shared": (), "events": WIDE, "test": 0},
-    "unknown targets, one epoch": {"known": False, "events": (), "epochs": 1},
-    "Chinese": {"features": ("二氧化硫", "一氧化碳"), "targets": ("细颗粒物", "臭氧")},
+    "Chinese, unknown targets, one epoch": {
+        "features": ("二氧化硫", "一氧化碳"),
+        "targets": ("细颗粒物", "臭氧"),
+        "known": False,
+        "events": (),
+        "epochs": 1,
+    },
 }
 
 
@@ -65,7 +71,11 @@ def draw(made, folder):
 @pytest.mark.parametrize("case", CASES)
 def test_all_pictures_are_drawn_without_a_warning(make, tmp_path, monkeypatch, case):
     monkeypatch.setitem(style.RC, "savefig.dpi", 80)  # quicker
+    before, loaded = dict(matplotlib.rcParams), "matplotlib.pyplot" in sys.modules
     draw(make(**CASES[case]), tmp_path)
+    # The global state of matplotlib is left alone.
+    assert dict(matplotlib.rcParams) == before
+    assert ("matplotlib.pyplot" in sys.modules) == loaded
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         "conflicts.png",
         "errors.png",
@@ -79,16 +89,6 @@ def test_all_pictures_are_drawn_without_a_warning(make, tmp_path, monkeypatch, c
         assert pixels.std() > 0.01
         edges = (pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1])
         assert all((edge == 1).all() for edge in edges), path.name
-
-
-def test_global_state_of_matplotlib_is_left_alone(make, tmp_path):
-    import matplotlib
-
-    before = dict(matplotlib.rcParams)
-    loaded = "matplotlib.pyplot" in sys.modules
-    draw(make(), tmp_path)
-    assert dict(matplotlib.rcParams) == before
-    assert ("matplotlib.pyplot" in sys.modules) == loaded
 
 
 def test_error_curves_have_titles_units_and_marks(made):
