@@ -90,26 +90,25 @@ def test_node_deltas_factorise_the_kernel_gradient():
     np.testing.assert_allclose(products, each["w"], rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.parametrize("tasks", [2, 4])
-@pytest.mark.parametrize("activation", ["sigmoid", "relu", "tanh"])
+@pytest.mark.parametrize(("tasks", "activation"), [(2, "sigmoid"), (4, "relu")])
 def test_taps_of_hard_sharing_hold_every_tasks_delta(tasks, activation):
     """One backward pass through taps equals the literal per-sample, per-task bank gradients."""
     model = HardSharing(outputs=(1,) * tasks, towers=(5,), activation=activation)
     x = jax.random.normal(jax.random.key(0), (6, 4))
     y = jax.random.uniform(jax.random.key(1), (6, tasks))
-    variables = model.init(jax.random.key(2), x)
+    variables = jax.jit(model.init)(jax.random.key(2), x)
     index = jnp.array([[0, 3, 2]] + [[0, 1, 2]] * (tasks - 1))
 
     def loss_fn(params, batch):
         return ((model.apply({"params": params}, batch[0], index) - batch[1]) ** 2).mean(axis=0)
 
-    literal = sample_task_gradients(loss_fn)(variables["params"], (x, y))["bank"]["bias"]
-    inputs = model.apply(variables, x, method="trunk")
+    literal = jax.jit(sample_task_gradients(loss_fn))(variables["params"], (x, y))["bank"]["bias"]
+    inputs = jax.jit(lambda v: model.apply(v, x, method="trunk"))(variables)
 
     def summed(taps):
         return ((model.apply(variables, inputs, index, taps, method="heads") - y) ** 2).sum()
 
-    slots = jax.grad(summed)(jnp.zeros((6, tasks, 3)))
+    slots = jax.jit(jax.grad(summed))(jnp.zeros((6, tasks, 3)))
     for t in range(tasks):
         np.testing.assert_allclose(slots[:, t], literal[:, t, index[t]], rtol=1e-5, atol=1e-7)
         others = np.setdiff1d(np.arange(literal.shape[-1]), np.asarray(index[t]))

@@ -30,7 +30,7 @@ X = np.random.default_rng(0).uniform(-1, 2, (17, 4)).astype(np.float32)
 
 def network(tasks, nodes=3, **fields):
     model = HardSharing(nodes=nodes, outputs=(1,) * tasks, towers=(4,), **fields)
-    return model, model.init(jax.random.key(tasks), X)["params"]
+    return model, jax.jit(model.init)(jax.random.key(tasks), X)["params"]
 
 
 def random_split(rng, head_index, tasks):
@@ -117,7 +117,8 @@ def test_gradients_of_copy_and_original_add_up_and_tasks_are_isolated():
         def loss_fn(p, batch):
             return ((model.apply({"params": p}, batch[0], index) - batch[1]) ** 2).mean(axis=0)
 
-        return sample_task_gradients(loss_fn)(params, (jnp.asarray(X), targets))["bank"]["kernel"]
+        gradients = jax.jit(sample_task_gradients(loss_fn))
+        return gradients(params, (jnp.asarray(X), targets))["bank"]["kernel"]
 
     index = initial_head_index(2, 3)
     old = gradients(params, index)

@@ -26,13 +26,11 @@ def problem(tasks, rows=60, *, signed=False, known=None, seed=0):
 
 CASES = {
     "study": {},
-    "three_tasks": {"tasks": 3},
+    "three_tasks_deep": {"tasks": 3, "shared": (5, 4)},
     "four_tasks_towers": {"tasks": 4, "towers": (3,)},
     "five_tasks_batches": {"tasks": 5, "batch_size": 16},
-    "deep": {"shared": (5, 4), "seed": 3},
     "tanh": {"activation": "tanh"},
     "relu": {"activation": "relu", "output_activation": "identity"},
-    "relu_hold": {"activation": "relu", "zeros": "hold"},
     "relu_first_layer": {"activation": "relu", "shared": ()},
     "relu_three_tasks_strict_hold": {
         "activation": "relu",
@@ -40,11 +38,9 @@ CASES = {
         "rule": "strict",
         "zeros": "hold",
     },
-    "batches": {"batch_size": 7},
     "batches_relu": {"batch_size": 7, "activation": "relu", "tasks": 3},
     "copy": {"transplant": "copy", "tasks": 3},
     "sgd": {"optimizer": "sgd", "output_activation": "identity"},
-    "unknown_labels": {"known": 0.8},
     "unknown_labels_batches": {
         "known": 0.7,
         "batch_size": 9,
@@ -52,7 +48,6 @@ CASES = {
         "zeros": "hold",
         "activation": "relu",
     },
-    "shuffled": {"shuffle": True},
     "shuffled_batches": {"shuffle": True, "batch_size": 8, "tasks": 3},
 }
 
