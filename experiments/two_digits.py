@@ -19,6 +19,7 @@ which gain from digits that move, do not pay at this size.
 
 import argparse
 import functools
+import math
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -49,7 +50,7 @@ from jaxmtl.models import (
 OUTPUTS, TASKS = (10, 10), ("left", "right")
 LOSS = sliced(softmax_cross_entropy, outputs=OUTPUTS, targets=(1, 1))
 SINGLE = "single task"
-RATE, BATCH, SPLITS, THRESHOLD = 3e-3, 32, 4, 20
+RATE, BATCH, SPLITS = 3e-3, 32, 4
 DENSE: dict[str, Any] = {
     "activation": "relu",
     "output_activation": None,
@@ -126,6 +127,14 @@ def in_a_row(splits: Splits) -> Splits:
     return jax.tree.map(lambda leaf: leaf.reshape(len(leaf), -1), splits)
 
 
+def chance_threshold(samples: int, nodes: int, alpha: float = 0.05) -> int:
+    """The streak that fair coins, one a node, reach by chance in so many samples.
+
+    With probability about alpha: the chance is 1 - exp(-samples * nodes / 2^(threshold + 1)).
+    """
+    return math.ceil(math.log2(samples * nodes / (2 * alpha)))
+
+
 def train(method: Method, data: Splits, key: jax.Array, epochs: int) -> Trained:
     """One run; an adaptive one has its duplications early on and as many epochs in all."""
     if not method.image:
@@ -135,7 +144,8 @@ def train(method: Method, data: Splits, key: jax.Array, epochs: int) -> Trained:
     splits, curves = 0, ()
     if method.adaptive:
         length = max(1, epochs // (2 * SPLITS))
-        phase = Phase(length, threshold=THRESHOLD, learning_rate=RATE)
+        threshold = chance_threshold(length * len(data.train.x), method.model.nodes)
+        phase = Phase(length, threshold=threshold, learning_rate=RATE)
         first_key, key = jax.random.split(key)
         # A sample that leaves a ReLU off has gradients of 0, which say nothing about a conflict.
         first = jaxmtl.fit_adaptive(

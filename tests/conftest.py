@@ -3,6 +3,21 @@ import os
 os.environ.setdefault("JAX_PLATFORMS", os.environ.get("JAXMTL_TEST_PLATFORM", "cpu"))
 
 import jax
+import pytest
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_debug_key_reuse", True)
+
+# Most of the time of a test goes into compiling; the core alone is tested as it is shipped.
+FULLY_OPTIMIZED = {"duplication", "training", "tests"}
+
+
+@pytest.fixture(autouse=True)
+def few_optimizations_beside_the_core(request):
+    if request.path.parent.name in FULLY_OPTIMIZED:
+        yield
+        return
+    before = jax.config.read("jax_disable_most_optimizations")
+    jax.config.update("jax_disable_most_optimizations", True)
+    yield
+    jax.config.update("jax_disable_most_optimizations", before)
