@@ -84,6 +84,7 @@ def main() -> NoReturn:
         >>> done.returncode, done.stdout[:6]
         (0, b'jaxmtl')
     """
+    jaxmtl.inline_small_loops()
     if "JAX_PLATFORMS" not in os.environ:
         # One sample a step is work for a CPU; looking for others takes seconds and their memory.
         import jax

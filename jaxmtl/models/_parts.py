@@ -8,11 +8,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
-from flax.linen.dtypes import promote_dtype
 from jaxtyping import Array, Float
 
-from jaxmtl.models.initializers import Init, dense_initializers
-from jaxmtl.models.layers import Activation, activation_fn, contract
+from jaxmtl.models.initializers import Init
+from jaxmtl.models.layers import Activation, Dense, activation_fn
 
 Sizes = Sequence[int]
 Towers = Sequence[int] | Sequence[Sequence[int]]
@@ -74,47 +73,6 @@ def tower_sizes(towers: Towers) -> tuple[tuple[int, ...], tuple[tuple[int, ...],
     common = tuple(size for size in towers if isinstance(size, int))
     per_task = tuple(tuple(row) for row in towers if not isinstance(row, int))
     return common, per_task
-
-
-class Dense(nn.Module):
-    """A dense layer, or a stack of them of one shape, with a leading axis in every array.
-
-    Attributes:
-        features: output width.
-        stack: number of layers; None for one without the axis.
-        use_bias: whether there is a bias.
-        initializer: see ``dense_initializers``; every layer of a stack draws its own.
-        dtype: of the computation; None: promoted from inputs and parameters.
-        param_dtype: of the parameters.
-    """
-
-    features: int
-    stack: int | None = None
-    use_bias: bool = True
-    initializer: str | Init = "torch_linear"
-    dtype: Any = None
-    param_dtype: Any = jnp.float32
-
-    @nn.compact
-    def __call__(self, x: Float[Array, "batch *stack inputs"]) -> Float[Array, "batch *stack out"]:
-        """(batch, inputs), read by all of a stack, or (batch, stack, inputs), one part each."""
-        inits = dense_initializers(self.initializer, x.shape[-1])
-        lead = ()
-        if self.stack is not None:
-            lead, inits = (self.stack,), tuple(stacked(init) for init in inits)
-        kernel = self.param(
-            "kernel", inits[0], (*lead, x.shape[-1], self.features), self.param_dtype
-        )
-        bias = None
-        if self.use_bias:
-            bias = self.param("bias", inits[1], (*lead, self.features), self.param_dtype)
-        x, kernel, bias = promote_dtype(x, kernel, bias, dtype=self.dtype)
-        if self.stack is None:
-            spec = "bi,io->bo"
-        else:
-            spec = "bi,nio->bno" if x.ndim == 2 else "bni,nio->bno"
-        y = contract(x, kernel, spec)
-        return y if bias is None else y + bias[None]
 
 
 class Stack(nn.Module):
@@ -182,7 +140,8 @@ class Heads(nn.Module):
         for i, size in enumerate(sizes):
             h = activation(Dense(size, tasks, name=f"tower_{i}", **options)(h))
         if not per_task and len(set(self.outputs)) == 1:
-            y = Dense(self.outputs[0], tasks, name="output", **options)(h).reshape(h.shape[0], -1)
+            y = Dense(self.outputs[0], tasks, name="output", **options)(h)
+            y = y.reshape(h.shape[0], sum(self.outputs))
         else:
             rows = [h if h.ndim == 2 else h[:, t] for t in range(tasks)]
             for t, row in enumerate(per_task):
@@ -299,13 +258,3 @@ def mix(
 ) -> Float[Array, "batch tasks features"]:
     """Every task's sum of experts, weighted by its gate."""
     return jnp.einsum("bte,bef->btf", gates, experts)
-
-
-def stacked(init: Init) -> Init:
-    """An initializer of stacked arrays, each drawn on its own and with its own fan-in."""
-
-    def make(key: Array, shape: tuple[int, ...], dtype: Any) -> Array:
-        keys = jax.random.split(key, shape[0])
-        return jax.vmap(lambda one: init(one, shape[1:], dtype))(keys)
-
-    return make

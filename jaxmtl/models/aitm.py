@@ -9,9 +9,9 @@ from flax.linen.dtypes import promote_dtype
 from jaxtyping import Array, Float
 
 from jaxmtl._validate import check_positive
-from jaxmtl.models._parts import TaskNetwork, Towers, Trunk, softmax_gates, stacked, tower_sizes
+from jaxmtl.models._parts import TaskNetwork, Towers, Trunk, softmax_gates, tower_sizes
 from jaxmtl.models.initializers import Init, dense_initializers
-from jaxmtl.models.layers import Activation, activation_fn
+from jaxmtl.models.layers import Activation, activation_fn, stacked
 
 
 class AITM(TaskNetwork):

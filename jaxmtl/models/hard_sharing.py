@@ -5,12 +5,11 @@ from typing import Any
 
 import jax.numpy as jnp
 from flax import linen as nn
-from flax.linen.dtypes import promote_dtype
 from jaxtyping import Array, Float
 
 from jaxmtl.duplication import HeadIndex, initial_head_index
-from jaxmtl.models.initializers import Init, dense_initializers
-from jaxmtl.models.layers import Activation, Bank, TaskDense, activation_fn, contract
+from jaxmtl.models.initializers import Init
+from jaxmtl.models.layers import Activation, Bank, Dense, activation_fn
 
 # Activations whose values are above 0 for every finite input, so that conflict is per node.
 POSITIVE_ACTIVATIONS = ("sigmoid", "softplus")
@@ -99,17 +98,18 @@ class HardSharing(nn.Module):
             "param_dtype": self.param_dtype,
         }
         self.shared_layers = [
-            _Dense(size, name=f"shared_{i}", **options) for i, size in enumerate(self.shared)
+            Dense(size, name=f"shared_{i}", **options) for i, size in enumerate(self.shared)
         ]
         self.bank = Bank(self.nodes, self.num_columns, **options)
         self.tower_layers = [
-            TaskDense(size, name=f"tower_{i}", **options) for i, size in enumerate(self.towers)
+            Dense(size, self.num_tasks, name=f"tower_{i}", **options)
+            for i, size in enumerate(self.towers)
         ]
         if len(set(self.outputs)) == 1:
-            self.output_layers = [TaskDense(self.outputs[0], name="output", **options)]
+            self.output_layers = [Dense(self.outputs[0], self.num_tasks, name="output", **options)]
         else:
             self.output_layers = [
-                _Dense(width, name=f"output_{t}", **options) for t, width in enumerate(self.outputs)
+                Dense(width, name=f"output_{t}", **options) for t, width in enumerate(self.outputs)
             ]
 
     def trunk(self, x: Float[Array, "batch features"]) -> Float[Array, "batch inputs"]:
@@ -202,23 +202,6 @@ class IndependentNetworks(nn.Module):
             for t, width in enumerate(self.outputs)
         ]
         return jnp.concatenate(rows, axis=-1)
-
-
-class _Dense(nn.Module):
-    """``flax.linen.Dense`` whose initial bias may depend on the fan-in."""
-
-    features: int
-    initializer: str | Init = "torch_linear"
-    dtype: Any = None
-    param_dtype: Any = jnp.float32
-
-    @nn.compact
-    def __call__(self, x: Float[Array, "batch inputs"]) -> Float[Array, "batch features"]:
-        kernel_init, bias_init = dense_initializers(self.initializer, x.shape[-1])
-        kernel = self.param("kernel", kernel_init, (x.shape[-1], self.features), self.param_dtype)
-        bias = self.param("bias", bias_init, (self.features,), self.param_dtype)
-        x, kernel, bias = promote_dtype(x, kernel, bias, dtype=self.dtype)
-        return contract(x, kernel, "bi,io->bo") + bias[None]
 
 
 def _freeze_sizes(module: nn.Module) -> None:

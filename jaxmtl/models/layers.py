@@ -129,40 +129,52 @@ class Bank(nn.Module):
         return contract(a, columns, "bi,itj->btj") + biases[None]
 
 
-class TaskDense(nn.Module):
-    """One dense layer a task, of the same shape, in one array with a leading task axis.
+class Dense(nn.Module):
+    """A dense layer, or a stack of them of one shape, with a leading axis in every array.
 
     Attributes:
-        features: output width of each.
-        initializer: see ``dense_initializers``; every task draws its own.
+        features: output width.
+        stack: number of layers; None for one without the axis.
+        use_bias: whether there is a bias.
+        initializer: see ``dense_initializers``; every layer of a stack draws its own.
         dtype: of the computation; None: promoted from inputs and parameters.
         param_dtype: of the parameters.
     """
 
     features: int
+    stack: int | None = None
+    use_bias: bool = True
     initializer: str | Init = "torch_linear"
     dtype: Any = None
     param_dtype: Any = jnp.float32
 
     @nn.compact
-    def __call__(
-        self, h: Float[Array, "batch tasks inputs"]
-    ) -> Float[Array, "batch tasks features"]:
-        """Applies the layer of task t to ``h[:, t]``."""
-        tasks, fan_in = h.shape[-2:]
-        kernel_init, bias_init = dense_initializers(self.initializer, fan_in)
-
-        def stacked(init: Init) -> Init:
-            def make(key: Array, shape: tuple[int, ...], dtype: Any) -> Array:
-                return jax.vmap(lambda k: init(k, shape[1:], dtype))(
-                    jax.random.split(key, shape[0])
-                )
-
-            return make
-
+    def __call__(self, x: Float[Array, "batch *stack inputs"]) -> Float[Array, "batch *stack out"]:
+        """(batch, inputs), read by all of a stack, or (batch, stack, inputs), one part each."""
+        inits = dense_initializers(self.initializer, x.shape[-1])
+        lead = ()
+        if self.stack is not None:
+            lead, inits = (self.stack,), tuple(stacked(init) for init in inits)
         kernel = self.param(
-            "kernel", stacked(kernel_init), (tasks, fan_in, self.features), self.param_dtype
+            "kernel", inits[0], (*lead, x.shape[-1], self.features), self.param_dtype
         )
-        bias = self.param("bias", stacked(bias_init), (tasks, self.features), self.param_dtype)
-        h, kernel, bias = promote_dtype(h, kernel, bias, dtype=self.dtype)
-        return contract(h, kernel, "bti,tio->bto") + bias[None]
+        bias = None
+        if self.use_bias:
+            bias = self.param("bias", inits[1], (*lead, self.features), self.param_dtype)
+        x, kernel, bias = promote_dtype(x, kernel, bias, dtype=self.dtype)
+        if self.stack is None:
+            spec = "bi,io->bo"
+        else:
+            spec = "bi,nio->bno" if x.ndim == 2 else "bni,nio->bno"
+        y = contract(x, kernel, spec)
+        return y if bias is None else y + bias[None]
+
+
+def stacked(init: Init) -> Init:
+    """An initializer of stacked arrays, each drawn on its own and with its own fan-in."""
+
+    def make(key: Array, shape: tuple[int, ...], dtype: Any) -> Array:
+        keys = jax.random.split(key, shape[0])
+        return jax.vmap(lambda one: init(one, shape[1:], dtype))(keys)
+
+    return make

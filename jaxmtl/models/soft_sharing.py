@@ -10,7 +10,7 @@ from jaxtyping import Array, Float
 from jaxmtl._validate import check_choice, check_positive
 from jaxmtl.constraints.soft_sharing import TIES, Tie, tie_penalty
 from jaxmtl.models.initializers import Init
-from jaxmtl.models.layers import Activation, TaskDense, activation_fn
+from jaxmtl.models.layers import Activation, Dense, activation_fn
 
 
 class SoftSharing(nn.Module):
@@ -103,7 +103,7 @@ class SoftSharing(nn.Module):
         }
         h = jnp.broadcast_to(x[:, None], (x.shape[0], self.num_tasks, x.shape[-1]))
         for i, (size, strength) in enumerate(zip(self.hidden, self.strengths, strict=True)):
-            layer = TaskDense(size, name=f"hidden_{i}", **options)
+            layer = Dense(size, self.num_tasks, name=f"hidden_{i}", **options)
             h = activation_fn(self.activation)(layer(h))
             # Sown at initialisation, it would end up among the variables; 0 would cost an SVD.
             if strength and not self.is_initializing():
@@ -113,12 +113,12 @@ class SoftSharing(nn.Module):
                 rows = rows.astype(jnp.promote_types(rows.dtype, jnp.float32))
                 self.sow("penalties", f"tie_{i}", strength * tie_penalty(rows, self.tie))
         if len(set(self.outputs)) == 1:
-            y = TaskDense(self.outputs[0], name="output", **options)(h)
-            y = y.reshape(x.shape[0], -1)
+            y = Dense(self.outputs[0], self.num_tasks, name="output", **options)(h)
+            y = y.reshape(x.shape[0], sum(self.outputs))
         else:
             y = jnp.concatenate(
                 [
-                    TaskDense(width, name=f"output_{t}", **options)(h[:, t : t + 1])[:, 0]
+                    Dense(width, 1, name=f"output_{t}", **options)(h[:, t : t + 1])[:, 0]
                     for t, width in enumerate(self.outputs)
                 ],
                 axis=-1,

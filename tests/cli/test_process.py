@@ -9,12 +9,20 @@ from pathlib import Path
 import pytest
 
 
+# A process started in the background of a shell without job control inherits a deaf ear for Ctrl-C.
+COMMAND = """
+import runpy, signal
+signal.signal(signal.SIGINT, signal.default_int_handler)
+runpy.run_module("jaxmtl", run_name="__main__")
+"""
+
+
 def start(*args: object, **options: object) -> subprocess.Popen[str]:
     # These tests are not about speed; compiling is most of their time.
     quicker = {"JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}
     environment = os.environ | quicker | {"PYTHONWARNINGS": "default"}
     return subprocess.Popen(
-        [sys.executable, "-m", "jaxmtl", *map(str, args)],
+        [sys.executable, "-c", COMMAND, *map(str, args)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

@@ -83,7 +83,7 @@ def test_pictures_show_both_digits_and_splits_share_no_original():
 
 def test_two_digits_writes_its_tables_and_pictures(tmp_path, capsys, monkeypatch):
     two = load("two_digits")
-    monkeypatch.setattr(two, "THRESHOLD", 4)
+    monkeypatch.setattr(two, "chance_threshold", lambda *_: 4)
     arguments = "--seeds 1 --epochs 8 --rows 64 --test-rows 32 --methods".split()
     two.main([*arguments, "single task", "adaptive", "--out", str(tmp_path)])
     table = pd.read_csv(tmp_path / "table.csv").set_index("method")
