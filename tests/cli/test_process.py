@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-
 # A process started in the background of a shell without job control inherits a deaf ear for Ctrl-C.
 COMMAND = """
 import runpy, signal
