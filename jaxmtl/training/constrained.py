@@ -15,9 +15,10 @@ from jaxmtl._validate import check_positive
 from jaxmtl.constraints import AugmentedLagrangian, Violation, excess_of, measure_violation
 from jaxmtl.constraints.violation import Equality
 from jaxmtl.data.rows import Rows, Splits
-from jaxmtl.losses import Loss, mean_over_known, squared_error
+from jaxmtl.losses import Loss, squared_error
 from jaxmtl.training.checks import checked_config, cleared, run_keys, start_parameters
 from jaxmtl.training.state import Config, Optimizer, pack
+from jaxmtl.training.step import Seen, look
 
 Constraint = Callable[[Float[Array, "batch outputs"], Float[Array, " tasks"]], Array]
 
@@ -201,31 +202,14 @@ class _Schedule:
     update_every: int
 
 
-class _Seen(NamedTuple):
-    """What the network makes of some rows."""
-
-    values: Float[Array, "..."]
-    errors: Float[Array, " tasks"]
-    penalty: Float[Array, ""] | float
-
-
-def _look(model: Network, config: Config, knobs: _Knobs, params: PyTree, rows: Rows) -> _Seen:
-    penalty = 0.0
-    if getattr(model, "has_penalties", False):
-        outputs, sown = model.apply({"params": params}, rows.x, mutable=["penalties"])
-        penalty = sum(leaf.sum() for leaf in jax.tree.leaves(sown))
-    else:
-        outputs = model.apply({"params": params}, rows.x)
-    precise = jnp.promote_types(outputs.dtype, jnp.float32)
-    outputs = outputs.astype(precise)
-    errors = mean_over_known(config.loss(outputs, rows.y.astype(precise)), rows.known)
-    values = knobs.constraint(outputs, errors)
-    if values.ndim not in (1, 2) or values.ndim == 2 and len(values) != len(outputs):
+def _values(knobs: _Knobs, seen: Seen) -> Array:
+    values = knobs.constraint(seen.outputs, seen.errors)
+    if values.ndim not in (1, 2) or values.ndim == 2 and len(values) != len(seen.outputs):
         raise ValueError(
             "constraint: expected values (constraints,) of the whole or (batch, constraints) of "
-            f"each sample, with a batch of {len(outputs)}, got shape {values.shape}"
+            f"each sample, with a batch of {len(seen.outputs)}, got shape {values.shape}"
         )
-    return _Seen(values, errors, penalty)
+    return values
 
 
 def _order(
@@ -256,13 +240,14 @@ def _train(
     packed, unpack = pack(config.optimizer, params)
 
     def objective(packed: PyTree, state: PyTree, batch: Rows, index: Array, counts: Array) -> Array:
-        seen = _look(model, config, knobs, unpack(packed), batch)
-        if seen.values.ndim == 2:
+        seen = look(model, config, unpack(packed), None, batch)
+        values = _values(knobs, seen)
+        if values.ndim == 2:
             own = jax.tree.map(lambda leaf: leaf[index], state)
-            terms = knobs.method.terms(seen.values, own).sum(axis=-1)
+            terms = knobs.method.terms(values, own).sum(axis=-1)
             extra = jnp.where(counts, terms, 0).sum() / counts.sum()
         else:
-            extra = knobs.method.terms(seen.values, state).sum()
+            extra = knobs.method.terms(values, state).sum()
         return (knobs.weights * seen.errors).sum() + seen.penalty + extra
 
     def epoch(carry: Any, number: Array) -> tuple[Any, ConstrainedHistory]:
@@ -282,15 +267,16 @@ def _train(
         batches = _order(config, num_rows, key, number)
         (packed, opt_state), _ = jax.lax.scan(step, (packed, opt_state), batches)
 
-        def look(rows: Rows | None) -> tuple[Any, Any, Any]:
+        def measured(rows: Rows | None) -> tuple[Any, Any, Any]:
             if rows is None:
                 return None, None, None
-            seen = _look(model, config, knobs, unpack(packed), rows)
-            return seen.values, seen.errors, _violation(knobs, seen.values)
+            seen = look(model, config, unpack(packed), None, rows)
+            values = _values(knobs, seen)
+            return values, seen.errors, _violation(knobs, values)
 
-        values, errors, violation = look(train)
-        _, validation_errors, validation_violation = look(data.validation)
-        _, test_errors, test_violation = look(data.test)
+        values, errors, violation = measured(train)
+        _, validation_errors, validation_violation = measured(data.validation)
+        _, test_errors, test_violation = measured(data.test)
         updated = knobs.method.update(values, state)
         due = (number + 1) % schedule.update_every == 0
         state = jax.tree.map(lambda new, old: jnp.where(due, new, old), updated, state)
@@ -309,7 +295,7 @@ def _train(
     state = knobs.method.init(
         jax.tree.map(
             lambda leaf: jnp.zeros(leaf.shape, leaf.dtype),
-            jax.eval_shape(lambda p: _look(model, config, knobs, p, train).values, params),
+            jax.eval_shape(lambda p: _values(knobs, look(model, config, p, None, train)), params),
         )
     )
     carry = (packed, optimizer.init(packed), state)

@@ -23,7 +23,7 @@ from jaxmtl.training.state import (
     Watch,
     pack,
 )
-from jaxmtl.training.step import Carry, Knobs, all_finite, batch_losses, make_step
+from jaxmtl.training.step import Carry, Knobs, all_finite, look, make_step
 
 
 def epoch(
@@ -218,7 +218,7 @@ def _duplicated(
 def _errors(
     model: Network, config: Config, state: TrainState, rows: Rows
 ) -> Float[Array, " tasks"]:
-    return batch_losses(model, config, state.params, state.head_index, rows).tasks
+    return look(model, config, state.params, state.head_index, rows).errors
 
 
 def _where(condition: Bool[Array, ""], new: PyTree, old: PyTree) -> PyTree:

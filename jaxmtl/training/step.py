@@ -52,44 +52,47 @@ class Knobs(NamedTuple):
     threshold: Int[Array, ""]
 
 
-class Losses(NamedTuple):
-    """What a network makes of a batch.
+class Seen(NamedTuple):
+    """What a network makes of some rows.
 
     Attributes:
-        tasks: loss of every task.
+        outputs: of all tasks side by side, in float32 or wider.
+        errors: mean loss of every task.
         penalty: what the network adds to their sum; 0 for most.
         inputs: of the bank, if there were taps.
     """
 
-    tasks: Float[Array, " tasks"]
+    outputs: Float[Array, "batch outputs"]
+    errors: Float[Array, " tasks"]
     penalty: Float[Array, ""] | float
     inputs: Float[Array, "batch inputs"] | None
 
 
-def batch_losses(
+def look(
     model: Network,
     config: Config,
     params: PyTree,
     head_index: HeadIndex | None,
-    batch: Rows,
+    rows: Rows,
     taps: Float[Array, "batch tasks nodes"] | None = None,
-) -> Losses:
-    """Losses of a batch; a network with ``has_penalties`` sows its own in ``"penalties"``."""
+) -> Seen:
+    """Applies a network to rows; one with ``has_penalties`` sows its own in ``"penalties"``."""
     variables, inputs, penalty = {"params": params}, None, 0.0
     if taps is not None:
-        inputs = model.apply(variables, batch.x, method="trunk")
+        inputs = model.apply(variables, rows.x, method="trunk")
         outputs = model.apply(variables, inputs, head_index, taps, method="heads")
     elif head_index is not None:
-        outputs = model.apply(variables, batch.x, head_index)
+        outputs = model.apply(variables, rows.x, head_index)
     elif getattr(model, "has_penalties", False):
-        outputs, sown = model.apply(variables, batch.x, mutable=["penalties"])
+        outputs, sown = model.apply(variables, rows.x, mutable=["penalties"])
         penalty = sum(leaf.sum() for leaf in jax.tree.leaves(sown))
     else:
-        outputs = model.apply(variables, batch.x)
+        outputs = model.apply(variables, rows.x)
     # Errors of half-precision outputs are formed in float32.
     precise = jnp.promote_types(outputs.dtype, jnp.float32)
-    losses = config.loss(outputs.astype(precise), batch.y.astype(precise))
-    return Losses(mean_over_known(losses, batch.known), penalty, inputs)
+    outputs = outputs.astype(precise)
+    losses = config.loss(outputs, rows.y.astype(precise))
+    return Seen(outputs, mean_over_known(losses, rows.known), penalty, inputs)
 
 
 def make_step(
@@ -108,30 +111,30 @@ def make_step(
     optimizer = config.optimizer(knobs.learning_rate)
 
     def step(carry: Carry, batch: Rows) -> Carry:
-        def objective(packed: PyTree, taps: Array | None) -> tuple[Array, Losses]:
-            losses = batch_losses(model, config, unpack(packed), knobs.head_index, batch, taps)
-            return losses.tasks.sum() + losses.penalty, losses
+        def objective(packed: PyTree, taps: Array | None) -> tuple[Array, Seen]:
+            seen = look(model, config, unpack(packed), knobs.head_index, batch, taps)
+            return seen.errors.sum() + seen.penalty, seen
 
         tally = carry.tally
         if tally is not None and knobs.head_index is not None:
             taps = jnp.zeros((batch.x.shape[0], *knobs.head_index.shape))
             gradient = jax.grad(objective, argnums=(0, 1), has_aux=True)
-            (grads, deltas), losses = gradient(carry.packed, taps)
+            (grads, deltas), seen = gradient(carry.packed, taps)
             tally = count_batch(
                 cast(BankNetwork, model),
                 config,
                 tally,
                 knobs.head_index,
                 knobs.threshold,
-                losses.inputs,
+                seen.inputs,
                 deltas,
                 batch.known,
             )
         else:
-            grads, losses = jax.grad(objective, has_aux=True)(carry.packed, None)
+            grads, seen = jax.grad(objective, has_aux=True)(carry.packed, None)
         updates, opt_state = optimizer.update(grads, carry.opt_state, carry.packed)
         packed = optax.apply_updates(carry.packed, updates)
-        finite = jnp.isfinite(losses.tasks).all()
+        finite = jnp.isfinite(seen.errors).all()
         new = Carry(packed, opt_state, tally, carry.updates + 1, jnp.bool(False))
         if careful:
             finite &= all_finite((grads, packed, opt_state))
