@@ -32,6 +32,7 @@ from jaxmtl.duplication import initial_head_index as initial_head_index
 from jaxmtl.duplication import readers as readers
 from jaxmtl.duplication import select_columns as select_columns
 from jaxmtl.duplication import slots_to_columns as slots_to_columns
+from jaxmtl.duplication import split_all as split_all
 from jaxmtl.duplication import transplant as transplant
 from jaxmtl.gradients import node_deltas as node_deltas
 from jaxmtl.gradients import sample_task_gradients as sample_task_gradients

@@ -12,11 +12,19 @@ In any pytree of parameters (or of optimizer moments) the bank is found by name:
 path holds the name ``"bank"`` belong to it, with the node axis last.
 """
 
+from jaxmtl.duplication.aligned import AlignedIndex as AlignedIndex
+from jaxmtl.duplication.aligned import align as align
+from jaxmtl.duplication.aligned import can_align as can_align
+from jaxmtl.duplication.aligned import inverse_order as inverse_order
 from jaxmtl.duplication.columns import bank_capacity as bank_capacity
 from jaxmtl.duplication.columns import copy_column as copy_column
+from jaxmtl.duplication.columns import map_bank as map_bank
+from jaxmtl.duplication.columns import map_bank_of_state as map_bank_of_state
 from jaxmtl.duplication.compact import compact as compact
 from jaxmtl.duplication.compact import count_parameters as count_parameters
 from jaxmtl.duplication.duplicate import duplicate_node as duplicate_node
+from jaxmtl.duplication.duplicate import split_all as split_all
+from jaxmtl.duplication.head_index import AnyIndex as AnyIndex
 from jaxmtl.duplication.head_index import HeadIndex as HeadIndex
 from jaxmtl.duplication.head_index import check_head_index as check_head_index
 from jaxmtl.duplication.head_index import column_slots as column_slots

@@ -5,7 +5,8 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import ArrayLike, Int, PyTree
+from jax.flatten_util import ravel_pytree
+from jaxtyping import Array, ArrayLike, Float, Int, PyTree
 
 BankPath = str | Callable[[tuple[Any, ...]], bool]
 
@@ -61,13 +62,89 @@ def copy_column(
         [1.0, 2.0, 2.0]
     """
 
-    def copied(path: tuple[Any, ...], leaf: Any) -> Any:
-        if not in_bank(path, bank) or jnp.ndim(leaf) == 0:
-            return leaf
+    return map_bank(column_copier(node, copy), tree, bank=bank)
+
+
+def column_copier(
+    node: Int[ArrayLike, ""], copy: Int[ArrayLike, ""]
+) -> Callable[[Float[Array, "*inputs capacity"]], Float[Array, "*inputs capacity"]]:
+    """A function that copies one column of a leaf into another.
+
+    Args:
+        node: column to copy, traced.
+        copy: column to write, traced.
+
+    Returns:
+        What ``map_bank`` takes.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> column_copier(1, 2)(jnp.array([1.0, 2.0, 0.0])).tolist()
+        [1.0, 2.0, 2.0]
+    """
+
+    def copied(leaf: Array) -> Array:
         written = jnp.arange(leaf.shape[-1]) == copy
         return jnp.where(written, jnp.take(leaf, jnp.asarray(node), axis=-1)[..., None], leaf)
 
-    return jax.tree_util.tree_map_with_path(copied, tree)
+    return copied
+
+
+def map_bank(change: Callable[[Array], Array], tree: PyTree, *, bank: BankPath = "bank") -> PyTree:
+    """Changes every leaf of the bank that has an axis of nodes.
+
+    Args:
+        change: of one leaf, node axis last; static.
+        tree: parameters, gradients or moments of an optimizer; other leaves are returned as they
+            are. Traced.
+        bank: see ``bank_capacity``, static.
+
+    Returns:
+        The new pytree.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> map_bank(jnp.flip, {"bank": jnp.array([1.0, 2.0]), "head": jnp.array([3.0, 4.0])})
+        {'bank': Array([2., 1.], dtype=float32), 'head': Array([3., 4.], dtype=float32)}
+    """
+
+    def changed(path: tuple[Any, ...], leaf: Any) -> Any:
+        return change(leaf) if in_bank(path, bank) and jnp.ndim(leaf) else leaf
+
+    return jax.tree_util.tree_map_with_path(changed, tree)
+
+
+def map_bank_of_state(
+    change: Callable[[Array], Array], opt_state: PyTree, params: PyTree, *, bank: BankPath = "bank"
+) -> PyTree:
+    """Changes what an optimizer keeps for the bank.
+
+    Args:
+        change: of one leaf, node axis last; static.
+        opt_state: any optax state; moments are found by the bank's name in their path, and in
+            vectors as long as all parameters by their place. Traced.
+        params: parameters, for the places in such vectors, traced.
+        bank: see ``bank_capacity``, static.
+
+    Returns:
+        The new state.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> params = {"bank": jnp.zeros(2), "head": jnp.zeros(2)}
+        >>> map_bank_of_state(jnp.flip, (jnp.arange(4.0),), params)[0].tolist()
+        [1.0, 0.0, 2.0, 3.0]
+    """
+    flat, unravel = ravel_pytree(params)
+
+    def changed(path: tuple[Any, ...], leaf: Any) -> Any:
+        if jnp.shape(leaf) != flat.shape or in_bank(path, bank):
+            return leaf
+        tree = map_bank(change, unravel(leaf.astype(flat.dtype)), bank=bank)
+        return ravel_pytree(tree)[0].astype(leaf.dtype)
+
+    state = jax.tree_util.tree_map_with_path(changed, opt_state)
+    return map_bank(change, state, bank=bank)
 
 
 def in_bank(path: tuple[Any, ...], bank: BankPath) -> bool:

@@ -5,10 +5,10 @@ from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import ArrayLike, Bool, Int, PyTree
+from jaxtyping import Array, ArrayLike, Bool, Int, PyTree
 
 from jaxmtl._validate import is_concrete
-from jaxmtl.duplication.columns import BankPath, bank_capacity, copy_column
+from jaxmtl.duplication.columns import BankPath, bank_capacity, copy_column, map_bank
 from jaxmtl.duplication.head_index import HeadIndex, free_column
 
 
@@ -65,6 +65,43 @@ def duplicate_node(
     target = jnp.where(parts, copy, node)
     new_index = jnp.where((head_index == node) & moving[:, None], target, head_index)
     return copy_column(params, node, target, bank=bank), new_index.astype(head_index.dtype)
+
+
+def split_all(
+    params: PyTree, head_index: HeadIndex, *, bank: BankPath = "bank"
+) -> tuple[PyTree, HeadIndex]:
+    """Gives every task its own copy of every node, without changing any prediction.
+
+    Args:
+        params: any pytree with a bank of tasks * nodes columns or more, traced.
+        head_index: traced.
+        bank: see ``bank_capacity``, static.
+
+    Returns:
+        New parameters and head index, of the same shapes: task t reads ``t * nodes + slot``.
+
+    Raises:
+        ValueError: a bank with fewer columns.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> params = {"bank": jnp.array([1.0, 2.0, 0.0, 0.0])}
+        >>> params, index = split_all(params, jnp.array([[0, 1], [0, 1]]))
+        >>> params["bank"].tolist(), index.tolist()
+        ([1.0, 2.0, 1.0, 2.0], [[0, 1], [2, 3]])
+    """
+    capacity = bank_capacity(params, bank=bank)
+    if capacity < head_index.size:
+        raise ValueError(
+            f"split_all: expected a bank of at least tasks * nodes = {head_index.size} columns, "
+            f"got {capacity}"
+        )
+    own = jnp.arange(head_index.size, dtype=head_index.dtype)
+
+    def apart(leaf: Array) -> Array:
+        return leaf.at[..., own].set(leaf[..., head_index.reshape(-1)])
+
+    return map_bank(apart, params, bank=bank), own.reshape(head_index.shape)
 
 
 def _task_mask(tasks: Any, num_tasks: int) -> Any:

@@ -6,8 +6,15 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from jaxmtl._validate import is_concrete
+from jaxmtl.duplication.aligned import (
+    AlignedIndex,
+    aligned_readers,
+    select_aligned,
+    slots_to_aligned,
+)
 
 HeadIndex = Int[Array, "tasks nodes"]
+AnyIndex = HeadIndex | AlignedIndex
 
 
 def initial_head_index(tasks: int, nodes: int) -> HeadIndex:
@@ -27,7 +34,7 @@ def initial_head_index(tasks: int, nodes: int) -> HeadIndex:
     return jnp.tile(jnp.arange(nodes, dtype=jnp.int32), (tasks, 1))
 
 
-def readers(head_index: HeadIndex, capacity: int) -> Bool[Array, "tasks capacity"]:
+def readers(head_index: AnyIndex, capacity: int) -> Bool[Array, "tasks capacity"]:
     """The head mask: which task reads which column of the bank.
 
     Args:
@@ -42,6 +49,8 @@ def readers(head_index: HeadIndex, capacity: int) -> Bool[Array, "tasks capacity
         >>> readers(jnp.array([[2, 1], [0, 1]]), 4).astype(int).tolist()
         [[0, 1, 1, 0], [1, 1, 0, 0]]
     """
+    if isinstance(head_index, AlignedIndex):
+        return aligned_readers(head_index)
     return (head_index[:, :, None] == jnp.arange(capacity)[None, None]).any(axis=1)
 
 
@@ -65,7 +74,7 @@ def column_slots(head_index: HeadIndex, capacity: int) -> Int[Array, "tasks capa
 
 
 def slots_to_columns(
-    values: Float[Array, "batch tasks nodes"], head_index: HeadIndex, capacity: int
+    values: Float[Array, "batch tasks nodes"], head_index: AnyIndex, capacity: int
 ) -> Float[Array, "batch tasks capacity"]:
     """Moves values of head slots (such as deltas) to the columns read there; 0 where not read.
 
@@ -82,6 +91,8 @@ def slots_to_columns(
         >>> slots_to_columns(jnp.array([[[5.0, 6.0]]]), jnp.array([[2, 0]]), 3).tolist()
         [[[6.0, 0.0, 5.0]]]
     """
+    if isinstance(head_index, AlignedIndex):
+        return slots_to_aligned(values, head_index)
     slots = column_slots(head_index, capacity)
     moved = jnp.take_along_axis(values, slots[None], axis=-1, mode="clip")
     return jnp.where(readers(head_index, capacity), moved, 0)
@@ -105,9 +116,8 @@ def free_column(head_index: HeadIndex, capacity: int) -> Int[Array, ""]:
     return jnp.where(used.all(), -1, jnp.argmin(used)).astype(jnp.int32)
 
 
-@jax.custom_vjp
 def select_columns(
-    leaf: Float[Array, "*inputs capacity"], head_index: HeadIndex
+    leaf: Float[Array, "*inputs capacity"], head_index: AnyIndex
 ) -> Float[Array, "*inputs tasks nodes"]:
     """Gathers, for every task, the columns of a bank leaf that its head reads.
 
@@ -131,14 +141,21 @@ def select_columns(
         >>> jax.grad(lambda b: select_columns(b, index).sum())(bias).tolist()
         [1.0, 2.0, 1.0]
     """
+    if isinstance(head_index, AlignedIndex):
+        return select_aligned(leaf, head_index)
+    return _gather(leaf, head_index)
+
+
+@jax.custom_vjp
+def _gather(leaf: Array, head_index: HeadIndex) -> Array:
     return jnp.take(leaf, head_index, axis=-1, mode="clip")
 
 
-def _select_forward(leaf: Array, head_index: HeadIndex) -> tuple[Array, tuple[Array, Array]]:
-    return select_columns(leaf, head_index), (head_index, jnp.zeros(leaf.shape[-1], jnp.bool))
+def _gather_forward(leaf: Array, head_index: HeadIndex) -> tuple[Array, tuple[Array, Array]]:
+    return _gather(leaf, head_index), (head_index, jnp.zeros(leaf.shape[-1], jnp.bool))
 
 
-def _select_backward(residuals: tuple[Array, Array], cotangent: Array) -> tuple[Array, None]:
+def _gather_backward(residuals: tuple[Array, Array], cotangent: Array) -> tuple[Array, None]:
     head_index, columns = residuals
     capacity = columns.shape[0]
     outer = range(cotangent.ndim - 2)
@@ -148,10 +165,10 @@ def _select_backward(residuals: tuple[Array, Array], cotangent: Array) -> tuple[
     return jnp.where(reads, moved, 0).sum(axis=-2), None
 
 
-select_columns.defvjp(_select_forward, _select_backward)
+_gather.defvjp(_gather_forward, _gather_backward)
 
 
-def check_head_index(head_index: HeadIndex, capacity: int) -> None:
+def check_head_index(head_index: AnyIndex, capacity: int) -> None:
     """Raises ValueError unless the index fits the bank; looks only at concrete arrays.
 
     Args:
@@ -169,6 +186,8 @@ def check_head_index(head_index: HeadIndex, capacity: int) -> None:
             ...
         ValueError: head_index: expected columns 0 .. 3 of the bank, got 4 at task 1, slot 1
     """
+    if isinstance(head_index, AlignedIndex):
+        return
     if head_index.ndim != 2 or not jnp.issubdtype(head_index.dtype, jnp.integer):
         raise ValueError(
             "head_index: expected integers of shape (tasks, nodes), "

@@ -1,15 +1,12 @@
 """Optimizer state across a duplication."""
 
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Literal
 
-import jax
-import jax.numpy as jnp
-from jax.flatten_util import ravel_pytree
 from jaxtyping import ArrayLike, Int, PyTree
 
 from jaxmtl._validate import check_choice
-from jaxmtl.duplication.columns import BankPath, copy_column, in_bank
+from jaxmtl.duplication.columns import BankPath, column_copier, map_bank_of_state
 
 Transplant = Literal["fresh", "copy"]
 
@@ -60,13 +57,4 @@ def transplant(
         if init is None:
             raise ValueError('transplant: expected init=optimizer.init for mode "fresh", got None')
         return init(params)
-    flat, unravel = ravel_pytree(params)
-
-    def flat_copied(path: tuple[Any, ...], leaf: Any) -> Any:
-        if jnp.shape(leaf) != flat.shape or in_bank(path, bank):
-            return leaf
-        tree = copy_column(unravel(leaf.astype(flat.dtype)), node, copy, bank=bank)
-        return ravel_pytree(tree)[0].astype(leaf.dtype)
-
-    state = jax.tree_util.tree_map_with_path(flat_copied, opt_state)
-    return copy_column(state, node, copy, bank=bank)
+    return map_bank_of_state(column_copier(node, copy), opt_state, params, bank=bank)

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jaxtyping import Array, Float
 
-from jaxmtl.duplication import HeadIndex, initial_head_index
+from jaxmtl.duplication import AnyIndex, HeadIndex, initial_head_index
 from jaxmtl.models.initializers import Init
 from jaxmtl.models.layers import Activation, Bank, Dense, activation_fn
 
@@ -77,6 +77,11 @@ class HardSharing(nn.Module):
         return self.num_tasks * self.nodes if self.capacity is None else self.capacity
 
     @property
+    def reads_aligned(self) -> bool:
+        """Whether ``heads`` takes an ``AlignedIndex`` too, with which it trains faster."""
+        return True
+
+    @property
     def positive_bank_inputs(self) -> bool:
         """Whether every input of the bank is above 0, so that all weights of a node agree."""
         return bool(self.shared) and self.activation in POSITIVE_ACTIVATIONS
@@ -121,7 +126,7 @@ class HardSharing(nn.Module):
     def heads(
         self,
         a: Float[Array, "batch inputs"],
-        head_index: HeadIndex | None = None,
+        head_index: AnyIndex | None = None,
         taps: Float[Array, "batch tasks nodes"] | None = None,
     ) -> Float[Array, "batch outputs"]:
         """Outputs from the inputs of the bank.
@@ -150,7 +155,7 @@ class HardSharing(nn.Module):
         return activation_fn(self.output_activation)(y)
 
     def __call__(
-        self, x: Float[Array, "batch features"], head_index: HeadIndex | None = None
+        self, x: Float[Array, "batch features"], head_index: AnyIndex | None = None
     ) -> Float[Array, "batch outputs"]:
         """Predictions of all tasks side by side, (batch, sum of outputs)."""
         return self.heads(self.trunk(x), head_index)

@@ -10,7 +10,7 @@ from flax.linen.dtypes import promote_dtype
 from jaxtyping import Array, Float
 
 from jaxmtl._validate import check_choice
-from jaxmtl.duplication import HeadIndex, check_head_index, select_columns
+from jaxmtl.duplication import AnyIndex, check_head_index, select_columns
 from jaxmtl.models.initializers import Init, dense_initializers
 
 Activation = str | Callable[[Array], Array] | None
@@ -106,7 +106,7 @@ class Bank(nn.Module):
 
     @nn.compact
     def __call__(
-        self, a: Float[Array, "batch inputs"], head_index: HeadIndex
+        self, a: Float[Array, "batch inputs"], head_index: AnyIndex
     ) -> Float[Array, "batch tasks nodes"]:
         """Pre-activations of the nodes that each task reads, slot by slot."""
         check_head_index(head_index, self.capacity)

@@ -1,18 +1,20 @@
 """Checks at the start of a run, before anything is computed."""
 
+import dataclasses
 import functools
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, PyTree
 
-from jaxmtl._typing import Network
+from jaxmtl._typing import BankNetwork, Network
+from jaxmtl._validate import is_concrete
 from jaxmtl.data.rows import Rows, Splits
-from jaxmtl.duplication import HeadIndex, bank_capacity, check_head_index
+from jaxmtl.duplication import HeadIndex, bank_capacity, can_align, check_head_index
 from jaxmtl.losses import Loss, sliced, squared_error
-from jaxmtl.training.state import Config
+from jaxmtl.training.state import Config, Optimizer, packs_flat
 
 
 def run_keys(key: Any, params: Any, shuffle: bool) -> tuple[Any, Any]:
@@ -96,7 +98,21 @@ def checked_config(
                     f"data.{name}.known: expected shape {(len(rows.x), num_tasks)}, "
                     f"got {rows.known.shape}"
                 )
-    return Config(**(choices | {"loss": loss, "num_tasks": num_tasks}))
+    config = Config(**(choices | {"loss": loss, "num_tasks": num_tasks}))
+    aligned = _can_align(model, config.optimizer, params, head_index)
+    return dataclasses.replace(config, aligned=aligned)
+
+
+def _can_align(
+    model: Network, optimizer: Optimizer, params: PyTree, head_index: HeadIndex | None
+) -> bool:
+    """Whether the columns of the bank may be renumbered within an epoch, which saves time."""
+    if not getattr(model, "reads_aligned", False) or not packs_flat(optimizer, params):
+        return False
+    bank = cast(BankNetwork, model)
+    if head_index is None:
+        return jax.eval_shape(bank.initial_head_index).size == bank.num_columns
+    return is_concrete(head_index) and can_align(head_index, bank.num_columns)
 
 
 @functools.partial(jax.jit, static_argnames=("model", "loss"))

@@ -4,12 +4,14 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Int, PyTree
+from jaxtyping import Array, Bool, Float, Int, Key, PyTree
 
 from jaxmtl._typing import BankNetwork
 from jaxmtl.conflict import count_conflicts, node_conflict, update_streak, weight_conflict
-from jaxmtl.duplication import HeadIndex, readers, slots_to_columns
+from jaxmtl.duplication import AnyIndex, HeadIndex, readers, slots_to_columns
 from jaxmtl.training.state import Config
+
+NEVER_CHOSEN = -(2**31)  # below minus any number of samples
 
 
 class Firing(NamedTuple):
@@ -63,7 +65,7 @@ def count_batch(
     model: BankNetwork,
     config: Config,
     tally: Tally,
-    head_index: HeadIndex,
+    head_index: AnyIndex,
     threshold: Int[Array, ""],
     inputs: Any,
     slot_deltas: Float[Array, "batch tasks nodes"],
@@ -112,25 +114,51 @@ def count_batch(
     )
 
 
-def what_fired(
-    model: BankNetwork, tally: Tally, head_index: HeadIndex
-) -> tuple[Int[Array, ""], Bool[Array, " tasks"]]:
-    """The column of the largest streak, first in row-major order, and who gets its copy.
+def order_columns(tally: Tally, order: Int[Array, " capacity"]) -> Tally:
+    """The tally under another numbering of the columns."""
+    firing = tally.firing
+    if firing is not None:
+        firing = firing._replace(deltas=firing.deltas[:, order])
+    return tally._replace(
+        streak=tally.streak[..., order], conflicts=tally.conflicts[order], firing=firing
+    )
 
-    With two tasks the first one. More readers part by the sign of their gradient at the weight and
-    sample that fired (0 counts as positive); the group of the lowest-numbered reader gets the copy.
-    Should all be of one sign, which a streak held over zeros allows, that reader goes alone.
+
+def choose_node(
+    model: BankNetwork,
+    config: Config,
+    tally: Tally,
+    head_index: HeadIndex,
+    conflicts: Int[Array, " capacity"],
+    key: Key[Array, ""],
+) -> tuple[Int[Array, ""], Bool[Array, " tasks"]]:
+    """The column to duplicate, as ``Config.split`` says, and who gets its copy.
+
+    The column of the largest streak is the first in row-major order; only columns with more than
+    one reader can be chosen otherwise. With two tasks the first one gets the copy. More readers
+    part by the sign of their gradient at the weight and sample that fired (0 counts as positive);
+    the group of the lowest-numbered reader gets the copy. Should all be of one sign, which a streak
+    held over zeros allows, that reader goes alone.
     """
-    largest = jnp.argmax(tally.streak.reshape(-1)).astype(jnp.int32)
-    row, node = jnp.divmod(largest, model.num_columns)
+    reads = readers(head_index, model.num_columns)
+    shared = reads.sum(axis=0) > 1
+    if config.split == "streak":
+        largest = jnp.argmax(tally.streak.reshape(-1)).astype(jnp.int32)
+        row, node = jnp.divmod(largest, model.num_columns)
+    else:
+        if config.split == "random":
+            preference = jax.random.uniform(key, shared.shape)
+        else:
+            preference = -conflicts
+        node = jnp.argmax(jnp.where(shared, preference, NEVER_CHOSEN)).astype(jnp.int32)
+        row = jnp.argmax(tally.streak.reshape(-1, model.num_columns)[:, node])
     if tally.firing is None:
         return node, jnp.arange(model.num_tasks) == 0
-    reads = readers(head_index, model.num_columns)[:, node]
     gradients = tally.firing.deltas[:, node]
     if tally.streak.ndim == 2:
         gradients = gradients * jnp.sign(tally.firing.inputs[row])
     positive = gradients >= 0
-    lowest = jnp.argmax(reads)
-    group = reads & (positive == positive[lowest])
+    lowest = jnp.argmax(reads[:, node])
+    group = reads[:, node] & (positive == positive[lowest])
     alone = jnp.arange(model.num_tasks) == lowest
-    return node, jnp.where((group == reads).all(), alone, group)
+    return node, jnp.where((group == reads[:, node]).all(), alone, group)

@@ -1,7 +1,7 @@
 """One compiled epoch, and what happens at its end: duplication, the next phase, or the last."""
 
 import dataclasses
-from typing import cast
+from typing import NamedTuple, cast
 
 import jax
 import jax.numpy as jnp
@@ -9,8 +9,19 @@ from jaxtyping import Array, Bool, Float, Int, PyTree
 
 from jaxmtl._typing import BankNetwork, Network
 from jaxmtl.data.rows import Rows, Splits
-from jaxmtl.duplication import HeadIndex, duplicate_node, free_column, transplant
-from jaxmtl.training.counting import Tally, first_tally, what_fired
+from jaxmtl.duplication import (
+    HeadIndex,
+    align,
+    duplicate_node,
+    free_column,
+    inverse_order,
+    map_bank,
+    map_bank_of_state,
+    readers,
+    split_all,
+    transplant,
+)
+from jaxmtl.training.counting import Tally, choose_node, first_tally, order_columns
 from jaxmtl.training.phases import NEVER, PhaseTable
 from jaxmtl.training.state import (
     DIVERGED,
@@ -24,6 +35,22 @@ from jaxmtl.training.state import (
     pack,
 )
 from jaxmtl.training.step import Carry, Knobs, all_finite, look, make_step
+
+
+class Start(NamedTuple):
+    """An epoch before its first update.
+
+    Attributes:
+        running: whether the run still goes.
+        carry: what goes from update to update.
+        knobs: constant within the epoch.
+        order: old numbers of the bank's columns, where they are renumbered within the epoch.
+    """
+
+    running: Bool[Array, ""]
+    carry: Carry
+    knobs: Knobs
+    order: Int[Array, " capacity"] | None
 
 
 def epoch(
@@ -53,36 +80,85 @@ def epoch(
     Returns:
         The state after the epoch and its row of the history.
     """
-    running = state.status == RUNNING
-    number = state.epoch + 1
-    knobs = Knobs(
-        head_index=state.head_index,
-        learning_rate=phases.learning_rate[state.phase],
-        threshold=_threshold(model, state, phases, number),
-    )
     batches = make_batches(config, state, data.train)
     num_updates = batches.x.shape[0]
-    packed, unpack = pack(config.optimizer, state.params)
-    step = make_step(model, config, unpack, knobs, careful=careful)
+    start = begin(model, config, state, data.train, phases)
+    _, unpack = pack(config.optimizer, state.params)
+    step = make_step(model, config, unpack, careful=careful)
+    # A loop that ends at the trigger; under vmap, members that are through are frozen by JAX.
+    carry = jax.lax.while_loop(
+        lambda carry: start.running & carry.going & (carry.updates < num_updates),
+        lambda carry: step(
+            carry, start.knobs, jax.tree.map(lambda leaf: leaf[carry.updates], batches)
+        ),
+        start.carry,
+    )
+    return finish(model, config, state, data, phases, start, carry, careful=careful)
+
+
+def begin(
+    model: Network, config: Config, state: TrainState, train: Rows, phases: PhaseTable
+) -> Start:
+    """Lays out what the updates of an epoch need."""
+    num_updates = -(-train.x.shape[0] // config.batch_size)
+    params, opt_state, index, order = state.params, state.opt_state, state.head_index, None
+    if config.aligned and index is not None:
+        index, order = align(cast(HeadIndex, index))
+        params, opt_state = _order_columns(params, opt_state, order)
     tally = None
     if state.watch is not None:
         bank = cast(BankNetwork, model)
-        tally = first_tally(bank, state.params, state.watch.streak, data.train.x)
-    # A loop that ends at the trigger; under vmap, members that are through are frozen by JAX.
-    carry = jax.lax.while_loop(
-        lambda carry: running & carry.going & (carry.updates < num_updates),
-        lambda carry: step(carry, jax.tree.map(lambda leaf: leaf[carry.updates], batches)),
-        Carry(packed, state.opt_state, tally, jnp.int32(0), jnp.bool(False)),
+        tally = first_tally(bank, params, state.watch.streak, train.x)
+        tally = tally if order is None else order_columns(tally, order)
+    stop = phases.stop[state.phase]
+    done = state.epoch * num_updates
+    return Start(
+        running=state.status == RUNNING,
+        carry=Carry(
+            pack(config.optimizer, params)[0],
+            opt_state,
+            tally,
+            updates=jnp.int32(0),
+            fired=jnp.bool(False),
+            diverged=jnp.bool(False),
+        ),
+        knobs=Knobs(
+            head_index=index,
+            learning_rate=phases.learning_rate[state.phase],
+            threshold=_threshold(model, state, phases, state.epoch + 1),
+            stop=jnp.where(stop == NEVER, NEVER, stop - done),
+        ),
+        order=order,
     )
-    params = unpack(carry.packed)
+
+
+def finish(
+    model: Network,
+    config: Config,
+    state: TrainState,
+    data: Splits,
+    phases: PhaseTable,
+    start: Start,
+    carry: Carry,
+    *,
+    careful: bool = False,
+) -> tuple[TrainState, EpochRecord]:
+    """Ends an epoch after its last update: duplication, the next phase, errors."""
+    number = state.epoch + 1
+    params = pack(config.optimizer, state.params)[1](carry.packed)
+    if start.order is not None:
+        back = inverse_order(start.order)
+        params, opt_state = _order_columns(params, carry.opt_state, back)
+        tally = None if carry.tally is None else order_columns(carry.tally, back)
+        carry = carry._replace(opt_state=opt_state, tally=tally)
     ended = _end_epoch(model, config, state, carry, params, phases, number)
     if not careful:
         before = dataclasses.replace(state, status=jnp.full_like(state.status, DIVERGED))
         ended = _where(carry.diverged | ~all_finite(params), before, ended)
-    after = _where(running, ended, state)
+    after = _where(start.running, ended, state)
     used = carry.updates * config.batch_size
     record = EpochRecord(
-        ran=running,
+        ran=start.running,
         phase=state.phase + 1,
         epoch=number,
         samples=jnp.minimum(used, data.train.x.shape[0]).astype(jnp.int32),
@@ -92,6 +168,15 @@ def epoch(
         conflicts=None if carry.tally is None else carry.tally.conflicts,
     )
     return after, record
+
+
+def _order_columns(
+    params: PyTree, opt_state: PyTree, order: Int[Array, " capacity"]
+) -> tuple[PyTree, PyTree]:
+    def ordered(leaf: Array) -> Array:
+        return leaf[..., order]
+
+    return map_bank(ordered, params), map_bank_of_state(ordered, opt_state, params)
 
 
 def make_batches(config: Config, state: TrainState, rows: Rows) -> Rows:
@@ -159,8 +244,18 @@ def _end_epoch(
     )
     if carry.tally is not None:
         bank = cast(BankNetwork, model)
-        ended = _duplicated(bank, config, state, ended, carry.tally, carry.updates, number)
-        watch = Watch(jnp.where(over, 0, carry.tally.streak), cast(Watch, ended.watch).events)
+        if config.split == "all":
+            apart = split_all(ended.params, cast(HeadIndex, ended.head_index))
+            params, index = _where(carry.fired, apart, (ended.params, ended.head_index))
+            ended = dataclasses.replace(ended, params=params, head_index=index)
+        elif config.split != "none":
+            ended = _duplicated(bank, config, state, ended, carry, number)
+        watch = cast(Watch, ended.watch)
+        watch = Watch(
+            streak=jnp.where(over, 0, carry.tally.streak),
+            conflicts=jnp.where(over, 0, watch.conflicts + carry.tally.conflicts),
+            events=watch.events,
+        )
         ended = dataclasses.replace(ended, watch=watch)
     if config.transplant == "fresh":
         packed, _ = pack(config.optimizer, ended.params)
@@ -175,28 +270,33 @@ def _duplicated(
     config: Config,
     before: TrainState,
     state: TrainState,
-    tally: Tally,
-    updates: Int[Array, ""],
+    carry: Carry,
     number: Int[Array, ""],
 ) -> TrainState:
-    """The state with the node duplicated that fired, if any did, and the event written down."""
-    head_index = cast(HeadIndex, state.head_index)
-    node, moving = what_fired(model, tally, head_index)
+    """The state with a node duplicated if the phase stopped for it, and the event written down."""
+    head_index, tally = cast(HeadIndex, state.head_index), cast(Tally, carry.tally)
+    conflicts = cast(Watch, before.watch).conflicts + tally.conflicts
+    key = jax.random.fold_in(before.key, NEVER - before.phase)  # apart from those of the orders
+    node, moving = choose_node(model, config, tally, head_index, conflicts, key)
     copy = free_column(head_index, model.num_columns)
+    fired = carry.fired
+    if config.split != "streak":  # which fires only where there is something to part
+        shared = readers(head_index, model.num_columns).sum(axis=0)[node] > 1
+        fired &= shared & (copy >= 0)
     params, index = duplicate_node(state.params, head_index, node, moving)
     opt_state = state.opt_state
     if config.transplant == "copy":
         opt_state = transplant(opt_state, params, node, copy, "copy")
     row = EventLog(
         epoch=number,
-        sample=(updates - 1) * config.batch_size + tally.place,
+        sample=(carry.updates - 1) * config.batch_size + tally.place,
         node=node,
         copy=copy,
         streak=tally.streak.max(),
         tasks=moving,
     )
     log = cast(Watch, state.watch).events
-    here = (jnp.arange(log.epoch.shape[0]) == before.phase) & tally.fired
+    here = (jnp.arange(log.epoch.shape[0]) == before.phase) & fired
     events = jax.tree.map(
         lambda column, value: jnp.where(
             jnp.expand_dims(here, range(1, column.ndim)), jnp.asarray(value)[None], column
@@ -205,11 +305,11 @@ def _duplicated(
         row,
     )
     params, index, opt_state = _where(
-        tally.fired,
+        fired,
         (params, index, opt_state),
         (state.params, head_index, state.opt_state),
     )
-    watch = Watch(cast(Watch, state.watch).streak, events)
+    watch = cast(Watch, state.watch)._replace(events=events)
     return dataclasses.replace(
         state, params=params, head_index=index, opt_state=opt_state, watch=watch
     )

@@ -60,12 +60,21 @@ STUDY_PHASES = (
 
 
 class PhaseTable(NamedTuple):
-    """The phases as arrays: every entry is a leaf, so that a sweep can vmap over it."""
+    """The phases as arrays: every entry is a leaf, so that a sweep can vmap over it.
+
+    Attributes:
+        epochs: see ``Phase``.
+        warmup: see ``Phase``.
+        threshold: see ``Phase``; the largest int32 for a phase that never splits.
+        learning_rate: see ``Phase``.
+        stop: number of updates after which the phase stops in any case; the largest int32 for none.
+    """
 
     epochs: Int[Array, " phases"]
     warmup: Int[Array, " phases"]
     threshold: Int[Array, " phases"]
     learning_rate: Float[Array, " phases"]
+    stop: Int[Array, " phases"]
 
 
 def phase_table(phases: Sequence[Phase]) -> PhaseTable:
@@ -75,7 +84,8 @@ def phase_table(phases: Sequence[Phase]) -> PhaseTable:
         phases: at least one.
 
     Returns:
-        The table; a phase that never splits has the largest int32 as its threshold.
+        The table; a phase that never splits has the largest int32 as its threshold, and none is
+        told to stop.
 
     Raises:
         ValueError: no phases.
@@ -93,4 +103,5 @@ def phase_table(phases: Sequence[Phase]) -> PhaseTable:
             [NEVER if p.threshold is None else p.threshold for p in phases], jnp.int32
         ),
         learning_rate=jnp.array([p.learning_rate for p in phases], float),
+        stop=jnp.full(len(phases), NEVER, jnp.int32),
     )

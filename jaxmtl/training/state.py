@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable
-from typing import Any, NamedTuple, cast
+from typing import Any, Literal, NamedTuple, cast
 
 import jax
 import jax.numpy as jnp
@@ -18,6 +18,8 @@ from jaxmtl.losses import Loss, squared_error
 from jaxmtl.training.phases import PhaseTable
 
 Optimizer = Callable[[Any], optax.GradientTransformation]
+
+Split = Literal["streak", "none", "random", "least", "all"]
 
 RUNNING, FINISHED, DIVERGED = 0, 1, 2
 
@@ -41,6 +43,10 @@ class Config:
         rule: see ``jaxmtl.sign_conflict``.
         zeros: see ``jaxmtl.update_streak``.
         transplant: see ``jaxmtl.transplant``.
+        split: what is duplicated when a phase stops early: the node of the largest ``"streak"``, a
+            ``"random"`` one, that of the ``"least"`` conflict in the phase, ``"all"`` nodes for all
+            tasks, or ``"none"``.
+        aligned: whether the columns of the bank are renumbered within an epoch, for speed.
     """
 
     num_tasks: int
@@ -52,6 +58,8 @@ class Config:
     rule: Rule = "nonnegative"
     zeros: Zeros = "reset"
     transplant: Transplant = "fresh"
+    split: Split = "streak"
+    aligned: bool = False
 
 
 class EventLog(NamedTuple):
@@ -80,10 +88,12 @@ class Watch(NamedTuple):
     Attributes:
         streak: samples in a row in conflict, one a column, or one a weight where inputs of the bank
             may be <= 0.
+        conflicts: samples of the phase in conflict at each column, in its epochs that are over.
         events: duplications so far.
     """
 
     streak: Int[Array, "*weights capacity"]
+    conflicts: Int[Array, " capacity"]
     events: EventLog
 
 
@@ -150,10 +160,15 @@ def pack(optimizer: Optimizer, params: PyTree) -> tuple[PyTree, Callable[[PyTree
     Returns:
         The packed parameters and the function that unpacks them.
     """
-    plain = optimizer in ELEMENTWISE
-    if plain and len({leaf.dtype for leaf in jax.tree.leaves(params)}) == 1:
+    if packs_flat(optimizer, params):
         return ravel_pytree(params)
     return params, lambda packed: packed
+
+
+def packs_flat(optimizer: Optimizer, params: PyTree) -> bool:
+    """Whether the optimizer gets the parameters as one flat vector."""
+    plain = optimizer in ELEMENTWISE
+    return plain and len({leaf.dtype for leaf in jax.tree.leaves(params)}) == 1
 
 
 def init_state(
@@ -185,7 +200,8 @@ def init_state(
         none = jnp.full(phases.epochs.shape[0], -1, jnp.int32)
         moved = jnp.zeros((len(none), bank.num_tasks), jnp.bool)
         streak = jnp.zeros(streak_shape(bank, params), jnp.int32)
-        watch = Watch(streak, EventLog(none, none, none, none, none, moved))
+        conflicts = jnp.zeros(bank.num_columns, jnp.int32)
+        watch = Watch(streak, conflicts, EventLog(none, none, none, none, none, moved))
     elif head_index is None and hasattr(model, "initial_head_index"):
         head_index = cast(BankNetwork, model).initial_head_index()
     packed, _ = pack(config.optimizer, params)

@@ -10,7 +10,7 @@ from jaxtyping import Array, Bool, Float, Int, PyTree
 
 from jaxmtl._typing import BankNetwork, Network
 from jaxmtl.data.rows import Rows
-from jaxmtl.duplication import HeadIndex
+from jaxmtl.duplication import AnyIndex
 from jaxmtl.losses import mean_over_known
 from jaxmtl.training.counting import Tally, count_batch
 from jaxmtl.training.state import Config
@@ -24,6 +24,7 @@ class Carry(NamedTuple):
         opt_state: of the optimizer.
         tally: conflict counted; None where nothing is.
         updates: number of updates made.
+        fired: a streak reached the threshold, or the phase was told to stop here.
         diverged: a loss or a gradient was not finite.
     """
 
@@ -31,12 +32,8 @@ class Carry(NamedTuple):
     opt_state: PyTree
     tally: Tally | None
     updates: Int[Array, ""]
+    fired: Bool[Array, ""]
     diverged: Bool[Array, ""]
-
-    @property
-    def fired(self) -> Bool[Array, ""]:
-        """Whether a streak reached the threshold."""
-        return jnp.bool(False) if self.tally is None else self.tally.fired
 
     @property
     def going(self) -> Bool[Array, ""]:
@@ -45,11 +42,19 @@ class Carry(NamedTuple):
 
 
 class Knobs(NamedTuple):
-    """What is constant within an epoch."""
+    """What is constant within an epoch.
 
-    head_index: HeadIndex | None
+    Attributes:
+        head_index: None for networks without a bank.
+        learning_rate: of the optimizer.
+        threshold: that a streak must reach.
+        stop: number of updates of this epoch after which the phase stops.
+    """
+
+    head_index: AnyIndex | None
     learning_rate: Float[Array, ""]
     threshold: Int[Array, ""]
+    stop: Int[Array, ""]
 
 
 class Seen(NamedTuple):
@@ -72,7 +77,7 @@ def look(
     model: Network,
     config: Config,
     params: PyTree,
-    head_index: HeadIndex | None,
+    head_index: AnyIndex | None,
     rows: Rows,
     taps: Float[Array, "batch tasks nodes"] | None = None,
 ) -> Seen:
@@ -99,18 +104,18 @@ def make_step(
     model: Network,
     config: Config,
     unpack: Callable[[PyTree], PyTree],
-    knobs: Knobs,
     *,
     careful: bool = False,
-) -> Callable[[Carry, Rows], Carry]:
-    """Builds the update of one batch: ``step(carry, batch) -> carry``.
+) -> Callable[[Carry, Knobs, Rows], Carry]:
+    """Builds the update of one batch: ``step(carry, knobs, batch) -> carry``.
 
     A plain step only raises its flag when a loss is not finite; a careful one looks at gradients,
     parameters and optimizer too, and leaves everything as it was before the update that failed.
     """
-    optimizer = config.optimizer(knobs.learning_rate)
 
-    def step(carry: Carry, batch: Rows) -> Carry:
+    def step(carry: Carry, knobs: Knobs, batch: Rows) -> Carry:
+        optimizer = config.optimizer(knobs.learning_rate)
+
         def objective(packed: PyTree, taps: Array | None) -> tuple[Array, Seen]:
             seen = look(model, config, unpack(packed), knobs.head_index, batch, taps)
             return seen.errors.sum() + seen.penalty, seen
@@ -135,7 +140,11 @@ def make_step(
         updates, opt_state = optimizer.update(grads, carry.opt_state, carry.packed)
         packed = optax.apply_updates(carry.packed, updates)
         finite = jnp.isfinite(seen.errors).all()
-        new = Carry(packed, opt_state, tally, carry.updates + 1, jnp.bool(False))
+        number = carry.updates + 1
+        fired = number >= knobs.stop
+        if tally is not None:
+            fired |= tally.fired
+        new = Carry(packed, opt_state, tally, number, fired, jnp.bool(False))
         if careful:
             finite &= all_finite((grads, packed, opt_state))
             new = jax.tree.map(lambda new, old: jnp.where(finite, new, old), new, carry)

@@ -1,0 +1,104 @@
+"""The per-seed frame as arrays: one error an arm, seed and task."""
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+OVERALL = "overall"
+KINDS = ("arm", "line")
+
+
+class PerSeed(NamedTuple):
+    """Errors with their names, in the order in which the frame first mentions them.
+
+    Attributes:
+        arms: names.
+        contests: for every arm whether it is a contestant, else it is a reference line.
+        seeds: their numbers, sorted.
+        tasks: names of the targets.
+        error: NaN where a run diverged or is not in the frame.
+        present: whether the frame has all rows of a run.
+        rows: of the frame, the position of each (arm, seed, task); -1 where there is none.
+    """
+
+    arms: tuple[str, ...]
+    contests: Bool[np.ndarray, " arms"]
+    seeds: np.ndarray
+    tasks: tuple[str, ...]
+    error: Float[np.ndarray, "arms seeds tasks"]
+    present: Bool[np.ndarray, "arms seeds"]
+    rows: np.ndarray
+
+    @property
+    def overall(self) -> Float[np.ndarray, "arms seeds"]:
+        """Mean over the tasks; NaN where one is."""
+        return self.error.mean(axis=2)
+
+    def column(self, frame: "pd.DataFrame", name: str) -> Float[np.ndarray, "arms seeds tasks"]:
+        """Another column of the frame in the same places, NaN where there is nothing."""
+        values = frame[name].astype("Float64").to_numpy(float, na_value=np.nan)
+        return np.where(self.rows >= 0, values[self.rows], np.nan)
+
+
+def read_per_seed(frame: "pd.DataFrame", columns: tuple[str, ...] = ()) -> PerSeed:
+    """Checks the frame and sorts its errors into an array.
+
+    Args:
+        frame: one row an arm, seed and task.
+        columns: that are needed besides arm, kind, seed, task and error.
+
+    Returns:
+        The errors; those that are not finite are NaN.
+
+    Raises:
+        ValueError: a column is missing, there are no rows, a kind is unknown or not one an arm, or
+            an arm, seed and task has two rows.
+    """
+    import pandas as pd
+
+    needed = ("arm", "kind", "seed", "task", "error", *columns)
+    missing = [name for name in needed if name not in frame.columns]
+    if missing:
+        raise ValueError(
+            f"per_seed: expected the columns {', '.join(needed)}, got none of the name "
+            + ", ".join(repr(name) for name in missing)
+        )
+    if not len(frame):
+        raise ValueError("per_seed: expected one row an arm, seed and task, got no rows")
+    arm, arms = pd.factorize(frame["arm"])
+    task, tasks = pd.factorize(frame["task"])
+    seed, seeds = pd.factorize(frame["seed"], sort=True)
+    twice = frame.duplicated(["arm", "seed", "task"])
+    if twice.any():
+        row = frame[twice].iloc[0]
+        raise ValueError(
+            "per_seed: expected one row an arm, seed and task, got several for "
+            f"arm {row['arm']!r}, seed {row['seed']}, task {row['task']!r}"
+        )
+    rows = np.full((len(arms), len(seeds), len(tasks)), -1)
+    rows[arm, seed, task] = np.arange(len(frame))
+    error = frame["error"].astype("Float64").to_numpy(float, na_value=np.nan)
+    error = np.where(rows >= 0, error[rows], np.nan)
+    return PerSeed(
+        arms=tuple(arms),
+        contests=_contests(frame, tuple(arms)),
+        seeds=np.asarray(seeds),
+        tasks=tuple(tasks),
+        error=np.where(np.isfinite(error), error, np.nan),
+        present=np.asarray((rows >= 0).all(axis=2)),
+        rows=rows,
+    )
+
+
+def _contests(frame: "pd.DataFrame", arms: tuple[str, ...]) -> Bool[np.ndarray, " arms"]:
+    kinds: dict[str, str] = {}
+    for arm, kind in zip(frame["arm"], frame["kind"], strict=True):
+        if kind not in KINDS:
+            raise ValueError(f"per_seed: expected kind 'arm' or 'line', got {kind!r} for {arm!r}")
+        if kinds.setdefault(arm, kind) != kind:
+            raise ValueError(f"per_seed: expected one kind an arm, got both for {arm!r}")
+    return np.array([kinds[arm] == "arm" for arm in arms])

@@ -1,0 +1,119 @@
+"""One row an arm, best first."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from jaxtyping import Float
+
+from jaxmtl.comparison._per_seed import PerSeed, read_per_seed
+from jaxmtl.comparison.statistics import bootstrap_mean
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def leaderboard(
+    per_seed: "pd.DataFrame", *, independent: str = "independent", seed: int = 0
+) -> "pd.DataFrame":
+    """The means of every arm over its seeds, best first, reference lines at the end.
+
+    Runs that diverged have no errors and are left out of the means, which flatters their arm; only
+    the mean rank counts them, as last.
+
+    Args:
+        per_seed: one row an arm, seed and task, with the columns arm, kind ("arm", or "line" for
+            one that is no contestant), seed, task, error, rmse, parameters, splits, seconds,
+            diverged.
+        independent: the arm of networks trained on one task each, the baseline of Δm.
+        seed: of the bootstrap.
+
+    Returns:
+        A frame with the columns arm; kind; ``<task> rmse`` and ``<task> error`` of each task; error
+        (mean over tasks), error_low, error_high (95 % bootstrap interval over the seeds, for which
+        see `bootstrap_mean`; seeds that split one table anew are not independent, and their
+        interval is too narrow); delta_m and worst_task, the mean and the worst over the tasks of
+        the error's change against the independent networks of the same seed in percent, averaged
+        over the seeds (negative: better; NaN without that arm); mean_rank among the contestants
+        over the tasks and the seeds that all of them ran (1 is best); parameters, splits (means);
+        seconds (median); seeds (runs); diverged (how many of them).
+
+    Raises:
+        ValueError: a column is missing, or an arm, seed and task has several rows.
+
+    Example:
+        >>> import pandas as pd
+        >>> per_seed = pd.DataFrame({
+        ...     "arm": ["independent"] * 2 + ["shared"] * 2, "kind": "arm", "seed": 0,
+        ...     "task": ["a", "b"] * 2, "error": [2.0, 1.0, 1.0, 1.1], "rmse": 10.0,
+        ...     "parameters": 9, "splits": 0, "seconds": 0.1, "diverged": False})
+        >>> leaderboard(per_seed)[["arm", "error", "delta_m", "worst_task", "mean_rank"]].round(2)
+                   arm  error  delta_m  worst_task  mean_rank
+        0       shared   1.05    -20.0        10.0        1.5
+        1  independent   1.50      0.0         0.0        1.5
+    """
+    import pandas as pd
+
+    runs = read_per_seed(per_seed, ("rmse", "parameters", "splits", "seconds", "diverged"))
+    rmse = runs.column(per_seed, "rmse")
+    columns: dict[str, object] = {
+        "arm": runs.arms,
+        "kind": np.where(runs.contests, "arm", "line"),
+    }
+    for task, name in enumerate(runs.tasks):
+        columns[f"{name} rmse"] = _mean(rmse[:, :, task])
+        columns[f"{name} error"] = _mean(runs.error[:, :, task])
+    overall = bootstrap_mean(runs.overall.T, seed=seed)
+    columns |= {"error": overall.mean, "error_low": overall.low, "error_high": overall.high}
+    columns |= dict(zip(("delta_m", "worst_task"), _against(runs, independent), strict=True))
+    columns["mean_rank"] = _mean_rank(runs)
+
+    # These are the same in all tasks of a run.
+    of_run = {
+        name: runs.column(per_seed, name)[:, :, 0]
+        for name in ("parameters", "splits", "seconds", "diverged")
+    }
+    columns |= {name: _mean(of_run[name]) for name in ("parameters", "splits")}
+    columns["seconds"] = [_median(row) for row in of_run["seconds"]]
+    columns["seeds"] = (runs.rows >= 0).any(axis=2).sum(axis=1)
+    columns["diverged"] = (of_run["diverged"] == 1).sum(axis=1)
+    board = pd.DataFrame(columns)
+    board = board.sort_values(["kind", "error"], kind="stable", na_position="last")
+    return board.reset_index(drop=True)
+
+
+def _mean(values: Float[np.ndarray, "arms seeds"]) -> Float[np.ndarray, " arms"]:
+    """Over the seeds that are known; NaN, without a warning, where none is."""
+    known = ~np.isnan(values)
+    number = known.sum(axis=1)
+    total = np.where(known, values, 0.0).sum(axis=1)
+    return np.where(number > 0, total / np.maximum(number, 1), np.nan)
+
+
+def _median(values: Float[np.ndarray, " seeds"]) -> float:
+    known = values[~np.isnan(values)]
+    return float(np.median(known)) if len(known) else np.nan
+
+
+def _against(runs: PerSeed, independent: str) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and worst change over the tasks, in percent, averaged over the seeds."""
+    if independent not in runs.arms:
+        nothing = np.full(len(runs.arms), np.nan)
+        return nothing, nothing
+    base = runs.error[runs.arms.index(independent)][None]
+    # A baseline of 0 can only be worsened, by no finite percentage.
+    change = np.where(base > 0, 100 * (runs.error - base) / np.where(base > 0, base, 1.0), np.nan)
+    return _mean(change.mean(axis=2)), _mean(change.max(axis=2))
+
+
+def _mean_rank(runs: PerSeed) -> Float[np.ndarray, " arms"]:
+    """Ranks among the contestants; equal errors share the mean of their ranks."""
+    ranks = np.full(len(runs.arms), np.nan)
+    common = np.asarray(runs.present[runs.contests].all(axis=0))
+    if not common.any() or not runs.contests.any():
+        return ranks
+    error = runs.error[runs.contests][:, common]
+    error = np.where(np.isnan(error), np.inf, error)
+    better = np.array([(error < mine).sum(axis=0) for mine in error])
+    equal = np.array([(error == mine).sum(axis=0) for mine in error])
+    ranks[runs.contests] = (better + (equal + 1) / 2).mean(axis=(1, 2))
+    return ranks

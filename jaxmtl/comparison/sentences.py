@@ -1,0 +1,292 @@
+"""What the contrasts allow to be said, and what not, in plain English."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from jaxmtl._validate import check_choice
+from jaxmtl.comparison.statistics import ALPHA
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+FEW_SEEDS = 10
+NOT_ENOUGH = "; an interval that leaves out 0 is then not enough"
+
+Labels = Mapping[str, str] | None
+Row = Mapping[str, Any]
+
+
+def sentence(contrast: "pd.Series | Row", labels: Labels = None) -> str:
+    """One contrast in words.
+
+    Args:
+        contrast: a row of the frame of contrasts.
+        labels: how arms are called, by name; others are called by their name, without underscores.
+
+    Returns:
+        Who beat whom and by how much, with the interval of the verdict: Nadeau's and Bengio's where
+        there is one, else the bootstrap's.
+
+    Example:
+        >>> row = {"arm": "adaptive", "reference": "hard_sharing", "quantity": "overall",
+        ...        "percent": -2.1, "percent_low": -3.9, "percent_high": -0.4, "seeds": 30,
+        ...        "difference": -0.1, "p_nadeau_bengio": float("nan"), "verdict": "better"}
+        >>> sentence(row)
+        'adaptive beat hard sharing by 2.1 % (0.4 to 3.9)'
+        >>> sentence(row | {"percent_high": 0.2, "verdict": "not distinguishable"})
+        'adaptive could not be distinguished from hard sharing (difference -2.1 %, -3.9 to 0.2)'
+    """
+    return _clause(_Contrast(contrast, labels))
+
+
+def describe(contrasts: "pd.DataFrame", leaderboard: "pd.DataFrame", labels: Labels = None) -> str:
+    """What the numbers allow and what not: a paragraph for readers who are no statisticians.
+
+    Args:
+        contrasts: of all arms against one, from `contrasts`.
+        leaderboard: of the same runs, from `leaderboard`.
+        labels: how arms are called, by name; others are called by their name, without underscores.
+
+    Returns:
+        The verdicts with their numbers, then the reservations: tasks that differ from the mean, few
+        seeds, seeds that split one table anew, runs that diverged, and simple reference lines that
+        do as well.
+
+    Raises:
+        ValueError: there is no contrast, or the leaderboard lacks an arm.
+
+    Example:
+        >>> import numpy as np
+        >>> import pandas as pd
+        >>> from jaxmtl.comparison import contrasts, leaderboard
+        >>> rng = np.random.default_rng(0)
+        >>> plain = rng.gamma(20, size=30)
+        >>> errors = {"plain": plain, "split": plain * rng.uniform(0.9, 1.0, 30)}
+        >>> per_seed = pd.DataFrame([
+        ...     {"arm": arm, "kind": "arm", "seed": seed, "task": "a", "error": error,
+        ...      "rmse": error, "parameters": 9, "splits": 0, "seconds": 0.1, "diverged": False}
+        ...     for arm, column in errors.items() for seed, error in enumerate(column)])
+        >>> text = describe(contrasts(per_seed, "plain"), leaderboard(per_seed))
+        >>> text.split(". ")[0]
+        'Over 30 seeds, split beat plain by 4.5 % (3.4 to 5.4)'
+    """
+    if not len(contrasts):
+        raise ValueError("contrasts: expected an arm besides the reference, got none")
+    board: list[Any] = leaderboard.to_dict("records")
+    kinds = {row["arm"]: row["kind"] for row in board}
+    # A target may be called "overall" too: an arm's first row is the mean over the targets.
+    overall: dict[str, _Contrast] = {}
+    tasks: list[_Contrast] = []
+    rows: list[Any] = contrasts.to_dict("records")
+    for row in rows:
+        contrast = _Contrast(row, labels)
+        if contrast.key in overall:
+            tasks.append(contrast)
+        else:
+            check_choice("arm of the contrasts", contrast.key, tuple(kinds))
+            overall[contrast.key] = contrast
+    check_choice("reference of the contrasts", rows[0]["reference"], tuple(kinds))
+    contests = [row for key, row in overall.items() if kinds[key] == "arm"]
+    lines = [row for key, row in overall.items() if kinds[key] != "arm"]
+    reference = _name(rows[0]["reference"], labels)
+    num_tasks = len(tasks) // len(overall)
+    num_seeds = max(row["seeds"] for row in board)
+    parts = [
+        _headline(contests, reference, num_seeds),
+        _tasks_that_differ(contests, tasks) if num_tasks > 1 else "",
+        _reading(reference, num_tasks, num_seeds),
+        *_limits(contests, num_seeds, any(row.corrected for row in overall.values())),
+        _diverged(board, labels),
+        _lines(lines, board, labels),
+    ]
+    return " ".join(part for part in parts if part)
+
+
+class _Contrast:
+    """A row, with the interval that belongs to its verdict."""
+
+    def __init__(self, row: "pd.Series | Row", labels: Labels) -> None:
+        values: Any = row
+        self.key, self.quantity = values["arm"], values["quantity"]
+        self.arm, self.reference = _name(self.key, labels), _name(values["reference"], labels)
+        self.percent, self.verdict = float(values["percent"]), values["verdict"]
+        self.corrected = not np.isnan(values["p_nadeau_bengio"])
+        low, high = ("nb_low", "nb_high") if self.corrected else ("percent_low", "percent_high")
+        self.low, self.high = float(values[low]), float(values[high])
+        self.pairs = int(values["seeds"])
+
+    @property
+    def clear(self) -> bool:
+        return self.verdict in _VERBS
+
+    @property
+    def alike(self) -> bool:
+        return self.percent == self.low == self.high == 0
+
+    def by(self) -> str:
+        """The size of a difference that has a direction."""
+        sign = -1 if self.verdict == "better" else 1
+        low, high = sorted((sign * self.low, sign * self.high))
+        return f"by {_number(sign * self.percent)} % ({_number(low)} to {_number(high)})"
+
+    def difference(self) -> str:
+        if self.pairs == 0:
+            return "no seed in which both ran through"
+        if np.isnan(self.percent):
+            return "no percentage of an error of 0"
+        interval = "no interval"
+        if not np.isnan(self.low):
+            interval = f"{_number(self.low)} to {_number(self.high)}"
+        return f"difference {_number(self.percent)} %, {interval}"
+
+
+# In the past tense a verb agrees with names in singular and plural.
+_VERBS = {"better": "beat", "worse": "did worse than"}
+
+
+def _clause(row: _Contrast) -> str:
+    if row.clear:
+        return f"{row.arm} {_VERBS[row.verdict]} {row.reference} {row.by()}"
+    if row.alike:
+        return f"{row.arm} gave exactly the errors of {row.reference}"
+    return f"{row.arm} could not be distinguished from {row.reference} ({row.difference()})"
+
+
+def _clauses(rows: Sequence[_Contrast]) -> str:
+    """One clause a verdict, best arms first."""
+    rows = sorted(rows, key=lambda row: (np.isnan(row.percent), row.percent))
+    found = []
+    for name in _VERBS:
+        group = [row for row in rows if row.verdict == name]
+        if group:
+            found.append(
+                _join([_clause(group[0]), *(f"{row.arm} {row.by()}" for row in group[1:])])
+            )
+    unclear = [row for row in rows if not row.clear and not row.alike]
+    if len(unclear) == 1:
+        found.append(_clause(unclear[0]))
+    elif unclear:
+        listed = _join([f"{row.arm} ({row.difference()})" for row in unclear])
+        found.append(f"{listed} could not be distinguished from {unclear[0].reference}")
+    alike = [row for row in rows if not row.clear and row.alike]
+    if alike:
+        listed = _join([row.arm for row in alike])
+        found.append(f"{listed} gave exactly the errors of {alike[0].reference}")
+    return "; ".join(found)
+
+
+def _headline(contests: Sequence[_Contrast], reference: str, num_seeds: int) -> str:
+    over = f"Over {num_seeds} seeds" if num_seeds > 1 else "With one seed"
+    if not contests:
+        return f"{over}, {reference} was compared with reference lines only."
+    return f"{over}, {_clauses(contests)}."
+
+
+def _reading(reference: str, num_tasks: int, num_seeds: int) -> str:
+    mean = f" (mean over the {num_tasks} tasks)" if num_tasks > 1 else ""
+    intervals = "; in brackets, 95 % intervals" if num_seeds > 1 else ""
+    return f"Percentages are of the test error of {reference}{mean}{intervals}."
+
+
+def _tasks_that_differ(contests: Sequence[_Contrast], tasks: Sequence[_Contrast]) -> str:
+    """Verdicts on single tasks that the mean does not have."""
+    verdicts = {row.key: row.verdict for row in contests}
+    found = [
+        f"on {row.quantity} {_clause(row)}"
+        for row in tasks
+        if row.key in verdicts and row.clear and row.verdict != verdicts[row.key]
+    ]
+    return f"On single tasks the verdict differs: {'; '.join(found)}." if found else ""
+
+
+def _limits(contests: Sequence[_Contrast], num_seeds: int, resplit: bool) -> list[str]:
+    said = []
+    ends = [abs(end) for row in contests if not row.clear for end in (row.low, row.high)]
+    widest = max((end for end in ends if np.isfinite(end)), default=0.0)
+    if widest > 0:
+        said.append(
+            "Not distinguishable does not mean equal: the intervals leave room for differences of "
+            f"up to {_number(widest)} %."
+        )
+    pairs = max((row.pairs for row in contests), default=num_seeds)
+    said.append(_few_seeds(pairs, len(contests), resplit))
+    if len(contests) > 1 and pairs > 1:
+        strict = (
+            f"With {len(contests)} comparisons each has to pass a stricter test (Holm's), so that "
+            "a lucky one among many does not count"
+        )
+        near = any(row.low > 0 or row.high < 0 for row in contests if not row.clear)
+        said.append(f"{strict}{NOT_ENOUGH if near else ''}.")
+    if resplit:
+        said.append(
+            "The seeds split one table anew, so their runs share rows and agree more than new data "
+            "would: intervals and tests are widened for it (Nadeau and Bengio)."
+        )
+    elif num_seeds > 1:
+        said.append(
+            "The intervals cover what changed from seed to seed; whether other data would give the "
+            "same answer they do not say."
+        )
+    return said
+
+
+def _few_seeds(pairs: int, comparisons: int, resplit: bool) -> str:
+    if pairs <= 1:
+        return "Fewer than two seeds can be compared: no interval and no verdict is possible."
+    # The smallest p of the signed-rank test, 2 / 2^n, has to stay below it in Holm's first step.
+    enough = int(np.floor(np.log2(2 * max(comparisons, 1) / ALPHA))) + 1
+    if not resplit and pairs < enough:
+        among = f" among {comparisons} comparisons" if comparisons > 1 else ""
+        return (
+            f"With {pairs} seeds no difference{among}, however large, could pass the test: it "
+            f"takes at least {enough}."
+        )
+    return f"{pairs} seeds are few: one odd run moves these numbers." if pairs < FEW_SEEDS else ""
+
+
+def _diverged(board: Sequence[Row], labels: Labels) -> str:
+    lost = [
+        f"{row['diverged']} of {row['seeds']} of {_name(row['arm'], labels)}"
+        for row in board
+        if row["diverged"]
+    ]
+    if not lost:
+        return ""
+    return (
+        f"Runs that diverged are left out with their seed ({_join(lost)}), which flatters the arm "
+        "that they belong to."
+    )
+
+
+def _lines(lines: Sequence[_Contrast], board: Sequence[Row], labels: Labels) -> str:
+    if not lines:
+        return ""
+    said = f"Of the reference lines, which are no contestants, {_clauses(lines)}."
+    contests = [row["error"] for row in board if row["kind"] == "arm" and row["error"] >= 0]
+    best = min(contests, default=np.inf)
+    # Comparisons with NaN are false.
+    as_good = [
+        _name(row["arm"], labels) for row in board if row["kind"] != "arm" and row["error"] <= best
+    ]
+    if as_good:
+        said += f" No network here has a lower mean error than {_join(as_good)}."
+    return said
+
+
+def _name(arm: str, labels: Labels) -> str:
+    return (labels or {}).get(arm, arm.replace("_", " "))
+
+
+def _join(parts: Sequence[str]) -> str:
+    return ", ".join(parts[:-1]) + " and " + parts[-1] if len(parts) > 1 else parts[0]
+
+
+def _number(value: float) -> str:
+    """One decimal; none from 100 on, and where that would be 0, the first digit that is not."""
+    if abs(value) >= 99.95:
+        return f"{value:.0f}"
+    if 0 < abs(value) < 0.05:
+        return np.format_float_positional(value, precision=1, fractional=False, trim="-")
+    return f"{value + 0.0:.1f}"
