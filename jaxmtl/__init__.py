@@ -45,9 +45,11 @@ from jaxmtl.training import Event as Event
 from jaxmtl.training import History as History
 from jaxmtl.training import Phase as Phase
 from jaxmtl.training import Run as Run
+from jaxmtl.training import Runs as Runs
 from jaxmtl.training import fit as fit
 from jaxmtl.training import fit_adaptive as fit_adaptive
 from jaxmtl.training import fit_constrained as fit_constrained
+from jaxmtl.training import sweep as sweep
 
 if TYPE_CHECKING:
     from jaxmtl import models as models

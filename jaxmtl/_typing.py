@@ -2,6 +2,9 @@
 
 from typing import Any, Protocol
 
+Device = Any
+"""One of ``jax.devices()``."""
+
 
 class Network(Protocol):
     """What training asks of a network; every ``flax.linen.Module`` has it.

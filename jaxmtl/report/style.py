@@ -19,6 +19,7 @@ ORANGE, SKY = "#E69F00", "#56B4E9"
 SHARED = "#7F7F7F"
 INK = "#262626"
 FAINT = "#B8B8B8"
+SOFT = "#595959"  # of texts in second place
 
 TASK_COLOURS = (GREEN, PURPLE, ORANGE, SKY, BLUE, VERMILION)
 RUN_COLOURS = {"adaptive": BLUE, "hard sharing": VERMILION}
@@ -129,5 +130,5 @@ def save(figure: Figure, path: Path, labels: Labels) -> None:
         labels: of the figure.
     """
     if labels.note:
-        figure.supxlabel(labels.note, fontsize=7.5, color="#595959", style="italic")
+        figure.supxlabel(labels.note, fontsize=7.5, color=SOFT, style="italic")
     figure.savefig(path)

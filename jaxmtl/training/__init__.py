@@ -13,3 +13,7 @@ from jaxmtl.training.run import Events as Events
 from jaxmtl.training.run import History as History
 from jaxmtl.training.run import Progress as Progress
 from jaxmtl.training.run import Run as Run
+from jaxmtl.training.runs import Runs as Runs
+from jaxmtl.training.runs import SweepProgress as SweepProgress
+from jaxmtl.training.store import StoreError as StoreError
+from jaxmtl.training.sweep import sweep as sweep

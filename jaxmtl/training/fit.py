@@ -1,6 +1,5 @@
 """Whole runs: ``fit`` never splits, ``fit_adaptive`` duplicates nodes where tasks disagree."""
 
-import dataclasses
 import functools
 import time
 from collections.abc import Callable, Sequence
@@ -18,11 +17,12 @@ from jaxmtl.conflict import Rule, Zeros
 from jaxmtl.data.rows import Splits
 from jaxmtl.duplication import HeadIndex
 from jaxmtl.duplication.transplant import Transplant
-from jaxmtl.losses import Loss, mean_over_known, squared_error
+from jaxmtl.losses import Loss, squared_error
 from jaxmtl.training.checks import checked_config, cleared, run_keys, start_parameters
-from jaxmtl.training.epoch import epoch, make_batches
+from jaxmtl.training.divergence import blame, repeat_carefully
+from jaxmtl.training.epoch import epoch
 from jaxmtl.training.phases import STUDY_PHASES, Phase, PhaseTable, phase_table
-from jaxmtl.training.run import Divergence, Events, History, Progress, Run, collect_history
+from jaxmtl.training.run import Events, Progress, Run, collect_history
 from jaxmtl.training.state import (
     DIVERGED,
     RUNNING,
@@ -250,39 +250,30 @@ def _drive(
     config = checked_config(model, choices, data, params, head_index)
     state = init_state(model, config, params, table, order_key, head_index)
     records: list[EpochRecord] = []
-    limit = 1
+    divergence, limit = None, 1
     while int(state.status) == RUNNING:
         began = time.perf_counter()
         state, chunk = advance(model, config, state, data, table, jnp.int32(limit))
         records.append(jax.tree.map(np.array, chunk))
         if int(state.status) == DIVERGED:
-            state, again = _repeat_carefully(model, config, state, data, table)
+            state, again = repeat_carefully(model, config, state, data, table)
             records[-1].ran[np.flatnonzero(records[-1].ran)[-1]] = False
             records.append(jax.tree.map(lambda leaf: np.asarray(leaf)[None], again))
+            divergence = blame(model, config, state, data, again)
         if on_progress is not None:
             on_progress(_progress(records[-1], phases))
         spent = time.perf_counter() - began
         # The first call compiles; later ones are made as long as a progress bar can bear.
         if len(records) > 1 or spent < SECONDS_BETWEEN_REPORTS:
             limit = int(np.clip(limit * SECONDS_BETWEEN_REPORTS / max(spent, 1e-6), 1, CHUNK))
-    history = collect_history(records)
-    diverged = int(state.status) == DIVERGED
     log = None if state.watch is None else jax.tree.map(np.asarray, state.watch.events)
     return Run(
         params=state.params,
         head_index=state.head_index,
-        history=history,
+        history=collect_history(records),
         events=Events(log=log),
-        divergence=_blame(model, config, state, data, history) if diverged else None,
+        divergence=divergence,
     )
-
-
-@functools.partial(jax.jit, static_argnames=("model", "config"))
-def _repeat_carefully(
-    model: Network, config: Config, state: TrainState, data: Splits, phases: PhaseTable
-) -> tuple[TrainState, EpochRecord]:
-    state = dataclasses.replace(state, status=jnp.full_like(state.status, RUNNING))
-    return epoch(model, config, state, data, phases, careful=True)
 
 
 def _progress(chunk: EpochRecord, phases: Sequence[Phase]) -> Progress:
@@ -297,29 +288,3 @@ def _progress(chunk: EpochRecord, phases: Sequence[Phase]) -> Progress:
         total=sum(p.epochs for p in phases),
         train=np.asarray(chunk.train)[last],
     )
-
-
-def _blame(
-    model: Network, config: Config, state: TrainState, data: Splits, history: History
-) -> Divergence:
-    """Names the update that failed and the first task whose loss or slope was not finite."""
-    number, samples = int(history.epoch[-1]), int(history.samples[-1])
-    before = dataclasses.replace(state, epoch=state.epoch - 1)
-    batches = make_batches(config, before, data.train)
-    batch = jax.tree.map(lambda leaf: leaf[samples // config.batch_size], batches)
-    index = () if state.head_index is None else (state.head_index,)
-    outputs = model.apply({"params": state.params}, batch.x, *index)
-
-    def losses_of(outputs: Array) -> Array:
-        return mean_over_known(config.loss(outputs, batch.y), batch.known)
-
-    losses = np.asarray(losses_of(outputs))
-    # A zero cotangent times an infinite slope is NaN: only a task's own columns tell on it.
-    slopes = np.asarray(jax.grad(lambda outputs: losses_of(outputs).sum())(outputs))
-    widths = getattr(model, "outputs", None) or (1,) * len(losses)
-    columns = np.split(np.isfinite(slopes).all(axis=0), np.cumsum(widths)[:-1])
-    bad = ~np.isfinite(losses)
-    if not bad.any():
-        bad = np.array([not column.all() for column in columns])
-    task = int(np.argmax(bad)) if bad.any() else -1
-    return Divergence(phase=int(history.phase[-1]), epoch=number, sample=samples, task=task)

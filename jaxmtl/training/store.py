@@ -1,0 +1,189 @@
+"""Checkpoints of a sweep: whole or not there, of one writer, and of the very same sweep."""
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import PyTree
+
+MANIFEST, LOCK, STEP = "manifest.json", "lock", "step_"
+
+
+class StoreError(ValueError):
+    """A checkpoint that must not be read or written.
+
+    Example:
+        >>> raise StoreError("folder x: another process is writing it")
+        Traceback (most recent call last):
+            ...
+        jaxmtl.training.store.StoreError: folder x: another process is writing it
+    """
+
+
+def digest(tree: PyTree) -> str:
+    """A fingerprint of the numbers in a pytree.
+
+    Args:
+        tree: of arrays.
+
+    Returns:
+        SHA-256 over shapes, types and values.
+
+    Example:
+        >>> digest(np.zeros(3))[:8] == digest(np.zeros(3))[:8] != digest(np.ones(3))[:8]
+        True
+    """
+    found = hashlib.sha256()
+    for path, leaf in jax.tree_util.tree_leaves_with_path(tree):
+        if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+            leaf = jax.random.key_data(leaf)
+        array = np.ascontiguousarray(leaf)
+        found.update(f"{jax.tree_util.keystr(path)} {array.dtype} {array.shape}".encode())
+        found.update(array.tobytes())
+    return found.hexdigest()
+
+
+@contextlib.contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Keeps others from writing a folder; the lock goes with the process, however it ends.
+
+    Args:
+        folder: made if it is not there.
+
+    Raises:
+        StoreError: another process holds it.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder, locked(Path(folder)):
+        ...     pass
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with open(folder / LOCK, "a+b") as file:
+        try:
+            _lock(file)
+        except OSError as error:
+            raise StoreError(
+                f"folder {folder}: another process is writing it; wait for it to end or choose "
+                "another folder"
+            ) from error
+        yield
+
+
+def _lock(file: Any) -> None:
+    try:
+        import fcntl
+    except ImportError:  # Windows
+        import msvcrt
+
+        msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)  # pyright: ignore
+        return
+    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+class Store:
+    """The checkpoints of one sweep in one folder, of which only the last one is kept.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     store = Store(folder, {"options": "a"}, resume=False)
+        ...     store.save(3, {"x": np.arange(2)})
+        ...     store.load({"x": np.zeros(2, int)})[1]["x"].tolist()
+        [0, 1]
+    """
+
+    def __init__(
+        self, folder: str | os.PathLike[str], identity: Mapping[str, Any], *, resume: bool
+    ) -> None:
+        """Opens a folder, for writing by this process alone (see ``locked``).
+
+        Args:
+            folder: made if it is not there.
+            identity: what a checkpoint is of; JSON values.
+            resume: a checkpoint that is there is of use; else it is removed.
+
+        Raises:
+            StoreError: the checkpoint there is of something else.
+        """
+        import orbax.checkpoint as ocp
+
+        self.folder = Path(folder).absolute()
+        self._checkpointer = ocp.StandardCheckpointer()
+        identity = json.loads(json.dumps(identity))
+        if not resume:
+            for step in self._steps():
+                shutil.rmtree(self._path(step))
+        elif self._steps():
+            self._check(identity)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        temporary = self.folder / f"{MANIFEST}.new"
+        temporary.write_text(json.dumps(identity, indent=1), encoding="utf-8")
+        os.replace(temporary, self.folder / MANIFEST)
+
+    def save(self, step: int, tree: PyTree) -> None:
+        """Writes a checkpoint, and then removes the one before.
+
+        Args:
+            step: grows from save to save.
+            tree: of arrays.
+        """
+        self._checkpointer.save(self._path(step), tree, force=True)
+        self._checkpointer.wait_until_finished()
+        for old in self._steps():
+            if old != step:
+                shutil.rmtree(self._path(old), ignore_errors=True)
+
+    def load(self, like: PyTree) -> tuple[int, PyTree] | None:
+        """Reads the last whole checkpoint.
+
+        Args:
+            like: of the same structure, shapes and types.
+
+        Returns:
+            Its step and the tree; None if there is none.
+        """
+        steps = self._steps()
+        if not steps:
+            return None
+        return steps[-1], self._checkpointer.restore(self._path(steps[-1]), like)
+
+    def _path(self, step: int) -> Path:
+        return self.folder / f"{STEP}{step:012d}"
+
+    def _steps(self) -> list[int]:
+        # A checkpoint gets its name only when it is whole.
+        names = [path.name for path in self.folder.glob(f"{STEP}*")]
+        return sorted(int(name[len(STEP) :]) for name in names if name[len(STEP) :].isdigit())
+
+    def _check(self, identity: Mapping[str, Any]) -> None:
+        try:
+            old = json.loads((self.folder / MANIFEST).read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise StoreError(
+                f"folder {self.folder}: expected {MANIFEST} beside its checkpoint; start anew "
+                "without --resume"
+            ) from error
+        differences = [
+            f"{name} was {_short(old.get(name))} and is {_short(identity.get(name))}"
+            for name in [*identity, *(name for name in old if name not in identity)]
+            if old.get(name) != identity.get(name)
+        ]
+        if differences:
+            raise StoreError(
+                f"folder {self.folder}: its checkpoint is of another sweep ("
+                f"{'; '.join(differences)}); repeat that one, or start anew without --resume"
+            )
+
+
+def _short(value: Any) -> str:
+    text = "absent" if value is None else str(value)
+    return text if len(text) <= 60 else f"{text[:28]}...{text[-28:]}"

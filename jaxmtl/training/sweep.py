@@ -1,0 +1,221 @@
+"""Many runs in one program: over seeds, and over any number that a phase holds."""
+
+import dataclasses
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any, cast
+
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Key, PyTree
+
+from jaxmtl._typing import Device, Network
+from jaxmtl._validate import check_choice, check_positive
+from jaxmtl.conflict import Rule, Zeros
+from jaxmtl.data.rows import Splits
+from jaxmtl.duplication import HeadIndex, can_align
+from jaxmtl.duplication.transplant import Transplant
+from jaxmtl.losses import Loss, squared_error
+from jaxmtl.training.checks import checked_config, cleared
+from jaxmtl.training.members import run_members
+from jaxmtl.training.phases import NEVER, STUDY_PHASES, Phase, PhaseTable, phase_table
+from jaxmtl.training.runs import Runs, SweepProgress
+from jaxmtl.training.state import Config, Optimizer, Split, TrainState, init_state
+
+Schedule = Sequence[Phase] | Sequence[Sequence[Phase]] | PhaseTable
+
+
+def sweep(
+    model: Network,
+    data: Splits,
+    *,
+    keys: Key[Array, " members"],
+    params: PyTree | None = None,
+    phases: Schedule = STUDY_PHASES,
+    stacked: bool = False,
+    optimizer: Optimizer = optax.adam,
+    batch_size: int = 1,
+    shuffle: bool = False,
+    loss: Loss = squared_error,
+    rule: Rule = "nonnegative",
+    zeros: Zeros = "reset",
+    transplant: Transplant = "fresh",
+    split: Split = "streak",
+    head_index: HeadIndex | None = None,
+    devices: Sequence[Device] | None = None,
+    chunk: int | None = None,
+    checkpoint: str | None = None,
+    resume: bool = False,
+    on_progress: Callable[[SweepProgress], None] | None = None,
+) -> Runs:
+    """Trains many runs at once, each as ``fit_adaptive`` (or ``fit``) would train it alone.
+
+    Members differ in their keys and, if wanted, in their initial values, their rows and the numbers
+    of their phases; what is static is common to all. All of them are one compiled program: members
+    that split different nodes at different times live side by side. Member i equals the single run
+    with ``keys[i]`` up to the rounding of floating-point sums.
+
+    Members are spread over the devices, which never wait for each other, and over the processes of
+    ``jax.distributed``, each of which trains its share and returns all. On a CPU the number of
+    devices is set before JAX starts, ``jax.config.update("jax_num_cpu_devices", 2)``: one a core.
+
+    Args:
+        model: a flax.linen network; one with a bank, such as ``HardSharing``, if a phase splits.
+            Static.
+        data: the same rows for all members or, if ``stacked``, leaves (members, rows, ...).
+        keys: one a member, for initial values and, with ``shuffle``, the order.
+        params: initial values with a leading axis of members, instead of those drawn.
+        phases: one schedule for all; or one a member, of equally many phases; or a ``PhaseTable``
+            whose leaves may have a leading axis of members: learning rate, threshold, warm-up and
+            epochs are leaves.
+        stacked: whether the rows differ from member to member. Static.
+        optimizer: factory from a learning rate to an optax optimizer. Static.
+        batch_size: samples of one update. Static.
+        shuffle: a new order every epoch; else the order of the rows. Static.
+        loss: from outputs and targets to (batch, tasks). Static.
+        rule: see ``fit_adaptive``. Static.
+        zeros: see ``fit_adaptive``. Static.
+        transplant: see ``fit_adaptive``. Static.
+        split: what is duplicated when a phase stops early: ``"streak"`` as in ``fit_adaptive``; or,
+            to tell what the choice of node is worth, a ``"random"`` node, that of the ``"least"``
+            conflict, ``"all"``, ``"none"``. Static.
+        head_index: of the start, (members, tasks, nodes); None: all tasks read all nodes.
+        devices: None for all of this process.
+        chunk: members to run at once; None: as many as fit the memory.
+        checkpoint: folder to save the state in, every few seconds.
+        resume: go on from the checkpoint there, if there is one; the result is that of a sweep that
+            was never interrupted, to the bit. Else it is removed.
+        on_progress: called between calls of the program.
+
+    Returns:
+        The runs, in the order of the keys.
+
+    Raises:
+        ValueError: an argument out of range or shapes that do not fit; a checkpoint of another
+            sweep, or one that another process is writing.
+
+    Example:
+        >>> import jax
+        >>> from jaxmtl import HardSharing, Phase, Rows, Splits
+        >>> x = jax.random.uniform(jax.random.key(1), (50, 4))
+        >>> phases = (Phase(epochs=4, warmup=2, threshold=3), Phase(epochs=2))
+        >>> keys = jax.random.split(jax.random.key(0), 5)
+        >>> runs = sweep(HardSharing(), Splits(Rows(x, x[:, :2])), keys=keys, phases=phases)
+        >>> [len(run.events) for run in runs], runs[0].events[0].phase
+        ([1, 1, 1, 1, 1], 1)
+    """
+    members = _check_keys(keys)
+    table = _stacked_table(phases, members)
+    counts = split in ("random", "least", "all") or bool((table.threshold != NEVER).any())
+    if counts and not hasattr(model, "heads"):
+        raise ValueError(
+            "model: expected a network with a bank, such as HardSharing, for phases that split, "
+            f"got {type(model).__name__}"
+        )
+    check_positive("batch_size", batch_size)
+    if chunk is not None:
+        check_positive("chunk", chunk)
+    check_choice("rule", rule, ("nonnegative", "strict"))
+    check_choice("zeros", zeros, ("reset", "hold"))
+    check_choice("transplant", transplant, ("fresh", "copy"))
+    check_choice("split", split, ("streak", "none", "random", "least", "all"))
+    _check_members("data", data if stacked else None, members)
+    _check_members("params", params, members)
+    _check_members("head_index", head_index, members)
+    first = jax.tree.map(lambda leaf: leaf[0], data) if stacked else data
+    choices = {
+        "optimizer": optimizer,
+        "batch_size": batch_size,
+        "shuffle": shuffle,
+        "loss": loss,
+        "counts": counts,
+        "rule": rule,
+        "zeros": zeros,
+        "transplant": transplant,
+        "split": split,
+    }
+    both = jax.vmap(jax.random.split)(keys)
+    init_keys, order_keys = both[:, 0], both[:, 1]
+    if params is None:
+        x = data.train.x
+        params = _draw_all(model, init_keys, x[:, :1] if stacked else x[:1], stacked=stacked)
+    one = jax.tree.map(lambda leaf: leaf[0], (params, head_index))
+    config = checked_config(model, choices, cleared(first), *one)
+    if head_index is not None and config.aligned:
+        aligned = all(can_align(index, head_index[0].size) for index in head_index)
+        config = dataclasses.replace(config, aligned=aligned)
+    states = _begin_all(model, config, params, table, order_keys, head_index)
+    return run_members(
+        model,
+        config,
+        states,
+        data,
+        table,
+        stacked=stacked,
+        devices=devices,
+        chunk=chunk,
+        checkpoint=checkpoint,
+        resume=resume,
+        on_progress=on_progress,
+    )
+
+
+@functools.partial(jax.jit, static_argnames=("model", "stacked"))
+def _draw_all(model: Network, keys: Key[Array, " members"], x: Array, *, stacked: bool) -> PyTree:
+    draw = jax.vmap(lambda key, x: model.init(key, x)["params"], (0, 0 if stacked else None))
+    return draw(keys, x)
+
+
+@functools.partial(jax.jit, static_argnames=("model", "config"))
+def _begin_all(
+    model: Network,
+    config: Config,
+    params: PyTree,
+    table: PhaseTable,
+    keys: Key[Array, " members"],
+    head_index: HeadIndex | None,
+) -> TrainState:
+    return jax.vmap(functools.partial(init_state, model, config))(params, table, keys, head_index)
+
+
+def _check_keys(keys: Any) -> int:
+    typed = hasattr(keys, "dtype") and jnp.issubdtype(keys.dtype, jax.dtypes.prng_key)
+    if not typed or keys.ndim != 1 or not len(keys):
+        raise ValueError(
+            "keys: expected a row of typed keys, such as jax.random.split(jax.random.key(0), 30), "
+            f"got {keys!r}"
+        )
+    return len(keys)
+
+
+def _check_members(name: str, tree: PyTree, members: int) -> None:
+    for path, leaf in jax.tree_util.tree_leaves_with_path(tree):
+        if jnp.ndim(leaf) == 0 or leaf.shape[0] != members:
+            raise ValueError(
+                f"{name}{jax.tree_util.keystr(path)}: expected a leading axis of {members} "
+                f"members, one a key, got shape {jnp.shape(leaf)}"
+            )
+
+
+def _stacked_table(phases: Schedule, members: int) -> PhaseTable:
+    """The phases as arrays (members, phases)."""
+    if isinstance(phases, PhaseTable):
+        table = phases
+    elif phases and not isinstance(phases[0], Phase):
+        each: list[Any] = [list(one) for one in phases if not isinstance(one, Phase)]
+        lengths = {len(one) for one in each}
+        if len(each) != members or len(lengths) != 1:
+            raise ValueError(
+                f"phases: expected one schedule, or {members} of equally many phases, one a key, "
+                f"got {len(each)} of {sorted(lengths)} phases"
+            )
+        table = jax.tree.map(lambda *rows: jnp.stack(rows), *map(phase_table, each))
+    else:
+        table = phase_table(cast(Sequence[Phase], phases))
+    for name, leaf in table._asdict().items():
+        if leaf.ndim not in (1, 2) or leaf.ndim == 2 and len(leaf) != members:
+            raise ValueError(
+                f"phases.{name}: expected shape (phases,) or ({members}, phases), got {leaf.shape}"
+            )
+    return jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (members, leaf.shape[-1])), table)

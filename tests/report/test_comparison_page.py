@@ -1,0 +1,387 @@
+"""The page of a comparison: what it says, that it stands alone, and that a browser shows it."""
+
+import os
+import re
+import shutil
+import subprocess
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+from comparison_frames import ARMS, LINES, REFERENCE, TASKS, make_frames
+from matplotlib.image import imread
+
+from jaxmtl.comparison import contrasts, describe, leaderboard
+from jaxmtl.report.comparison_page import AboutComparison, write_comparison_page
+from jaxmtl.report.errors import RunFolderError
+from jaxmtl.report.markup import text
+
+SENTENCES = ("adaptive beats hard_sharing by 2.0 % <0.8 to 3.2> & more.", "A second sentence.")
+VOID = {"meta", "br", "hr", "img", "link", "input", "wbr", "col"}
+
+
+class Page(HTMLParser):
+    """Texts, tables and attributes of a page; fails where elements are not closed in order."""
+
+    def __init__(self, markup: str):
+        super().__init__(convert_charrefs=True)
+        self.open, self.elements, self.words = [], [], []
+        self.tables, self.markup = [], markup
+        self.feed(markup)
+        self.close()
+        assert not self.open
+
+    def handle_starttag(self, tag, attrs):
+        self.elements.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+        if tag == "table":
+            self.tables.append([])
+        if tag == "tr":
+            self.tables[-1].append([])
+        if tag in ("td", "th"):
+            self.tables[-1][-1].append("")
+
+    def handle_startendtag(self, tag, attrs):
+        self.elements.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        if "style" in self.open or "script" in self.open:
+            return
+        self.words.append(data)
+        if {"td", "th"} & set(self.open):
+            self.tables[-1][-1][-1] += data
+
+    @property
+    def text(self) -> str:
+        return re.sub(r"\s+", " ", " ".join(self.words))
+
+    def attributes(self, name: str) -> list[str]:
+        return [attrs[name] for _, attrs in self.elements if name in attrs]
+
+
+def about_of(frames, **changes) -> AboutComparison:
+    given = {
+        "table": "file a <b>.xlsx, sheet 'days'",
+        "rows": {"train": 1169, "validation": 146, "test": 146},
+        "features": ["SO2", "temperature <°C>"],
+        "targets": frames.per_seed["task"].drop_duplicates().tolist(),
+        "split": "random, anew for every seed",
+        "seeds": range(frames.per_seed["seed"].nunique()),
+        "arms": {arm: f"What {arm} & Co. is." for arm in frames.per_seed["arm"].unique()},
+        "reference": REFERENCE,
+        "selection": "epoch with the smallest validation error",
+        "protocol": "480 epochs",
+        "versions": {"jaxmtl": "0.1.0", "jax": "0.10.2"},
+        "command": "jaxmtl compare 'a <b>.xlsx' --seeds 30",
+        "seconds": 133.0,
+    }
+    return AboutComparison(**(given | changes))
+
+
+def write(folder, sentences=SENTENCES, about=None, **made):
+    frames = make_frames(**made)
+    return write_comparison_page(
+        folder / "report.html",
+        sentences=sentences,
+        about=about or about_of(frames),
+        **frames._asdict(),
+    )
+
+
+@pytest.fixture(scope="module")
+def file(tmp_path_factory):
+    return write(tmp_path_factory.mktemp("page"))
+
+
+@pytest.fixture(scope="module")
+def page(file):
+    return Page(file.read_text(encoding="utf-8"))
+
+
+def called(arm: str) -> str:
+    return arm.replace("_", " ")
+
+
+def column(table, number=0) -> list[str]:
+    return [row[number] for row in table if len(row) > 1]
+
+
+def test_answer_comes_first_and_everything_else_follows(page):
+    assert page.text.index(SENTENCES[0]) < page.text.index(SENTENCES[1])
+    titles = ["Differences", "Leaderboard", "Contrasts", "Error against parameters"]
+    places = [
+        page.markup.index(f"<h2>{title}</h2>")
+        for title in [*titles, "How it was done", "What to beware of"]
+    ]
+    assert places == sorted(places)
+    assert page.text.index(SENTENCES[1]) < page.text.index("Differences")
+    for said in (
+        "9 ways to learn 3 tasks, compared",
+        "1,169 to train on, 146 to select on, 146 to test on",
+        "random, anew for every seed",
+        "0 to 29 (30)",
+        "480 epochs",
+        "jaxmtl 0.1.0, jax 0.10.2",
+        "jaxmtl compare 'a <b>.xlsx' --seeds 30",
+        "2 min 13 s",
+        "temperature <°C>",
+        "What adaptive & Co. is.",
+        "hard sharing (reference) What hard_sharing & Co. is. hard_sharing",
+        "The intervals and p values of Nadeau and Bengio allow for that",
+    ):
+        assert said in page.text, said
+
+
+def test_leaderboard_is_best_first_with_lines_apart(page):
+    frames, board = make_frames(), page.tables[0]
+    arms = frames.leaderboard["arm"].tolist()
+    rows = column(board)[2:]
+    assert rows == [called(arm) + "reference" * (arm == REFERENCE) for arm in arms]
+    assert page.markup.index("Reference lines, no contestants") > page.markup.index(
+        '<th scope="row" data-value="independent">'
+    )
+    first = frames.leaderboard.iloc[0]
+    assert f"{first['PM2.5 rmse']:.2f}" in board[2][1]
+    assert f"{first['PM2.5 error']:.5f}" in board[2][1]
+    assert f"{first['error_low']:.5f} to {first['error_high']:.5f}" in board[2][4]
+    # Numbers of a column have the same number of decimals.
+    scaled = [re.findall(r"\.(\d+)", cell)[-1] for cell in column(board, 1)[2:]]
+    assert len({len(decimals) for decimals in scaled}) == 1
+
+
+def test_contrasts_have_intervals_p_values_and_verdicts(page):
+    frames, table = make_frames(), page.tables[1]
+    overall = frames.contrasts.query("quantity == 'overall'").set_index("arm").rename(called)
+    assert set(column(table)[1:]) == set(map(called, set(ARMS) - {REFERENCE} | set(LINES)))
+    for row in table[1:]:
+        if len(row) == 1:
+            continue
+        contrast = overall.loc[row[0]]
+        assert row[1].startswith(f"{contrast['percent']:+.1f} %".replace("-", "−"))
+        assert contrast["verdict"] in row[-1]
+        assert row[5] == f"{contrast['p_holm']:.3f}"
+    assert "p, Nadeau–Bengio" in table[0]
+    by_task = page.tables[2]
+    assert by_task[0] == ["Arm", *TASKS]
+    assert column(by_task) == ["Arm", *column(table)[1:]]
+    contrast = frames.contrasts.set_index(["arm", "quantity"]).loc[("adaptive", TASKS[0])]
+    (row,) = [row for row in by_task if row[0] == "adaptive"]
+    assert row[1].startswith(f"{contrast['percent']:+.1f} % ▼".replace("-", "−"))
+
+
+def test_every_text_is_escaped(page, tmp_path):
+    assert "O3 <8h> & max" in page.text
+    assert "O3 &lt;8h&gt; &amp; max" in page.markup
+    assert "<8h>" not in page.markup
+    evil = '<script>alert("x")</script>\x00\ud800'
+    arms = {REFERENCE: evil, "adaptive": evil}
+    frames = make_frames(seeds=2, arms=list(arms), lines=[], tasks=[evil, "\ud800b\x00"])
+    about = about_of(
+        frames,
+        **dict.fromkeys(["table", "split", "selection", "protocol", "command", "machine"], evil),
+        features=[evil],
+        arms=arms,
+        versions={evil: evil},
+    )
+    made = {"seeds": 2, "arms": list(arms), "lines": [], "tasks": [evil, "\ud800b\x00"]}
+    markup = write(tmp_path, [evil], about, **made).read_text(encoding="utf-8")
+    assert [tag for tag, _ in Page(markup).elements].count("script") == 1
+    assert "alert" not in re.sub(r"&lt;script&gt;alert", "", markup)
+    assert "\x00" not in markup
+
+
+def test_page_refers_to_nothing_outside_itself(page):
+    assert not re.search(r"https?:|//[a-z]|@import|url\((?!#)", page.markup)
+    for name in ("src", "href", "srcset", "poster", "data", "action", "background", "xlink:href"):
+        for value in page.attributes(name):
+            assert value.startswith(("#", "data:")), (name, value)
+    identifiers = page.attributes("id")
+    assert len(identifiers) == len(set(identifiers))
+    used = set(re.findall(r"(?:url\(#|href=\"#)([^)\"]+)", page.markup))
+    assert used <= set(identifiers)
+    tags = {tag for tag, _ in page.elements}
+    assert not tags & {"link", "iframe", "object", "embed", "img"}
+    (policy,) = [attrs for _, attrs in page.elements if "http-equiv" in attrs]
+    assert policy["content"].startswith("default-src 'none'")
+
+
+def test_page_is_for_everybody(page):
+    pictures = [attrs for tag, attrs in page.elements if tag == "svg"]
+    assert [attrs["role"] for attrs in pictures] == ["img", "img"]
+    assert "adaptive −2.0 %" in pictures[0]["aria-label"]
+    assert "independent" in pictures[1]["aria-label"]
+    tags = [tag for tag, _ in page.elements]
+    assert tags.count("caption") == tags.count("table") == 3
+    assert tags.count("figcaption") == 2
+    scopes = [attrs.get("scope") for tag, attrs in page.elements if tag == "th"]
+    assert set(scopes) == {"col", "colgroup", "row", "rowgroup"}
+    assert ("html", {"lang": "en"}) in page.elements
+    for words in ("prefers-color-scheme: dark", "@media print", "tabular-nums"):
+        assert words in page.markup
+
+
+def test_names_in_pictures_are_texts_in_their_own_script(page):
+    picture = page.markup.split("<svg")[1].split("</svg>")[0]
+    for task in TASKS:
+        assert f">{text(task)}</text>" in picture
+    assert "task 3" not in picture
+
+
+def test_same_comparison_gives_the_same_page(tmp_path):
+    made = {"seeds": 2, "arms": [REFERENCE, "adaptive"], "lines": [], "tasks": ["a"]}
+    pages = [write(tmp_path / name, **made).read_bytes() for name in "ab"]
+    assert pages[0] == pages[1]
+
+
+def test_contrast_of_colours_is_enough():
+    from jaxmtl.report.page_style import STYLE
+
+    def luminance(colour):
+        c = np.array([int(colour[i : i + 2], 16) for i in (1, 3, 5)]) / 255
+        linear = np.where(c <= 0.04045, c / 12.92, ((c + 0.055) / 1.055) ** 2.4)
+        return float(linear @ [0.2126, 0.7152, 0.0722])
+
+    schemes = re.findall(r":root \{(.*?)\}", STYLE, re.DOTALL)
+    assert len(schemes) == 2
+    for scheme in schemes:
+        colours = dict(re.findall(r"--(\w+): (#\w{6})", scheme))
+        for ground in ("paper", "raised"):
+            below = luminance(colours[ground])
+            for name, least in {
+                **dict.fromkeys(("ink", "soft", "better", "worse"), 4.5),
+                **dict.fromkeys(("blue", "vermilion", "shared"), 3.0),
+            }.items():
+                pair = sorted((luminance(colours[name]), below))
+                assert (pair[1] + 0.05) / (pair[0] + 0.05) >= least, (name, ground)
+
+
+def test_diverged_arms_are_shown_as_such(tmp_path):
+    diverged = [("random_node", seed) for seed in range(7)] + [("adaptive", 3)]
+    found = Page(write(tmp_path, seeds=7, diverged=diverged).read_text(encoding="utf-8"))
+    board = {row[0]: row for row in found.tables[0] if len(row) > 1}
+    assert "adaptivediverged in 1 of 7 seeds" in board
+    assert board["random nodediverged in 7 of 7 seeds"][1:5] == ["diverged"] * 4
+    against = {row[0]: row for row in found.tables[1]}
+    assert against["random node"][1] == against["random node"][-1] == "diverged"
+    assert against["adaptive"][-2] == "6"
+    assert "nan" not in found.text.lower()
+    assert "adaptive diverged in 1 of 7 seeds." in found.text
+
+
+def test_one_seed_says_that_it_has_no_interval(tmp_path):
+    found = Page(write(tmp_path, seeds=1).read_text(encoding="utf-8"))
+    assert "One seed has no interval and no test" in found.text
+    assert "In brackets" not in found.text
+    assert "nan" not in found.text.lower()
+
+
+def test_few_seeds_and_one_split_have_reservations_of_their_own(tmp_path):
+    made = {"seeds": 5, "resplit": False, "tasks": ["a"], "arms": [REFERENCE, "adaptive"]}
+    found = Page(write(tmp_path, **made).read_text(encoding="utf-8"))
+    assert "cannot give a p below 0.0625" in found.text
+    assert "Where seeds share one division of the rows" in found.text
+    assert "Nadeau" not in found.text
+    assert len(found.tables) == 2  # no contrasts task by task
+
+
+def test_one_arm_alone_has_no_contrasts(tmp_path):
+    made = {"arms": [REFERENCE], "lines": [], "seeds": 3}
+    found = Page(write(tmp_path, **made).read_text(encoding="utf-8"))
+    assert "One way to learn 3 tasks" in found.text
+    assert len(found.tables) == 1
+    assert "<h2>Contrasts</h2>" not in found.markup
+    assert "<h2>Differences</h2>" not in found.markup
+
+
+def test_frames_of_the_comparison_itself_are_shown(tmp_path):
+    per_seed = make_frames(seeds=8, diverged=[("adaptive", 1)]).per_seed
+    found = contrasts(per_seed, REFERENCE, test_share=0.25, resamples=1000)
+    board = leaderboard(per_seed)
+    labels = {"adaptive": "the adaptive one"}
+    file = write_comparison_page(
+        tmp_path / "report.html",
+        sentences=[describe(found, board, labels)],
+        leaderboard=board,
+        contrasts=found,
+        per_seed=per_seed,
+        about=about_of(make_frames(seeds=8), labels=labels),
+    )
+    page = Page(file.read_text(encoding="utf-8"))
+    assert describe(found, board, labels) in page.text
+    assert [len(table) for table in page.tables] == [2 + 9 + 1 + 3, 1 + 8 + 1 + 3, 1 + 8 + 1 + 3]
+    assert "the adaptive onediverged in 1 of 8 seeds" in column(page.tables[0])
+    assert "verdicts are adjusted for their number" in page.text
+
+
+def test_bad_input_is_refused(tmp_path):
+    frames = make_frames(seeds=2, arms=[REFERENCE, "adaptive"], lines=[])
+    with pytest.raises(ValueError, match="reference: expected one of hard_sharing, adaptive, got"):
+        about_of(frames, reference="nobody")
+    with pytest.raises(ValueError, match="seeds: expected at least one"):
+        about_of(frames, seeds=[])
+    about = about_of(frames, targets=["other"])
+    with pytest.raises(ValueError, match="about.targets: expected the tasks of per_seed"):
+        write_comparison_page(tmp_path / "a.html", sentences=[], about=about, **frames._asdict())
+    (tmp_path / "report.html").write_text("mine")
+    with pytest.raises(RunFolderError, match="exists already"):
+        write(tmp_path, seeds=2, arms=[REFERENCE], lines=[])
+    assert (tmp_path / "report.html").read_text() == "mine"
+
+
+BROWSER = next(
+    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
+)
+OFFLINE = ["--headless", "--disable-gpu", "--no-sandbox", "--hide-scrollbars"]
+OFFLINE += ["--host-resolver-rules=MAP * ~NOTFOUND", "--enable-logging=stderr"]
+
+
+def browse(folder, file, *options):
+    """What the browser prints; fails if the page wrote to its console."""
+    done = subprocess.run(
+        [BROWSER, *OFFLINE, f"--user-data-dir={folder / 'profile'}", *options, file.as_uri()],
+        capture_output=True,
+        timeout=120,
+        check=True,
+        env=os.environ | {"HOME": str(folder)},
+    )
+    said = [line for line in done.stderr.decode(errors="replace").splitlines() if "CONSOLE" in line]
+    assert said == []
+    return done.stdout.decode()
+
+
+@pytest.mark.skipif(BROWSER is None, reason="no Chromium or Chrome is installed")
+def test_browser_shows_the_page_offline(file, tmp_path):
+    picture = tmp_path / "page.png"
+    browse(tmp_path, file, f"--screenshot={picture}", "--window-size=1200,2600")
+    pixels = imread(picture)[..., :3]
+    assert pixels.shape[:2] == (2600, 1200)
+    assert pixels.std() > 0.05
+    # The picture of differences is drawn: its blue and vermilion are there.
+    for colour in ((0, 0x72, 0xB2), (0xD5, 0x5E, 0)):
+        assert (np.abs(pixels - np.array(colour) / 255).max(axis=-1) < 0.02).sum() > 200
+    assert (pixels[:, 0] == 1).all()  # nothing spills over the edge
+
+
+@pytest.mark.skipif(BROWSER is None, reason="no Chromium or Chrome is installed")
+def test_browser_sorts_the_leaderboard(file, tmp_path):
+    click = "document.querySelector('th[data-column=\"1\"] button').click();"
+    changed = tmp_path / "sorted.html"
+    markup = file.read_text(encoding="utf-8")
+    changed.write_text(markup.replace("</body>", f"<script>{click}</script></body>"), "utf-8")
+    board = Page(browse(tmp_path, changed, "--dump-dom")).tables[0]
+    frame = make_frames().leaderboard
+    expected = [
+        arm
+        for kind in ("arm", "line")
+        for arm in frame[frame["kind"] == kind].sort_values("PM2.5 rmse")["arm"]
+    ]
+    assert [row.removesuffix("reference") for row in column(board)[2:]] == list(
+        map(called, expected)
+    )
+    plain = Page(browse(tmp_path, file, "--dump-dom"))
+    assert "aria-sort" not in str(plain.elements)
+    assert [tag for tag, _ in plain.elements].count("button") > 5
