@@ -8,11 +8,13 @@ The lower floors are pure functions on pytrees that know no model library: ``tas
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from jaxmtl import comparison as comparison
 from jaxmtl import constraints as constraints
 from jaxmtl import data as data
 from jaxmtl import metrics as metrics
 from jaxmtl import transfer as transfer
 from jaxmtl._xla import inline_small_loops as inline_small_loops
+from jaxmtl.comparison import compare as compare
 from jaxmtl.conflict import Evidence as Evidence
 from jaxmtl.conflict import count_conflicts as count_conflicts
 from jaxmtl.conflict import node_conflict as node_conflict

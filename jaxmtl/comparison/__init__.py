@@ -1,5 +1,13 @@
 """Arms against each other over many seeds: a leaderboard, paired contrasts, and what they allow."""
 
+from jaxmtl.comparison.arms import ARMS as ARMS
+from jaxmtl.comparison.arms import DEFAULT_ARMS as DEFAULT_ARMS
+from jaxmtl.comparison.arms import Arm as Arm
+from jaxmtl.comparison.bench import Bench as Bench
+from jaxmtl.comparison.bench import Outcome as Outcome
+from jaxmtl.comparison.bench import Protocol as Protocol
+from jaxmtl.comparison.compare import Comparison as Comparison
+from jaxmtl.comparison.compare import compare as compare
 from jaxmtl.comparison.contrasts import contrasts as contrasts
 from jaxmtl.comparison.leaderboard import leaderboard as leaderboard
 from jaxmtl.comparison.sentences import describe as describe

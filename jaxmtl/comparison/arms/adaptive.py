@@ -1,0 +1,11 @@
+"""Nodes are duplicated where streaks of conflict say so."""
+
+from jaxmtl.comparison.arms._arm import Arm
+from jaxmtl.comparison.bench import Bench, Outcome
+
+
+def _run(bench: Bench) -> Outcome:
+    return bench.outcome(bench.adaptive)
+
+
+ADAPTIVE = Arm("adaptive", "nodes duplicated where task gradients kept disagreeing in sign", _run)

@@ -1,0 +1,32 @@
+"""What the choice of node is worth: other nodes, split at the same times."""
+
+import jax.numpy as jnp
+import numpy as np
+
+from jaxmtl.comparison.arms._arm import Arm
+from jaxmtl.comparison.bench import Bench, Outcome
+from jaxmtl.training.phases import NEVER
+from jaxmtl.training.state import Split
+
+
+def _run(bench: Bench, name: str, split: Split) -> Outcome:
+    table = bench.same_schedule
+    events = bench.adaptive.events
+    assert events is not None
+    # A phase of the adaptive run that went to its end split nothing, and splits nothing here.
+    stop = jnp.where(jnp.asarray(np.asarray(events.node) >= 0), table.stop, NEVER)
+    stop = stop.at[:, -1].set(table.stop[:, -1])
+    table = table._replace(stop=stop)
+    return bench.outcome(bench.run(name, bench.network(), table, split=split))
+
+
+RANDOM_NODE = Arm(
+    "random_node",
+    "a random shared node duplicated whenever the adaptive run splits",
+    lambda bench: _run(bench, "random_node", "random"),
+)
+LEAST_CONFLICT = Arm(
+    "least_conflict",
+    "the node of least conflict duplicated whenever the adaptive run splits",
+    lambda bench: _run(bench, "least_conflict", "least"),
+)

@@ -1,0 +1,273 @@
+"""Arms on the same rows over many seeds, and what may be said of them."""
+
+import dataclasses
+import difflib
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import jax
+import numpy as np
+
+from jaxmtl._typing import Device
+from jaxmtl.comparison.arms import ARMS, DEFAULT_ARMS
+from jaxmtl.comparison.bench import Bench, Outcome, Protocol
+from jaxmtl.comparison.contrasts import contrasts
+from jaxmtl.comparison.leaderboard import leaderboard
+from jaxmtl.comparison.lines import LINES, line_errors
+from jaxmtl.comparison.sentences import describe
+from jaxmtl.data import Dataset, Splits
+from jaxmtl.training import SweepProgress
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+OnProgress = Callable[[str, SweepProgress], None]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """What a comparison found.
+
+    Attributes:
+        per_seed: one row an arm, seed and target.
+        leaderboard: one row an arm, the best first, reference lines at the end.
+        contrasts: paired differences against the reference; empty if there is nothing else.
+        reference: name of that arm.
+        descriptions: one line about every arm and line.
+        conclusion: what the numbers allow to be said, and what not.
+        test_share: test rows over training rows, where the seeds split one table anew.
+        selected: whether the epoch was selected on validation rows; else it is the last one.
+        seconds: wall-clock time in all.
+    """
+
+    per_seed: "pd.DataFrame"
+    leaderboard: "pd.DataFrame"
+    contrasts: "pd.DataFrame"
+    reference: str
+    descriptions: Mapping[str, str]
+    conclusion: str
+    test_share: float | None
+    selected: bool
+    seconds: float
+
+
+def compare(
+    datasets: Sequence[Dataset],
+    *,
+    arms: Sequence[str] = DEFAULT_ARMS,
+    reference: str = "hard_sharing",
+    seeds: Sequence[int] | None = None,
+    protocol: Protocol | None = None,
+    lines: bool | None = None,
+    resplit: bool | None = None,
+    devices: Sequence[Device] | None = None,
+    chunk: int | None = None,
+    checkpoint: str | None = None,
+    resume: bool = False,
+    on_progress: OnProgress | None = None,
+) -> Comparison:
+    """Trains every arm for every seed and compares them pair by pair.
+
+    All arms of a seed see the same rows, start from the same initial values where their shapes
+    allow, and make the same number of gradient steps, that of the adaptive run, on its schedule of
+    learning rates and restarts; plain hard sharing keeps the first rate throughout. The epoch is
+    selected on the validation rows; test rows are only reported.
+
+    Args:
+        datasets: one a seed, all of the same numbers of rows, with test rows: one table split
+            anew for each seed, or data drawn anew.
+        arms: names from ``ARMS``; the reference is added if it is missing.
+        reference: the arm that all others are compared with.
+        seeds: numbers for the initial values and the order, one a data set; None for 0, 1, ...
+        protocol: what is common to all arms.
+        lines: whether reference lines (mean, ridge, boosted trees) are drawn; None: all of them if
+            scikit-learn is there, else the mean only.
+        resplit: whether the seeds split one table anew, so that their results are not independent
+            and intervals are widened; None: if the data sets name one source and their rows differ.
+        devices: see ``sweep``.
+        chunk: see ``sweep``.
+        checkpoint: folder; each arm has its own in there. See ``sweep``.
+        resume: see ``sweep``.
+        on_progress: called with the name of the arm at work.
+
+    Returns:
+        The comparison.
+
+    Raises:
+        ValueError: an unknown arm, data sets that do not fit each other, or no test rows.
+
+    Example:
+        >>> import jaxmtl
+        >>> x = np.random.default_rng(0).uniform(size=(60, 3))
+        >>> table = jaxmtl.data.Table(features=("a", "b", "c"), targets=("u", "v"), x=x,
+        ...     y=np.stack([x[:, 0], x[:, 1] * x[:, 2]], axis=1), rows=np.arange(60) + 2,
+        ...     source="file a.csv", kept={})
+        >>> datasets = [jaxmtl.data.prepare(table, jaxmtl.data.random_split(60, seed=seed, test=0.3,
+        ...     validation=0.2)) for seed in range(3)]
+        >>> protocol = jaxmtl.comparison.Protocol(phases=[jaxmtl.Phase(3)])
+        >>> found = compare(datasets, arms=["restarts"], protocol=protocol, lines=False)
+        >>> sorted(found.leaderboard["arm"]), len(found.per_seed)
+        (['hard_sharing', 'restarts'], 12)
+    """
+    import pandas as pd
+
+    began = time.perf_counter()
+    names = _checked_arms(arms, reference)
+    numbers = list(range(len(datasets))) if seeds is None else [int(seed) for seed in seeds]
+    data = _stacked(datasets, numbers)
+    keys = jax.vmap(jax.random.key)(np.array(numbers, np.uint32))
+
+    def options(arm: str) -> dict[str, Any]:
+        report = None if on_progress is None else lambda state: on_progress(arm, state)
+        folder = None if checkpoint is None else f"{checkpoint}/{arm}"
+        return {
+            "devices": devices,
+            "chunk": chunk,
+            "checkpoint": folder,
+            "resume": resume,
+            "on_progress": report,
+        }
+
+    bench = Bench(protocol or Protocol(), data, keys, options)
+    frames = []
+    adaptive_began = time.perf_counter()
+    _ = bench.updates  # the adaptive runs come first: they lay down the schedule
+    adaptive_seconds = time.perf_counter() - adaptive_began
+    for name in names:
+        arm_began = time.perf_counter()
+        outcome = ARMS[name].run(bench)
+        spent = time.perf_counter() - arm_began + (adaptive_seconds if name == "adaptive" else 0.0)
+        frames.append(_frame(name, outcome, datasets, numbers, spent))
+    frames += _lines(datasets, numbers, lines)
+    per_seed = pd.concat(frames, ignore_index=True)
+    share = _test_share(datasets, resplit)
+    board = leaderboard(per_seed)
+    paired = contrasts(per_seed, reference, test_share=share)
+    descriptions = {name: ARMS[name].description for name in names}
+    descriptions |= {line.name: line.description for line in LINES}
+    return Comparison(
+        per_seed=per_seed,
+        leaderboard=board,
+        contrasts=paired,
+        reference=reference,
+        descriptions={name: descriptions[name] for name in board["arm"]},
+        conclusion=describe(paired, board) if len(paired) else "There is nothing to compare with.",
+        test_share=share,
+        selected=data.validation is not None,
+        seconds=time.perf_counter() - began,
+    )
+
+
+def _checked_arms(arms: Sequence[str], reference: str) -> list[str]:
+    for name in (*arms, reference):
+        if name not in ARMS:
+            near = difflib.get_close_matches(name, ARMS, n=1)
+            hint = f" (did you mean {near[0]!r}?)" if near else ""
+            raise ValueError(f"arms: expected names out of {', '.join(ARMS)}, got {name!r}{hint}")
+    return list(dict.fromkeys([*arms, reference]))
+
+
+def _stacked(datasets: Sequence[Dataset], numbers: Sequence[int]) -> Splits:
+    """The rows of all seeds, leaves (seeds, rows, ...)."""
+    if not datasets or len(datasets) != len(numbers):
+        raise ValueError(
+            f"datasets: expected one a seed, at least one, got {len(datasets)} for "
+            f"{len(numbers)} seeds"
+        )
+    if datasets[0].splits.test is None or not len(datasets[0].splits.test.x):
+        raise ValueError("datasets: expected test rows to compare on, got none")
+    masked = any(rows is not None and rows.known is not None for rows in datasets[0].splits)
+    masked |= any(
+        rows is not None and rows.known is not None for data in datasets for rows in data.splits
+    )
+    splits = []
+    for number, data in zip(numbers, datasets, strict=True):
+        parts = {}
+        for name, rows in data.splits._asdict().items():
+            if rows is not None and masked and rows.known is None:
+                rows = rows._replace(known=np.ones(rows.y.shape, bool))
+            parts[name] = rows
+            first = getattr(datasets[0].splits, name)
+            if (
+                (rows is None) != (first is None)
+                or rows is not None
+                and rows.x.shape != first.x.shape
+            ):
+                raise ValueError(
+                    f"datasets: expected the same number of {name} rows for every seed, got "
+                    f"{0 if rows is None else len(rows.x)} for seed {number} and "
+                    f"{0 if first is None else len(first.x)} for seed {numbers[0]}"
+                )
+        splits.append(Splits(**parts))
+    return jax.tree.map(lambda *leaves: np.stack([np.asarray(leaf) for leaf in leaves]), *splits)
+
+
+def _frame(
+    name: str,
+    outcome: Outcome,
+    datasets: Sequence[Dataset],
+    numbers: Sequence[int],
+    seconds: float,
+    kind: str = "arm",
+) -> "pd.DataFrame":
+    import pandas as pd
+
+    targets = datasets[0].targets
+    tasks, seeds = len(targets), len(numbers)
+    scales = np.stack([data.target_scaler.scale for data in datasets])
+    each = {
+        "seed": np.asarray(numbers),
+        "parameters": outcome.parameters,
+        "splits": outcome.splits,
+        "steps": outcome.steps,
+        "seconds": np.full(seeds, seconds / seeds),
+        "epoch": outcome.epoch,
+        "diverged": outcome.diverged,
+    }
+    columns: dict[str, Any] = {column: np.repeat(value, tasks) for column, value in each.items()}
+    frame = pd.DataFrame(
+        {
+            "arm": name,
+            "kind": kind,
+            "seed": columns.pop("seed"),
+            "task": list(targets) * seeds,
+            "error": outcome.errors.reshape(-1),
+            "rmse": (np.sqrt(outcome.errors) * scales).reshape(-1),
+            **columns,
+        }
+    )
+    if kind == "line":
+        frame["parameters"] = pd.Series([pd.NA] * len(frame), dtype="Int64")
+    return frame.astype({"parameters": "Int64"})
+
+
+def _lines(
+    datasets: Sequence[Dataset], numbers: Sequence[int], wanted: bool | None
+) -> list["pd.DataFrame"]:
+    if wanted is False:
+        return []
+    frames = []
+    for line in LINES:
+        began = time.perf_counter()
+        try:
+            errors = np.stack([line_errors(line, data.splits) for data in datasets])
+        except ImportError:
+            if wanted:
+                raise
+            continue
+        zero = np.zeros(len(numbers), int)
+        outcome = Outcome(errors, zero - 1, zero, zero, zero, zero.astype(bool))
+        spent = time.perf_counter() - began
+        frames.append(_frame(line.name, outcome, datasets, numbers, spent, kind="line"))
+    return frames
+
+
+def _test_share(datasets: Sequence[Dataset], resplit: bool | None) -> float | None:
+    """Test rows over training rows where the seeds split one table anew; else None."""
+    first = datasets[0]
+    if resplit is None:
+        resplit = len({data.source for data in datasets}) == 1 and any(
+            not np.array_equal(data.rows.test, first.rows.test) for data in datasets
+        )
+    return len(first.rows.test) / len(first.rows.train) if resplit else None
