@@ -2,6 +2,7 @@
 
 import dataclasses
 import difflib
+import functools
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -119,7 +120,7 @@ def compare(
     keys = jax.vmap(jax.random.key)(np.array(numbers, np.uint32))
 
     def options(arm: str) -> dict[str, Any]:
-        report = None if on_progress is None else lambda state: on_progress(arm, state)
+        report = None if on_progress is None else functools.partial(on_progress, arm)
         folder = None if checkpoint is None else f"{checkpoint}/{arm}"
         return {
             "devices": devices,
@@ -177,10 +178,8 @@ def _stacked(datasets: Sequence[Dataset], numbers: Sequence[int]) -> Splits:
         )
     if datasets[0].splits.test is None or not len(datasets[0].splits.test.x):
         raise ValueError("datasets: expected test rows to compare on, got none")
-    masked = any(rows is not None and rows.known is not None for rows in datasets[0].splits)
-    masked |= any(
-        rows is not None and rows.known is not None for data in datasets for rows in data.splits
-    )
+    every = [rows for data in datasets for rows in data.splits if rows is not None]
+    masked = any(rows.known is not None for rows in every)
     splits = []
     for number, data in zip(numbers, datasets, strict=True):
         parts = {}
@@ -189,15 +188,11 @@ def _stacked(datasets: Sequence[Dataset], numbers: Sequence[int]) -> Splits:
                 rows = rows._replace(known=np.ones(rows.y.shape, bool))
             parts[name] = rows
             first = getattr(datasets[0].splits, name)
-            if (
-                (rows is None) != (first is None)
-                or rows is not None
-                and rows.x.shape != first.x.shape
-            ):
+            here, there = (0 if part is None else len(part.x) for part in (rows, first))
+            if here != there:
                 raise ValueError(
                     f"datasets: expected the same number of {name} rows for every seed, got "
-                    f"{0 if rows is None else len(rows.x)} for seed {number} and "
-                    f"{0 if first is None else len(first.x)} for seed {numbers[0]}"
+                    f"{here} for seed {number} and {there} for seed {numbers[0]}"
                 )
         splits.append(Splits(**parts))
     return jax.tree.map(lambda *leaves: np.stack([np.asarray(leaf) for leaf in leaves]), *splits)

@@ -1,5 +1,6 @@
 """Reference lines: what an analyst would otherwise use. No contestants, and no JAX."""
 
+import itertools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -42,16 +43,18 @@ def _ridge(train: Any, validation: Any, x: Any) -> np.ndarray:
 
 def _boosted_trees(train: Any, validation: Any, x: Any) -> np.ndarray:
     from sklearn.ensemble import HistGradientBoostingRegressor
+    from threadpoolctl import threadpool_limits
 
-    trees = HistGradientBoostingRegressor(
-        max_iter=MOST_TREES, early_stopping=False, random_state=0
-    ).fit(*train)
-    if validation is None:
-        return trees.predict(x)
-    stages = trees.staged_predict(validation[0])
-    errors = [((stage - validation[1]) ** 2).mean() for stage in stages]
-    best = int(np.argmin(errors))
-    return next(stage for i, stage in enumerate(trees.staged_predict(x)) if i == best)
+    # Few rows: threads would wait for each other longer than they work.
+    with threadpool_limits(1, "openmp"):
+        trees = HistGradientBoostingRegressor(max_iter=MOST_TREES, random_state=0)
+        trees.set_params(early_stopping=False).fit(*train)
+        if validation is None:
+            return trees.predict(x)
+        stages = trees.staged_predict(validation[0])
+        errors = [((stage - validation[1]) ** 2).mean() for stage in stages]
+        best = int(np.argmin(errors))
+        return next(itertools.islice(trees.staged_predict(x), best, None))
 
 
 LINES = (
