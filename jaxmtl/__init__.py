@@ -8,6 +8,7 @@ The lower floors are pure functions on pytrees that know no model library: ``tas
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from jaxmtl import aggregation as aggregation
 from jaxmtl import comparison as comparison
 from jaxmtl import constraints as constraints
 from jaxmtl import data as data

@@ -5,7 +5,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 
-from jaxmtl.training import Progress
+from jaxmtl.training import Progress, SweepProgress
 
 SECONDS_BETWEEN_LINES = 2.0
 
@@ -52,6 +52,21 @@ class Console:
                 yield on_progress
         else:
             yield _lines(name, tasks)
+
+    @contextlib.contextmanager
+    def sweeping(self) -> Iterator[Callable[[str, SweepProgress], None] | None]:
+        """Shows the progress of the arms of a comparison.
+
+        Yields:
+            What ``compare`` takes as ``on_progress``.
+        """
+        if self.quiet:
+            yield None
+        elif sys.stderr.isatty():
+            with _arm_bars() as on_progress:
+                yield on_progress
+        else:
+            yield _arm_lines()
 
 
 def describe(progress: Progress, tasks: Sequence[str], *, short: bool = False) -> str:
@@ -113,5 +128,63 @@ def _lines(name: str, tasks: Sequence[str]) -> Callable[[Progress], None]:
         if progress.phase != phase or last or now - when >= SECONDS_BETWEEN_LINES:
             print(f"{name}: {describe(progress, tasks)}", file=sys.stderr, flush=True)
             phase, when = progress.phase, now
+
+    return on_progress
+
+
+def describe_sweep(progress: SweepProgress) -> str:
+    """How many seeds are through, and the time left.
+
+    Args:
+        progress: of a sweep.
+
+    Returns:
+        The line.
+
+    Example:
+        >>> describe_sweep(SweepProgress(30, 2, 500, 1000, 61.0))
+        '2/30 seeds through, 50 % of the epochs, 1:01 left'
+    """
+    share = 100 * progress.done // max(progress.total, 1)
+    left = ""
+    if progress.seconds_left == progress.seconds_left and progress.finished < progress.members:
+        left = f", {int(progress.seconds_left) // 60}:{int(progress.seconds_left) % 60:02d} left"
+    seeds = f"{progress.finished}/{progress.members} seeds through"
+    return f"{seeds}, {share} % of the epochs{left}"
+
+
+@contextlib.contextmanager
+def _arm_bars() -> Iterator[Callable[[str, SweepProgress], None]]:
+    from rich.console import Console as RichConsole
+    from rich.progress import BarColumn, TaskID, TextColumn
+    from rich.progress import Progress as RichProgress
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=20),
+        TextColumn("{task.fields[state]}"),
+    )
+    with RichProgress(*columns, console=RichConsole(stderr=True)) as bars:
+        known: dict[str, TaskID] = {}
+
+        def on_progress(arm: str, progress: SweepProgress) -> None:
+            if arm not in known:
+                known[arm] = bars.add_task(f"{arm:<16}", total=progress.total, state="compiling")
+            state = describe_sweep(progress)
+            bars.update(known[arm], completed=progress.done, state=state)
+
+        yield on_progress
+
+
+def _arm_lines() -> Callable[[str, SweepProgress], None]:
+    arm, when = "", -SECONDS_BETWEEN_LINES
+
+    def on_progress(name: str, progress: SweepProgress) -> None:
+        nonlocal arm, when
+        now = time.monotonic()
+        last = progress.finished == progress.members
+        if (last and name != arm) or now - when >= SECONDS_BETWEEN_LINES:
+            print(f"{name}: {describe_sweep(progress)}", file=sys.stderr, flush=True)
+            arm, when = name, now
 
     return on_progress

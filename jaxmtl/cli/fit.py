@@ -2,165 +2,53 @@
 
 import os
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-import typer
-
+from jaxmtl.cli import options
+from jaxmtl.cli.cache import use_cache
 from jaxmtl.cli.errors import DivergedError, in_one_sentence
-from jaxmtl.cli.parse import FORM, parse_names, parse_phases, parse_sizes
-from jaxmtl.cli.settings import CHOICES, OPTIMIZERS, Settings, settings_from_json
+from jaxmtl.cli.settings import Settings, settings_from_json
 
 PRESETS = {"study": Settings()}
 OUT = "jaxmtl-run"
-STUDY = PRESETS["study"]
-
-
-def _one_of(name: str) -> str:
-    return "|".join(CHOICES[name])
 
 
 @in_one_sentence
 def fit(
-    table: Annotated[
-        str | None,
-        typer.Argument(help="Workbook (.xlsx) or text table (.csv).", show_default="built-in data"),
-    ] = None,
-    features: Annotated[
-        str | None, typer.Option(help="Columns to predict from: A,B.", metavar="NAMES")
-    ] = None,
-    targets: Annotated[
-        str | None, typer.Option(help="Columns to predict, one task each: C,D.", metavar="NAMES")
-    ] = None,
-    sheet: Annotated[
-        str | None, typer.Option(help="Name or number (from 0).", show_default="the first")
-    ] = None,
-    preset: Annotated[str, typer.Option(help="Defaults of all options: study.")] = "study",
-    config: Annotated[
-        str | None,
-        typer.Option(help="Repeat the run of this folder or config.json.", metavar="RUN"),
-    ] = None,
-    out: Annotated[str, typer.Option(help="Folder to write.")] = OUT,
-    force: Annotated[bool, typer.Option("--force", help="Replace an older run folder.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing but errors.")] = False,
-    seed: Annotated[
-        int | None,
-        typer.Option(help="Of split, initial values and order.", show_default=str(STUDY.seed)),
-    ] = None,
-    missing: Annotated[
-        str | None,
-        typer.Option(
-            help="Missing features.", metavar=_one_of("missing"), show_default=STUDY.missing
-        ),
-    ] = None,
-    missing_targets: Annotated[
-        str | None,
-        typer.Option(
-            help="Missing targets.", metavar=_one_of("missing_targets"), show_default="as --missing"
-        ),
-    ] = None,
-    missing_values: Annotated[
-        str | None,
-        typer.Option(help="What stands for a missing value: 0,-999.", metavar="VALUES"),
-    ] = None,
-    scaling: Annotated[
-        str | None,
-        typer.Option(
-            metavar=_one_of("scaling"), show_default=STUDY.scaling, help="Of all columns."
-        ),
-    ] = None,
-    scale_on: Annotated[
-        str | None,
-        typer.Option(
-            help="Rows that scales are fitted on.",
-            metavar=_one_of("scale_on"),
-            show_default=STUDY.scale_on,
-        ),
-    ] = None,
-    split: Annotated[
-        str | None,
-        typer.Option(help="How rows are divided.", metavar=_one_of("split"), show_default="random"),
-    ] = None,
-    test: Annotated[
-        float | None, typer.Option(help="Fraction to test on.", show_default=str(STUDY.test))
-    ] = None,
-    validation: Annotated[
-        float | None, typer.Option(help="Fraction to validate on.", show_default="0")
-    ] = None,
-    gap: Annotated[
-        int | None,
-        typer.Option(
-            help="Rows left out between parts of a chronological split.", show_default="0"
-        ),
-    ] = None,
-    split_column: Annotated[
-        str | None, typer.Option(help="Column with train, validation or test.", metavar="NAME")
-    ] = None,
-    shared: Annotated[
-        str | None,
-        typer.Option(
-            help="Sizes of shared layers below the bank.", metavar="SIZES", show_default="4"
-        ),
-    ] = None,
-    nodes: Annotated[
-        int | None, typer.Option(help="Nodes of the bank.", show_default=str(STUDY.nodes))
-    ] = None,
-    towers: Annotated[
-        str | None,
-        typer.Option(help="Sizes of each task's own layers.", metavar="SIZES", show_default="none"),
-    ] = None,
-    activation: Annotated[
-        str | None, typer.Option(help="Of hidden layers.", show_default=STUDY.activation)
-    ] = None,
-    output_activation: Annotated[
-        str | None,
-        typer.Option(help="Of outputs.", show_default="sigmoid if scaled to 0..1, else identity"),
-    ] = None,
-    optimizer: Annotated[
-        str | None,
-        typer.Option(help=f"One of {', '.join(OPTIMIZERS)}.", show_default=STUDY.optimizer),
-    ] = None,
-    batch_size: Annotated[
-        int | None, typer.Option(help="Rows of one update.", show_default="1")
-    ] = None,
-    shuffle: Annotated[
-        bool | None,
-        typer.Option("--shuffle/--no-shuffle", help="A new order every epoch.", show_default="no"),
-    ] = None,
-    phases: Annotated[
-        str | None,
-        typer.Option(
-            help=f"Schedule, each phase as {FORM}.",
-            metavar="PHASES",
-            show_default="200,80,10,0.005;50,50,8;100,51,8;300,,,0.001",
-        ),
-    ] = None,
-    hard_epochs: Annotated[
-        int | None,
-        typer.Option(
-            help="Epochs of plain hard sharing, to compare with.",
-            show_default="480; with --phases, those of all phases",
-        ),
-    ] = None,
-    rule: Annotated[
-        str | None,
-        typer.Option(help="Signs in conflict.", metavar=_one_of("rule"), show_default=STUDY.rule),
-    ] = None,
-    zeros: Annotated[
-        str | None,
-        typer.Option(
-            help="What exact zeros do to a streak.",
-            metavar=_one_of("zeros"),
-            show_default=STUDY.zeros,
-        ),
-    ] = None,
-    transplant: Annotated[
-        str | None,
-        typer.Option(
-            help="Optimizer state across phases.",
-            metavar=_one_of("transplant"),
-            show_default=STUDY.transplant,
-        ),
-    ] = None,
+    table: options.Table = None,
+    features: options.Features = None,
+    targets: options.Targets = None,
+    sheet: options.Sheet = None,
+    preset: options.Preset = "study",
+    config: options.Config = None,
+    out: options.Out = OUT,
+    force: options.Force = False,
+    quiet: options.Quiet = False,
+    seed: options.Seed = None,
+    missing: options.Missing = None,
+    missing_targets: options.MissingTargets = None,
+    missing_values: options.MissingValues = None,
+    scaling: options.Scaling = None,
+    scale_on: options.ScaleOn = None,
+    split: options.Split = None,
+    test: options.Test = None,
+    validation: options.Validation = None,
+    gap: options.Gap = None,
+    split_column: options.SplitColumn = None,
+    shared: options.Shared = None,
+    nodes: options.Nodes = None,
+    towers: options.Towers = None,
+    activation: options.Activation = None,
+    output_activation: options.OutputActivation = None,
+    optimizer: options.Optimizer = None,
+    batch_size: options.BatchSize = None,
+    shuffle: options.Shuffle = None,
+    phases: options.Phases = None,
+    hard_epochs: options.HardEpochs = None,
+    rule: options.Rule = None,
+    zeros: options.Zeros = None,
+    transplant: options.Transplant = None,
+    no_cache: options.NoCache = False,
 ) -> None:
     """Train the adaptive network, and plain hard sharing beside it, and write a run folder.
 
@@ -168,38 +56,8 @@ def fit(
     """
     if preset not in PRESETS:
         raise ValueError(f"--preset: expected one of {', '.join(PRESETS)}, got {preset!r}")
-    given: dict[str, Any] = {
-        "table": table,
-        "features": None if features is None else parse_names(features),
-        "targets": None if targets is None else parse_names(targets),
-        "sheet": sheet,
-        "seed": seed,
-        "missing": missing,
-        "missing_targets": missing_targets,
-        "missing_values": None if missing_values is None else parse_names(missing_values),
-        "scaling": scaling,
-        "scale_on": scale_on,
-        "split": split,
-        "test": test,
-        "validation": validation,
-        "gap": gap,
-        "split_column": split_column,
-        "shared": None if shared is None else parse_sizes("--shared", shared),
-        "nodes": nodes,
-        "towers": None if towers is None else parse_sizes("--towers", towers),
-        "activation": activation,
-        "output_activation": output_activation,
-        "optimizer": optimizer,
-        "batch_size": batch_size,
-        "shuffle": shuffle,
-        "phases": None if phases is None else parse_phases(phases),
-        "hard_epochs": hard_epochs,
-        "rule": rule,
-        "zeros": zeros,
-        "transplant": transplant,
-    }
-    given = {name: value for name, value in given.items() if value is not None}
-    _fit(PRESETS[preset], given, config, out, force=force, quiet=quiet)
+    given = options.given_options(locals())
+    _fit(PRESETS[preset], given, config, out, force=force, quiet=quiet, cache=not no_cache)
 
 
 def _fit(
@@ -210,6 +68,7 @@ def _fit(
     *,
     force: bool,
     quiet: bool,
+    cache: bool,
 ) -> None:
     # These load pandas and flax, which --help should not wait for.
     from jaxmtl.cli.console import Console
@@ -221,6 +80,8 @@ def _fit(
     from jaxmtl.report.outcome import Outcome, write_run
 
     console = Console(quiet=quiet)
+    if (why := use_cache(wanted=cache)) is not None:
+        console.note(why)
     settings = preset if config is None else _repeated(config, given, console)
     settings = settings.with_options(**given).complete()
     _keep_table(settings.table, out)

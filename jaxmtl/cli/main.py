@@ -10,6 +10,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 import jaxmtl
+from jaxmtl.cli.compare import compare
 from jaxmtl.cli.errors import BAD_INPUT, INTERRUPTED, say_error
 from jaxmtl.cli.fit import fit
 from jaxmtl.cli.inspect import inspect
@@ -46,6 +47,7 @@ def options(
 
 app.command()(fit)
 app.command()(predict)
+app.command()(compare)
 app.command()(inspect)
 
 

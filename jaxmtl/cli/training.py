@@ -126,20 +126,9 @@ def train(settings: Settings, table: Table, console: Console) -> Trained:
     Raises:
         ValueError: rows or options that do not go together.
     """
-    indices = _split(settings, table)
-    # -W error must not turn a note into a failure, nor a note be lost.
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always", UserWarning)
-        dataset = prepare(
-            table,
-            indices,
-            missing_features=_choice(settings.missing),
-            missing_targets=_choice(settings.missing_targets),
-            scaling=_choice(settings.scaling),
-            scale_on=_choice(settings.scale_on),
-        )
-    for warning in caught:
-        console.note(str(warning.message))
+    dataset, notes = prepare_rows(settings, table)
+    for note in notes:
+        console.note(note)
     model = HardSharing(
         shared=settings.shared,
         nodes=settings.nodes,
@@ -177,6 +166,34 @@ def train(settings: Settings, table: Table, console: Console) -> Trained:
             **shared,
         )
     return Trained(model, run, hard, dataset, table)
+
+
+def prepare_rows(settings: Settings, table: Table) -> tuple[Dataset, list[str]]:
+    """Splits and scales the rows.
+
+    Args:
+        settings: complete; the seed is that of a random split.
+        table: see ``load_table``.
+
+    Returns:
+        Scaled rows, and what the user should know about them.
+
+    Raises:
+        TableError: rows or options that do not go together.
+    """
+    indices = _split(settings, table)
+    # -W error must not turn a note into a failure, nor a note be lost.
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", UserWarning)
+        dataset = prepare(
+            table,
+            indices,
+            missing_features=_choice(settings.missing),
+            missing_targets=_choice(settings.missing_targets),
+            scaling=_choice(settings.scaling),
+            scale_on=_choice(settings.scale_on),
+        )
+    return dataset, [str(warning.message) for warning in caught]
 
 
 def _split(settings: Settings, table: Table) -> SplitIndices:

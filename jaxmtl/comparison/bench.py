@@ -228,15 +228,14 @@ class Bench:
             place = np.argmin(np.where(ran & np.isfinite(mean), mean, np.inf), axis=1)
         errors = np.asarray(records.test, float)[np.arange(len(runs)), place]
         errors = np.where(runs.diverged[:, None], np.nan, errors)
+        nodes = self.protocol.nodes if nodes is None else nodes
         splits, parameters = np.zeros(len(runs), int), np.zeros(len(runs), int)
         for i in range(len(runs)):
-            params = jax.tree.map(lambda leaf, i=i: leaf[i], runs.params)
-            index = None if runs.head_index is None else np.asarray(runs.head_index[i])
-            parameters[i] = count_parameters(params, None if index is None else jnp.asarray(index))
+            one = (runs.params, runs.head_index)
+            params, index = jax.tree.map(lambda leaf, i=i: jnp.asarray(leaf[i]), one)
+            parameters[i] = count_parameters(params, index)
             if index is not None:
-                splits[i] = len(np.unique(index)) - (
-                    self.protocol.nodes if nodes is None else nodes
-                )
+                splits[i] = len(np.unique(index)) - nodes
         steps = -(-np.asarray(records.samples) // self.protocol.batch_size) * ran
         return Outcome(
             errors, place + 1, parameters, splits, steps.sum(axis=1), np.asarray(runs.diverged)

@@ -97,6 +97,7 @@ def run_members(
     """
     mesh = member_mesh(devices)
     number = len(states.status)
+    epochs = int(np.asarray(table.epochs).sum(axis=1).max())
     own = own_members(number)
     mine = slice(own.start, max(own.stop, own.start + 1) if own.start < number else number)
     if not own:  # more processes than members: the last one is run twice, and dropped
@@ -104,7 +105,7 @@ def run_members(
     states, table = jax.tree.map(lambda leaf: leaf[mine], (states, table))
     if stacked:
         data = jax.tree.map(lambda leaf: leaf[mine], data)
-    ledger = _open_ledger(model, config, states, data, table, stacked)
+    ledger = _open_ledger(model, config, states, data, table, stacked, epochs)
     each = 16 * size_of(states) // len(states.status) + (4 * size_of(data) if stacked else 0)
     size = chunk or chunk_size(len(states.status), each, mesh.size)
     saver = contextlib.nullcontext()
@@ -146,10 +147,10 @@ def _open_ledger(
     data: Splits,
     table: PhaseTable,
     stacked: bool,
+    epochs: int,
 ) -> Ledger:
-    """The ledger before the first epoch."""
+    """The ledger before the first epoch, with room for the ``epochs`` of the longest schedule."""
     members = len(states.status)
-    epochs = int(np.asarray(table.epochs).sum(axis=1).max())
     one = jax.tree.map(lambda leaf: leaf[0], (states, data if stacked else None, table))
     row = jax.eval_shape(
         lambda s, d, t: epoch(model, config, s, cleared(data if d is None else d), t)[1], *one
@@ -176,7 +177,7 @@ def _work(
     if store is not None and (found := store.load(ledger)) is not None:
         ledger = jax.tree.map(np.array, Ledger(*found[1]))
     members = len(ledger.states.status)
-    clock = Clock(store, table, members, on_progress, ledger)
+    clock = Clock(store, table, members, on_progress)
     shared = None if stacked else spread(cleared(data), mesh, replicated=True)
     for chunk in range(int(ledger.chunk), -(-members // size)):
         own = slice(chunk * size, min(members, (chunk + 1) * size))
@@ -277,15 +278,14 @@ class Clock:
         table: PhaseTable,
         members: int,
         on_progress: OnProgress | None,
-        ledger: Ledger,
     ) -> None:
         """Starts."""
         self._store = store
         self._epochs = np.asarray(table.epochs)
         self._members = members
         self._on_progress = on_progress
-        self._began = self._saved = time.perf_counter()
-        self._first = self._done(ledger)
+        self._saved = time.perf_counter()
+        self._first: tuple[float, int] | None = None
         self._cost = 0.0
 
     def tick(self, ledger: Ledger, *, at_once: bool = False) -> None:
@@ -302,8 +302,9 @@ class Clock:
 
     def _progress(self, ledger: Ledger, now: float) -> SweepProgress:
         done, total = self._done(ledger), int(self._epochs.sum())
-        speed = (done - self._first) / max(now - self._began, 1e-9)
-        left = (total - done) / speed if speed else float("nan")
+        # Until the first report most of the time went into compiling.
+        began, before = self._first = self._first or (now, done)
+        left = float("nan") if done == before else (total - done) * (now - began) / (done - before)
         finished = int((ledger.states.status != RUNNING).sum())
         return SweepProgress(self._members, finished, done, total, left)
 

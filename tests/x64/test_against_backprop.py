@@ -1,38 +1,17 @@
-"""Backpropagation by hand equals ``jax.grad`` in double precision, stops and all.
+"""Backpropagation by hand equals ``jax.grad`` in double precision, stops and all."""
 
-Double precision is a setting of the whole process, so the tests run in one of their own.
-"""
-
-import os
-import subprocess
-import sys
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import oracle_backprop
 import pytest
 
 import jaxmtl
 from jaxmtl.models import HardSharing
 
-from . import oracle_backprop
-
-DOUBLE = jax.config.read("jax_enable_x64")
 MODEL = HardSharing(shared=(), nodes=3, activation=None, param_dtype=jnp.float64)
-in_double = pytest.mark.skipif(not DOUBLE, reason="run by test_in_double_precision")
-
-
-@pytest.mark.skipif(DOUBLE, reason="this is the process that it starts")
-def test_in_double_precision():
-    command = [sys.executable, "-m", "pytest", __file__, "-p", "no:cacheprovider"]
-    done = subprocess.run(
-        command,
-        env={**os.environ, "JAX_ENABLE_X64": "1", "JAX_DISABLE_MOST_OPTIMIZATIONS": "1"},
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def problem(seed: int, rows: int = 20) -> tuple[Any, np.ndarray, np.ndarray]:
@@ -52,16 +31,15 @@ def assert_close(got: Any, expected: Any) -> None:
     )
 
 
-@in_double
 @pytest.mark.parametrize("seed", range(3))
 def test_gradients_are_those_of_autodiff(seed):
     params, x, y = problem(seed)
     assert params["bank"]["kernel"].dtype == jnp.float64
-    each = jaxmtl.sample_task_gradients(losses_of)(params, (x, y))
+    each = jax.jit(jaxmtl.sample_task_gradients(losses_of))(params, (x, y))
     assert_close(oracle_backprop.sample_task_gradients(params, x, y), each)
-    tasks = jaxmtl.task_gradients(losses_of)(params, (x, y))[1]
+    tasks = jax.jit(jaxmtl.task_gradients(losses_of))(params, (x, y))[1]
     assert_close(oracle_backprop.task_gradients(params, x, y), tasks)
-    total = jax.grad(lambda p: losses_of(p, (x, y)).sum())(params)
+    total = jax.jit(jax.grad(lambda p: losses_of(p, (x, y)).sum()))(params)
     assert_close(oracle_backprop.mean_gradients(params, x, y), total)
     counts = jaxmtl.count_conflicts(
         jaxmtl.sign_conflict(jnp.moveaxis(each["bank"]["kernel"], 1, 2))
@@ -89,7 +67,6 @@ def descend(params: Any, x: Any, y: Any, rate: float, updates: int, threshold: i
     return params, streak, conflicts, updates, False
 
 
-@in_double
 @pytest.mark.parametrize("seed", range(4))
 def test_stops_at_three_full_batch_conflicts_in_a_row(seed):
     params, x, y = problem(seed)
@@ -101,7 +78,6 @@ def test_stops_at_three_full_batch_conflicts_in_a_row(seed):
     assert 3 <= mine.updates < 60
 
 
-@in_double
 def test_a_threshold_out_of_reach_stops_nothing():
     params, x, y = problem(0)
     mine = oracle_backprop.descend(params, x, y, learning_rate=0.5, updates=12, threshold=13)
@@ -110,7 +86,6 @@ def test_a_threshold_out_of_reach_stops_nothing():
     assert mine.conflicts.max() <= 12
 
 
-@in_double
 def test_streaks_of_tasks_that_pull_apart_or_alike():
     """With all rows alike the sign at every weight is that of the errors, which can be chosen."""
     params, x, _ = problem(5)

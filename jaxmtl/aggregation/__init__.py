@@ -1,0 +1,54 @@
+"""Combining task gradients: one file a method, one registry of all, solvers inside XLA.
+
+An ``Aggregator`` is a pair ``init, update``: ``update(task_grads, state, *, losses, params, key)``
+returns the combined gradient, the next state and an ``AggregationInfo``. Task gradients are a
+pytree whose leaves have the task axis first, as ``jaxmtl.task_gradients`` gives them.
+"""
+
+from jaxmtl.aggregation.aligned_mtl import aligned_mtl as aligned_mtl
+from jaxmtl.aggregation.and_mask import and_mask as and_mask
+from jaxmtl.aggregation.cagrad import cagrad as cagrad
+from jaxmtl.aggregation.config import config as config
+from jaxmtl.aggregation.constant import constant as constant
+from jaxmtl.aggregation.contract import AggregationInfo as AggregationInfo
+from jaxmtl.aggregation.contract import Aggregator as Aggregator
+from jaxmtl.aggregation.contract import Context as Context
+from jaxmtl.aggregation.contract import Weighed as Weighed
+from jaxmtl.aggregation.contract import from_rule as from_rule
+from jaxmtl.aggregation.cr_mogm import cr_mogm as cr_mogm
+from jaxmtl.aggregation.db_mtl import db_mtl as db_mtl
+from jaxmtl.aggregation.dualproj import dualproj as dualproj
+from jaxmtl.aggregation.excess_mtl import excess_mtl as excess_mtl
+from jaxmtl.aggregation.fairgrad import fairgrad as fairgrad
+from jaxmtl.aggregation.graddrop import graddrop as graddrop
+from jaxmtl.aggregation.gradnorm import gradnorm as gradnorm
+from jaxmtl.aggregation.gradvac import gradvac as gradvac
+from jaxmtl.aggregation.grouped import grouped as grouped
+from jaxmtl.aggregation.grouped import leaf_groups as leaf_groups
+from jaxmtl.aggregation.heads import with_heads as with_heads
+from jaxmtl.aggregation.imtl_g import imtl_g as imtl_g
+from jaxmtl.aggregation.krum import krum as krum
+from jaxmtl.aggregation.mean import mean as mean
+from jaxmtl.aggregation.mgda import mgda as mgda
+from jaxmtl.aggregation.moco import moco as moco
+from jaxmtl.aggregation.modo import modo as modo
+from jaxmtl.aggregation.nash_mtl import nash_mtl as nash_mtl
+from jaxmtl.aggregation.pcd import pcd as pcd
+from jaxmtl.aggregation.pcgrad import pcgrad as pcgrad
+from jaxmtl.aggregation.preferred import preferred as preferred
+from jaxmtl.aggregation.random import random as random
+from jaxmtl.aggregation.recon import conflict_scores as conflict_scores
+from jaxmtl.aggregation.recon import recon as recon
+from jaxmtl.aggregation.registry import REGISTRY as REGISTRY
+from jaxmtl.aggregation.registry import Method as Method
+from jaxmtl.aggregation.registry import make as make
+from jaxmtl.aggregation.rows import gram_matrix as gram_matrix
+from jaxmtl.aggregation.rows import weighted_sum as weighted_sum
+from jaxmtl.aggregation.sand_mask import sand_mask as sand_mask
+from jaxmtl.aggregation.sdmgrad import sdmgrad as sdmgrad
+from jaxmtl.aggregation.step import AggregatedStep as AggregatedStep
+from jaxmtl.aggregation.step import aggregated_step as aggregated_step
+from jaxmtl.aggregation.step import as_optax as as_optax
+from jaxmtl.aggregation.sum import sum as sum
+from jaxmtl.aggregation.trimmed_mean import trimmed_mean as trimmed_mean
+from jaxmtl.aggregation.upgrad import upgrad as upgrad

@@ -1,0 +1,96 @@
+"""Smoothed weights around any aggregator."""
+
+from typing import Any, NamedTuple
+
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, PyTree
+
+from jaxmtl.aggregation.and_mask import check_share
+from jaxmtl.aggregation.contract import Aggregator, Context, Weighed
+from jaxmtl.aggregation.mgda import mgda
+from jaxmtl.aggregation.rows import accumulator_dtype, keep_present, num_tasks, weighted_sum
+
+
+class CRMOGMState(NamedTuple):
+    """Smoothed weights and the state inside.
+
+    Attributes:
+        inner: state of the aggregator inside.
+        weights: smoothed.
+        started: whether task t has had a weight yet.
+    """
+
+    inner: Any
+    weights: Float[Array, " tasks"]
+    started: Bool[Array, " tasks"]
+
+
+def cr_mogm(aggregator: Aggregator | None = None, alpha: float = 0.9) -> Aggregator:
+    """Running mean of another aggregator's weights: l <- alpha l + (1 - alpha) w, result J^T l.
+
+    Correlation-reduced multi-objective gradients: w and the gradients it is applied to come from
+    the same batch, and smoothing w weakens their correlation. The first update takes w itself, as
+    in TorchJD.
+
+    Needs what the aggregator inside needs.
+
+    Args:
+        aggregator: whose result is a weighted sum of the gradients given; None for ``mgda()``, as
+            in the paper's first variant.
+        alpha: share of the past, in [0, 1].
+
+    Returns:
+        The aggregator; its state is a ``CRMOGMState``. Absent tasks keep their smoothed weight.
+
+    Raises:
+        ValueError: alpha out of range, or a result that is no weighted sum.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> import jaxmtl.aggregation as ag
+        >>> aggregator = cr_mogm(ag.mgda(), alpha=0.5)
+        >>> state = aggregator.init(jnp.ones((2, 2)))
+        >>> for scale in (1.0, 2.0):
+        ...     _, state, info = aggregator.update(jnp.diag(jnp.array([1.0, scale])), state)
+        >>> [round(w, 3) for w in info.weights.tolist()]
+        [0.65, 0.35]
+
+    References:
+        Zhou, Zhang, Jiang, Zhong, Gu, Zhu (2022), On the convergence of stochastic multi-objective
+        gradient manipulation and beyond, algorithm 1.
+    """
+    inside = mgda() if aggregator is None else aggregator
+    check_share("alpha", alpha)
+    if not inside.weighted:
+        raise ValueError(
+            "cr_mogm: expected an aggregator whose result is a weighted sum of the task gradients"
+        )
+
+    def smoothed(state: CRMOGMState, weights: Array, present: Array) -> Array:
+        mixed = alpha * state.weights + (1 - alpha) * weights
+        return jnp.where(present, jnp.where(state.started, mixed, weights), state.weights)
+
+    def init(task_grads: PyTree) -> CRMOGMState:
+        tasks, dtype = num_tasks(task_grads), accumulator_dtype(task_grads)
+        return CRMOGMState(inside.init(task_grads), jnp.zeros(tasks, dtype), jnp.zeros(tasks, bool))
+
+    def update(task_grads: PyTree, state: CRMOGMState, *, present: Any = None, **given: Any) -> Any:
+        _, inner, info = inside.update(task_grads, state.inner, present=present, **given)
+        here = jnp.ones_like(state.started) if present is None else present
+        weights = smoothed(state, info.weights, here)
+        applied = jnp.where(here, weights, 0)
+        return (
+            weighted_sum(applied, keep_present(task_grads, present)),
+            CRMOGMState(inner, weights, state.started | here),
+            info._replace(weights=applied),
+        )
+
+    def rule(gram: Any, state: CRMOGMState, context: Context) -> Weighed:
+        assert inside.rule is not None
+        found = inside.rule(gram, state.inner, context)
+        weights = smoothed(state, found.weights, context.present)
+        following = CRMOGMState(found.state, weights, state.started | context.present)
+        applied = jnp.where(context.present, weights, 0)
+        return Weighed(applied, following, found.converged, found.residual)
+
+    return Aggregator(init, update, rule if inside.rule is not None else None)

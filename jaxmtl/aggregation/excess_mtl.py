@@ -1,0 +1,105 @@
+"""Excess risk: weights from how much each task still has to gain."""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int, PyTree
+
+from jaxmtl._validate import check_positive
+from jaxmtl.aggregation.contract import Aggregator, checked, describe
+from jaxmtl.aggregation.rows import accumulator_dtype, gram_matrix, num_tasks, weighted_sum
+
+
+class ExcessMTLState(NamedTuple):
+    """What is known of each task's excess risk.
+
+    Attributes:
+        squares: sums of squared gradients, like the task gradients.
+        log_weights: logarithms of the weights, up to a constant.
+        baseline: first excess risk of a task (its sum, during the warm-up).
+        steps: updates at which task t was present.
+    """
+
+    squares: PyTree
+    log_weights: Float[Array, " tasks"]
+    baseline: Float[Array, " tasks"]
+    steps: Int[Array, " tasks"]
+
+
+def excess_mtl(step_size: float = 1.0, warmup: int = 0) -> Aggregator:
+    """Weights raised exponentially with the estimated excess risk of each task.
+
+    The excess risk of task t is g_t' H^-1 g_t with the diagonal H = sqrt(sum of g_t^2 so far +
+    1e-7), in units of its first value; w_t <- w_t exp(step e_t), normalised to sum 1. As in TorchJD
+    the first update takes e_t as it is (with a warm-up the mean over it is the unit, and weights
+    are equal until then); LibMTL starts at weights 1, skips the first update and takes a step of
+    1e-2. Logarithms are kept, so that nothing overflows.
+
+    Needs the gradients and a state of their size.
+
+    Args:
+        step_size: above 0; LibMTL has 1e-2.
+        warmup: number of updates with equal weights, static.
+
+    Returns:
+        The aggregator; its state is an ``ExcessMTLState``. Absent tasks keep theirs.
+
+    Raises:
+        ValueError: a number out of range.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> grads = jnp.array([[-4.0, 1.0, 1.0], [6.0, 1.0, 1.0]])
+        >>> aggregator = excess_mtl()
+        >>> _, state, info = aggregator.update(grads, aggregator.init(grads))
+        >>> [round(w, 4) for w in info.weights.tolist()]
+        [0.1192, 0.8808]
+
+    References:
+        He, Zhou, Zhang, Yu, Zhao (2024), Robust multi-task learning with excess risks, equations
+        6, 7, 9.
+    """
+    check_positive("step_size", step_size)
+    check_positive("warmup", warmup, zero=True)
+
+    def init(task_grads: PyTree) -> ExcessMTLState:
+        tasks, dtype = num_tasks(task_grads), accumulator_dtype(task_grads)
+        return ExcessMTLState(
+            squares=jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, dtype), task_grads),
+            log_weights=jnp.zeros(tasks, dtype),
+            baseline=jnp.zeros(tasks, dtype),
+            steps=jnp.zeros(tasks, jnp.int32),
+        )
+
+    def update(task_grads: PyTree, state: ExcessMTLState, **given: Any) -> Any:
+        task_grads, context = checked(task_grads, **given)
+        dtype, present = state.log_weights.dtype, context.present
+        new = jax.tree.map(lambda leaf: leaf.astype(dtype) ** 2, task_grads)
+        squares = jax.tree.map(jnp.add, state.squares, new)
+        risks = jax.tree.map(
+            lambda square, total: (
+                (square / jnp.sqrt(total + 1e-7)).reshape(square.shape[0], -1).sum(axis=1)
+            ),
+            new,
+            squares,
+        )
+        risk = jax.tree.reduce(jnp.add, risks)
+        warming = state.steps < warmup
+        first = state.steps == warmup
+        if warmup:
+            baseline = state.baseline + jnp.where(warming & present, risk / warmup, 0)
+            excess = risk / (baseline + 1e-7)
+        else:
+            baseline = jnp.where(first & present, risk, state.baseline)
+            excess = jnp.where(first, risk, risk / (baseline + 1e-7))
+        moved = jnp.where(present & ~warming, step_size * excess, 0)
+        log_weights = state.log_weights + moved
+        log_weights = log_weights - jnp.max(log_weights)
+        weights = jax.nn.softmax(jnp.where(present, log_weights, -jnp.inf))
+        weights = jnp.where(present, weights, 0)
+        following = ExcessMTLState(squares, log_weights, baseline, state.steps + present)
+        info = describe(gram_matrix(task_grads), context, weights)
+        return weighted_sum(weights, task_grads), following, info
+
+    return Aggregator(init, update)

@@ -1,0 +1,100 @@
+"""Parameters of one task only, next to those that are shared."""
+
+from collections.abc import Callable
+from typing import Any, Literal
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, PyTree
+
+from jaxmtl._validate import check_choice
+from jaxmtl.aggregation.contract import Aggregator
+from jaxmtl.aggregation.grouped import broadcast_prefix
+from jaxmtl.aggregation.rows import keep_present, num_tasks, weighted_sum
+
+HeadGradients = Literal["plain", "weighted"]
+
+
+def with_heads(
+    aggregator: Aggregator,
+    shared: PyTree | Callable[[PyTree], PyTree],
+    head_gradients: HeadGradients,
+) -> Aggregator:
+    """Aggregates the shared parameters only; heads get their own task's gradient.
+
+    A head belongs to one task and the gradients of the others on it are 0: there is nothing to
+    combine, but a choice of scale. ``"plain"`` is the sum over tasks, each head's own gradient as
+    it is; ``"weighted"`` is the weighted sum with the weights found for the shared parameters, that
+    is, the gradient of the weighted loss. LibMTL weighs heads for loss methods, Nash-MTL, FairGrad
+    and ExcessMTL, and not for MGDA, PCGrad, CAGrad, GradVac, MoCo, Aligned-MTL, UPGrad and
+    GradNorm; TorchJD never does.
+
+    Args:
+        aggregator: for the shared parameters.
+        shared: which are: a pytree of booleans, a prefix of the parameters, or a function that
+            makes one from the task gradients. Static.
+        head_gradients: ``"plain"`` or ``"weighted"``, static.
+
+    Returns:
+        The aggregator of all parameters; info is that of the shared ones.
+
+    Raises:
+        ValueError: an unknown choice, ``"weighted"`` with a method whose result is no weighted sum;
+            at ``init`` and the update, if ``shared`` does not fit or marks nothing.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> import jaxmtl.aggregation as ag
+        >>> aggregator = with_heads(ag.mean(), {"trunk": True, "head": False}, "plain")
+        >>> grads = {"trunk": jnp.array([2.0, 4.0]), "head": jnp.array([[5.0, 0.0], [0.0, 7.0]])}
+        >>> combined, _, _ = aggregator.update(grads, aggregator.init(grads))
+        >>> combined["trunk"].item(), combined["head"].tolist()
+        (3.0, [5.0, 7.0])
+    """
+    check_choice("head_gradients", head_gradients, ("plain", "weighted"))
+    if head_gradients == "weighted" and not aggregator.weighted:
+        raise ValueError(
+            "head_gradients: expected 'plain' with a method whose result is no weighted sum of the "
+            "task gradients, got 'weighted'"
+        )
+
+    def split(tree: PyTree) -> tuple[list[Any], list[Any], list[bool], Any]:
+        marks = shared(tree) if callable(shared) else shared
+        flags = [bool(f) for f in jax.tree.leaves(broadcast_prefix("shared", marks, tree))]
+        leaves, structure = jax.tree.flatten(tree)
+        if not any(flags):
+            raise ValueError("shared: expected at least one shared leaf, got none")
+        ours = [leaf for leaf, flag in zip(leaves, flags, strict=True) if flag]
+        heads = [leaf for leaf, flag in zip(leaves, flags, strict=True) if not flag]
+        return ours, heads, flags, structure
+
+    def init(task_grads: PyTree) -> Any:
+        return aggregator.init(split(task_grads)[0])
+
+    def update(
+        task_grads: PyTree,
+        state: Any,
+        *,
+        present: Any = None,
+        extra_task_grads: Any = (),
+        **given: Any,
+    ) -> Any:
+        num_tasks(task_grads)
+        ours, heads, flags, structure = split(task_grads)
+        combined, state, info = aggregator.update(
+            ours,
+            state,
+            present=present,
+            extra_task_grads=[split(extra)[0] for extra in extra_task_grads],
+            **given,
+        )
+        plain = head_gradients == "plain"
+        weights: Array = jnp.ones_like(info.weights) if plain else info.weights
+        if weights.ndim > 1:
+            weights = weights[0]  # grouped, hence plain: all ones
+        own = weighted_sum(weights, keep_present(heads, present)) if heads else []
+        parts = iter(combined), iter(own)
+        leaves = [next(parts[0]) if flag else next(parts[1]) for flag in flags]
+        return jax.tree.unflatten(structure, leaves), state, info
+
+    return Aggregator(init, update, weighted=head_gradients == "weighted")

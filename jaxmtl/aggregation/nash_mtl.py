@@ -1,0 +1,122 @@
+"""Bargaining: the Nash solution."""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int
+
+from jaxmtl._validate import check_positive
+from jaxmtl.aggregation.contract import Aggregator, Context, Weighed, from_rule, preference_vector
+from jaxmtl.aggregation.solvers import fair_weights
+
+
+class NashMTLState(NamedTuple):
+    """What is kept between solutions.
+
+    Attributes:
+        step: number of updates.
+        weights: last solution, before the limit on the norm.
+        converged: whether it was one.
+        residual: of that solution.
+    """
+
+    step: Int[Array, ""]
+    weights: Float[Array, " tasks"]
+    converged: Bool[Array, ""]
+    residual: Float[Array, ""]
+
+
+def nash_mtl(
+    max_norm: float | None = 1.0,
+    update_every: int = 1,
+    preferences: Float[Array, " tasks"] | Sequence[float] | None = None,
+) -> Aggregator:
+    """Nash bargaining between the tasks: the w > 0 with (G w)_t = 1 / w_t.
+
+    The direction J^T w maximises sum_t log(g_t.d) over a ball. The authors' code (and TorchJD's,
+    and LibMTL's, which returns its start values when its solver fails) approximates w by a sequence
+    of convex programs on the CPU and warm-starts from the last step; here it is the unique
+    minimiser of w'G w / 2 - sum log w, by Newton steps, with nothing to start from. The weights
+    undo every scaling of the rows, so the result has degree 0. As in the authors' code, a result
+    longer than ``max_norm`` is shortened to it (the paper has no such limit).
+
+    Zero gradients get weight 0. At a Pareto-stationary point there is no solution: ``converged`` is
+    False and the weights are those of the last iteration. ``residual`` is the largest
+    |w_t (G w)_t / p_t - 1|.
+
+    Needs the Gram matrix. Non-conflicting, permutation invariant, of degree 0 (before the limit).
+
+    Args:
+        max_norm: longest result; None for no limit.
+        update_every: steps between solutions, static; the weights are kept in between.
+        preferences: p, bargaining powers, (G w)_t = p_t / w_t; None for 1.
+
+    Returns:
+        The aggregator; its state is a ``NashMTLState``.
+
+    Raises:
+        ValueError: max_norm or update_every not above 0; at the update, if there is not one
+            preference a task.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> gram = jnp.array([[18.0, -22.0], [-22.0, 38.0]])
+        >>> [round(w, 4) for w in nash_mtl(max_norm=None).weights(gram).tolist()]
+        [0.5915, 0.4071]
+
+    References:
+        Navon, Shamsian, Achituve, Maron, Kawaguchi, Chechik, Fetaya (2022), Multi-task learning as
+        a bargaining game, claim 3.1 and algorithm 1.
+    """
+    if max_norm is not None:
+        check_positive("max_norm", max_norm)
+    check_positive("update_every", update_every)
+
+    def solve(gram: Any, context: Context) -> tuple[Array, Array, Array]:
+        p = None
+        if preferences is not None:
+            p = preference_vector("nash_mtl", preferences, context.present, gram.dtype)
+        found = fair_weights(gram, context.present, 1.0, p)
+        return found.x, found.converged, found.residual
+
+    def rule(gram: Any, state: NashMTLState, context: Context) -> Weighed:
+        if update_every == 1:
+            weights, converged, residual = solve(gram, context)
+        else:
+            weights, converged, residual = jax.lax.cond(
+                state.step % update_every == 0,
+                lambda: solve(gram, context),
+                lambda: (state.weights, state.converged, state.residual),
+            )
+        following = NashMTLState(state.step + 1, weights, converged, residual)
+        weights = jnp.where(context.present, weights, 0)
+        if max_norm is not None:
+            weights = limit_norm(gram, weights, max_norm)
+        return Weighed(weights, following, converged, residual)
+
+    def init_state(tasks: int, dtype: Any) -> NashMTLState:
+        return NashMTLState(
+            step=jnp.int32(0),
+            weights=jnp.zeros(tasks, dtype),
+            converged=jnp.asarray(True),
+            residual=jnp.zeros((), dtype),
+        )
+
+    return from_rule(rule, init_state)
+
+
+def limit_norm(
+    gram: Float[Array, "tasks tasks"], weights: Float[Array, " tasks"], max_norm: float
+) -> Float[Array, " tasks"]:
+    """Shortens J^T w to ``max_norm`` if it is longer."""
+    norms = jnp.sqrt(jnp.diagonal(gram))
+    lengths = weights * norms
+    inverse = jnp.where(norms > 0, 1 / jnp.where(norms > 0, norms, 1), 0)
+    cosines = gram * inverse[:, None] * inverse[None]
+    largest = jnp.max(jnp.abs(lengths))
+    unit = lengths / jnp.where(largest > 0, largest, 1)
+    square = (unit[:, None] * cosines * unit[None]).sum()
+    norm = largest * jnp.sqrt(jnp.maximum(square, 0))
+    return weights * jnp.where(norm > max_norm, max_norm / jnp.where(norm > 0, norm, 1), 1)

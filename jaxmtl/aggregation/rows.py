@@ -1,0 +1,139 @@
+"""Stacked task gradients: a pytree whose leaves have the task axis first, read as the rows of J.
+
+J has one row a task and one column a parameter; it is never formed. What a method needs is either
+the Gram matrix G = J J^T, (tasks, tasks), or one leaf after the other.
+"""
+
+import math
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, PyTree
+
+
+def num_tasks(task_grads: PyTree) -> int:
+    """Length of the task axis.
+
+    Args:
+        task_grads: task gradients, or anything whose leaves have their shapes.
+
+    Returns:
+        The number of tasks.
+
+    Raises:
+        ValueError: no leaf, a leaf without an axis, leaves that differ in their first axis, or a
+            leaf that is not of a real floating type.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> num_tasks({"kernel": jnp.ones((3, 4, 2)), "bias": jnp.ones((3, 2))})
+        3
+    """
+    leaves = jax.tree_util.tree_leaves_with_path(task_grads)
+    if not leaves:
+        raise ValueError("task_grads: expected at least one leaf, got none")
+    for path, leaf in leaves:
+        name = jax.tree_util.keystr(path)
+        if not leaf.shape:
+            raise ValueError(f"task_grads{name}: expected the task axis first, got a scalar")
+        if not jnp.issubdtype(leaf.dtype, jnp.floating):
+            raise ValueError(f"task_grads{name}: expected a floating type, got {leaf.dtype}")
+        if leaf.shape[0] != leaves[0][1].shape[0]:
+            raise ValueError(
+                f"task_grads{name}: expected {leaves[0][1].shape[0]} tasks on the first axis, as "
+                f"in task_grads{jax.tree_util.keystr(leaves[0][0])}, got shape {leaf.shape}"
+            )
+    return leaves[0][1].shape[0]
+
+
+def accumulator_dtype(task_grads: PyTree) -> Any:
+    """Type in which dot products are summed: float32, or float64 where a leaf is.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> accumulator_dtype(jnp.ones((2, 3), jnp.bfloat16))
+        dtype('float32')
+    """
+    return jnp.result_type(jnp.float32, *(leaf.dtype for leaf in jax.tree.leaves(task_grads)))
+
+
+@jax.jit
+def gram_matrix(task_grads: PyTree, others: PyTree | None = None) -> Float[Array, "tasks tasks"]:
+    """Inner products of all pairs of task gradients, G = J J^T, in float32 at least.
+
+    Args:
+        task_grads: leaves (tasks, *param), traced.
+        others: task gradients of another batch; then J J'^T, which is not symmetric. Traced.
+
+    Returns:
+        The matrix, float32, or float64 where a leaf is.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> grads = {"w": jnp.array([[1.0, 2.0], [3.0, 0.0]]), "b": jnp.array([1.0, -1.0])}
+        >>> gram_matrix(grads).tolist()
+        [[6.0, 2.0], [2.0, 10.0]]
+    """
+    tasks, dtype = num_tasks(task_grads), accumulator_dtype(task_grads)
+
+    def of_leaf(a: Array, b: Array) -> Array:
+        return jax.lax.dot_general(
+            a.reshape(tasks, -1).astype(dtype),
+            b.reshape(tasks, -1).astype(dtype),
+            (((1,), (1,)), ((), ())),
+            precision=jax.lax.Precision.HIGHEST,
+        )
+
+    products = jax.tree.map(of_leaf, task_grads, task_grads if others is None else others)
+    return jax.tree.reduce(jnp.add, products)
+
+
+@jax.jit
+def weighted_sum(weights: Float[Array, " tasks"], task_grads: PyTree) -> PyTree:
+    """Sum over tasks of w_t g_t: the combined gradient J^T w.
+
+    Args:
+        weights: one a task, traced.
+        task_grads: leaves (tasks, *param), traced.
+
+    Returns:
+        A pytree of leaves (*param) in the types of the leaves given.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> weighted_sum(jnp.array([1.0, 0.5]), jnp.array([[1.0, 2.0], [4.0, 0.0]])).tolist()
+        [3.0, 2.0]
+    """
+    dtype = jnp.promote_types(weights.dtype, accumulator_dtype(task_grads))
+
+    def of_leaf(leaf: Array) -> Array:
+        summed = jax.lax.dot_general(
+            weights.astype(dtype),
+            leaf.reshape(leaf.shape[0], -1).astype(dtype),
+            (((0,), (0,)), ((), ())),
+            precision=jax.lax.Precision.HIGHEST,
+        )
+        return summed.reshape(leaf.shape[1:]).astype(leaf.dtype)
+
+    return jax.tree.map(of_leaf, task_grads)
+
+
+def along_tasks(values: Float[Array, " tasks"], leaf: Array) -> Array:
+    """Shapes one value a task so that it multiplies a leaf (tasks, *param)."""
+    return values.reshape(values.shape[0], *(1,) * (leaf.ndim - 1))
+
+
+def keep_present(task_grads: PyTree, present: Bool[Array, " tasks"] | None) -> PyTree:
+    """Sets the rows of absent tasks to 0, whatever they hold: a loss over no row is often NaN."""
+    if present is None:
+        return task_grads
+    return jax.tree.map(
+        lambda leaf: jnp.where(along_tasks(present, leaf), leaf, jnp.zeros((), leaf.dtype)),
+        task_grads,
+    )
+
+
+def num_parameters(task_grads: PyTree) -> int:
+    """Number of columns of J."""
+    return sum(math.prod(leaf.shape[1:]) for leaf in jax.tree.leaves(task_grads))

@@ -1,0 +1,132 @@
+"""Fixed points G w = w^(-1/alpha): the Nash bargaining solution and its relatives."""
+
+import functools
+import math
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float
+
+from jaxmtl.aggregation.solvers.linear import UNROLLED, multiply, unit_gram, unrolled_inverse
+from jaxmtl.aggregation.solvers.nonnegative import Solution
+
+LIMIT = 100
+
+
+class _Carry(NamedTuple):
+    z: Array
+    moved: Array  # largest relative change in the last round
+    round: Array
+
+
+@functools.partial(jax.jit, static_argnames="alpha")
+def fair_weights(
+    gram: Float[Array, "tasks tasks"],
+    present: Bool[Array, " tasks"],
+    alpha: float,
+    preferences: Float[Array, " tasks"] | None = None,
+) -> Solution:
+    """Positive weights with (G w)_t = (p_t / w_t)^(1 / alpha), by damped Newton steps.
+
+    They minimise the strictly convex w'G w / 2 + sum_t of the integral of -(p / w)^(1 / alpha). In
+    w = w0 z, where w0 solves the diagonal equations, the start z = 1 is exact for orthogonal
+    gradients. A step is cut so that no z loses more than 9/10 of itself, then halved until the
+    slope along it is no longer positive beyond half of what it was.
+
+    Where 0 is a combination of the rows with positive weights (Pareto stationarity) there is no
+    solution and z grows without end; the iteration stops at its limit or where rounding stops it,
+    ``converged`` is False.
+
+    Args:
+        gram: G, traced.
+        present: tasks to weigh, traced.
+        alpha: above 0, static; 1 is the Nash bargaining solution.
+        preferences: p, above 0 for live tasks; None for 1. Traced.
+
+    Returns:
+        The weights as ``x``, 0 for zero rows; the residual is the largest
+        |(G w)_t (w_t / p_t)^(1 / alpha) - 1|.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> found = fair_weights(jnp.array([[4.0, 0.0], [0.0, 1.0]]), jnp.ones(2, bool), 1.0)
+        >>> found.x.round(5).tolist(), bool(found.converged)
+        ([0.5, 1.0], True)
+    """
+    unit = unit_gram(gram, present)
+    power = 1 / alpha
+    live, dtype = unit.live, gram.dtype
+    chosen = live if preferences is None else live & (preferences > 0)
+    p = jnp.ones_like(unit.norms) if preferences is None else jnp.where(chosen, preferences, 1)
+    # Equations of unit rows, v = norms * w: (C v)_t = k_t v_t^-power.
+    norms = jnp.where(chosen, unit.norms, 1)
+    log_k = (power - 1) * jnp.log(norms) + power * jnp.log(p)
+    log_start = log_k / (1 + power)
+    # C z' with z' = start * z, divided by start: one row's unit never overflows another's.
+    shift = log_start[None] - log_start[:, None]
+    both = chosen[:, None] & chosen[None]
+    eye = jnp.eye(gram.shape[0], dtype=dtype)
+    limit = 0.75 * math.log(float(jnp.finfo(dtype).max))
+    scaled = jnp.where(both, unit.cosines * jnp.exp(jnp.clip(shift, -limit, limit)), eye)
+    symmetric = jnp.where(both, unit.cosines, eye)
+    weight = jnp.exp(2 * (log_start - jnp.max(jnp.where(chosen, log_start, -jnp.inf))))
+    weight = jnp.where(chosen, jnp.maximum(weight, float(jnp.finfo(dtype).tiny) ** 0.9), 1)
+    # Newton matrix in z: symmetric after a multiplication of each equation by its start value.
+    root = jnp.sqrt(weight)
+
+    def equations(z: Array) -> tuple[Array, Array]:
+        return multiply(scaled, z), z**-power
+
+    def residual_of(z: Array) -> Array:
+        left, right = equations(z)
+        return jnp.max(jnp.abs(left / right - 1))
+
+    def body(carry: _Carry) -> _Carry:
+        z = carry.z
+        left, right = equations(z)
+        # (root C root + diag(weight power z^(-power - 1))) step = weight (right - left); divided by
+        # root on both sides this has the cosines and a positive diagonal.
+        diagonal = power * right / z
+        step = _solve_shifted(symmetric, diagonal, root * (right - left)) / root
+        along = weight * step
+        bend = (along * multiply(scaled, step)).sum()
+        sizes = jnp.min(jnp.where(step < 0, -0.9 * z / jnp.where(step < 0, step, -1), 1))
+        tries = jnp.minimum(sizes, 1) * 0.5 ** jnp.arange(8, dtype=dtype)
+        moved = z[None] + tries[:, None] * step[None]
+        slopes = (along * left).sum() + tries * bend - (along[None] * moved**-power).sum(axis=1)
+        first = (along * (left - right)).sum()
+        good = slopes <= 0.5 * jnp.abs(first)
+        at = jnp.argmax(good)
+        change = jnp.where(good.any(), tries[at], tries[-1]) * step
+        return _Carry(z + change, jnp.max(jnp.abs(change) / z), carry.round + 1)
+
+    # Newton's method squares the error: after a change of sqrt(eps) / 10 there is nothing to gain.
+    # Beyond z of about 1 / sqrt(eps), C z is rounding error: no solution that could be told.
+    eps = float(jnp.finfo(dtype).eps)
+    end = jax.lax.while_loop(
+        lambda c: (c.moved > 0.1 * eps**0.5) & (c.z.max() < 10 / eps**0.5) & (c.round < LIMIT),
+        body,
+        _Carry(jnp.ones_like(norms), jnp.asarray(jnp.inf, dtype), jnp.int32(0)),
+    )
+    residual = residual_of(end.z)
+    weights = jnp.where(chosen, end.z * jnp.exp(log_start) * unit.inverse, 0)
+    return Solution(weights, chosen, residual <= 1e4 * eps, residual)
+
+
+def _solve_shifted(matrix: Array, diagonal: Array, b: Array) -> Array:
+    size = matrix.shape[0]
+    eye = jnp.eye(size, dtype=matrix.dtype)
+    # Rounding may have made the cosines indefinite by this much.
+    diagonal = diagonal + 8 * size * float(jnp.finfo(matrix.dtype).eps)
+    # Scaled to a unit diagonal: entries of ``diagonal`` differ by many orders of magnitude.
+    scale = jax.lax.rsqrt(1 + diagonal)
+    shifted = (matrix + eye * diagonal[None]) * scale[:, None] * scale[None]
+    if size <= UNROLLED:
+        return scale * multiply(unrolled_inverse(shifted), scale * b)
+    factor = jnp.linalg.cholesky(shifted, symmetrize_input=False)
+    half = jax.lax.linalg.triangular_solve(factor, (scale * b)[:, None], left_side=True, lower=True)
+    whole = jax.lax.linalg.triangular_solve(
+        factor, half, left_side=True, lower=True, transpose_a=True
+    )
+    return scale * whole[:, 0]

@@ -1,0 +1,121 @@
+"""The direction near the mean with the best worst case: the program of CAGrad."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float
+
+from jaxmtl.aggregation.solvers.linear import masked_solver, multiply, unit_gram
+from jaxmtl.aggregation.solvers.nonnegative import Solution, nonnegative_qp, tolerance
+
+LIMIT = 40
+
+
+class _Carry(NamedTuple):
+    margin: Array
+    low: Array
+    high: Array
+    support: Array
+    round: Array
+    done: Array
+
+
+@jax.jit
+def worst_case_weights(
+    gram: Float[Array, "tasks tasks"],
+    present: Bool[Array, " tasks"],
+    mean: Float[Array, " tasks"],
+    radius: float | Float[Array, ""],
+) -> Solution:
+    """Weights of the d that maximises min_t g_t.d over |d - g0| <= c |g0|, g0 = J^T b.
+
+    The shortest way from g0 to {d : g_t.d >= mu for all t} is a nonnegative program; its length
+    grows with the margin mu, and mu is sought at which it is c |g0|. On a support P the weights are
+    linear in mu, s = mu alpha - beta, and the length is the root of a quadratic: each round solves
+    the program at the current mu, then the quadratic on its support, and it ends when the support
+    stays the same. Rows are taken at length 1 and margins relative to them, so that the numbers are
+    of order 1 however the rows are scaled.
+
+    Args:
+        gram: G, traced.
+        present: tasks to weigh, traced.
+        mean: b, the weights of g0, traced.
+        radius: c >= 0, traced.
+
+    Returns:
+        The weights as ``x``. Where no direction near g0 improves all tasks (0 is a convex
+        combination of the rows, as near as rounding can tell), the weights are 0.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> gram, b = jnp.array([[18.0, -22.0], [-22.0, 38.0]]), jnp.array([0.5, 0.5])
+        >>> found = worst_case_weights(gram, jnp.ones(2, bool), b, 0.5)
+        >>> [round(w, 3) for w in found.x.tolist()]
+        [0.704, 0.5]
+    """
+    unit = unit_gram(gram, present)
+    live, dtype = unit.live, gram.dtype
+    longest = jnp.max(unit.norms)
+    start = mean * unit.norms / jnp.where(longest > 0, longest, 1)
+    square = (start * multiply(unit.cosines, start)).sum()
+    length = jnp.sqrt(jnp.maximum(square, 0))
+    # |g0| so small that its direction is rounding error: nothing to keep close to.
+    usable = length > 4 * float(jnp.finfo(dtype).eps) ** 0.5 * jnp.abs(start).sum()
+    c = jnp.asarray(radius, dtype)
+    # r = cosines of the rows with g0; rows t ask for g_t.d >= mu, unit rows for >= mu share_t.
+    r = jnp.where(live, multiply(unit.cosines, start) / jnp.where(usable, length, 1), 0)
+    shortest = jnp.min(jnp.where(live, unit.norms, jnp.inf))
+    share = jnp.where(live, shortest * unit.inverse, 0)
+
+    def body(carry: _Carry) -> _Carry:
+        linear = r - carry.margin * share
+        # Of order 1, as the program wants it; the solution scales along.
+        size = jnp.maximum(jnp.max(jnp.abs(linear)), 1)
+        found = nonnegative_qp(unit.cosines, linear / size)
+        x = found.x * size
+        # -linear on the support is C x: this is the squared length without a small difference.
+        too_far = -(x * linear).sum() >= c**2
+        low = jnp.where(too_far, carry.low, carry.margin)
+        high = jnp.where(too_far, carry.margin, carry.high)
+        solve = masked_solver(unit.cosines, found.support)
+        alpha, beta = solve(share), solve(r)
+        second, first, zeroth = (alpha * share).sum(), (alpha * r).sum(), (beta * r).sum()
+        under = first**2 - second * (zeroth - c**2)
+        margin = (first + jnp.sqrt(jnp.maximum(under, 0))) / jnp.where(second > 0, second, 1)
+        inside = (margin >= low) & (margin <= high) & (second > 0)
+        margin = jnp.where(inside, margin, (low + high) / 2)
+        same = inside & (found.support == carry.support).all()
+        return _Carry(margin, low, high, found.support, carry.round + 1, same)
+
+    high = 1 + c
+    end = jax.lax.while_loop(
+        lambda carry: ~carry.done & (carry.round < LIMIT),
+        body,
+        _Carry(
+            margin=high,
+            low=jnp.min(jnp.where(live, r / jnp.where(live, share, 1), jnp.inf)),
+            high=high,
+            support=jnp.zeros_like(live),
+            round=jnp.int32(0),
+            done=~usable | ~live.any() | (c == 0),
+        ),
+    )
+    solve = masked_solver(unit.cosines, end.support)
+    added = jnp.maximum(end.margin * solve(share) - solve(r), 0)
+    combined = multiply(unit.cosines, added)
+    norm = jnp.sqrt(jnp.maximum((added * combined).sum(), 0))
+    asked = end.margin * share
+    short = jnp.where(live, asked - (r + combined), 0)
+    # Weights that grow without reaching the margin: only mu <= 0 is possible, and d = 0 attains 0.
+    hopeless = (end.margin > 0) & (short > 0.5 * asked).any()
+    hopeless |= (present & ~live).any() & (end.margin > 0)
+    # Optimal if margins are met, exactly so where there is weight, and the length is right.
+    missed = jnp.max(jnp.where(added > 0, jnp.abs(short), short))
+    violation = jnp.maximum(jnp.maximum(missed, 0) / (1 + jnp.max(added)), jnp.abs(norm - c))
+    added = added * c / jnp.where(norm > 0, norm, 1)
+    weights = mean + jnp.where(live, added * length * (longest * unit.inverse), 0)
+    moved = usable & live.any() & (c > 0)
+    weights = jnp.where(moved, jnp.where(hopeless, 0, weights), mean)
+    fine = ~moved | hopeless | (violation <= tolerance(dtype))
+    return Solution(weights, end.support, fine, jnp.where(moved & ~hopeless, violation, 0))

@@ -1,0 +1,106 @@
+"""A comparison as a folder: tables, pictures, and a page to read."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from jaxmtl.comparison import Comparison
+from jaxmtl.report.atomic import new_file
+from jaxmtl.report.comparison_page import AboutComparison, write_comparison_page
+from jaxmtl.report.comparison_pictures import write_comparison_pictures
+from jaxmtl.report.manifest import machine, versions
+
+COMPARISON = "comparison.json"
+TABLES = ("leaderboard", "per_seed", "contrasts")
+
+
+def write_comparison(
+    folder: Path,
+    comparison: Comparison,
+    *,
+    table: str,
+    rows: Mapping[str, int],
+    features: tuple[str, ...],
+    targets: tuple[str, ...],
+    split: str,
+    seeds: tuple[int, ...],
+    protocol: str,
+    command: str,
+    settings: Mapping[str, Any],
+) -> list[Path]:
+    """Writes tables, pictures, ``report.html`` and, last of all, ``comparison.json``.
+
+    Args:
+        folder: is there; files of these names are replaced, each in one step.
+        comparison: what was found.
+        table: where the rows come from.
+        rows: number of rows by split.
+        features: names of columns.
+        targets: names of columns.
+        split: how the rows were divided, in words.
+        seeds: numbers of the seeds.
+        protocol: what was common to all arms, in words.
+        command: that repeats it.
+        settings: JSON values.
+
+    Returns:
+        The files.
+    """
+    written = []
+    for name in TABLES:
+        frame: pd.DataFrame = getattr(comparison, name)
+        with new_file(folder / f"{name}.csv", force=True) as path:
+            frame.to_csv(path, index=False)
+        written.append(folder / f"{name}.csv")
+    frames = {name: getattr(comparison, name) for name in TABLES}
+    written += write_comparison_pictures(folder, reference=comparison.reference, **frames)
+    selection = (
+        "the epoch with the smallest mean validation error of each run"
+        if comparison.selected
+        else "the last epoch of each run (there are no validation rows)"
+    )
+    about = AboutComparison(
+        table=table,
+        rows=dict(rows),
+        features=features,
+        targets=targets,
+        split=split,
+        seeds=seeds,
+        arms=dict(comparison.descriptions),
+        reference=comparison.reference,
+        selection=selection,
+        protocol=protocol,
+        versions=versions(),
+        command=command,
+        seconds=comparison.seconds,
+        machine=", ".join(f"{name} {value}" for name, value in machine().items()),
+    )
+    sentences = [part for part in comparison.conclusion.split("\n") if part]
+    written.append(
+        write_comparison_page(
+            folder / "report.html", sentences=sentences, about=about, force=True, **frames
+        )
+    )
+    record = {
+        "format": "jaxmtl comparison 1",
+        "settings": dict(settings),
+        "reference": comparison.reference,
+        "seeds": list(seeds),
+        "conclusion": comparison.conclusion,
+        "test_share": comparison.test_share,
+        "seconds": comparison.seconds,
+        "versions": versions(),
+        "machine": machine(),
+    }
+    with new_file(folder / COMPARISON, force=True) as path:
+        text = json.dumps(record, indent=2, ensure_ascii=False, default=_plain)
+        path.write_text(text + "\n", encoding="utf-8")
+    return [*written, folder / COMPARISON]
+
+
+def _plain(value: Any) -> Any:
+    return value.item() if isinstance(value, np.generic) else str(value)

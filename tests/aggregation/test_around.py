@@ -1,0 +1,223 @@
+"""Groups, heads, steps, the optax adapter, and the aggregators that wrap others."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from aggregation.cases import random_rows
+
+import jaxmtl.aggregation as ag
+
+ROWS = random_rows(0, tasks=3).astype(np.float32)
+GRADS = {
+    "trunk": {
+        "kernel": jnp.asarray(ROWS[:, :4].reshape(3, 2, 2)),
+        "bias": jnp.asarray(ROWS[:, 4:6]),
+    },
+    "out": {"kernel": jnp.asarray(ROWS[:, 6:])},
+}
+HEADS = {"trunk": GRADS["trunk"], "heads": jnp.asarray(np.diag(ROWS[:, 0]))}
+
+
+def alone(aggregator, grads, **given):
+    return aggregator.update(grads, aggregator.init(grads), **given)
+
+
+@pytest.mark.parametrize("prefix", [1, {"trunk": "a", "out": "b"}])
+@pytest.mark.parametrize("name", ["mgda", "trimmed_mean"])
+def test_groups_are_aggregated_on_their_own(name, prefix):
+    aggregator = ag.grouped(ag.make(name), prefix)
+    update = jax.jit(lambda g: alone(aggregator, g))
+    combined, _, info = update(GRADS)
+    single = jax.jit(lambda g: alone(ag.make(name), g))
+    for group in GRADS:
+        expected = single(GRADS[group])[0]
+        for leaf, other in zip(
+            jax.tree.leaves(combined[group]), jax.tree.leaves(expected), strict=True
+        ):
+            np.testing.assert_allclose(leaf, other, rtol=1e-5, atol=1e-6)
+    assert info.weights.shape == (2, 3)
+    assert info.cosines.shape == (2, 3, 3)
+    assert info.converged.shape == (2,)
+
+
+def test_groups_are_leaves_layers_or_labels_and_keys_differ():
+    assert len(ag.leaf_groups(GRADS)) == 3
+    assert list(ag.leaf_groups(GRADS, 1)) == ["['out']", "['trunk']"]
+    everything = {"trunk": 0, "out": 0}
+    assert ag.leaf_groups(GRADS, everything) == {0: (0, 1, 2)}
+    whole = alone(ag.grouped(ag.mgda(), everything), GRADS)[2]
+    np.testing.assert_allclose(whole.weights[0], alone(ag.mgda(), GRADS)[2].weights, rtol=1e-5)
+    weights = alone(ag.grouped(ag.random()), GRADS, key=jax.random.key(0))[2].weights
+    assert len(np.unique(np.asarray(weights).round(6))) == 9
+    with pytest.raises(ValueError, match="prefix: expected a prefix of the pytree"):
+        ag.leaf_groups(GRADS, {"trunk": 0})
+
+
+def test_grouped_gradvac_keeps_a_state_for_each_group():
+    aggregator = ag.grouped(ag.gradvac(), 1)
+    state = aggregator.init(GRADS)
+    assert state.target.shape == (2, 3, 3)
+    update = jax.jit(lambda s, key: aggregator.update(GRADS, s, key=key)[1])
+    after = update(update(state, jax.random.key(0)), jax.random.key(1))
+    assert not np.allclose(after.target[0], after.target[1])
+
+
+def test_heads_are_plain_or_weighted():
+    shared = {"trunk": True, "heads": False}
+    own = np.diag(ROWS[:, 0]).sum(axis=0)
+    expected, _, info = alone(ag.mgda(), GRADS["trunk"])
+    plain = alone(ag.with_heads(ag.mgda(), shared, "plain"), HEADS)[0]
+    np.testing.assert_allclose(plain["heads"], own, rtol=1e-6)
+    weighted = alone(ag.with_heads(ag.mgda(), shared, "weighted"), HEADS)[0]
+    np.testing.assert_allclose(weighted["heads"], own * info.weights, rtol=1e-5)
+    for found in (plain, weighted):
+        np.testing.assert_allclose(found["trunk"]["bias"], expected["bias"], rtol=1e-5, atol=1e-6)
+    by_group = ag.with_heads(ag.grouped(ag.mgda()), lambda tree: shared, "plain")
+    np.testing.assert_allclose(alone(by_group, HEADS)[0]["heads"], own, rtol=1e-6)
+    present = jnp.array([True, False, True])
+    missing = alone(ag.with_heads(ag.mean(), shared, "plain"), HEADS, present=present)[0]
+    np.testing.assert_allclose(missing["heads"], own * [1, 0, 1], rtol=1e-6)
+    with pytest.raises(ValueError, match="head_gradients: expected 'plain'"):
+        ag.with_heads(ag.graddrop(), shared, "weighted")
+    with pytest.raises(ValueError, match="at least one shared leaf"):
+        ag.with_heads(ag.mean(), False, "plain").init(HEADS)
+
+
+def loss_fn(params, x):
+    return jnp.stack([((params["w"] - x) ** 2).mean(), ((params["w"] + 2 * x) ** 2).mean()])
+
+
+@pytest.mark.parametrize("name", ["upgrad", "pcgrad", "db_mtl"])
+def test_a_step_is_gradients_aggregation_and_optimizer(name):
+    aggregator = ag.make(name)
+    init, step = ag.aggregated_step(loss_fn, aggregator, optax.sgd(0.1, momentum=0.9))
+    params, x = {"w": jnp.array([1.0, 0.5])}, jnp.array([1.0, -1.0])
+    state = init(params, x, jax.random.key(5))
+    step_jit = jax.jit(step)
+    after, following, info = step_jit(params, state, x)
+    task_grads = jax.jacrev(loss_fn)(params, x)
+    grads, _, _ = alone(aggregator, task_grads, losses=info.losses, key=jax.random.key(0))
+    np.testing.assert_allclose(after["w"], params["w"] - 0.1 * grads["w"], rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(info.losses, loss_fn(params, x), rtol=1e-6)
+    step_jit(after, following, x)
+    assert step_jit._cache_size() == 1
+
+
+def test_steps_scan_and_map_over_seeds_and_take_further_batches():
+    init, step = ag.aggregated_step(loss_fn, ag.modo(), optax.adam(0.05))
+    batches = jax.random.normal(jax.random.key(1), (30, 3, 2))
+
+    def train(start):
+        def body(carry, batch):
+            params, state = carry
+            params, state, info = step(params, state, batch[0], extra_batches=batch[1:])
+            return (params, state), info.losses
+
+        params = {"w": start}
+        return jax.lax.scan(body, (params, init(params, batches[0, 0])), batches)[1]
+
+    starts = jnp.array([[3.0, 3.0], [-2.0, 1.0]])
+    both = jax.jit(jax.vmap(train))(starts)
+    np.testing.assert_allclose(both[1], jax.jit(train)(starts[1]), rtol=1e-4)
+    assert both[0, -1].sum() < both[0, 0].sum()
+
+
+def test_the_optax_adapter_chains_and_remembers_its_info():
+    optimizer = optax.chain(ag.as_optax(ag.pcgrad(), 3), optax.clip(1.0), optax.scale(-0.1))
+    params = jax.tree.map(lambda leaf: leaf[0], GRADS)
+    state = optimizer.init(params)
+    assert np.isnan(state[0].info.weights).all()
+    update = jax.jit(lambda g, s: optimizer.update(g, s, params))
+    updates, after = update(GRADS, state)
+    assert jax.tree.structure(after) == jax.tree.structure(state)
+    same = [
+        (a.shape, a.dtype) == (b.shape, b.dtype)
+        for a, b in zip(jax.tree.leaves(after), jax.tree.leaves(state), strict=True)
+    ]
+    assert all(same)
+    expected = ag.weighted_sum(after[0].info.weights, GRADS)
+    for leaf, other in zip(jax.tree.leaves(updates), jax.tree.leaves(expected), strict=True):
+        np.testing.assert_allclose(leaf, -0.1 * np.clip(other, -1, 1), rtol=1e-5, atol=1e-6)
+    chained = optax.with_extra_args_support(ag.as_optax(ag.gradnorm(), 3))
+    _, state = chained.update(GRADS, chained.init(params), params, losses=jnp.ones(3), other=1)
+    assert state.number == 1
+
+
+def test_preferences_scale_rows_or_enter_the_method():
+    j = jnp.asarray(ROWS)
+    p = jnp.array([1.0, 3.0, 0.5])
+    by_rows = alone(ag.preferred(ag.mgda(), p), j)
+    np.testing.assert_allclose(
+        by_rows[0], alone(ag.mgda(), j * p[:, None])[0], rtol=1e-4, atol=1e-6
+    )
+    np.testing.assert_allclose(by_rows[0], by_rows[2].weights @ j, rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(
+        ag.preferred(ag.mgda(), p).weights(j @ j.T), by_rows[2].weights, rtol=1e-3, atol=1e-5
+    )
+    ones = jnp.zeros(3).at[1].set(1.0)
+    swept = jax.jit(jax.vmap(lambda q: alone(ag.upgrad(q), j)[0]))(jnp.stack([ones, p]))
+    assert (j @ swept[0] >= -1e-4).all()
+    nash = alone(ag.nash_mtl(None, preferences=p), j)[2]
+    np.testing.assert_allclose(nash.weights * (j @ j.T @ nash.weights), p, rtol=1e-3)
+
+
+def test_smoothed_weights_and_their_rule_agree():
+    aggregator = ag.cr_mogm(ag.mgda(), alpha=0.8)
+    state, expected = aggregator.init(jnp.asarray(ROWS)), None
+    for seed in range(3):
+        j = jnp.asarray(random_rows(seed, tasks=3), jnp.float32)
+        by_rule = aggregator.rule(j @ j.T, state, ag.Context(jnp.ones(3, bool))).weights
+        w = ag.mgda().weights(j @ j.T)
+        expected = w if expected is None else 0.8 * expected + 0.2 * w
+        grads, state, info = aggregator.update(j, state)
+        np.testing.assert_allclose(info.weights, expected, rtol=1e-4, atol=1e-6)
+        np.testing.assert_allclose(by_rule, expected, rtol=1e-4, atol=1e-6)
+        np.testing.assert_allclose(grads, expected @ j, rtol=1e-4, atol=1e-5)
+
+
+def test_recon_counts_pairs_below_the_threshold_in_each_layer():
+    def count(threshold):
+        number = {}
+        for group in GRADS:
+            j = np.concatenate([leaf.reshape(3, -1) for leaf in jax.tree.leaves(GRADS[group])], 1)
+            unit = j / np.linalg.norm(j, axis=1)[:, None]
+            number[f"['{group}']"] = int((np.triu(unit @ unit.T, 1) < threshold).sum())
+        return number
+
+    for threshold in (0.0, -0.3):
+        found = {k: int(v) for k, v in ag.conflict_scores(GRADS, threshold=threshold).items()}
+        assert found == count(threshold)
+    aggregator = ag.recon(ag.cagrad(), -0.3)
+    state = aggregator.init(GRADS)
+    grads, state, _ = aggregator.update(GRADS, state)
+    _, state, _ = aggregator.update(GRADS, state)
+    assert state.scores.tolist() == [2 * n for _, n in sorted(count(-0.3).items())]
+    np.testing.assert_allclose(
+        grads["trunk"]["bias"], alone(ag.cagrad(), GRADS)[0]["trunk"]["bias"]
+    )
+    with pytest.raises(ValueError, match=r"threshold: expected a number in \[-1, 0\]"):
+        ag.recon(threshold=0.5)
+
+
+def test_nash_weights_may_be_kept_between_solutions():
+    aggregator = ag.nash_mtl(None, update_every=2)
+    first, second = (jnp.asarray(random_rows(s, tasks=3), jnp.float32) for s in (1, 2))
+    state = aggregator.init(first)
+    _, state, one = aggregator.update(first, state)
+    _, state, two = aggregator.update(second, state)
+    np.testing.assert_allclose(one.weights, two.weights)
+    _, _, three = aggregator.update(second, state)
+    assert not np.allclose(three.weights, two.weights)
+
+
+def test_pcd_without_its_first_task_does_nothing_and_else_leaves_tasks_out():
+    j = jnp.asarray(ROWS)
+    grads, _, info = alone(ag.pcd(), j, present=jnp.array([False, True, True]))
+    assert not grads.any()
+    assert not info.converged
+    found = alone(ag.pcd(0.3), j, present=jnp.array([True, False, True]))[0]
+    np.testing.assert_allclose(
+        found, alone(ag.pcd(0.3), j[jnp.array([0, 2])])[0], rtol=1e-4, atol=1e-6
+    )
