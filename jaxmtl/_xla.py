@@ -12,10 +12,10 @@ def inline_small_loops() -> None:
     The body of a loop over single samples is some twenty tiny operations, each started by XLA's
     runtime at about the cost of the operation itself. XLA makes one function of a loop that touches
     few bytes a turn, 1 KiB by default; this raises the limit to 4 MiB, and the study's network
-    trains more than twice as fast, alone or many seeds at once. It changes no result beyond rounding and has no effect on other
-    backends. It appends to the environment variable ``XLA_FLAGS``, which JAX reads once, so it must
-    be called before the first JAX computation of a process. The shell commands call it; a library
-    does not do such a thing unasked.
+    trains more than twice as fast, alone or many seeds at once. It changes no result beyond
+    rounding and has no effect on other backends. It appends to the environment variable
+    ``XLA_FLAGS``, which JAX reads once, so it must be called before the first JAX computation of a
+    process. The shell commands call it; a library does not do such a thing unasked.
 
     Example:
         >>> import os

@@ -128,7 +128,7 @@ class Bench:
     def start(self) -> PyTree:
         """Initial values of hard sharing for every seed, as a sweep draws them from the keys."""
         model, x = self.network(), jnp.asarray(self.data.train.x[:, :1])
-        init_keys = jax.vmap(jax.random.split)(self.keys)[:, 0]
+        init_keys = jax.vmap(jax.random.split)(jax.random.clone(self.keys))[:, 0]
         return jax.jit(jax.vmap(lambda key, x: model.init(key, x)["params"]))(init_keys, x)
 
     @functools.cached_property
@@ -191,7 +191,8 @@ class Bench:
         Returns:
             The runs of those seeds.
         """
-        p, data, keys = self.protocol, self.data, self.keys
+        # Arms start from the same keys on purpose.
+        p, data, keys = self.protocol, self.data, jax.random.clone(self.keys)
         if seeds is not None:
             data, table, keys = jax.tree.map(lambda leaf: leaf[seeds], (data, table, keys))
         return sweep(

@@ -16,7 +16,7 @@ from jaxmtl.comparison.bench import Bench, Outcome, Protocol
 from jaxmtl.comparison.contrasts import contrasts
 from jaxmtl.comparison.leaderboard import leaderboard
 from jaxmtl.comparison.lines import LINES, line_errors
-from jaxmtl.comparison.sentences import describe
+from jaxmtl.comparison.sentences import describe, sentence
 from jaxmtl.data import Dataset, Splits
 from jaxmtl.training import SweepProgress
 
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 OnProgress = Callable[[str, SweepProgress], None]
+# Like the adaptive arm but for what is in question: its nodes.
+CONTROLS = ("equal_nodes", "restarts", "random_node", "least_conflict", "one_shot", "fully_split")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -34,6 +36,8 @@ class Comparison:
         per_seed: one row an arm, seed and target.
         leaderboard: one row an arm, the best first, reference lines at the end.
         contrasts: paired differences against the reference; empty if there is nothing else.
+        controls: the same against the adaptive arm, of the arms that tell what its choice of nodes
+            is worth; empty if they are not there, or if it is the reference.
         reference: name of that arm.
         descriptions: one line about every arm and line.
         conclusion: what the numbers allow to be said, and what not.
@@ -45,6 +49,7 @@ class Comparison:
     per_seed: "pd.DataFrame"
     leaderboard: "pd.DataFrame"
     contrasts: "pd.DataFrame"
+    controls: "pd.DataFrame"
     reference: str
     descriptions: Mapping[str, str]
     conclusion: str
@@ -145,19 +150,36 @@ def compare(
     share = _test_share(datasets, resplit)
     board = leaderboard(per_seed)
     paired = contrasts(per_seed, reference, test_share=share)
+    told = [name for name in CONTROLS if name in names and "adaptive" in names]
+    controls: Any = paired.iloc[:0]
+    if told and reference != "adaptive":
+        asked: Any = per_seed[per_seed["arm"].isin([*told, "adaptive"])]
+        controls = contrasts(asked, "adaptive", test_share=share)
     descriptions = {name: ARMS[name].description for name in names}
     descriptions |= {line.name: line.description for line in LINES}
     return Comparison(
         per_seed=per_seed,
         leaderboard=board,
         contrasts=paired,
+        controls=controls,
         reference=reference,
         descriptions={name: descriptions[name] for name in board["arm"]},
-        conclusion=describe(paired, board) if len(paired) else "There is nothing to compare with.",
+        conclusion=_conclusion(paired, controls, board),
         test_share=share,
         selected=data.validation is not None,
         seconds=time.perf_counter() - began,
     )
+
+
+def _conclusion(paired: "pd.DataFrame", controls: "pd.DataFrame", board: "pd.DataFrame") -> str:
+    if not len(paired):
+        return "There is nothing to compare with."
+    text = describe(paired, board)
+    rows: Any = controls.to_dict("records")
+    said = [sentence(row) for row in rows if row["quantity"] == "overall"]
+    if not said:
+        return text
+    return f"{text} Is it the choice of nodes, or only capacity and schedule? {'; '.join(said)}."
 
 
 def _checked_arms(arms: Sequence[str], reference: str) -> list[str]:

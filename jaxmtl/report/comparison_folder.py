@@ -1,6 +1,7 @@
 """A comparison as a folder: tables, pictures, and a page to read."""
 
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -53,6 +54,8 @@ def write_comparison(
     written = []
     for name in TABLES:
         frame: pd.DataFrame = getattr(comparison, name)
+        if name == "contrasts":
+            frame = pd.concat([frame, comparison.controls], ignore_index=True)
         with new_file(folder / f"{name}.csv", force=True) as path:
             frame.to_csv(path, index=False)
         written.append(folder / f"{name}.csv")
@@ -79,7 +82,7 @@ def write_comparison(
         seconds=comparison.seconds,
         machine=", ".join(f"{name} {value}" for name, value in machine().items()),
     )
-    sentences = [part for part in comparison.conclusion.split("\n") if part]
+    sentences = re.split(r"(?<=[.?]) (?=[A-Z])", comparison.conclusion)
     written.append(
         write_comparison_page(
             folder / "report.html", sentences=sentences, about=about, force=True, **frames

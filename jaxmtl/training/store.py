@@ -117,14 +117,25 @@ class Store:
         import orbax.checkpoint as ocp
 
         self.folder = Path(folder).absolute()
-        self._checkpointer = ocp.StandardCheckpointer()
+        # Each process has a folder of its own and saves when it likes: none waits for another.
+        process = jax.process_index()
+        alone = ocp.options.MultiprocessingOptions(
+            primary_host=process,
+            active_processes={process},
+            barrier_sync_key_prefix=f"process_{process}",
+        )
+        self._several = jax.process_count() > 1
+        options = {"multiprocessing_options": alone} if self._several else {}
+        self._checkpointer = ocp.StandardCheckpointer(**options)
         identity = json.loads(json.dumps(identity))
+        self.folder.mkdir(parents=True, exist_ok=True)
         if not resume:
             for step in self._steps():
-                shutil.rmtree(self._path(step))
+                self._remove(step)
         elif self._steps():
             self._check(identity)
-        self.folder.mkdir(parents=True, exist_ok=True)
+        for left_over in self.folder.glob(f"{STEP}*.*"):  # by a process that was killed
+            shutil.rmtree(left_over, ignore_errors=True)
         temporary = self.folder / f"{MANIFEST}.new"
         temporary.write_text(json.dumps(identity, indent=1), encoding="utf-8")
         os.replace(temporary, self.folder / MANIFEST)
@@ -136,11 +147,15 @@ class Store:
             step: grows from save to save.
             tree: of arrays.
         """
+        if self._several:  # of NumPy's arrays orbax writes those of process 0 only
+            mesh = jax.sharding.Mesh(jax.local_devices()[:1], ("here",))
+            here = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec())
+            tree = jax.device_put(tree, here)
         self._checkpointer.save(self._path(step), tree, force=True)
         self._checkpointer.wait_until_finished()
         for old in self._steps():
             if old != step:
-                shutil.rmtree(self._path(old), ignore_errors=True)
+                self._remove(old)
 
     def load(self, like: PyTree) -> tuple[int, PyTree] | None:
         """Reads the last whole checkpoint.
@@ -158,6 +173,12 @@ class Store:
 
     def _path(self, step: int) -> Path:
         return self.folder / f"{STEP}{step:012d}"
+
+    def _remove(self, step: int) -> None:
+        # Under its name a checkpoint is whole, to the last moment.
+        doomed = self._path(step).with_suffix(".removed")
+        self._path(step).rename(doomed)
+        shutil.rmtree(doomed, ignore_errors=True)
 
     def _steps(self) -> list[int]:
         # A checkpoint gets its name only when it is whole.

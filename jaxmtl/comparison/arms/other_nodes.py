@@ -15,7 +15,6 @@ def _run(bench: Bench, name: str, split: Split) -> Outcome:
     assert events is not None
     # A phase of the adaptive run that went to its end split nothing, and splits nothing here.
     stop = jnp.where(jnp.asarray(np.asarray(events.node) >= 0), table.stop, NEVER)
-    stop = stop.at[:, -1].set(table.stop[:, -1])
     table = table._replace(stop=stop)
     return bench.outcome(bench.run(name, bench.network(), table, split=split))
 
