@@ -95,7 +95,7 @@ def compare(
     console = Console(quiet=quiet or not first)
     if (why := use_cache(wanted=not no_cache)) is not None:
         console.note(why)
-    names = _arm_names(arms)
+    names = _arm_names(arms, reference)
     asked = settings.to_json() | {"arms": names, "reference": reference, "seeds": seeds}
     if settings.table is not None:
         asked["table"] = os.path.abspath(settings.table)
@@ -244,17 +244,15 @@ def _list_arms() -> None:
     print("\n* compared unless --arms says otherwise")
 
 
-def _arm_names(text: str | None) -> list[str]:
-    from jaxmtl.comparison import ARMS, DEFAULT_ARMS
+def _arm_names(text: str | None, reference: str) -> list[str]:
+    from jaxmtl.comparison import ARMS, DEFAULT_ARMS, check_arms
 
-    if text is None:
-        return list(DEFAULT_ARMS)
-    names = [name.strip() for name in text.split(",") if name.strip()]
-    if names == ["all"]:
-        return list(ARMS)
-    if not names:
+    names = [name.strip() for name in (text or "").split(",") if name.strip()]
+    if text is not None and not names:
         raise ValueError("--arms: expected names separated by commas, got none")
-    return names
+    if names == ["all"]:
+        names = list(ARMS)
+    return check_arms(names or DEFAULT_ARMS, reference)
 
 
 def _start_devices(
@@ -291,7 +289,7 @@ def _already_there(folder: Path, asked: dict[str, Any], *, resume: bool) -> bool
             f"folder {folder}: expected a comparison to resume, found none; start it without "
             "--resume"
         )
-    saved = read_json(folder / SETTINGS)
+    saved = read_json(folder / SETTINGS).get("settings") or {}
     differences = [
         f"{name} was {saved.get(name)} and is {value}"
         for name, value in asked.items()
@@ -319,6 +317,7 @@ def _working_folder(
     import json
 
     from jaxmtl.report.atomic import check_folder, new_file
+    from jaxmtl.report.model_file import FORMAT
     from jaxmtl.training.store import locked
 
     if not first:
@@ -332,7 +331,8 @@ def _working_folder(
                 if path.name != "lock":
                     shutil.rmtree(path) if path.is_dir() else path.unlink()
         with new_file(folder / SETTINGS, force=True) as path:
-            text = json.dumps(asked, indent=2, ensure_ascii=False)
+            record = {"format": FORMAT, "settings": asked}
+            text = json.dumps(record, indent=2, ensure_ascii=False)
             path.write_text(text + "\n", encoding="utf-8")
         yield
     (folder / "lock").unlink(missing_ok=True)

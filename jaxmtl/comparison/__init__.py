@@ -7,6 +7,7 @@ from jaxmtl.comparison.bench import Bench as Bench
 from jaxmtl.comparison.bench import Outcome as Outcome
 from jaxmtl.comparison.bench import Protocol as Protocol
 from jaxmtl.comparison.compare import Comparison as Comparison
+from jaxmtl.comparison.compare import check_arms as check_arms
 from jaxmtl.comparison.compare import compare as compare
 from jaxmtl.comparison.contrasts import contrasts as contrasts
 from jaxmtl.comparison.leaderboard import leaderboard as leaderboard

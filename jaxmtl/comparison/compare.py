@@ -119,7 +119,7 @@ def compare(
     import pandas as pd
 
     began = time.perf_counter()
-    names = _checked_arms(arms, reference)
+    names = check_arms(arms, reference)
     numbers = list(range(len(datasets))) if seeds is None else [int(seed) for seed in seeds]
     data = _stacked(datasets, numbers)
     keys = jax.vmap(jax.random.key)(np.array(numbers, np.uint32))
@@ -182,7 +182,23 @@ def _conclusion(paired: "pd.DataFrame", controls: "pd.DataFrame", board: "pd.Dat
     return f"{text} Is it the choice of nodes, or only capacity and schedule? {'; '.join(said)}."
 
 
-def _checked_arms(arms: Sequence[str], reference: str) -> list[str]:
+def check_arms(arms: Sequence[str], reference: str) -> list[str]:
+    """Raises ValueError for a name that is no arm.
+
+    Args:
+        arms: names.
+        reference: added if it is not among them.
+
+    Returns:
+        Every name once.
+
+    Raises:
+        ValueError: an unknown name.
+
+    Example:
+        >>> check_arms(["adaptive", "adaptive"], "hard_sharing")
+        ['adaptive', 'hard_sharing']
+    """
     for name in (*arms, reference):
         if name not in ARMS:
             near = difflib.get_close_matches(name, ARMS, n=1)

@@ -29,6 +29,15 @@ class Result(NamedTuple):
     err: str
 
 
+@pytest.fixture(scope="session", autouse=True)
+def no_compiled_programs_kept():
+    """The tests of this process leave the cache of whoever runs them alone."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("jaxmtl.cli.fit.use_cache", lambda **options: None)
+        patch.setattr("jaxmtl.cli.compare.use_cache", lambda **options: None)
+        yield
+
+
 @pytest.fixture
 def call(capsys: pytest.CaptureFixture[str]) -> Callable[..., Result]:
     def call(*args: object) -> Result:

@@ -1,0 +1,174 @@
+"""The command `compare`: files, resuming, processes, and what it refuses."""
+
+import csv
+import json
+import os
+import signal
+import socket
+import stat
+import subprocess
+import sys
+import time
+
+import jax
+import numpy as np
+import pytest
+
+from jaxmtl.cli.cache import use_cache
+from jaxmtl.report.comparison_folder import TABLES
+
+NAMES = ["--features", "SO2,CO", "--targets", "PM2.5,O3"]
+SHORT = ["--phases", "3,1,2;2", "--arms", "adaptive,restarts", "--seeds", "2"]
+COMMAND = [sys.executable, "-m", "jaxmtl", "compare"]
+
+
+def read(folder, name):
+    with open(folder / f"{name}.csv", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.fixture(scope="module")
+def made(table, tmp_path_factory):
+    """A comparison in a process of its own; not to be changed."""
+    folder = tmp_path_factory.mktemp("made") / "out"
+    cache = tmp_path_factory.mktemp("cache")
+    run_process(table, folder, cache)
+    return folder, cache
+
+
+def run_process(table, folder, cache, *options, wait=True):
+    environment = os.environ | {
+        "XDG_CACHE_HOME": str(cache),
+        "JAX_DISABLE_MOST_OPTIMIZATIONS": "1",
+    }
+    command = [*COMMAND, str(table), *NAMES, *SHORT, "--out", str(folder), *map(str, options)]
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
+    )
+    if not wait:
+        return process
+    out, err = process.communicate(timeout=300)
+    assert process.returncode == 0, err
+    return out
+
+
+def test_it_writes_tables_pictures_and_a_page(made):
+    folder, _ = made
+    names = {path.name for path in folder.iterdir()}
+    assert names == {
+        *(f"{name}.csv" for name in TABLES),
+        *("differences.png", "error_against_parameters.png", "report.html"),
+        *("comparison.json", "config.json"),
+    }
+    board = read(folder, "leaderboard")
+    assert {row["arm"] for row in board} == {
+        *("adaptive", "restarts", "hard_sharing", "mean", "ridge", "boosted_trees")
+    }
+    assert len(read(folder, "per_seed")) == 6 * 2 * 2
+    contrasts = read(folder, "contrasts")
+    assert {row["reference"] for row in contrasts} == {"hard_sharing", "adaptive"}
+    record = json.loads((folder / "comparison.json").read_text(encoding="utf-8"))
+    assert record["seeds"] == [0, 1]
+    page = (folder / "report.html").read_text(encoding="utf-8")
+    assert "jaxmtl compare" in page
+    assert record["conclusion"].split(". ")[0][:40] in page
+
+
+def test_compiled_programs_are_kept_for_the_user_alone(made, monkeypatch, tmp_path):
+    _, cache = made
+    folder = cache / "jaxmtl"
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    assert any(folder.iterdir())
+    before = jax.config.jax_compilation_cache_dir
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.delenv("JAX_COMPILATION_CACHE_DIR", raising=False)
+    (tmp_path / "jaxmtl").mkdir(mode=0o755)
+    try:
+        assert use_cache() is None
+        assert stat.S_IMODE((tmp_path / "jaxmtl").stat().st_mode) == 0o700
+        monkeypatch.setattr(os, "getuid", lambda: 12345)
+        assert "belongs to somebody else" in (use_cache() or "")
+    finally:
+        jax.config.update("jax_compilation_cache_dir", before)
+
+
+def test_a_killed_comparison_goes_on_and_comes_to_the_same(made, table, tmp_path):
+    folder, cache = made
+    rng = np.random.default_rng(0)
+    out = tmp_path / "out"
+    begun = 0
+    for attempt in range(int(os.environ.get("JAXMTL_KILLS", "2"))):
+        resume = ["--resume"] if (out / "config.json").exists() else []
+        process = run_process(table, out, cache, *resume, wait=False)
+        # Somewhere between the first file and the last.
+        while process.poll() is None and not (out / "config.json").exists():
+            time.sleep(0.05)
+        time.sleep(rng.uniform(0.2, 4.0))
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+        begun += (out / "config.json").exists()
+        assert not any(path.suffix == ".tmp" for path in out.glob("*")), attempt
+    assert begun
+    again = run_process(table, out, cache, "--resume")
+    if "nothing to resume" not in again:
+        assert "written to" in again
+    same = [name for name in read(folder, "per_seed")[0] if name != "seconds"]
+    for mine, theirs in zip(read(out, "per_seed"), read(folder, "per_seed"), strict=True):
+        assert [mine[name] for name in same] == [theirs[name] for name in same]
+    assert read(out, "contrasts") == read(folder, "contrasts")
+
+
+def test_two_processes_share_the_seeds(made, table, tmp_path):
+    folder, cache = made
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{probe.getsockname()[1]}"
+    shared = ["--coordinator", address, "--num-processes", 2, "--no-cache"]
+    both = [
+        run_process(table, tmp_path / "out", cache, *shared, "--process-id", i, wait=False)
+        for i in range(2)
+    ]
+    ends = [process.communicate(timeout=300) for process in both]
+    assert [process.returncode for process in both] == [0, 0], ends
+    assert "written to" in ends[0][0]
+    # What the collectives say of themselves aside.
+    assert [line for line in ends[1][0].splitlines() if not line.startswith("[Gloo]")] == []
+    for mine, theirs in zip(
+        read(tmp_path / "out", "per_seed"), read(folder, "per_seed"), strict=True
+    ):
+        assert mine["steps"] == theirs["steps"]
+        assert float(mine["error"]) == pytest.approx(float(theirs["error"]), rel=1e-5)
+
+
+def test_bad_input_is_one_sentence(call, made, table, tmp_path):
+    folder, _ = made
+    start = ["compare", table, *NAMES, "--no-cache"]
+    cases = [
+        (["--arms", "adaptiv"], "did you mean 'adaptive'"),
+        (["--seeds", "0"], "--seeds: expected at least 1"),
+        (["--resume"], "expected a comparison to resume"),
+        (["--devices", "0"], "--devices: expected at least 1"),
+        (["--num-processes", "2"], "expected --coordinator HOST:PORT"),
+        (["--arms", ","], "--arms: expected names"),
+    ]
+    for options, sentence in cases:
+        done = call(*start, "--out", tmp_path / "new", *options)
+        assert done.code == 2, options
+        assert sentence in done.err
+        assert done.err.count("\n") == 1
+    done = call(*start, *SHORT, "--out", folder)
+    assert done.code == 2
+    assert "exists already" in done.err
+    done = call(*start, *SHORT, "--nodes", 4, "--out", folder, "--resume")
+    assert done.code == 2
+    assert "nodes was 3 and is 4" in done.err
+    done = call(*start, *SHORT, "--out", folder, "--resume")
+    assert done.code == 0
+    assert "nothing to resume" in done.out
+
+
+def test_it_names_the_arms(call):
+    done = call("compare", "--list-arms")
+    assert done.code == 0
+    assert "mmoe" in done.out
+    assert "adaptive" in done.out
