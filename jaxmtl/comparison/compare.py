@@ -3,6 +3,7 @@
 import dataclasses
 import difflib
 import functools
+import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -16,7 +17,7 @@ from jaxmtl.comparison.bench import Bench, Outcome, Protocol
 from jaxmtl.comparison.contrasts import contrasts
 from jaxmtl.comparison.leaderboard import leaderboard
 from jaxmtl.comparison.lines import LINES, line_errors
-from jaxmtl.comparison.sentences import describe, sentence
+from jaxmtl.comparison.sentences import describe
 from jaxmtl.data import Dataset, Splits
 from jaxmtl.training import SweepProgress
 
@@ -175,11 +176,10 @@ def _conclusion(paired: "pd.DataFrame", controls: "pd.DataFrame", board: "pd.Dat
     if not len(paired):
         return "There is nothing to compare with."
     text = describe(paired, board)
-    rows: Any = controls.to_dict("records")
-    said = [sentence(row) for row in rows if row["quantity"] == "overall"]
-    if not said:
+    if not len(controls):
         return text
-    return f"{text} Is it the choice of nodes, or only capacity and schedule? {'; '.join(said)}."
+    told, *_ = re.split(r"(?<=[.]) (?=[A-Z])", describe(controls, board))
+    return f"{text} Is it the choice of nodes, or only capacity and schedule? {told}"
 
 
 def check_arms(arms: Sequence[str], reference: str) -> list[str]:
