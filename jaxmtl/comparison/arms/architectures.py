@@ -79,11 +79,11 @@ def _aitm(bench: Bench, common: dict[str, Any]) -> Any:
     return AITM(trunk=_layers(bench)[:-1], towers=(bench.protocol.nodes,), **common)
 
 
-def _soft_sharing(tie: Tie) -> Make:
+def _soft_sharing(tie: Tie, strength: float) -> Make:
     def make(bench: Bench, common: dict[str, Any]) -> Any:
         from jaxmtl.models import SoftSharing
 
-        return SoftSharing(hidden=_layers(bench), tie=tie, **common)
+        return SoftSharing(hidden=_layers(bench), tie=tie, strength=strength, **common)
 
     return make
 
@@ -98,8 +98,10 @@ ARCHITECTURES = (
     _arm("cross_stitch", "a network a task, mixed after every layer", _cross_stitch),
     _arm("mtan", "every task masks the features of one network", _mtan),
     _arm("aitm", "tasks in a chain", _aitm),
-    _arm("soft_l2", "a network a task, tied by an L2 penalty", _soft_sharing("l2")),
+    _arm("soft_l2", "a network a task, tied by an L2 penalty", _soft_sharing("l2", 1e-2)),
     _arm(
-        "soft_trace", "a network a task, tied by a trace-norm penalty", _soft_sharing("trace_norm")
+        "soft_trace",
+        "a network a task, tied by a trace-norm penalty",
+        _soft_sharing("trace_norm", 1e-4),
     ),
 )
