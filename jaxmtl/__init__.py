@@ -14,6 +14,7 @@ from jaxmtl import constraints as constraints
 from jaxmtl import data as data
 from jaxmtl import metrics as metrics
 from jaxmtl import transfer as transfer
+from jaxmtl._version import __version__ as __version__
 from jaxmtl._xla import inline_small_loops as inline_small_loops
 from jaxmtl.comparison import compare as compare
 from jaxmtl.conflict import Evidence as Evidence
@@ -37,9 +38,13 @@ from jaxmtl.duplication import select_columns as select_columns
 from jaxmtl.duplication import slots_to_columns as slots_to_columns
 from jaxmtl.duplication import split_all as split_all
 from jaxmtl.duplication import transplant as transplant
+from jaxmtl.gradients import SplitLoss as SplitLoss
+from jaxmtl.gradients import feature_gradients as feature_gradients
 from jaxmtl.gradients import node_deltas as node_deltas
+from jaxmtl.gradients import sample_gradients as sample_gradients
 from jaxmtl.gradients import sample_task_gradients as sample_task_gradients
 from jaxmtl.gradients import task_gradients as task_gradients
+from jaxmtl.gradients import task_gramian as task_gramian
 from jaxmtl.losses import mean_over_known as mean_over_known
 from jaxmtl.losses import sliced as sliced
 from jaxmtl.losses import squared_error as squared_error
@@ -58,8 +63,6 @@ if TYPE_CHECKING:
     from jaxmtl import models as models
     from jaxmtl.models import HardSharing as HardSharing
     from jaxmtl.models import IndependentNetworks as IndependentNetworks
-
-__version__ = "0.1.0"
 
 
 def __getattr__(name: str) -> Any:

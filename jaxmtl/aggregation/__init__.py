@@ -2,7 +2,8 @@
 
 An ``Aggregator`` is a pair ``init, update``: ``update(task_grads, state, *, losses, params, key)``
 returns the combined gradient, the next state and an ``AggregationInfo``. Task gradients are a
-pytree whose leaves have the task axis first, as ``jaxmtl.task_gradients`` gives them.
+pytree whose leaves have the task axis first, as ``jaxmtl.task_gradients`` gives them. Loss methods,
+which need no task gradients, are ``Scalarizer``s; see ``jaxmtl.aggregation.losses``.
 """
 
 from jaxmtl.aggregation.aligned_mtl import aligned_mtl as aligned_mtl
@@ -16,8 +17,11 @@ from jaxmtl.aggregation.contract import Context as Context
 from jaxmtl.aggregation.contract import Weighed as Weighed
 from jaxmtl.aggregation.contract import from_rule as from_rule
 from jaxmtl.aggregation.cr_mogm import cr_mogm as cr_mogm
+from jaxmtl.aggregation.data_parallel import data_parallel_step as data_parallel_step
 from jaxmtl.aggregation.db_mtl import db_mtl as db_mtl
 from jaxmtl.aggregation.dualproj import dualproj as dualproj
+from jaxmtl.aggregation.engines import feature_step as feature_step
+from jaxmtl.aggregation.engines import gramian_step as gramian_step
 from jaxmtl.aggregation.excess_mtl import excess_mtl as excess_mtl
 from jaxmtl.aggregation.fairgrad import fairgrad as fairgrad
 from jaxmtl.aggregation.graddrop import graddrop as graddrop
@@ -28,6 +32,27 @@ from jaxmtl.aggregation.grouped import leaf_groups as leaf_groups
 from jaxmtl.aggregation.heads import with_heads as with_heads
 from jaxmtl.aggregation.imtl_g import imtl_g as imtl_g
 from jaxmtl.aggregation.krum import krum as krum
+from jaxmtl.aggregation.losses import LOSS_METHODS as LOSS_METHODS
+from jaxmtl.aggregation.losses import LossMethod as LossMethod
+from jaxmtl.aggregation.losses import ScalarizedInfo as ScalarizedInfo
+from jaxmtl.aggregation.losses import Scalarizer as Scalarizer
+from jaxmtl.aggregation.losses import auto_lambda_step as auto_lambda_step
+from jaxmtl.aggregation.losses import cosmos as cosmos
+from jaxmtl.aggregation.losses import dwa as dwa
+from jaxmtl.aggregation.losses import equal as equal
+from jaxmtl.aggregation.losses import famo as famo
+from jaxmtl.aggregation.losses import from_losses as from_losses
+from jaxmtl.aggregation.losses import gls as gls
+from jaxmtl.aggregation.losses import imtl_l as imtl_l
+from jaxmtl.aggregation.losses import linear as linear
+from jaxmtl.aggregation.losses import look_ahead_slopes as look_ahead_slopes
+from jaxmtl.aggregation.losses import make_scalarizer as make_scalarizer
+from jaxmtl.aggregation.losses import pbi as pbi
+from jaxmtl.aggregation.losses import rlw as rlw
+from jaxmtl.aggregation.losses import scalarized_step as scalarized_step
+from jaxmtl.aggregation.losses import simplex_grid as simplex_grid
+from jaxmtl.aggregation.losses import stch as stch
+from jaxmtl.aggregation.losses import uncertainty as uncertainty
 from jaxmtl.aggregation.mean import mean as mean
 from jaxmtl.aggregation.mgda import mgda as mgda
 from jaxmtl.aggregation.moco import moco as moco
@@ -52,3 +77,4 @@ from jaxmtl.aggregation.step import as_optax as as_optax
 from jaxmtl.aggregation.sum import sum as sum
 from jaxmtl.aggregation.trimmed_mean import trimmed_mean as trimmed_mean
 from jaxmtl.aggregation.upgrad import upgrad as upgrad
+from jaxmtl.gradients import SplitLoss as SplitLoss

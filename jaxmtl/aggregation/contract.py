@@ -179,7 +179,7 @@ class Aggregator:
             raise ValueError(f"gram: expected a square matrix, got shape {gram.shape}")
         tasks = gram.shape[0]
         state = self.init(gram) if state is None else state
-        context = _context(tasks, losses=losses, key=key, present=present, order=order)
+        context = gram_context(tasks, losses=losses, key=key, present=present, order=order)
         return self.rule(gram, state, context).weights
 
 
@@ -243,7 +243,7 @@ def from_rule(
 
 def checked(task_grads: PyTree, **given: Any) -> tuple[PyTree, Context]:
     """Checks what an update was given, and sets the rows of absent tasks to 0."""
-    context = _context(num_tasks(task_grads), **given)
+    context = gram_context(num_tasks(task_grads), **given)
     present = given.get("present")
     extra = tuple(keep_present(grads, present) for grads in context.extra_task_grads)
     return keep_present(task_grads, present), context._replace(extra_task_grads=extra)
@@ -323,7 +323,7 @@ def preference_vector(
     return jnp.where(present, values, 0)
 
 
-def _context(
+def gram_context(
     tasks: int,
     *,
     losses: Any = None,
@@ -333,6 +333,11 @@ def _context(
     order: Any = None,
     extra_task_grads: Sequence[PyTree] = (),
 ) -> Context:
+    """The context of an update of that many tasks, checked.
+
+    Raises:
+        ValueError: an array is not of the shape that the tasks ask for.
+    """
     for name, value, shape in (
         ("losses", losses, (tasks,)),
         ("present", present, (tasks,)),

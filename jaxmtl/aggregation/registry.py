@@ -21,6 +21,7 @@ from jaxmtl.aggregation.gradnorm import gradnorm
 from jaxmtl.aggregation.gradvac import gradvac
 from jaxmtl.aggregation.imtl_g import imtl_g
 from jaxmtl.aggregation.krum import krum
+from jaxmtl.aggregation.losses import LOSS_METHODS, from_losses, make_scalarizer
 from jaxmtl.aggregation.mean import mean
 from jaxmtl.aggregation.mgda import mgda
 from jaxmtl.aggregation.moco import moco
@@ -179,8 +180,8 @@ def make(name: str, num_tasks: int | None = None, **options: object) -> Aggregat
     """Makes an aggregator by name.
 
     Args:
-        name: a key of ``REGISTRY``.
-        num_tasks: for ``constant`` without weights: that many equal ones.
+        name: a key of ``REGISTRY``, or of ``LOSS_METHODS``, which gives ``from_losses`` of it.
+        num_tasks: for ``constant`` and ``linear`` without weights: that many equal ones.
         options: arguments of the factory.
 
     Returns:
@@ -193,8 +194,11 @@ def make(name: str, num_tasks: int | None = None, **options: object) -> Aggregat
         >>> make("cagrad", c=0.4).weighted
         True
     """
+    if name in LOSS_METHODS:
+        return from_losses(make_scalarizer(name, num_tasks, **options))
     if name not in REGISTRY:
-        raise ValueError(f"name: expected one of {', '.join(REGISTRY)}, got {name!r}")
+        known = ", ".join([*REGISTRY, *LOSS_METHODS])
+        raise ValueError(f"name: expected one of {known}, got {name!r}")
     if name == "constant" and "weights" not in options and num_tasks is not None:
         options = {**options, "weights": jnp.ones(num_tasks)}
     return REGISTRY[name].factory(**options)

@@ -1,0 +1,163 @@
+"""A batch spread over devices: what has to cross between them for one aggregation."""
+
+from collections.abc import Callable
+from typing import Any, Literal
+
+import jax
+import jax.numpy as jnp
+import optax
+from jax.sharding import Mesh
+from jax.sharding import PartitionSpec as P
+from jaxtyping import Array, PyTree
+
+from jaxmtl._validate import check_choice
+from jaxmtl.aggregation.contract import Aggregator
+from jaxmtl.aggregation.engines import flat_rows, required_rule, unflatten, weigh
+from jaxmtl.aggregation.rows import gram_matrix, keep_present, weighted_sum
+from jaxmtl.aggregation.step import AggregatedStep, StepInfo, aggregated_step
+from jaxmtl.gradients import LossFn, task_gradients
+
+Crossing = Literal["columns", "rows", "gram"]
+
+
+def data_parallel_step(
+    loss_fn: LossFn,
+    aggregator: Aggregator,
+    optimizer: optax.GradientTransformation,
+    mesh: Mesh,
+    *,
+    axis_name: str = "data",
+    crossing: Crossing = "columns",
+) -> AggregatedStep:
+    """Makes one step whose batch is spread over the devices of a mesh.
+
+    With the task gradients J_d of device d's rows, those of the batch are J = mean_d J_d. What
+    crosses between D devices, for m tasks and n parameters:
+
+    - ``"columns"``: J is summed in pieces, each device getting n / D columns of the sum. From there
+      on only the m x m products of the pieces cross, and n / D columns of the result. Equal to the
+      step on one device; each holds m n / D numbers of J. For methods on the Gram matrix.
+    - ``"rows"``: J is summed whole on every device, m n numbers. Equal, for any method.
+    - ``"gram"``: no task gradient crosses; only mean_d J_d J_d^T, m x m, and the one weighted
+      gradient. That matrix is not J J^T, which has the products between devices, too: it exceeds it
+      by the covariance of the J_d over devices, which falls with the number of rows on each. The
+      result is J^T w with weights w of that matrix.
+
+    Args:
+        loss_fn: ``loss_fn(params, batch)`` gives the vector of task losses, means over rows, so
+            that the mean over devices is that over the batch.
+        aggregator: see above.
+        optimizer: any optax optimizer.
+        mesh: of devices.
+        axis_name: of the mesh, over which leaves of the batch are split along their first axis.
+        crossing: see above, static.
+
+    Returns:
+        ``init`` and ``step`` as those of ``aggregated_step``, without ``extra_batches``;
+        parameters and states are the same on all devices, the batch is as a whole.
+
+    Raises:
+        ValueError: an unknown crossing, or a method that needs more than the Gram matrix with other
+            than ``"rows"``.
+
+    Example:
+        >>> import jax
+        >>> import jax.numpy as jnp
+        >>> import optax
+        >>> import jaxmtl.aggregation as ag
+        >>> loss_fn = lambda w, x: jnp.stack([((w - x) ** 2).mean(), ((w + x) ** 2).mean()])
+        >>> mesh = jax.make_mesh((1,), ("data",))
+        >>> init, step = data_parallel_step(loss_fn, ag.upgrad(), optax.sgd(0.25), mesh)
+        >>> params, batch = jnp.array(1.0), jnp.array([1.0, 0.5, 1.0, 0.5])
+        >>> jax.jit(step)(params, init(params, batch), batch)[0].item()
+        0.5
+    """
+    check_choice("crossing", crossing, ("columns", "rows", "gram"))
+    inner = local_step(loss_fn, aggregator, optimizer, axis_name, crossing)
+    # Automatic axes take arguments from wherever they are; explicit ones want them placed.
+    mesh = Mesh(mesh.devices, mesh.axis_names)
+
+    def step(params: PyTree, state: Any, batch: PyTree, **given: Any) -> Any:
+        given = {name: value for name, value in given.items() if value is not None}
+
+        def on_device(params: PyTree, state: Any, batch: PyTree, given: Any) -> Any:
+            return inner.step(params, state, batch, **given)
+
+        # Unchecked: else gradients of what all devices share are summed over them unasked.
+        spread = jax.shard_map(
+            on_device,
+            mesh=mesh,
+            in_specs=(P(), P(), P(axis_name), P()),
+            out_specs=P(),
+            check_vma=False,
+        )
+        return spread(params, state, batch, given)
+
+    return AggregatedStep(inner.init, step)
+
+
+def local_step(
+    loss_fn: LossFn,
+    aggregator: Aggregator,
+    optimizer: optax.GradientTransformation,
+    axis_name: str,
+    crossing: Crossing,
+) -> AggregatedStep:
+    """One device's part of the step, for the body of a ``shard_map`` (or a ``vmap``) of one's own.
+
+    Args:
+        loss_fn: see ``data_parallel_step``, as the other arguments.
+        aggregator: see there.
+        optimizer: see there.
+        axis_name: see there.
+        crossing: see there.
+
+    Returns:
+        ``init``, to be called outside, and ``step``, to be called inside.
+    """
+    if crossing == "rows":
+
+        def summed(loss_fn: LossFn) -> Callable[[PyTree, PyTree], Any]:
+            local = task_gradients(loss_fn)
+            return lambda params, batch: jax.lax.pmean(local(params, batch), axis_name)
+
+        inner = aggregated_step(loss_fn, aggregator, optimizer, gradients=summed)
+        outside = aggregated_step(loss_fn, aggregator, optimizer)
+        return AggregatedStep(outside.init, inner.step)
+
+    rule = required_rule(f"crossing {crossing!r}", aggregator)
+    gradients_fn = task_gradients(loss_fn)
+
+    def by_columns(task_grads: PyTree, params: PyTree, weigh_fn: Callable[[Array], Any]) -> Any:
+        devices = jax.lax.axis_size(axis_name)
+        rows = flat_rows(task_grads)
+        columns = rows.shape[1]
+        rows = jnp.pad(rows, ((0, 0), (0, -columns % devices)))
+        piece = jax.lax.psum_scatter(rows, axis_name, scatter_dimension=1, tiled=True) / devices
+        weights, state, info = weigh_fn(jax.lax.psum(gram_matrix(piece), axis_name))
+        combined = jax.lax.all_gather(weighted_sum(weights, piece), axis_name, tiled=True)
+        return unflatten(combined[:columns], params), state, info
+
+    def by_gram(task_grads: PyTree, params: PyTree, weigh_fn: Callable[[Array], Any]) -> Any:
+        weights, state, info = weigh_fn(jax.lax.pmean(gram_matrix(task_grads), axis_name))
+        return jax.lax.pmean(weighted_sum(weights, task_grads), axis_name), state, info
+
+    combine = by_columns if crossing == "columns" else by_gram
+
+    def step(params: PyTree, state: Any, batch: PyTree, *, present: Any = None, order: Any = None):
+        losses, task_grads = gradients_fn(params, batch)
+        losses = jax.lax.pmean(losses, axis_name)
+        key = jax.random.fold_in(state.key, state.number)
+        given = {"losses": losses, "key": key, "present": present, "order": order}
+        grads, inner, info = combine(
+            keep_present(task_grads, present),
+            params,
+            lambda gram: weigh(rule, gram, state.aggregator, **given),
+        )
+        updates, optimizer_state = optimizer.update(grads, state.optimizer, params)
+        following = state._replace(
+            aggregator=inner, optimizer=optimizer_state, number=state.number + 1
+        )
+        return optax.apply_updates(params, updates), following, StepInfo(losses, info)
+
+    return AggregatedStep(aggregated_step(loss_fn, aggregator, optimizer).init, step)

@@ -1,0 +1,228 @@
+"""Steps that never hold the task gradients: by their Gram matrix, or at the features."""
+
+from collections.abc import Callable
+from typing import Any, Literal
+
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Bool, Float, Int, Key, PyTree
+
+from jaxmtl._validate import check_choice
+from jaxmtl.aggregation.contract import AggregationInfo, Aggregator, Rule, describe, gram_context
+from jaxmtl.aggregation.rows import accumulator_dtype
+from jaxmtl.aggregation.step import AggregatedStep, StepInfo, StepState
+from jaxmtl.gradients import LossFn, SplitLoss, feature_gradients, task_gramian
+
+Combine = Callable[..., tuple[Float[Array, " tasks"], PyTree, Any, AggregationInfo]]
+
+
+def gramian_step(
+    loss_fn: LossFn,
+    aggregator: Aggregator,
+    optimizer: optax.GradientTransformation,
+    *,
+    engine: Literal["auto", "layers", "rank_one"] = "auto",
+    chunk: int | None = None,
+) -> AggregatedStep:
+    """Makes one step that forms the Gram matrix, but not the task gradients.
+
+    The numbers are those of ``aggregated_step``. Instead of tasks times parameters it holds the
+    largest layer's share of that at a time, or a dense layer's factors, for one more backward pass.
+
+    Args:
+        loss_fn: ``loss_fn(params, batch)`` gives the vector of task losses. With tasks missing from
+            a batch the losses themselves may be NaN, their slopes in the parameters may not; those
+            of ``mean_over_known`` are 0.
+        aggregator: a method that needs only the Gram matrix.
+        optimizer: any optax optimizer.
+        engine: how the matrix is formed, see ``task_gramian``. Static.
+        chunk: tasks whose backward passes run side by side; None for all. Static.
+
+    Returns:
+        ``init`` and ``step`` as those of ``aggregated_step``, without ``extra_batches``.
+
+    Raises:
+        ValueError: the method needs more than the Gram matrix; see also ``task_gramian``.
+
+    Example:
+        >>> import jax
+        >>> import jax.numpy as jnp
+        >>> import optax
+        >>> import jaxmtl.aggregation as ag
+        >>> loss_fn = lambda w, x: jnp.stack([((w - x) ** 2).sum(), ((w + x) ** 2).sum()])
+        >>> init, step = gramian_step(loss_fn, ag.upgrad(), optax.sgd(0.25))
+        >>> params, batch = jnp.array([1.0, 1.0]), jnp.array([1.0, 0.0])
+        >>> jax.jit(step)(params, init(params, batch), batch)[0].tolist()
+        [0.5, 0.5]
+    """
+    rule = required_rule("gramian_step", aggregator)
+    gramian = task_gramian(loss_fn, engine=engine, chunk=chunk)
+
+    def combine(params: PyTree, state: Any, batch: PyTree, **given: Any) -> Any:
+        losses, gram, backward = gramian(params, batch)
+        weights, state, info = weigh(rule, gram, state, losses=losses, **given)
+        return losses, backward(weights), state, info
+
+    def rows(params: PyTree, batch: PyTree) -> PyTree:
+        tasks = jax.eval_shape(loss_fn, params, batch).shape[0]
+        return jax.tree.map(
+            lambda p: jax.ShapeDtypeStruct((tasks, *jnp.shape(p)), jnp.result_type(p)), params
+        )
+
+    return step_of(combine, rows, aggregator, optimizer)
+
+
+def feature_step(
+    split: SplitLoss,
+    aggregator: Aggregator,
+    optimizer: optax.GradientTransformation,
+    head_gradients: Literal["plain", "weighted"],
+) -> AggregatedStep:
+    """Makes one step that aggregates gradients at the features and passes the trunk back once.
+
+    Rows are the gradients at the representation of the whole batch, one long vector a task. It is
+    what MGDA-UB and GradDrop do, and LibMTL's ``rep_grad``, which however sums over the batch
+    first. For methods on the Gram matrix it is an approximation: the trunk's Jacobian, of any size,
+    stands between its gradients and these. The step costs about one step on the summed loss.
+
+    Args:
+        split: trunk and heads; parameters are the pair of theirs.
+        aggregator: any; it is given the gradients at the features.
+        optimizer: any optax optimizer.
+        head_gradients: ``"plain"``: every head its own gradient; ``"weighted"``: times the weight
+            of its task; see ``with_heads``. Static.
+
+    Returns:
+        ``init`` and ``step`` as those of ``aggregated_step``, without ``extra_batches``.
+
+    Raises:
+        ValueError: an unknown choice, ``"weighted"`` with a method whose result is no weighted sum.
+
+    Example:
+        >>> import jax
+        >>> import jax.numpy as jnp
+        >>> import optax
+        >>> import jaxmtl.aggregation as ag
+        >>> split = ag.SplitLoss(
+        ...     trunk=lambda w, x: x * w,
+        ...     heads=(lambda v, z, x: v[0] * z.sum(), lambda v, z, x: -v[1] * z.sum()))
+        >>> params = (jnp.array(1.0), jnp.array([1.0, 2.0]))
+        >>> init, step = feature_step(split, ag.mgda(), optax.sgd(0.1), "plain")
+        >>> x = jnp.array([1.0, 2.0])
+        >>> params, state, info = jax.jit(step)(params, init(params, x), x)
+        >>> round(params[0].item(), 4), [round(w, 4) for w in info.aggregation.weights.tolist()]
+        (1.0, [0.6667, 0.3333])
+
+    References:
+        Sener, Koltun (2018), Multi-task learning as multi-objective optimization, section 3.3.
+    """
+    check_choice("head_gradients", head_gradients, ("plain", "weighted"))
+    if head_gradients == "weighted" and not aggregator.weighted:
+        raise ValueError(
+            "head_gradients: expected 'plain' with a method whose result is no weighted sum of the "
+            "task gradients, got 'weighted'"
+        )
+    gradients_fn = feature_gradients(split)
+
+    def combine(params: PyTree, state: Any, batch: PyTree, **given: Any) -> Any:
+        losses, rows, backward = gradients_fn(params, batch)
+        combined, state, info = aggregator.update(
+            rows, state, losses=losses, params=params, **given
+        )
+        present = given.get("present")
+        plain = jnp.ones_like(info.weights)
+        plain = plain if present is None else jnp.where(present, plain, 0)
+        weights = info.weights if head_gradients == "weighted" else plain
+        return losses, backward(combined, weights), state, info
+
+    def rows(params: PyTree, batch: PyTree) -> PyTree:
+        return jax.eval_shape(lambda p, b: gradients_fn(p, b)[1], params, batch)
+
+    return step_of(combine, rows, aggregator, optimizer)
+
+
+def step_of(
+    combine: Combine,
+    rows: Callable[[PyTree, PyTree], PyTree],
+    aggregator: Aggregator,
+    optimizer: optax.GradientTransformation,
+) -> AggregatedStep:
+    """A step of an engine.
+
+    Args:
+        combine: ``combine(params, state, batch, *, key, present, order)`` gives losses, combined
+            gradient, the aggregator's state and info.
+        rows: ``rows(params, batch)`` gives the shapes of what the aggregator combines.
+        aggregator: for its first state.
+        optimizer: any.
+
+    Returns:
+        ``init`` and ``step``.
+    """
+
+    def init(params: PyTree, batch: PyTree, key: Key[Array, ""] | None = None) -> StepState:
+        return StepState(
+            aggregator=aggregator.init(rows(params, batch)),
+            optimizer=optimizer.init(params),
+            key=jax.random.key(0) if key is None else key,
+            number=jnp.int32(0),
+        )
+
+    def step(
+        params: PyTree,
+        state: StepState,
+        batch: PyTree,
+        *,
+        present: Bool[Array, " tasks"] | None = None,
+        order: Int[Array, "tasks tasks"] | None = None,
+    ) -> tuple[PyTree, StepState, StepInfo]:
+        key = jax.random.fold_in(state.key, state.number)
+        losses, grads, inner, info = combine(
+            params, state.aggregator, batch, key=key, present=present, order=order
+        )
+        updates, optimizer_state = optimizer.update(grads, state.optimizer, params)
+        following = StepState(inner, optimizer_state, state.key, state.number + 1)
+        return optax.apply_updates(params, updates), following, StepInfo(losses, info)
+
+    return AggregatedStep(init, step)
+
+
+def required_rule(caller: str, aggregator: Aggregator) -> Rule:
+    """The rule of a method on the Gram matrix.
+
+    Raises:
+        ValueError: it is none.
+    """
+    if aggregator.rule is None:
+        raise ValueError(f"{caller}: expected a method that needs only the Gram matrix")
+    return aggregator.rule
+
+
+def weigh(
+    rule: Rule, gram: Float[Array, "tasks tasks"], state: Any, **given: Any
+) -> tuple[Float[Array, " tasks"], Any, AggregationInfo]:
+    """Weights, state and info from the Gram matrix, in which absent tasks are set to 0."""
+    context = gram_context(gram.shape[0], **given)
+    both = context.present[:, None] & context.present[None]
+    gram = jnp.where(both, gram, 0)
+    found = rule(gram, state, context)
+    info = describe(gram, context, found.weights, found.converged, found.residual)
+    return found.weights, found.state, info
+
+
+def flat_rows(task_grads: PyTree) -> Float[Array, "tasks parameters"]:
+    """The rows of J as a matrix, float32 at least."""
+    dtype = accumulator_dtype(task_grads)
+    leaves = jax.tree.leaves(task_grads)
+    return jnp.concatenate([leaf.reshape(leaf.shape[0], -1).astype(dtype) for leaf in leaves], 1)
+
+
+def unflatten(flat: Float[Array, " parameters"], like: PyTree) -> PyTree:
+    """A vector as a pytree of the shapes and types of another."""
+    leaves, structure = jax.tree.flatten(like)
+    parts, at = [], 0
+    for leaf in leaves:
+        parts.append(flat[at : at + leaf.size].reshape(leaf.shape).astype(leaf.dtype))
+        at += leaf.size
+    return jax.tree.unflatten(structure, parts)

@@ -1,0 +1,210 @@
+"""Auto-Lambda: task weights learned through the step that they bring about."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Float, PyTree
+
+from jaxmtl._validate import check_positive, is_concrete
+from jaxmtl.aggregation.losses.contract import keep_absent
+from jaxmtl.aggregation.step import AggregatedStep
+from jaxmtl.gradients import LossFn
+
+
+class AutoLambdaState(NamedTuple):
+    """What a step carries on.
+
+    Attributes:
+        weights: lambda, one a task.
+        weight_optimizer: state of their optimizer.
+        optimizer: state of the optimizer of the parameters.
+
+    Example:
+        >>> AutoLambdaState._fields
+        ('weights', 'weight_optimizer', 'optimizer')
+    """
+
+    weights: Float[Array, " tasks"]
+    weight_optimizer: Any
+    optimizer: Any
+
+
+class AutoLambdaInfo(NamedTuple):
+    """What one step found.
+
+    Attributes:
+        losses: task losses on the training batch, before the update.
+        validation: task losses on the validation batch, after the look-ahead step.
+        slopes: of the primary tasks' validation loss in the weights.
+        weights: used for the update.
+
+    Example:
+        >>> AutoLambdaInfo._fields
+        ('losses', 'validation', 'slopes', 'weights')
+    """
+
+    losses: Float[Array, " tasks"]
+    validation: Float[Array, " tasks"]
+    slopes: Float[Array, " tasks"]
+    weights: Float[Array, " tasks"]
+
+
+def look_ahead_slopes(
+    loss_fn: LossFn,
+    params: PyTree,
+    weights: Float[Array, " tasks"],
+    batch: PyTree,
+    validation_batch: PyTree,
+    step_fn: Callable[[PyTree, PyTree], PyTree],
+    primary: Float[Array, " tasks"],
+) -> tuple[Float[Array, " tasks"], Float[Array, " tasks"]]:
+    """Derivative in the weights of the validation loss after one weighted step, exact.
+
+    The weighted gradient is sum_t w_t g_t, so that the derivative is g_t'v with v the validation
+    gradient pulled back through the step: all tasks' by one forward-mode pass along v, without
+    second derivatives of the network.
+
+    Args:
+        loss_fn: ``loss_fn(params, batch)`` gives the vector of task losses.
+        params: traced.
+        weights: w, one a task, traced.
+        batch: for the step.
+        validation_batch: on which its result is judged.
+        step_fn: ``step_fn(params, gradient) -> params``, differentiable in the gradient.
+        primary: factors of the validation losses, traced.
+
+    Returns:
+        The derivatives, and the validation losses after the step.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> loss_fn = lambda w, x: jnp.stack([w * x, -w * x])
+        >>> slopes, _ = look_ahead_slopes(
+        ...     loss_fn, jnp.array(1.0), jnp.ones(2), 2.0, 3.0,
+        ...     lambda w, g: w - 0.1 * g, jnp.array([1.0, 0.0]))
+        >>> [round(s, 6) for s in slopes.tolist()]
+        [-0.6, 0.6]
+    """
+    losses, pullback = jax.vjp(lambda p: loss_fn(p, batch), params)
+    (gradient,) = pullback(weights.astype(losses.dtype))
+    ahead, back_through_step = jax.vjp(lambda g: step_fn(params, g), gradient)
+    validation, validation_pullback = jax.vjp(lambda p: loss_fn(p, validation_batch), ahead)
+    (at_ahead,) = validation_pullback(primary.astype(validation.dtype))
+    (direction,) = back_through_step(at_ahead)
+    _, slopes = jax.jvp(lambda p: loss_fn(p, batch), (params,), (direction,))
+    return slopes, validation
+
+
+def auto_lambda_step(
+    loss_fn: LossFn,
+    optimizer: optax.GradientTransformation,
+    *,
+    look_ahead: Any,
+    primary: Sequence[int] | None = None,
+    initial: float = 0.1,
+    weight_rate: Any = 1e-4,
+    weight_optimizer: optax.GradientTransformation | None = None,
+) -> AggregatedStep:
+    """Makes one step that first moves the task weights, then the parameters with these weights.
+
+    The weights go down the validation loss of the primary tasks as it would be after one step on
+    the training batch, differentiated exactly; the authors take finite differences, whose step of
+    0.01 / |v| is of no concern here. As theirs, the weights are neither normalised nor bounded.
+
+    Args:
+        loss_fn: ``loss_fn(params, batch)`` gives the vector of task losses.
+        optimizer: of the parameters.
+        look_ahead: the step that is differentiated: a number, which may be traced, for a plain
+            gradient step of that size (the authors': the current learning rate), or None for the
+            step that the optimizer would take, with its momentum and decay. Adam hardly depends on
+            the scale of the gradient, and early on on nothing but its sign: give a number there.
+        primary: numbers of the tasks that count in the validation loss; None for all.
+        initial: of every weight; 0.1 as the authors'.
+        weight_rate: of Adam on the weights, above 0, may be traced; 1e-4 as the authors'.
+        weight_optimizer: instead of Adam, any optax optimizer.
+
+    Returns:
+        ``init(params, batch) -> state`` and ``step(params, state, batch, validation_batch) ->
+        (params, state, info)`` with an ``AutoLambdaInfo``, to be jitted, scanned and mapped.
+
+    Raises:
+        ValueError: a number not above 0; at ``init``, a primary task that there is not.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> import optax
+        >>> loss_fn = lambda w, x: jnp.stack([((w - x) ** 2).sum(), ((w + x) ** 2).sum()])
+        >>> init, step = auto_lambda_step(
+        ...     loss_fn, optax.sgd(0.1), look_ahead=0.1, primary=[0], weight_rate=0.01)
+        >>> params, batch = jnp.array([0.5, 0.5]), jnp.array([1.0, 0.0])
+        >>> params, state, info = step(params, init(params, batch), batch, batch)
+        >>> [round(w, 4) for w in state.weights.tolist()]  # the second task is in the way
+        [0.11, 0.09]
+
+    References:
+        Liu, James, Davison, Johns (2022), Auto-Lambda: disentangling dynamic task relationships,
+        TMLR, equations 5 to 7.
+    """
+    for name, rate in (("look_ahead", look_ahead), ("weight_rate", weight_rate)):
+        if rate is not None and is_concrete(rate):
+            check_positive(name, rate)
+    of_weights = optax.adam(weight_rate) if weight_optimizer is None else weight_optimizer
+
+    def init(params: PyTree, batch: PyTree) -> AutoLambdaState:
+        losses = jax.eval_shape(loss_fn, params, batch)
+        if len(losses.shape) != 1:
+            raise ValueError(
+                f"loss_fn: expected a vector with one loss a task, got shape {losses.shape}"
+            )
+        factors(losses.shape[0])
+        weights = jnp.full(losses.shape, initial, jnp.promote_types(losses.dtype, jnp.float32))
+        return AutoLambdaState(weights, of_weights.init(weights), optimizer.init(params))
+
+    def factors(tasks: int) -> Array:
+        chosen = range(tasks) if primary is None else primary
+        unknown = [task for task in chosen if not 0 <= task < tasks]
+        if unknown:
+            raise ValueError(f"primary: expected tasks in 0 .. {tasks - 1}, got {unknown[0]}")
+        return jnp.array([float(task in chosen) for task in range(tasks)])
+
+    def step(
+        params: PyTree, state: AutoLambdaState, batch: PyTree, validation_batch: PyTree
+    ) -> tuple[PyTree, AutoLambdaState, AutoLambdaInfo]:
+        def ahead(params: PyTree, gradient: PyTree) -> PyTree:
+            if look_ahead is None:
+                updates, _ = optimizer.update(gradient, state.optimizer, params)
+                return optax.apply_updates(params, updates)
+            return jax.tree.map(lambda p, g: p - (look_ahead * g).astype(p.dtype), params, gradient)
+
+        slopes, validation = look_ahead_slopes(
+            loss_fn,
+            params,
+            state.weights,
+            batch,
+            validation_batch,
+            ahead,
+            factors(state.weights.shape[0]),
+        )
+        slopes = slopes.astype(state.weights.dtype)
+        updates, inner = of_weights.update(slopes, state.weight_optimizer, state.weights)
+        moved = jnp.asarray(optax.apply_updates(state.weights, updates))
+        weights, inner = keep_absent(
+            (moved, inner),
+            (state.weights, state.weight_optimizer),
+            jnp.ones(moved.shape, bool),
+        )
+        losses, pullback = jax.vjp(lambda p: loss_fn(p, batch), params)
+        (gradient,) = pullback(weights.astype(losses.dtype))
+        updates, following = optimizer.update(gradient, state.optimizer, params)
+        return (
+            optax.apply_updates(params, updates),
+            AutoLambdaState(weights, inner, following),
+            AutoLambdaInfo(losses, validation, slopes, weights),
+        )
+
+    init_fn: Callable[..., Any] = init
+    step_fn: Callable[..., Any] = step
+    return AggregatedStep(init_fn, step_fn)

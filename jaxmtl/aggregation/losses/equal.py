@@ -1,0 +1,38 @@
+"""Equal weights."""
+
+from typing import Literal
+
+import jax.numpy as jnp
+from jaxtyping import Array
+
+from jaxmtl._validate import check_choice
+from jaxmtl.aggregation.contract import Context
+from jaxmtl.aggregation.losses.contract import Scalarizer, from_value, present_mean
+
+
+def equal(reduction: Literal["sum", "mean"] = "sum") -> Scalarizer:
+    """Sum or mean of the losses.
+
+    Args:
+        reduction: ``"sum"``, as in LibMTL and the Nash-MTL benchmark (EW, LS), or ``"mean"``,
+            over the tasks present.
+
+    Returns:
+        The loss method; no state.
+
+    Raises:
+        ValueError: an unknown reduction.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> equal().scalarize(jnp.array([0.5, 2.0, 4.0]), ())[0].item()
+        6.5
+    """
+    check_choice("reduction", reduction, ("sum", "mean"))
+
+    def value(losses: Array, state: object, context: Context) -> Array:
+        if reduction == "mean":
+            return present_mean(losses, context.present)
+        return jnp.where(context.present, losses, 0).sum()
+
+    return from_value(value)

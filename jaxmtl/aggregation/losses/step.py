@@ -1,0 +1,108 @@
+"""From a loss method and an optax optimizer to one training step with one backward pass."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Bool, Float, Key, PyTree
+
+from jaxmtl.aggregation.losses.contract import Scalarizer
+from jaxmtl.aggregation.step import AggregatedStep, StepState
+from jaxmtl.gradients import LossFn
+
+
+class ScalarizedInfo(NamedTuple):
+    """What one step found.
+
+    Attributes:
+        losses: task losses before the update.
+        weights: slopes of the loss in them, by which task gradients were weighed.
+        loss: the loss whose gradient was used.
+
+    Example:
+        >>> ScalarizedInfo._fields
+        ('losses', 'weights', 'loss')
+    """
+
+    losses: Float[Array, " tasks"]
+    weights: Float[Array, " tasks"]
+    loss: Float[Array, ""]
+
+
+def scalarized_step(
+    loss_fn: LossFn,
+    scalarizer: Scalarizer,
+    optimizer: optax.GradientTransformation,
+    *,
+    second_forward: bool = True,
+) -> AggregatedStep:
+    """Makes one step of losses, one weighted backward pass and the optimizer.
+
+    Args:
+        loss_fn: ``loss_fn(params, batch)`` gives the vector of task losses. With tasks missing from
+            a batch the losses themselves may be NaN, their slopes in the parameters may not; those
+            of ``mean_over_known`` are 0.
+        scalarizer: makes one loss of them.
+        optimizer: any optax optimizer.
+        second_forward: for methods that observe losses after the update (FAMO): whether to compute
+            them on the same batch, as the paper does, or to let those of the next batch stand in
+            for them, which costs nothing and is the same if all batches are. Static.
+
+    Returns:
+        ``init(params, batch, key=None) -> state`` and ``step(params, state, batch, *, present=None)
+        -> (params, state, info)`` with a ``ScalarizedInfo``; ``step`` may be jitted, scanned and
+        mapped over seeds.
+
+    Example:
+        >>> import jax
+        >>> import jax.numpy as jnp
+        >>> import optax
+        >>> import jaxmtl.aggregation as ag
+        >>> loss_fn = lambda w, x: jnp.stack([((w - x) ** 2).sum(), ((w + x) ** 2).sum()])
+        >>> init, step = scalarized_step(loss_fn, ag.equal(), optax.sgd(0.125))
+        >>> params, batch = jnp.array([1.0, 1.0]), jnp.array([1.0, 0.0])
+        >>> params, state, info = jax.jit(step)(params, init(params, batch), batch)
+        >>> params.tolist(), info.losses.tolist(), info.loss.item()
+        ([0.5, 0.5], [1.0, 5.0], 6.0)
+    """
+
+    def init(params: PyTree, batch: PyTree, key: Key[Array, ""] | None = None) -> StepState:
+        losses = jax.eval_shape(loss_fn, params, batch)
+        if len(losses.shape) != 1:
+            raise ValueError(
+                f"loss_fn: expected a vector with one loss a task, got shape {losses.shape}"
+            )
+        return StepState(
+            aggregator=scalarizer.init(
+                losses.shape[0], jnp.promote_types(losses.dtype, jnp.float32)
+            ),
+            optimizer=optimizer.init(params),
+            key=jax.random.key(0) if key is None else key,
+            number=jnp.int32(0),
+        )
+
+    def step(
+        params: PyTree,
+        state: StepState,
+        batch: PyTree,
+        *,
+        present: Bool[Array, " tasks"] | None = None,
+    ) -> tuple[PyTree, StepState, ScalarizedInfo]:
+        losses, pullback = jax.vjp(lambda p: loss_fn(p, batch), params)
+        inner: Any = state.aggregator
+        if scalarizer.observe is not None and not second_forward:
+            inner = scalarizer.observe(losses, inner, present=present)
+        key = jax.random.fold_in(state.key, state.number)
+        loss, inner, weights = scalarizer.scalarize(losses, inner, key=key, present=present)
+        (grads,) = pullback(weights.astype(losses.dtype))
+        updates, optimizer_state = optimizer.update(grads, state.optimizer, params)
+        following = optax.apply_updates(params, updates)
+        if scalarizer.observe is not None and second_forward:
+            inner = scalarizer.observe(loss_fn(following, batch), inner, present=present)
+        state = StepState(inner, optimizer_state, state.key, state.number + 1)
+        return following, state, ScalarizedInfo(losses, weights, loss)
+
+    step_fn: Callable[..., Any] = step
+    return AggregatedStep(init, step_fn)

@@ -1,0 +1,24 @@
+"""Per-task gradients of any ``loss_fn(params, batch) -> (tasks,)``, and cheaper ways to their use.
+
+The functions know no model library: parameters are a pytree, a batch is a pytree whose leaves have
+the sample axis first, and the loss is a vector with one entry a task. All give the same numbers;
+which one to take, for m tasks and n parameters:
+
+- ``task_gradients``: any aggregator. One forward and m backward passes side by side, m n numbers.
+- ``task_gradients(chunk=k)``: the same with k backward passes at a time, where memory is short.
+- ``task_gramian``: methods on the Gram matrix. m backward passes, which in dense layers skip the
+  products of the kernels' gradients, and one more; n numbers and those of the largest other layer.
+- ``feature_gradients``: the trunk is passed backwards once. Gradients at the representation stand
+  in for those of the trunk: the only one that is not the same as aggregating trunk gradients.
+- ``sample_gradients``: a gradient a sample; ``sample_task_gradients``: one a sample and task.
+- ``node_deltas``: all samples' and tasks' gradients at one layer's nodes.
+"""
+
+from jaxmtl.gradients.deltas import node_deltas as node_deltas
+from jaxmtl.gradients.features import SplitLoss as SplitLoss
+from jaxmtl.gradients.features import feature_gradients as feature_gradients
+from jaxmtl.gradients.gramian import task_gramian as task_gramian
+from jaxmtl.gradients.samples import sample_gradients as sample_gradients
+from jaxmtl.gradients.samples import sample_task_gradients as sample_task_gradients
+from jaxmtl.gradients.tasks import LossFn as LossFn
+from jaxmtl.gradients.tasks import task_gradients as task_gradients

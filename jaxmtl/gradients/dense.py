@@ -1,0 +1,200 @@
+"""Finds the dense layers in the program of a loss, and opens them for their factors.
+
+The program is the jaxpr of the loss as a function of the leaves of its parameters. It is evaluated
+equation by equation; at the product of a dense kernel its input is noted and a tap, an array of
+zeros whose gradient is that of the layer's output, is added.
+"""
+
+import dataclasses
+import math
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax.extend import core
+from jaxtyping import Array, Float
+
+INLINED = ("jit", "pjit")  # the name of jit's primitive, now and in older releases
+
+
+@dataclasses.dataclass(frozen=True)
+class DenseLayer:
+    """The product of one kernel.
+
+    Attributes:
+        input_axis: axis of the layer's input that is summed over.
+        kernel_axis: axis of the kernel that is summed over.
+        kernel_first: whether the kernel is the left operand.
+        input_shape: shape of the layer's input.
+        output_shape: of its output.
+        inputs: length of the axis summed over.
+        outputs: of the kernel's other axis.
+        dtype: of the output.
+    """
+
+    input_axis: int
+    kernel_axis: int
+    kernel_first: bool
+    input_shape: tuple[int, ...]
+    output_shape: tuple[int, ...]
+    inputs: int
+    outputs: int
+    dtype: Any
+
+    def by_factors(self, tasks: int) -> bool:
+        """Whether the factors take fewer multiplications than the gradients."""
+        m, r, i, o = tasks, math.prod(self.input_shape) // max(self.inputs, 1), *self.sizes()
+        return r * r * (i + m * o) + m * m * r * o < m * r * i * o + m * m * i * o
+
+    def sizes(self) -> tuple[int, int]:
+        """Inputs and outputs."""
+        return self.inputs, self.outputs
+
+    def no_tap(self) -> Array:
+        """The tap that changes nothing."""
+        return jnp.zeros(self.output_shape, self.dtype)
+
+    def input_rows(self, x: Array) -> Float[Array, "rows inputs"]:
+        """The layer's input as a matrix."""
+        return jnp.moveaxis(x, self.input_axis, -1).reshape(-1, self.inputs)
+
+    def output_rows(self, z: Array) -> Float[Array, "rows outputs"]:
+        """What has the shape of the layer's output as a matrix."""
+        return jnp.moveaxis(z, 0 if self.kernel_first else -1, -1).reshape(-1, self.outputs)
+
+
+@dataclasses.dataclass(frozen=True)
+class Tapped:
+    """A loss with open dense layers.
+
+    Attributes:
+        closed: its program.
+        layers: dense layers by the number of the leaf that is their kernel.
+        num_losses: length of the vector of losses.
+    """
+
+    closed: core.ClosedJaxpr
+    layers: dict[int, DenseLayer]
+    num_losses: int
+
+    def __call__(
+        self, leaves: Sequence[Array], taps: dict[int, Array]
+    ) -> tuple[Float[Array, " losses"], dict[int, Array]]:
+        """The losses with taps added, and the inputs of the layers that are tapped."""
+        inputs: dict[int, Array] = {}
+        owner = dict(zip(self.closed.jaxpr.invars, range(len(leaves)), strict=True))
+        (losses,) = _evaluate(self.closed, list(leaves), owner, taps, inputs)
+        return losses, inputs
+
+
+def tap_dense_layers(fn: Callable[..., Array], leaves: Sequence[Array]) -> Tapped:
+    """Finds the dense layers of a function of arrays.
+
+    Args:
+        fn: ``fn(*leaves)`` gives a vector.
+        leaves: arguments.
+
+    Returns:
+        The function, to be evaluated with taps.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> x, kernel, bias = jnp.ones((4, 2)), jnp.ones((2, 3)), jnp.zeros(3)
+        >>> tapped = tap_dense_layers(lambda k, b: (x @ k + b[None]).sum(axis=0), [kernel, bias])
+        >>> list(tapped.layers), tapped.layers[0].output_shape
+        ([0], (4, 3))
+        >>> losses, inputs = tapped([kernel, bias], {0: jnp.ones((4, 3))})
+        >>> losses.tolist(), inputs[0].shape
+        ([12.0, 12.0, 12.0], (4, 2))
+    """
+    closed = jax.make_jaxpr(fn)(*leaves)
+    owner = dict(zip(closed.jaxpr.invars, range(len(leaves)), strict=True))
+    uses = list(_uses(closed.jaxpr, owner))
+    times = Counter(at for at, _ in uses)
+    layers = {at: layer for at, layer in uses if layer is not None and times[at] == 1}
+    return Tapped(closed, layers, closed.out_avals[0].shape[0])
+
+
+def _uses(jaxpr: Any, owner: dict[Any, int]) -> Iterator[tuple[int, DenseLayer | None]]:
+    """Every use of a leaf: its number, and the layer if the use is that of a dense kernel."""
+    for eqn in jaxpr.eqns:
+        if eqn.primitive.name in INLINED:
+            yield from _uses(eqn.params["jaxpr"].jaxpr, _inner_owner(eqn, owner))
+            continue
+        for position, var in enumerate(eqn.invars):
+            if not isinstance(var, core.Literal) and var in owner:
+                yield owner[var], _dense(eqn, position)
+    for var in jaxpr.outvars:
+        if not isinstance(var, core.Literal) and var in owner:
+            yield owner[var], None
+
+
+def _inner_owner(eqn: Any, owner: dict[Any, int]) -> dict[Any, int]:
+    pairs = zip(eqn.params["jaxpr"].jaxpr.invars, eqn.invars, strict=True)
+    return {
+        inner: owner[outer]
+        for inner, outer in pairs
+        if not isinstance(outer, core.Literal) and outer in owner
+    }
+
+
+def _dense(eqn: Any, position: int) -> DenseLayer | None:
+    if eqn.primitive.name != "dot_general":
+        return None
+    contracted, batched = eqn.params["dimension_numbers"]
+    kernel, x = eqn.invars[position].aval, eqn.invars[1 - position].aval
+    if any(batched) or any(len(axes) != 1 for axes in contracted) or kernel.ndim != 2:
+        return None
+    kernel_axis, input_axis = contracted[position][0], contracted[1 - position][0]
+    out = eqn.outvars[0].aval
+    return DenseLayer(
+        input_axis=input_axis,
+        kernel_axis=kernel_axis,
+        kernel_first=position == 0,
+        input_shape=x.shape,
+        output_shape=out.shape,
+        inputs=kernel.shape[kernel_axis],
+        outputs=kernel.shape[1 - kernel_axis],
+        dtype=out.dtype,
+    )
+
+
+def _evaluate(
+    closed: core.ClosedJaxpr,
+    values: list[Any],
+    owner: dict[Any, int],
+    taps: dict[int, Array],
+    inputs: dict[int, Array],
+) -> list[Any]:
+    jaxpr: Any = closed.jaxpr
+    env = dict(zip(jaxpr.invars, values, strict=True))
+    env |= dict(zip(jaxpr.constvars, closed.consts, strict=True))
+
+    def read(var: Any) -> Any:
+        return var.val if isinstance(var, core.Literal) else env[var]
+
+    for eqn in jaxpr.eqns:
+        arguments = [read(var) for var in eqn.invars]
+        if eqn.primitive.name in INLINED:
+            inner = _inner_owner(eqn, owner)
+            results = _evaluate(eqn.params["jaxpr"], arguments, inner, taps, inputs)
+        else:
+            results = _apply(eqn, arguments)
+            for position, var in enumerate(eqn.invars):
+                at = None if isinstance(var, core.Literal) else owner.get(var)
+                if at in taps:  # a kernel that is used here and nowhere else
+                    inputs[at] = arguments[1 - position]
+                    results = [results[0] + taps[at]]
+        env |= dict(zip(eqn.outvars, results, strict=True))
+    return [read(var) for var in jaxpr.outvars]
+
+
+def _apply(eqn: Any, arguments: list[Any]) -> list[Any]:
+    bound = eqn.primitive.get_bind_params(eqn.params)
+    # Older releases give the functions inside an equation apart from its other parameters.
+    functions, params = bound if isinstance(bound, tuple) else ((), bound)
+    with eqn.ctx.manager:
+        results = eqn.primitive.bind(*functions, *arguments, **params)
+    return list(results) if eqn.primitive.multiple_results else [results]

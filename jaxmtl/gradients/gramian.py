@@ -1,0 +1,124 @@
+"""The Gram matrix of the task gradients without the gradients, and one weighted backward pass."""
+
+from collections.abc import Callable
+from typing import Any, Literal
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, PyTree
+
+from jaxmtl._validate import check_choice
+from jaxmtl.gradients.dense import Tapped, tap_dense_layers
+from jaxmtl.gradients.tasks import LossFn, check_chunk, loss_vector, map_chunks
+
+Engine = Literal["auto", "layers", "rank_one"]
+
+
+def task_gramian(
+    loss_fn: LossFn, *, engine: Engine = "auto", chunk: int | None = None
+) -> Callable[
+    [PyTree, PyTree],
+    tuple[Float[Array, " tasks"], Float[Array, "tasks tasks"], Callable[[Array], PyTree]],
+]:
+    """Inner products of all pairs of task gradients, layer by layer, and the way back.
+
+    G is the sum over the parameters' arrays of the products of the tasks' gradients of that array,
+    which are dropped as soon as their product is taken (under ``jit``, whose scheduler sees to it).
+    Of a dense layer with inputs X (rows, inputs) and tasks' gradients D_t (rows, outputs) at its
+    outputs, the kernel's gradient is X'D_t, and the products are <D_s, X X' D_t>: it need not be
+    formed. Rows are samples, times positions where there are any.
+
+    Dense layers are found in the program of the loss: a kernel counts if it is used once, as the
+    two-dimensional operand of a product without batch axes, in the type it has. Everything else,
+    convolutions, embeddings, normalisation, shared kernels, is taken by its gradients, exactly too.
+
+    Args:
+        loss_fn: ``loss_fn(params, batch)`` gives the vector of task losses.
+        engine: ``"auto"``: for each dense kernel whatever takes fewer multiplications: with m
+            tasks, r rows, i inputs, o outputs, r^2 (i + m o) + m^2 r o by its factors against
+            m r i o + m^2 i o by its gradients; few rows and large layers favour the factors.
+            ``"layers"``: by gradients always. ``"rank_one"``: by factors wherever possible. Static.
+        chunk: tasks whose backward passes run side by side, see ``task_gradients``.
+
+    Returns:
+        A function of (params, batch) that returns the losses (tasks,), the matrix (in float32 at
+        least) and ``backward(weights)``, which returns the weighted sum of the task gradients by
+        one backward pass.
+
+    Raises:
+        ValueError: an unknown engine, a chunk below 1; the losses are not a vector.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> loss_fn = lambda w, x: ((x @ w) ** 2).mean(axis=0)
+        >>> params, batch = jnp.array([[1.0, 2.0], [0.0, 1.0]]), jnp.array([[1.0, 2.0]])
+        >>> losses, gram, backward = task_gramian(loss_fn)(params, batch)
+        >>> losses.tolist(), gram.tolist()
+        ([1.0, 16.0], [[20.0, 0.0], [0.0, 320.0]])
+        >>> backward(jnp.array([1.0, 0.5])).tolist()
+        [[2.0, 4.0], [4.0, 8.0]]
+    """
+    check_choice("engine", engine, ("auto", "layers", "rank_one"))
+    check_chunk(chunk)
+
+    def gramian(params: PyTree, batch: PyTree) -> Any:
+        leaves, structure = jax.tree.flatten(params)
+
+        def of_leaves(*leaves: Array) -> Array:
+            return loss_vector(loss_fn(jax.tree.unflatten(structure, leaves), batch))
+
+        tapped = tap_dense_layers(of_leaves, leaves)
+        tasks = tapped.num_losses
+        chosen = {
+            at
+            for at, layer in tapped.layers.items()
+            if engine == "rank_one" or (engine == "auto" and layer.by_factors(tasks))
+        }
+        losses, pullback, inputs = jax.vjp(
+            lambda leaves, taps: tapped(leaves, taps),
+            leaves,
+            {at: tapped.layers[at].no_tap() for at in chosen},
+            has_aux=True,
+        )
+        basis = jnp.eye(tasks, dtype=losses.dtype)
+
+        def needed(row: Array) -> tuple[dict[int, Array], dict[int, Array]]:
+            of_leaves, of_taps = pullback(row)
+            return {at: g for at, g in enumerate(of_leaves) if at not in chosen}, of_taps
+
+        by_gradient, by_factors = map_chunks(needed, basis, chunk)
+        dtype = jnp.result_type(jnp.float32, *(leaf.dtype for leaf in leaves))
+        gram = jnp.zeros((tasks, tasks), dtype)
+        for rows in by_gradient.values():
+            gram = gram + _products(rows, rows, dtype)
+        for at, deltas in by_factors.items():
+            gram = gram + _factor_products(tapped, at, inputs[at], deltas, dtype)
+
+        def backward(weights: Array) -> PyTree:
+            of_leaves, _ = pullback(jnp.asarray(weights, losses.dtype))
+            return jax.tree.unflatten(structure, of_leaves)
+
+        return losses, gram, backward
+
+    return gramian
+
+
+def _products(rows: Array, others: Array, dtype: Any) -> Float[Array, "tasks tasks"]:
+    tasks = rows.shape[0]
+    return jax.lax.dot_general(
+        rows.reshape(tasks, -1).astype(dtype),
+        others.reshape(tasks, -1).astype(dtype),
+        (((1,), (1,)), ((), ())),
+        precision=jax.lax.Precision.HIGHEST,
+    )
+
+
+def _factor_products(
+    tapped: Tapped, at: int, inputs: Array, deltas: Array, dtype: Any
+) -> Float[Array, "tasks tasks"]:
+    layer = tapped.layers[at]
+    x = layer.input_rows(inputs).astype(dtype)
+    d = jax.vmap(layer.output_rows)(deltas).astype(dtype)  # (tasks, rows, outputs)
+    highest = jax.lax.Precision.HIGHEST
+    rows = jnp.matmul(x, x.T, precision=highest)
+    return _products(d, jnp.einsum("nm,tmo->tno", rows, d, precision=highest), dtype)

@@ -1,0 +1,76 @@
+"""Several devices in a process of their own, since their number is fixed at its start."""
+
+import subprocess
+import sys
+
+import jax
+import jax.numpy as jnp
+import optax
+import pytest
+
+import jaxmtl.aggregation as ag
+
+PROGRAM = """
+import jax
+jax.config.update("jax_num_cpu_devices", 3)
+jax.config.update("jax_platforms", "cpu")
+import jax.numpy as jnp
+import numpy as np
+import optax
+import jaxmtl.aggregation as ag
+
+def loss_fn(params, x):
+    h = jnp.tanh(x @ params["a"])
+    return ((h @ params["b"] - x[:, :2]) ** 2).mean(axis=0)
+
+rng = np.random.default_rng(0)
+params = {"a": jnp.asarray(rng.normal(size=(4, 5))), "b": jnp.asarray(rng.normal(size=(5, 2)))}
+x = jnp.asarray(rng.normal(size=(6, 4)))
+mesh = jax.make_mesh((3,), ("data",))
+def run(made):
+    state, after = made.init(params, x), params
+    step = jax.jit(made.step)
+    for _ in range(2):
+        after, state, info = step(after, state, x, present=jnp.ones(2, bool))
+    assert step._cache_size() <= 2, step._cache_size()  # states come back placed on the mesh
+    return jax.tree.map(np.asarray, (after, info))
+
+optimizer = optax.sgd(0.1, momentum=0.9)
+expected = run(ag.aggregated_step(loss_fn, ag.upgrad(), optimizer))
+for crossing in ("columns", "rows"):
+    found = run(ag.data_parallel_step(loss_fn, ag.upgrad(), optimizer, mesh, crossing=crossing))
+    for a, b in zip(jax.tree.leaves(found), jax.tree.leaves(expected), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
+placed = jax.device_put(x, jax.NamedSharding(mesh, jax.P("data")))
+made = ag.data_parallel_step(loss_fn, ag.upgrad(), optimizer, mesh)
+jax.block_until_ready(jax.jit(made.step)(params, made.init(params, x), placed)[0])
+made = ag.data_parallel_step(loss_fn, ag.upgrad(), optimizer, mesh, crossing="gram")
+text = jax.jit(made.step).lower(params, made.init(params, x), x).as_text()
+sizes = [line.split("tensor<")[1].split(">")[0] for line in text.splitlines()
+         if "}) :" in line and "tensor<" in line]
+assert "2x2xf32" in sizes, sizes
+assert not any(size.startswith(("2x4x5", "2x5x2", "2x30")) for size in sizes), sizes
+print(jax.device_count(), "devices agree")
+"""
+
+
+def test_three_devices_make_the_step_of_one():
+    done = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert done.stdout == "3 devices agree\n"
+
+
+def test_bad_input_is_told_in_one_sentence():
+    mesh = jax.make_mesh((1,), ("data",))
+    loss_fn, optimizer = (lambda p, b: jnp.stack([p, p])), optax.sgd(0.1)
+    with pytest.raises(ValueError, match="crossing: expected one of"):
+        ag.data_parallel_step(loss_fn, ag.mgda(), optimizer, mesh, crossing="everything")
+    with pytest.raises(ValueError, match="crossing 'columns': expected a method that needs only"):
+        ag.data_parallel_step(loss_fn, ag.trimmed_mean(), optimizer, mesh)
+    with pytest.raises(ValueError, match="gramian_step: expected a method that needs only"):
+        ag.gramian_step(loss_fn, ag.trimmed_mean(), optimizer)
+    split = ag.SplitLoss(lambda p, b: p, lambda p, z, b: jnp.stack([z, z]))
+    with pytest.raises(ValueError, match="head_gradients: expected 'plain' with a method"):
+        ag.feature_step(split, ag.graddrop(), optimizer, "weighted")
+    with pytest.raises(ValueError, match="head_gradients: expected one of"):
+        ag.feature_step(split, ag.mgda(), optimizer, "none")

@@ -1,0 +1,16 @@
+"""The training loops of other model libraries run, and learn."""
+
+import numpy as np
+import pytest
+
+from .load import load
+
+
+@pytest.mark.parametrize(
+    ("recipe", "library"), [("linen", "flax.linen"), ("nnx", "flax.nnx"), ("equinox", "equinox")]
+)
+def test_losses_of_both_tasks_fall(recipe, library):
+    pytest.importorskip(library)
+    history = np.array(load(f"recipes/{recipe}_loop").main(steps=120))
+    assert history.shape == (120, 2)
+    assert (history[-8:].mean(axis=0) < 0.5 * history[:8].mean(axis=0)).all()

@@ -1,0 +1,174 @@
+"""Every engine against task gradients that are computed one after the other, in float64."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from engine_cases import CASES, ROWS, TASKS, dense, literal, split_network
+
+import jaxmtl
+import jaxmtl.aggregation as ag
+from jaxmtl.aggregation.data_parallel import local_step
+from jaxmtl.gradients import SplitLoss, feature_gradients, sample_gradients, task_gramian
+
+
+def close(a, b, rtol=1e-10):
+    assert jax.tree.structure(a) == jax.tree.structure(b)
+    for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True):
+        assert np.shape(x) == np.shape(y)
+        np.testing.assert_allclose(x, y, rtol=rtol, atol=1e-12 * (1 + np.abs(y).max()))
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_rows_gram_and_the_way_back(case):
+    loss_fn, params, batch, _ = CASES[case](np.float64)
+    matrix, stacked = literal(loss_fn, params, batch)
+    w = np.random.default_rng(3).normal(size=TASKS)
+
+    @jax.jit
+    def engines(params):
+        found = {}
+        for engine in ("auto", "layers", "rank_one"):
+            losses, gram, backward = task_gramian(loss_fn, engine=engine)(params, batch)
+            found[engine] = losses, gram, backward(w)
+        rows = [jaxmtl.task_gradients(loss_fn, chunk=chunk)(params, batch) for chunk in (None, 2)]
+        return found, rows
+
+    found, rows = engines(params)
+    expected = jax.tree.map(lambda leaf: np.tensordot(w, leaf, 1), stacked)
+    for losses, gram, grads in found.values():
+        close(losses, loss_fn(params, batch))
+        close(gram, matrix @ matrix.T)
+        close(grads, expected)
+    for losses, grads in rows:
+        close(losses, loss_fn(params, batch))
+        close(grads, stacked)
+    if case == "zeros":
+        for _, gram, _ in found.values():
+            assert not gram[1].any()
+            np.testing.assert_allclose(gram[0, 2], 2 * gram[0, 0], rtol=1e-12)
+
+
+@pytest.mark.parametrize("one_each", [True, False])
+def test_gradients_at_the_features(one_each):
+    trunk, heads, params, batch = split_network(np.float64, one_each=one_each)
+    split = SplitLoss(trunk, heads)
+    matrix, (of_trunk, of_heads) = literal(split, params, batch)
+    features = trunk(params[0], batch)
+    w = np.random.default_rng(3).normal(size=TASKS)
+
+    @jax.jit
+    def found(params):
+        losses, rows, backward = feature_gradients(split)(params, batch)
+        combined = jax.tree.map(lambda leaf: jnp.tensordot(w, leaf, 1), rows)
+        one = jax.vmap(lambda row: backward(row, w)[0])(rows)
+        return losses, rows, backward(combined, w), one
+
+    losses, rows, (trunk_grads, head_grads), one = found(params)
+    close(losses, split(params, batch))
+    together = SplitLoss(trunk, split_network(np.float64, one_each=False)[1])
+    expected = jax.jacrev(lambda z: together.heads(params[1], z, batch))(features)
+    close(rows, expected)
+    assert rows["last"].shape == (TASKS, ROWS, 3)
+    close(one, of_trunk)  # every row passed back is the task's gradient of the trunk
+    close(trunk_grads, jax.tree.map(lambda leaf: np.tensordot(w, leaf, 1), of_trunk))
+    close(head_grads, jax.tree.map(lambda leaf: np.tensordot(w, leaf, 1), of_heads))
+    assert matrix.shape[0] == TASKS
+
+
+def test_samples_and_tasks_one_by_one():
+    loss_fn, params, batch, _ = dense(np.float64)
+    each = jax.jit(jaxmtl.sample_task_gradients(loss_fn))(params, batch)
+    summed = jax.jit(sample_gradients(loss_fn, chunk=3))(params, batch)
+    for n in range(ROWS):
+        one = jax.tree.map(lambda leaf, n=n: leaf[n : n + 1], batch)
+        _, stacked = literal(loss_fn, params, one)
+        close(jax.tree.map(lambda leaf, n=n: leaf[n], each), stacked)
+        close(
+            jax.tree.map(lambda leaf, n=n: leaf[n], summed),
+            jax.tree.map(lambda leaf: leaf.sum(axis=0), stacked),
+        )
+
+
+def one_step(made, params, batch, **given):
+    state = made.init(params, batch, jax.random.key(2))
+    return jax.jit(lambda p, s, b: made.step(p, s, b, **given))(params, state, batch)
+
+
+@pytest.mark.parametrize("name", ["upgrad", "gradvac"])
+def test_a_step_by_the_gramian_is_the_step_by_gradients(name):
+    loss_fn, params, batch, _ = dense(np.float64)
+    optimizer, aggregator = optax.adam(0.1), ag.make(name)
+    present = jnp.array([True, False, True])
+    for given in ({}, {"present": present}):
+        expected = one_step(
+            ag.aggregated_step(loss_fn, aggregator, optimizer), params, batch, **given
+        )
+        found = one_step(ag.gramian_step(loss_fn, aggregator, optimizer), params, batch, **given)
+        close(found[0], expected[0], rtol=1e-8)
+        close(found[1].aggregator, expected[1].aggregator, rtol=1e-8)
+        close(found[2], expected[2], rtol=1e-8)
+
+
+@pytest.mark.parametrize("head_gradients", ["plain", "weighted"])
+def test_a_step_at_the_features_is_the_rule_on_their_gram(head_gradients):
+    trunk, heads, params, batch = split_network(np.float64)
+    split = SplitLoss(trunk, heads)
+    made = ag.feature_step(split, ag.mgda(), optax.sgd(0.1), head_gradients)
+    after, _, info = one_step(made, params, batch)
+    features = trunk(params[0], batch)
+    losses = [lambda z, head=head: head(params[1], z, batch) for head in heads]
+    rows = [
+        np.concatenate([np.ravel(x) for x in jax.tree.leaves(jax.grad(one)(features))])
+        for one in losses
+    ]
+    gram = np.stack(rows) @ np.stack(rows).T
+    w = np.asarray(ag.mgda().weights(jnp.asarray(gram)))
+    np.testing.assert_allclose(info.aggregation.weights, w, rtol=1e-8)
+    _, (of_trunk, of_heads) = literal(split, params, batch)
+    own = w if head_gradients == "weighted" else np.ones(TASKS)
+    expected = (
+        jax.tree.map(lambda p, g: p - 0.1 * np.tensordot(w, g, 1), params[0], of_trunk),
+        jax.tree.map(lambda p, g: p - 0.1 * np.tensordot(own, g, 1), params[1], of_heads),
+    )
+    close(after, expected, rtol=1e-8)
+    drop = ag.feature_step(split, ag.graddrop(), optax.sgd(0.1), "plain")
+    assert all(
+        np.isfinite(leaf).all() for leaf in jax.tree.leaves(one_step(drop, params, batch)[0])
+    )
+
+
+@pytest.mark.parametrize(
+    ("crossing", "name"),
+    [("columns", "upgrad"), ("columns", "gradvac"), ("rows", "trimmed_mean"), ("gram", "upgrad")],
+)
+def test_a_batch_spread_over_devices(crossing, name):
+    """Lanes of a vmap stand for devices; the columns, 117, do not divide evenly between them."""
+    loss_fn, params, batch, _ = dense(np.float64)
+    aggregator, optimizer = ag.make(name), optax.adam(0.1)
+    made = local_step(loss_fn, aggregator, optimizer, "devices", crossing)
+    state = made.init(params, batch, jax.random.key(2))
+    spread = jax.tree.map(lambda leaf: leaf.reshape(2, ROWS // 2, *leaf.shape[1:]), batch)
+    step = jax.vmap(made.step, in_axes=(None, None, 0), axis_name="devices")
+    found = jax.jit(step)(params, state, spread)
+    for leaf in jax.tree.leaves((found[0], found[2])):
+        np.testing.assert_array_equal(leaf[0], leaf[1])
+    found = jax.tree.map(lambda leaf: leaf[0], (found[0], found[2]))
+    whole = ag.aggregated_step(loss_fn, aggregator, optimizer)
+    expected = one_step(whole, params, batch)
+    if crossing != "gram":
+        close(found, (expected[0], expected[2]), rtol=1e-8)
+        return
+    close(found[1].losses, expected[2].losses)
+    parts = [jax.tree.map(lambda leaf, d=d: leaf[d], spread) for d in range(2)]
+    matrices = [literal(loss_fn, params, part)[0] for part in parts]
+    gram = sum(j @ j.T for j in matrices) / 2
+    w = aggregator.weights(jnp.asarray(gram))
+    np.testing.assert_allclose(found[1].aggregation.weights, w, rtol=1e-8)
+    _, stacked = literal(loss_fn, params, batch)
+    grads = jax.tree.map(lambda leaf: np.tensordot(w, leaf, 1), stacked)
+    updates, _ = optimizer.update(grads, optimizer.init(params), params)
+    close(found[0], optax.apply_updates(params, updates), rtol=1e-7)
+    excess = gram - literal(loss_fn, params, batch)[0] @ literal(loss_fn, params, batch)[0].T
+    assert np.linalg.eigvalsh(excess).min() > -1e-12
