@@ -10,6 +10,7 @@ random split: --split chronological tests on the last fifth of the days, a week 
 
 import argparse
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import paired
@@ -20,7 +21,7 @@ from jaxmtl import data as jdata
 TARGETS = ["PM2.5", "O3_8h"]
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     jaxmtl.inline_small_loops()
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
     parser.add_argument("workbook", nargs="?", type=Path, help="default: the generated one")
@@ -30,7 +31,7 @@ def main() -> None:
     parser.add_argument("--scale-on", choices=["train", "all"], default="train")
     parser.add_argument("--missing-values", default="", help="such as 0,-999; rows are dropped")
     parser.add_argument("--out", type=Path, default=Path("runs/air_quality"))
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     if options.seeds < 2:
         parser.error(f"--seeds: expected at least 2, got {options.seeds}")
 

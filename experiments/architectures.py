@@ -12,6 +12,7 @@ variance; nothing is chosen by it, as all runs have the same number of epochs.
 import argparse
 import json
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -190,7 +191,7 @@ def draw_gates(axes: Axes, gates: np.ndarray) -> None:
     axes.legend(parts["boxes"][:: gates.shape[2]], TARGETS, title="task", frameon=False, fontsize=8)
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
     parser.add_argument("--kind", choices=list(KINDS), default="normal")
     parser.add_argument("--rows", type=int, default=400, help="half of them to train on")
@@ -199,7 +200,7 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--rate", type=float, default=5e-3, help="learning rate of Adam")
     parser.add_argument("--out", type=Path, default=Path("runs/architectures"))
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     if options.seeds < 2:
         parser.error(f"--seeds: expected at least 2, got {options.seeds}")
     rows, gates = compare(options)

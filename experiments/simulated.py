@@ -8,6 +8,7 @@ exponential (3000), with five inputs and two targets.
 """
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
 import jax
@@ -40,13 +41,13 @@ def dataset(kind: str, seed: int) -> jdata.Dataset:
     return jdata.prepare(table, jdata.random_split(len(x), seed=seed, test=0.2))
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     jaxmtl.inline_small_loops()
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
     parser.add_argument("--kinds", nargs="+", choices=list(KINDS), default=list(KINDS))
     parser.add_argument("--seeds", type=int, default=20)
     parser.add_argument("--out", type=Path, default=Path("runs/simulated"))
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     if options.seeds < 2:
         parser.error(f"--seeds: expected at least 2, got {options.seeds}")
     for kind in options.kinds:

@@ -2,6 +2,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from drawn import drawn_parameters
 
 from jaxmtl import HardSharing, node_deltas, sample_task_gradients, task_gradients
 
@@ -58,8 +59,8 @@ def test_sample_task_gradients_equal_the_derivation_by_hand():
 
 def test_mean_over_samples_is_the_gradient_of_the_batch():
     params, batch = problem()
-    _, whole = task_gradients(mlp_loss)(params, batch)
-    each = sample_task_gradients(mlp_loss)(params, batch)
+    _, whole = jax.jit(task_gradients(mlp_loss))(params, batch)
+    each = jax.jit(sample_task_gradients(mlp_loss))(params, batch)
     for name in params:
         np.testing.assert_allclose(each[name].mean(axis=0), whole[name], rtol=1e-4, atol=1e-6)
 
@@ -68,9 +69,10 @@ def test_vmap_over_parameters_equals_a_loop():
     _, batch = problem()
     many = [jax.tree.map(lambda leaf, s=s: leaf * s, problem()[0]) for s in (0.5, 1.0, 2.0)]
     stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *many)
-    together = jax.vmap(lambda p: task_gradients(mlp_loss)(p, batch)[1])(stacked)
+    gradients = jax.jit(lambda p: task_gradients(mlp_loss)(p, batch)[1])
+    together = jax.vmap(gradients)(stacked)
     for i, params in enumerate(many):
-        alone = task_gradients(mlp_loss)(params, batch)[1]
+        alone = gradients(params)
         for name in params:
             np.testing.assert_allclose(together[name][i], alone[name], rtol=1e-5, atol=1e-6)
 
@@ -83,7 +85,7 @@ def test_node_deltas_factorise_the_kernel_gradient():
         return (jnp.tanh(z) @ params["v"] - y) ** 2
 
     losses, deltas = jax.jit(node_deltas(head_losses))(x @ params["w"] + params["b"][None])
-    each = sample_task_gradients(mlp_loss)(params, batch)
+    each = jax.jit(sample_task_gradients(mlp_loss))(params, batch)
     np.testing.assert_allclose(losses.mean(axis=0), mlp_loss(params, batch), rtol=1e-6)
     np.testing.assert_allclose(deltas, each["b"], rtol=1e-5, atol=1e-6)
     products = x[:, None, :, None] * deltas[:, :, None, :]
@@ -96,7 +98,7 @@ def test_taps_of_hard_sharing_hold_every_tasks_delta(tasks, activation):
     model = HardSharing(outputs=(1,) * tasks, towers=(5,), activation=activation)
     x = jax.random.normal(jax.random.key(0), (6, 4))
     y = jax.random.uniform(jax.random.key(1), (6, tasks))
-    variables = jax.jit(model.init)(jax.random.key(2), x)
+    variables = drawn_parameters(model, x)
     index = jnp.array([[0, 3, 2]] + [[0, 1, 2]] * (tasks - 1))
 
     def loss_fn(params, batch):

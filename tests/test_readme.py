@@ -20,6 +20,7 @@ def test_every_picture_is_there():
         assert (Path(__file__).parents[1] / path).exists(), path
 
 
+@pytest.mark.few_optimizations
 @pytest.mark.parametrize("place", range(len(BLOCKS)))
 def test_the_examples_run(place):
     names = {}

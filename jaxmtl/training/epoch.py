@@ -5,6 +5,7 @@ from typing import NamedTuple, cast
 
 import jax
 import jax.numpy as jnp
+from jax.sharding import NamedSharding, PartitionSpec
 from jaxtyping import Array, Bool, Float, Int, PyTree
 
 from jaxmtl._typing import BankNetwork, Network
@@ -23,6 +24,7 @@ from jaxmtl.duplication import (
 )
 from jaxmtl.training.counting import Tally, choose_node, first_tally, order_columns
 from jaxmtl.training.phases import NEVER, PhaseTable
+from jaxmtl.training.placement import BATCH
 from jaxmtl.training.state import (
     DIVERGED,
     FINISHED,
@@ -205,6 +207,9 @@ def make_batches(config: Config, state: TrainState, rows: Rows) -> Rows:
     if missing:
         counted = jnp.arange(steps * config.batch_size).reshape(steps, -1, 1) < num_rows
         batches = batches._replace(known=batches.known & counted)
+    if config.mesh is not None:
+        over_devices = NamedSharding(config.mesh, PartitionSpec(None, BATCH))
+        batches = jax.lax.with_sharding_constraint(batches, over_devices)
     return batches
 
 
@@ -279,10 +284,9 @@ def _duplicated(
     key = jax.random.fold_in(before.key, NEVER - before.phase)  # apart from those of the orders
     node, moving = choose_node(model, config, tally, head_index, conflicts, key)
     copy = free_column(head_index, model.num_columns)
-    fired = carry.fired
-    if config.split != "streak":  # which fires only where there is something to part
-        shared = readers(head_index, model.num_columns).sum(axis=0)[node] > 1
-        fired &= shared & (copy >= 0)
+    # A phase that is told to stop may do so where there is nothing to part.
+    shared = readers(head_index, model.num_columns).sum(axis=0)[node] > 1
+    fired = carry.fired & shared & (copy >= 0)
     params, index = duplicate_node(state.params, head_index, node, moving)
     opt_state = state.opt_state
     if config.transplant == "copy":

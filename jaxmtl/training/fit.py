@@ -11,7 +11,7 @@ import numpy as np
 import optax
 from jaxtyping import Array, Int, Key, PyTree
 
-from jaxmtl._typing import Network
+from jaxmtl._typing import Device, Network
 from jaxmtl._validate import check_choice, check_positive
 from jaxmtl.conflict import Rule, Zeros
 from jaxmtl.data.rows import Splits
@@ -22,6 +22,7 @@ from jaxmtl.training.checks import checked_config, cleared, run_keys, start_para
 from jaxmtl.training.divergence import blame, repeat_carefully
 from jaxmtl.training.epoch import epoch
 from jaxmtl.training.phases import STUDY_PHASES, Phase, PhaseTable, phase_table
+from jaxmtl.training.placement import batch_mesh, spread
 from jaxmtl.training.run import Events, Progress, Run, collect_history
 from jaxmtl.training.state import (
     DIVERGED,
@@ -52,6 +53,7 @@ def fit(
     shuffle: bool = False,
     loss: Loss = squared_error,
     head_index: HeadIndex | None = None,
+    devices: Sequence[Device] | None = None,
     on_progress: OnProgress | None = None,
 ) -> Run:
     """Trains a network as it is: plain hard sharing, independent networks, any architecture.
@@ -70,6 +72,8 @@ def fit(
         shuffle: a new order every epoch; else the order of the rows.
         loss: from outputs and targets to (batch, tasks).
         head_index: of the start, for networks with a bank.
+        devices: over which the samples of every batch are spread, each with all parameters; None
+            for the default device. Worth it for large batches of a large network only.
         on_progress: called between chunks of epochs.
 
     Returns:
@@ -92,7 +96,7 @@ def fit(
     """
     choices = {"optimizer": optimizer, "batch_size": batch_size, "shuffle": shuffle, "loss": loss}
     phases = (Phase(epochs=epochs, learning_rate=learning_rate),)
-    return _drive(model, choices, data, phases, key, params, head_index, on_progress)
+    return _drive(model, choices, data, phases, key, params, head_index, devices, on_progress)
 
 
 def fit_adaptive(
@@ -110,6 +114,7 @@ def fit_adaptive(
     zeros: Zeros = "reset",
     transplant: Transplant = "fresh",
     head_index: HeadIndex | None = None,
+    devices: Sequence[Device] | None = None,
     on_progress: OnProgress | None = None,
 ) -> Run:
     """Trains a network that duplicates a node once its tasks have disagreed there for long enough.
@@ -145,6 +150,7 @@ def fit_adaptive(
         transplant: the optimizer's state across phases: ``"fresh"`` (the study) starts it anew,
             ``"copy"`` keeps it and gives the copy its original's moments.
         head_index: of the start; None: all tasks read all nodes.
+        devices: see ``fit``.
         on_progress: called between chunks of epochs.
 
     Returns:
@@ -189,7 +195,7 @@ def fit_adaptive(
     check_choice("rule", rule, ("nonnegative", "strict"))
     check_choice("zeros", zeros, ("reset", "hold"))
     check_choice("transplant", transplant, ("fresh", "copy"))
-    return _drive(model, choices, data, phases, key, params, head_index, on_progress)
+    return _drive(model, choices, data, phases, key, params, head_index, devices, on_progress)
 
 
 @functools.partial(jax.jit, static_argnames=("model", "config"))
@@ -240,15 +246,19 @@ def _drive(
     key: Key[Array, ""] | None,
     params: PyTree | None,
     head_index: HeadIndex | None,
+    devices: Sequence[Device] | None,
     on_progress: OnProgress | None,
 ) -> Run:
     check_positive("batch_size", choices["batch_size"])
+    mesh = batch_mesh(devices, choices["batch_size"])
     table = phase_table(phases)
     data = cleared(data)
     init_key, order_key = run_keys(key, params, choices["shuffle"])
     params = start_parameters(model, init_key, data, params)
-    config = checked_config(model, choices, data, params, head_index)
+    config = checked_config(model, choices | {"mesh": mesh}, data, params, head_index)
     state = init_state(model, config, params, table, order_key, head_index)
+    if mesh is not None:
+        state, data, table = spread((state, data, table), mesh, replicated=True)
     records: list[EpochRecord] = []
     divergence, limit = None, 1
     while int(state.status) == RUNNING:

@@ -22,10 +22,11 @@ from jaxtyping import Array, PyTree
 
 # Primitives that treat every element alike.
 ELEMENTWISE = frozenset(
-    "abs acos acosh add and asin asinh atan atan2 atanh cbrt ceil clamp convert_element_type cos "
-    "cosh digamma div eq erf erf_inv erfc exp exp2 expm1 floor ge gt integer_pow is_finite le "
-    "lgamma log log1p logistic lt max min mul ne neg nextafter not or pow reduce_precision rem "
-    "round rsqrt select_n shift_left shift_right_arithmetic shift_right_logical sign sin sinh sqrt "
+    "abs acos acosh add add_any and asin asinh atan atan2 atanh cbrt ceil clamp "
+    "convert_element_type cos cosh digamma div eq erf erf_inv erfc exp exp2 expm1 floor ge gt "
+    "integer_pow is_finite le lgamma log log1p logistic lt max min mul ne neg nextafter not or "
+    "pow reduce_precision rem round rsqrt select_n shift_left shift_right_arithmetic "
+    "shift_right_logical sign sin sinh sqrt "
     "square stop_gradient sub tan tanh xor".split()
 )
 # One operand, whose axes are named from the front: an axis at the end changes nothing.
@@ -41,6 +42,7 @@ CHAINS: dict[str, Callable[[Array, Array], Array]] = {
     "reduce_and": lax.bitwise_and,
 }
 LONGEST_CHAIN = 16
+LARGEST_PRODUCT = 1024  # multiplications of a matrix product that is written out
 CALLS = ("jit", "pjit", "closed_call", "custom_jvp_call", "custom_vjp_call", "remat", "checkpoint")
 
 
@@ -141,7 +143,7 @@ def _by_rule(equation: core.JaxprEqn, args: list[Value], width: int) -> Any:
     if name in ELEMENTWISE:
         shape = equation.outvars[0].aval.shape  # pyright: ignore[reportAttributeAccessIssue]
         return equation.primitive.bind(*(_spread(arg, shape, width) for arg in args), **params)
-    if name in CHAINS and math.prod(array.shape[i] for i in params["axes"]) <= LONGEST_CHAIN:
+    if name in CHAINS and 0 < math.prod(array.shape[i] for i in params["axes"]) <= LONGEST_CHAIN:
         return _chain(CHAINS[name], array, params["axes"])
     if name in NAMED_AXES:
         return equation.primitive.bind(array, **params)
@@ -163,10 +165,39 @@ def _by_rule(equation: core.JaxprEqn, args: list[Value], width: int) -> Any:
         strides = params["strides"] or (1,) * (array.ndim - 1)
         starts, limits = params["start_indices"], params["limit_indices"]
         return lax.slice(array, (*starts, 0), (*limits, width), (*strides, 1))
+    if name == "pad" and not args[1].mapped:
+        return lax.pad(array, args[1].array, (*params["padding_config"], (0, 0, 0)))
+    if name == "dot_general":
+        return _product(equation, args, width)
     if name == "dynamic_slice" and not any(arg.mapped for arg in args[1:]):
         starts = [*(arg.array for arg in args[1:]), 0]
         return lax.dynamic_slice(array, starts, (*params["slice_sizes"], width))
     return None
+
+
+def _product(equation: core.JaxprEqn, args: list[Value], width: int) -> Array | None:
+    """A small product of matrices, multiplied out and summed."""
+    (summed, batch) = equation.params["dimension_numbers"]
+    sides = []
+    for atom, arg, over, along in zip(equation.invars, args, summed, batch, strict=True):
+        shape = atom.aval.shape  # pyright: ignore[reportAttributeAccessIssue]
+        free = [i for i in range(len(shape)) if i not in (*over, *along)]
+        order = (*along, *free, *over)
+        whole = _spread(arg, shape, width).transpose(*order, len(shape))
+        sides.append((whole, len(free)))
+    (left, lefts), (right, rights) = sides
+    batches, sums = len(batch[0]), len(summed[0])
+    left = jnp.expand_dims(left, [batches + lefts + i for i in range(rights)])
+    right = jnp.expand_dims(right, [batches + i for i in range(lefts)])
+    shape = jnp.broadcast_shapes(left.shape, right.shape)
+    if math.prod(shape[:-1]) > LARGEST_PRODUCT:
+        return None
+    products = left * right
+    axes = range(products.ndim - 1 - sums, products.ndim - 1)
+    short = math.prod(shape[i] for i in axes) <= LONGEST_CHAIN
+    total = _chain(lax.add, products, axes) if short else products.sum(axis=tuple(axes))
+    kind = equation.outvars[0].aval.dtype  # pyright: ignore[reportAttributeAccessIssue]
+    return total.astype(kind)
 
 
 def _spread(value: Value, shape: tuple[int, ...], width: int) -> Array:

@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import functools
 import os
 import time
 from collections.abc import Callable, Sequence
@@ -37,6 +38,7 @@ from jaxmtl.training.store import Store, digest, locked
 LENGTH = 32  # epochs of one compiled call at most
 SECONDS_A_CALL = 0.5
 SECONDS_BETWEEN_SAVES = 4.0
+FLAX_FIELDS = ("parent", "name")
 SHARE_OF_SAVING = 0.05  # of the time, at most
 
 OnProgress = Callable[[SweepProgress], None]
@@ -183,7 +185,8 @@ def _work(
         own = slice(chunk * size, min(members, (chunk + 1) * size))
         if not int(ledger.rows):
             ledger = ledger._replace(chunk=np.asarray(chunk, np.int32))
-        padded = -(-(own.stop - own.start) // mesh.size) * mesh.size
+        # All chunks of one size: one compilation serves the last one, too.
+        padded = -(-min(size, members) // mesh.size) * mesh.size
         states, phases = (
             spread(pad_members(_cut(tree, own), padded), mesh)
             for tree in (_device(ledger.states), table)
@@ -328,7 +331,7 @@ def _identity(
     """What a checkpoint is of: a difference in any of these would give other numbers."""
     from importlib.metadata import version
 
-    from jaxmtl import __version__
+    from jaxmtl._version import __version__
 
     options = {
         f"option {field.name}": _named(getattr(config, field.name))
@@ -336,7 +339,8 @@ def _identity(
     }
     return {
         "data": digest(data),
-        "model": repr(model),
+        "model": type(model).__qualname__,
+        **_options_of(model),
         **options,
         "phases": digest(table),
         "start": digest(states),
@@ -351,7 +355,20 @@ def _identity(
     }
 
 
+def _options_of(model: Network) -> dict[str, Any]:
+    """The attributes of a flax network; one of another kind says what it is by ``repr``."""
+    if not dataclasses.is_dataclass(model):
+        return {"model as written": " ".join(repr(model).split())}
+    names = [field.name for field in dataclasses.fields(model)]
+    return {
+        f"model {name}": _named(getattr(model, name)) for name in names if name not in FLAX_FIELDS
+    }
+
+
 def _named(value: Any) -> Any:
+    if isinstance(value, functools.partial):
+        values = [*value.args, *sorted(value.keywords.items())]
+        return f"{_named(value.func)} with {values}"
     if callable(value):
         return f"{value.__module__}.{getattr(value, '__qualname__', type(value).__name__)}"
     return value

@@ -1,4 +1,4 @@
-"""Which members of a sweep run where: devices, processes, and chunks that fit the memory."""
+"""What runs where: members of a sweep, or samples of a batch, over devices and processes."""
 
 import os
 from collections.abc import Callable, Sequence
@@ -12,7 +12,7 @@ from jaxtyping import PyTree
 
 from jaxmtl._typing import Device
 
-MEMBERS = "members"
+MEMBERS, BATCH = "members", "batch"
 SHARE_OF_MEMORY = 0.25
 UNKNOWN_MEMORY = 2**31
 
@@ -32,8 +32,40 @@ def member_mesh(devices: Sequence[Device] | None) -> Mesh:
         >>> member_mesh(None).axis_names
         ('members',)
     """
-    devices = jax.local_devices() if devices is None else list(devices)
-    return jax.make_mesh((len(devices),), (MEMBERS,), (AxisType.Auto,), devices=devices)
+    return _mesh(jax.local_devices() if devices is None else devices, MEMBERS)
+
+
+def batch_mesh(devices: Sequence[Device] | None, batch_size: int) -> Mesh | None:
+    """A mesh of one axis, over which the samples of a batch are spread.
+
+    Args:
+        devices: None for no mesh, with all on the default device.
+        batch_size: samples of a batch.
+
+    Returns:
+        The mesh.
+
+    Raises:
+        ValueError: no devices, or samples that do not divide evenly among them.
+
+    Example:
+        >>> batch_mesh(None, 7) is None, batch_mesh(jax.local_devices()[:1], 7).axis_names
+        (True, ('batch',))
+    """
+    if devices is None:
+        return None
+    if devices and batch_size % len(devices):
+        raise ValueError(
+            f"batch_size: expected a multiple of the number of devices, {len(devices)}, over which "
+            f"a batch is spread, got {batch_size}"
+        )
+    return _mesh(devices, BATCH)
+
+
+def _mesh(devices: Sequence[Device], axis: str) -> Mesh:
+    if not devices:
+        raise ValueError("devices: expected at least one, got none")
+    return jax.make_mesh((len(devices),), (axis,), (AxisType.Auto,), devices=list(devices))
 
 
 def spread(tree: PyTree, mesh: Mesh, *, replicated: bool = False) -> PyTree:

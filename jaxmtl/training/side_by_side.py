@@ -59,16 +59,16 @@ def epochs(
         )
         batches = _to_back(batches)
     else:
-        one = jax.tree.map(lambda leaf: leaf[0], states)
-        batches = make_batches(config, one, data.train)
+        batches = make_batches(config, states, data.train)  # in order: no state is looked at
     axes = (-1, -1, -1 if own_batches else None)
     together = lanes(step, axes) if _is_small(config, states) else jax.vmap(step, axes, -1)
-    carries = _loop(together, starts, batches)
+    # What a member that stopped has in its optimizer is thrown away where a phase starts afresh.
+    carries = _loop(together, starts, batches, freeze_optimizer=config.transplant != "fresh")
     end = functools.partial(finish, model, config)
     return jax.vmap(end, in_axes=(0, rows, 0, 0, 0))(states, data, phases, starts, carries)
 
 
-def _loop(step: Any, starts: Start, batches: Rows) -> Carry:
+def _loop(step: Any, starts: Start, batches: Rows, *, freeze_optimizer: bool) -> Carry:
     knobs: Knobs = _to_back(starts.knobs)
     running = starts.running
     num_updates = jax.tree.leaves(batches)[0].shape[0]
@@ -81,7 +81,12 @@ def _loop(step: Any, starts: Start, batches: Rows) -> Carry:
         carry, i = loop
         new = step(carry, knobs, jax.tree.map(lambda leaf: leaf[i], batches))
         active = running & carry.going
-        kept = jax.tree.map(lambda new, old: jnp.where(_like(active, new), new, old), new, carry)
+        old = carry if freeze_optimizer else carry._replace(opt_state=new.opt_state)
+        kept = jax.tree.map(
+            lambda new, old: new if new is old else jnp.where(_like(active, new), new, old),
+            new,
+            old,
+        )
         return kept, i + 1
 
     carry, _ = jax.lax.while_loop(going, body, (_to_back(starts.carry), jnp.int32(0)))

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import optax
 from jax.flatten_util import ravel_pytree
+from jax.sharding import Mesh
 from jaxtyping import Array, Bool, Float, Int, Key, PyTree
 
 from jaxmtl._typing import BankNetwork, Network
@@ -47,6 +48,7 @@ class Config:
             ``"random"`` one, that of the ``"least"`` conflict in the phase, ``"all"`` nodes for all
             tasks, or ``"none"``.
         aligned: whether the columns of the bank are renumbered within an epoch, for speed.
+        mesh: over which the samples of a batch are spread; None for one device.
     """
 
     num_tasks: int
@@ -60,6 +62,7 @@ class Config:
     transplant: Transplant = "fresh"
     split: Split = "streak"
     aligned: bool = False
+    mesh: Mesh | None = None
 
 
 class EventLog(NamedTuple):

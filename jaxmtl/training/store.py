@@ -1,6 +1,8 @@
 """Checkpoints of a sweep: whole or not there, of one writer, and of the very same sweep."""
 
 import contextlib
+import dataclasses
+import functools
 import hashlib
 import json
 import os
@@ -14,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import PyTree
 
-MANIFEST, LOCK, STEP = "manifest.json", "lock", "step_"
+MANIFEST, LOCK, STEP, ARRAYS = "manifest.json", "lock", "step_", "arrays.npz"
 
 
 class StoreError(ValueError):
@@ -89,6 +91,43 @@ def _lock(file: Any) -> None:
     fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
+@functools.cache
+def _checkpointer() -> Any:
+    """Orbax's, which gives a checkpoint its name once all of it is written.
+
+    Each process saves when it likes and into a folder of its own. Orbax's own format would have the
+    arrays of process 0 only, so the files in the folder are NumPy's.
+    """
+    import orbax.checkpoint as ocp
+
+    class Arrays(ocp.CheckpointHandler):
+        def save(self, directory: Path, args: Any) -> None:
+            with open(directory / ARRAYS, "xb") as file:
+                np.savez(file, **args.leaves)
+
+        def restore(self, directory: Path, args: Any = None) -> dict[str, np.ndarray]:
+            with np.load(directory / ARRAYS) as file:
+                return dict(file)
+
+        def finalize(self, directory: Any) -> None:
+            pass
+
+    @ocp.args.register_with_handler(Arrays, for_save=True, for_restore=True)
+    @dataclasses.dataclass
+    class Leaves(ocp.args.CheckpointArgs):
+        leaves: Mapping[str, np.ndarray] | None = None
+
+    options = ocp.options.MultiprocessingOptions()
+    if jax.process_count() > 1:
+        process = jax.process_index()
+        options = ocp.options.MultiprocessingOptions(
+            primary_host=process,
+            active_processes={process},
+            barrier_sync_key_prefix=f"process_{process}",
+        )
+    return ocp.Checkpointer(Arrays(), multiprocessing_options=options)
+
+
 class Store:
     """The checkpoints of one sweep in one folder, of which only the last one is kept.
 
@@ -114,19 +153,7 @@ class Store:
         Raises:
             StoreError: the checkpoint there is of something else.
         """
-        import orbax.checkpoint as ocp
-
         self.folder = Path(folder).absolute()
-        # Each process has a folder of its own and saves when it likes: none waits for another.
-        process = jax.process_index()
-        alone = ocp.options.MultiprocessingOptions(
-            primary_host=process,
-            active_processes={process},
-            barrier_sync_key_prefix=f"process_{process}",
-        )
-        self._several = jax.process_count() > 1
-        options = {"multiprocessing_options": alone} if self._several else {}
-        self._checkpointer = ocp.StandardCheckpointer(**options)
         identity = json.loads(json.dumps(identity))
         self.folder.mkdir(parents=True, exist_ok=True)
         if not resume:
@@ -147,12 +174,8 @@ class Store:
             step: grows from save to save.
             tree: of arrays.
         """
-        if self._several:  # of NumPy's arrays orbax writes those of process 0 only
-            mesh = jax.sharding.Mesh(jax.local_devices()[:1], ("here",))
-            here = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec())
-            tree = jax.device_put(tree, here)
-        self._checkpointer.save(self._path(step), tree, force=True)
-        self._checkpointer.wait_until_finished()
+        leaves = {str(i): np.asarray(leaf) for i, leaf in enumerate(jax.tree.leaves(tree))}
+        _checkpointer().save(self._path(step), leaves, force=True)
         for old in self._steps():
             if old != step:
                 self._remove(old)
@@ -169,7 +192,11 @@ class Store:
         steps = self._steps()
         if not steps:
             return None
-        return steps[-1], self._checkpointer.restore(self._path(steps[-1]), like)
+        found = _checkpointer().restore(self._path(steps[-1]))
+        leaves, structure = jax.tree.flatten(like)
+        # NumPy's files know no types but its own: bfloat16 comes back as two bytes without a name.
+        read = [found[str(i)].view(np.asarray(leaf).dtype) for i, leaf in enumerate(leaves)]
+        return steps[-1], structure.unflatten(read)
 
     def _path(self, step: int) -> Path:
         return self.folder / f"{STEP}{step:012d}"
@@ -182,7 +209,7 @@ class Store:
 
     def _steps(self) -> list[int]:
         # A checkpoint gets its name only when it is whole.
-        names = [path.name for path in self.folder.glob(f"{STEP}*")]
+        names = [path.parent.name for path in self.folder.glob(f"{STEP}*/{ARRAYS}")]
         return sorted(int(name[len(STEP) :]) for name in names if name[len(STEP) :].isdigit())
 
     def _check(self, identity: Mapping[str, Any]) -> None:

@@ -184,9 +184,15 @@ def _check_keys(keys: Any) -> int:
     if not typed or keys.ndim != 1 or not len(keys):
         raise ValueError(
             "keys: expected a row of typed keys, such as jax.random.split(jax.random.key(0), 30), "
-            f"got {keys!r}"
+            f"got {_described(keys)}"
         )
     return len(keys)
+
+
+def _described(keys: Any) -> str:
+    if not hasattr(keys, "dtype"):
+        return repr(keys)
+    return f"an array of {keys.dtype} of shape {keys.shape}"
 
 
 def _check_members(name: str, tree: PyTree, members: int) -> None:
@@ -218,4 +224,7 @@ def _stacked_table(phases: Schedule, members: int) -> PhaseTable:
             raise ValueError(
                 f"phases.{name}: expected shape (phases,) or ({members}, phases), got {leaf.shape}"
             )
+    lengths = {name: leaf.shape[-1] for name, leaf in table._asdict().items()}
+    if len(set(lengths.values())) != 1 or not lengths["epochs"]:
+        raise ValueError(f"phases: expected leaves of one length, got {lengths}")
     return jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (members, leaf.shape[-1])), table)

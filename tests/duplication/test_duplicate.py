@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from drawn import drawn_parameters
 
 from jaxmtl import (
     HardSharing,
@@ -30,7 +31,7 @@ X = np.random.default_rng(0).uniform(-1, 2, (17, 4)).astype(np.float32)
 
 def network(tasks, nodes=3, **fields):
     model = HardSharing(nodes=nodes, outputs=(1,) * tasks, towers=(4,), **fields)
-    return model, jax.jit(model.init)(jax.random.key(tasks), X)["params"]
+    return model, drawn_parameters(model, X, seed=tasks)["params"]
 
 
 def random_split(rng, head_index, tasks):
@@ -49,32 +50,32 @@ def random_split(rng, head_index, tasks):
     return int(node), moving
 
 
-@functools.cache
-def compiled(tasks):
-    model, params = network(tasks, activation="sigmoid" if tasks % 2 else "relu")
-    predict = jax.jit(lambda p, i, x: model.apply({"params": p}, x, i))
-    return model, params, predict, jax.jit(duplicate_node)
+split = jax.jit(duplicate_node)
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def predict(model, params, head_index, x):
+    return model.apply({"params": params}, x, head_index)
 
 
 @hypothesis.settings(derandomize=True, deadline=None, max_examples=12)
 @hypothesis.given(st.integers(2, 5), st.integers(0, 10**6))
 def test_any_sequence_of_duplications_keeps_every_bit_of_every_prediction(tasks, seed):
-    model, params, predict, split = compiled(tasks)
+    model, params = network(tasks, activation="sigmoid" if tasks % 2 else "relu")
     head_index = initial_head_index(tasks, 3)
-    before, before_row = predict(params, head_index, X), predict(params, head_index, X[:1])
+    before, before_row = (predict(model, params, head_index, x) for x in (X, X[:1]))
     rng, count = np.random.default_rng(seed), 0
     while (choice := random_split(rng, head_index, tasks)) is not None:
         params, head_index = split(params, head_index, *choice)
         count += 1
-        np.testing.assert_array_equal(predict(params, head_index, X), before)
-        np.testing.assert_array_equal(predict(params, head_index, X[:1]), before_row)
+        np.testing.assert_array_equal(predict(model, params, head_index, X), before)
+        np.testing.assert_array_equal(predict(model, params, head_index, X[:1]), before_row)
         assert (np.bincount(np.asarray(head_index).ravel()).sum()) == tasks * 3
     # Every slot of every task ends with a column of its own, and never more than the capacity.
     assert count == (tasks - 1) * 3
     assert len(np.unique(head_index)) == tasks * 3
     small, small_index = compact(params, head_index)
-    compacted = model.clone(capacity=bank_capacity(small))
-    after = jax.jit(compacted.apply)({"params": small}, X, small_index)
+    after = predict(model.clone(capacity=bank_capacity(small)), small, small_index, X)
     np.testing.assert_array_equal(after, before)
 
 
@@ -83,23 +84,22 @@ def test_three_duplications_in_one_trace_and_seeds_that_split_different_nodes_in
     traces = []
 
     @jax.jit
-    def split(params, head_index, node):
+    def split_first(params, head_index, node):
         traces.append(None)
         return duplicate_node(params, head_index, node, jnp.array([True, False]))
 
-    keys = jax.random.split(jax.random.key(3), 3)
-    params = jax.vmap(lambda key: model.init(key, X)["params"])(keys)
+    draws = [drawn_parameters(model, X, seed)["params"] for seed in range(3)]
+    params = jax.tree.map(lambda *leaves: jnp.stack(leaves), *draws)
     index = jnp.tile(initial_head_index(2, 3)[None], (3, 1, 1))
     nodes = jnp.array([[0, 1, 2], [2, 0, 1], [1, 2, 0]])
     together = (params, index)
+    side_by_side = jax.jit(jax.vmap(duplicate_node, in_axes=(0, 0, 0, None)))
     for j in range(3):
-        together = jax.vmap(lambda p, i, k: duplicate_node(p, i, k, jnp.array([True, False])))(
-            *together, nodes[:, j]
-        )
+        together = side_by_side(*together, nodes[:, j], jnp.array([True, False]))
     for s in range(3):
         alone = jax.tree.map(lambda leaf, s=s: leaf[s], (params, index))
         for j in range(3):
-            alone = split(*alone, nodes[s, j])
+            alone = split_first(*alone, nodes[s, j])
         for a, b in zip(
             jax.tree.leaves(alone),
             jax.tree.leaves(jax.tree.map(lambda leaf, s=s: leaf[s], together)),
@@ -113,12 +113,12 @@ def test_gradients_of_copy_and_original_add_up_and_tasks_are_isolated():
     model, params = network(2)
     targets = jnp.asarray(np.random.default_rng(1).uniform(size=(17, 2)), jnp.float32)
 
+    @jax.jit
     def gradients(params, index):
         def loss_fn(p, batch):
             return ((model.apply({"params": p}, batch[0], index) - batch[1]) ** 2).mean(axis=0)
 
-        gradients = jax.jit(sample_task_gradients(loss_fn))
-        return gradients(params, (jnp.asarray(X), targets))["bank"]["kernel"]
+        return sample_task_gradients(loss_fn)(params, (jnp.asarray(X), targets))["bank"]["kernel"]
 
     index = initial_head_index(2, 3)
     old = gradients(params, index)
@@ -150,7 +150,7 @@ def test_a_full_split_is_independent_bank_and_heads():
         h = sigmoid(a @ p["bank"]["kernel"][:, columns] + p["bank"]["bias"][columns])
         h = sigmoid(h @ p["tower_0"]["kernel"][t] + p["tower_0"]["bias"][t])
         expected.append(sigmoid(h @ p["output"]["kernel"][t] + p["output"]["bias"][t])[:, 0])
-    found = model.apply({"params": params}, X, index)
+    found = predict(model, params, index, X)
     np.testing.assert_allclose(found, np.stack(expected, axis=1), rtol=1e-5)
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from types import ModuleType
 
 FOLDER = Path(__file__).resolve().parents[2] / "experiments"
+sys.path.append(str(FOLDER))  # where a script that is run finds what it shares with others
 
 
 @functools.cache

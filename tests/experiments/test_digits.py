@@ -1,26 +1,12 @@
 """The two scripts on digits, at a small size: their data, their tables, their files."""
 
-import functools
-import importlib.util
-import sys
-from pathlib import Path
-
 import matplotlib
 import numpy as np
 import pandas as pd
 
+from .load import load
+
 matplotlib.use("agg")
-
-FOLDER = Path(__file__).resolve().parents[2] / "experiments"
-
-
-@functools.cache
-def load(name):
-    spec = importlib.util.spec_from_file_location(f"digits_{name}", FOLDER / f"{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
 
 
 def keys_of(images):

@@ -12,7 +12,7 @@ import jaxmtl
 from jaxmtl import Phase, Rows, Splits
 
 from .. import oracle
-from ..experiments.load import load
+from .load import load
 
 small = load("small_networks")
 RELU = {"activation": "relu", "output_activation": "relu", "optimizer": "sgd"}

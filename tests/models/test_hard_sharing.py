@@ -2,6 +2,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from drawn import drawn_parameters
 from scipy import stats
 
 from jaxmtl import HardSharing, IndependentNetworks, initial_head_index
@@ -56,19 +57,15 @@ def test_equals_a_literal_forward_pass(shared, towers, outputs, activation):
         activation=activation,
         output_activation=None,
     )
-    params = model.init(jax.random.key(0), X)["params"]
-    params["bank"] = jax.tree.map(
-        lambda leaf: jax.random.normal(jax.random.key(9), leaf.shape), params["bank"]
-    )
+    params = drawn_parameters(model, X)["params"]  # spare columns too
     tasks = len(outputs)
     index = np.stack(
         [np.random.default_rng(t).permutation(model.num_columns)[:3] for t in range(tasks)]
     )
     expected = forward(params, X, index, activation, None, outputs)
-    found = jax.jit(lambda p, i: model.apply({"params": p}, X, i))(params, jnp.asarray(index))
-    np.testing.assert_allclose(found, expected, rtol=2e-5, atol=1e-6)
-    single = model.apply({"params": params}, X[:1], jnp.asarray(index))
-    np.testing.assert_allclose(single, expected[:1], rtol=2e-5, atol=1e-6)
+    predict = jax.jit(lambda x: model.apply({"params": params}, x, jnp.asarray(index)))
+    np.testing.assert_allclose(predict(X), expected, rtol=2e-5, atol=1e-6)
+    np.testing.assert_allclose(predict(X[:1]), expected[:1], rtol=2e-5, atol=1e-6)
 
 
 def test_without_a_head_index_every_task_reads_every_node():

@@ -21,6 +21,8 @@ from jaxmtl.constraints import (
 from jaxmtl.models.constrained import Constrained
 from jaxmtl.training.constrained import fit_constrained
 
+pytestmark = pytest.mark.few_optimizations
+
 MODEL = HardSharing(shared=(), nodes=8, activation="relu", output_activation=None)
 BOUND = OutputBound(1, lower=0.85)
 

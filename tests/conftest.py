@@ -1,0 +1,64 @@
+"""Settings of every test and doctest."""
+
+import os
+
+os.environ.setdefault("JAX_PLATFORMS", os.environ.get("JAXMTL_TEST_PLATFORM", "cpu"))
+
+import jax
+import pytest
+
+jax.config.update("jax_numpy_rank_promotion", "raise")
+jax.config.update("jax_debug_key_reuse", True)
+
+# Most of the time of a test goes into compiling; the core alone is tested as it is shipped. The
+# tests in x64 run in processes of their own, whose environment says how they compile.
+AS_SHIPPED = {"duplication", "training", "tests", "x64"}
+FEW = "jax_disable_most_optimizations"
+
+
+def pytest_configure(config):
+    config.addinivalue_line(
+        "markers", "few_optimizations: compiled quickly, though it stands among tests of the core"
+    )
+    config.pluginmanager.register(Compilation())  # for the doctests of the package too
+
+
+class Compilation:
+    """Few optimizations beside the core."""
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_protocol(self, item):
+        core = item.path.parent.name in AS_SHIPPED
+        before = jax.config.read(FEW)
+        if not core or item.get_closest_marker("few_optimizations") is not None:
+            jax.config.update(FEW, True)
+        try:
+            return (yield)
+        finally:
+            jax.config.update(FEW, before)
+
+
+def use_older_emitters_where_few_optimizations_are_wanted():
+    """XLA's newer code generator for fusions takes three times as long for the same program.
+
+    JAX has no setting for it, so its private function is wrapped, if it is where it was.
+    """
+    option = ("xla_cpu_use_fusion_emitters", False)
+    try:
+        from jax._src import compiler
+
+        jax.jit(lambda: 0, compiler_options=dict([option]))()
+        get = compiler.get_compile_options
+    except (ImportError, AttributeError, RuntimeError):
+        return  # not the JAX that this was written for: all pass, more slowly
+
+    def get_compile_options(*args, **kwargs):
+        options = get(*args, **kwargs)
+        if jax.config.read(FEW):
+            options.env_option_overrides = [*options.env_option_overrides, option]
+        return options
+
+    compiler.get_compile_options = get_compile_options
+
+
+use_older_emitters_where_few_optimizations_are_wanted()

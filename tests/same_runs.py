@@ -1,0 +1,26 @@
+"""What "the same run" means: numbers to float tolerance, decisions exactly."""
+
+import jax
+import numpy as np
+
+
+def assert_close(first, second, rtol=1e-4, atol=1e-5):
+    def close(a, b):
+        if np.issubdtype(np.asarray(a).dtype, np.inexact):
+            np.testing.assert_allclose(a, b, rtol=rtol, atol=atol)
+        else:
+            np.testing.assert_array_equal(a, b)
+
+    jax.tree.map(close, first, second)
+
+
+def assert_identical(first, second):
+    assert jax.tree.structure(first) == jax.tree.structure(second)
+    jax.tree.map(lambda a, b: np.testing.assert_array_equal(a, b), first, second)
+
+
+def assert_same_run(first, second, rtol=1e-4, atol=1e-5):
+    assert tuple(first.events) == tuple(second.events)
+    assert first.divergence == second.divergence
+    assert_close(first.history, second.history, rtol, atol)
+    assert_close((first.params, first.head_index), (second.params, second.head_index), rtol, atol)

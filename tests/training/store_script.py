@@ -1,0 +1,52 @@
+"""A sweep that saves all the time, to be killed: ``FOLDER FILE``."""
+
+import pickle
+import sys
+
+import jax
+import numpy as np
+
+SEVERAL = 5
+
+
+def problem(**changes):
+    """Arguments of a sweep; what is changed makes it another one."""
+    from drawn import drawn_parameters
+
+    from jaxmtl import HardSharing, Phase, Rows, Splits
+
+    rng = np.random.default_rng(changes.pop("seed", 0))
+    x = rng.uniform(size=(24, 4)).astype(np.float32)
+    starts = [drawn_parameters(HardSharing(), x[:1], seed)["params"] for seed in range(SEVERAL)]
+    return {
+        "model": HardSharing(),
+        "data": Splits(Rows(x[:16], x[:16, :2]), test=Rows(x[16:], x[16:, :2])),
+        "keys": jax.random.split(jax.random.key(0), SEVERAL),
+        "params": jax.tree.map(lambda *leaves: np.stack(leaves), *starts),
+        "phases": [[Phase(25, 2 + i, 4), Phase(25, 3, 4), Phase(30 - i)] for i in range(SEVERAL)],
+        "shuffle": True,
+        "chunk": 2,
+    } | changes
+
+
+def main(folder, file):
+    from jaxmtl import sweep
+    from jaxmtl.training import members
+
+    members.LENGTH = 3
+    members.SECONDS_BETWEEN_SAVES = 0.0
+    members.SHARE_OF_SAVING = float("inf")
+    said = []
+
+    def say(progress):
+        if not said:
+            print("saved", flush=True)
+        said.append(progress)
+
+    runs = sweep(**problem(), checkpoint=folder, resume=True, on_progress=say)
+    with open(file, "wb") as out:
+        pickle.dump(jax.tree.map(np.asarray, runs), out)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,191 @@
+"""Checkpoints: whole or not there, of one writer, of the same sweep; killed sweeps lose nothing."""
+
+import os
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from same_runs import assert_identical
+
+from jaxmtl import HardSharing, Phase, sweep
+from jaxmtl.training import members
+from jaxmtl.training.store import STEP, Store, StoreError, locked
+
+from . import store_script as script
+
+pytestmark = pytest.mark.few_optimizations
+
+TESTS = Path(__file__).parents[1]
+KILLS = int(os.environ.get("JAXMTL_KILLS", "4"))  # each takes a start of Python and JAX
+TREE = {"a": np.arange(3), "b": [np.float32(2.5), jnp.ones(2, jnp.bfloat16)], "c": np.array(True)}
+
+
+def test_only_the_last_checkpoint_is_kept_and_comes_back_to_the_bit(tmp_path):
+    store = Store(tmp_path, {"options": 1}, resume=False)
+    assert store.load(TREE) is None
+    store.save(3, TREE)
+    store.save(12, jax.tree.map(lambda leaf: leaf * 0, TREE))
+    store.save(20, TREE)
+    assert [path.name for path in tmp_path.glob("step_*")] == [f"{STEP}000000000020"]
+    step, found = Store(tmp_path, {"options": 1}, resume=True).load(TREE)
+    assert step == 20
+    assert_identical(found, TREE)
+    assert found["b"][1].dtype == jnp.bfloat16
+
+
+def test_without_resume_what_is_there_is_removed(tmp_path):
+    Store(tmp_path, {"options": 1}, resume=False).save(3, TREE)
+    assert Store(tmp_path, {"options": 2}, resume=False).load(TREE) is None
+    assert Store(tmp_path, {"options": 2}, resume=True).load(TREE) is None
+
+
+def test_a_half_written_checkpoint_is_never_read(tmp_path, monkeypatch):
+    store = Store(tmp_path, {}, resume=False)
+    store.save(3, TREE)
+    whole = next(tmp_path.glob("step_*"))
+    # A writer that dies in the middle of the file.
+    savez = np.savez
+
+    def dies(file, **leaves):
+        savez(file, **leaves)
+        file.truncate(20)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(np, "savez", dies)
+    with pytest.raises(KeyboardInterrupt):
+        store.save(9, TREE)
+    monkeypatch.undo()
+    left = [path for path in tmp_path.glob("step_*") if path != whole]
+    assert len(left) == 1
+    assert not left[0].name[len(STEP) :].isdigit()
+    (tmp_path / f"{STEP}000000000011").mkdir()  # a name without contents
+    (tmp_path / f"{STEP}000000000002.removed").mkdir()  # one that was being removed
+    again = Store(tmp_path, {}, resume=True)
+    step, found = again.load(TREE)
+    assert step == 3
+    assert_identical(found, TREE)
+    assert not left[0].exists()
+    again.save(11, TREE)
+    assert [path.name for path in tmp_path.glob("step_*")] == [f"{STEP}000000000011"]
+
+
+def test_a_checkpoint_without_its_manifest_is_refused(tmp_path):
+    Store(tmp_path, {}, resume=False).save(3, TREE)
+    (tmp_path / "manifest.json").write_text("{")
+    with pytest.raises(StoreError, match=r"expected manifest.json beside its checkpoint; start"):
+        Store(tmp_path, {}, resume=True)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """A finished sweep and its folder."""
+    folder = tmp_path_factory.mktemp("whole")
+    runs = sweep(**script.problem(), checkpoint=folder)
+    assert len({tuple(run.events) for run in runs}) > 2
+    return folder, runs
+
+
+@pytest.fixture
+def idle(monkeypatch):
+    """Lets nothing be computed."""
+
+    def never(*args, **options):
+        raise AssertionError("an epoch is computed")
+
+    monkeypatch.setattr(members, "advance_all", never)
+
+
+@pytest.mark.usefixtures("idle")
+def test_a_finished_sweep_is_read_and_not_computed(whole):
+    folder, runs = whole
+    assert_identical(sweep(**script.problem(), checkpoint=folder, resume=True), runs)
+
+
+OTHERS = {
+    "data": {"seed": 1},
+    "model activation": {"model": HardSharing(activation="softplus")},
+    "phases": {"phases": [Phase(3, 1, 4)]},
+    "start": {"keys": jax.random.split(jax.random.key(1), script.SEVERAL)},
+    "chunk": {"chunk": 3},
+    "option optimizer": {"optimizer": optax.sgd},
+    "option shuffle": {"shuffle": False},
+    "option rule": {"rule": "strict"},
+}
+
+
+@pytest.mark.usefixtures("idle")
+@pytest.mark.parametrize("name", OTHERS)
+def test_a_checkpoint_of_another_sweep_is_refused_and_stays(whole, name):
+    folder, runs = whole
+    with pytest.raises(StoreError, match=f"of another sweep .*{name} was .* and is ") as caught:
+        sweep(**script.problem(**OTHERS[name]), checkpoint=folder, resume=True)
+    assert "\n" not in str(caught.value)
+    assert_identical(sweep(**script.problem(), checkpoint=folder, resume=True), runs)
+
+
+@pytest.mark.usefixtures("idle")
+def test_a_checkpoint_of_another_version_is_refused(whole, monkeypatch):
+    monkeypatch.setattr("importlib.metadata.version", lambda name: "9.9")
+    with pytest.raises(StoreError, match=r"\(jax was .* and is 9.9; jaxlib was .*\); repeat that"):
+        sweep(**script.problem(), checkpoint=whole[0], resume=True)
+
+
+def start(folder, file, cache):
+    environment = {
+        "JAX_PLATFORMS": "cpu",
+        "JAX_DISABLE_MOST_OPTIMIZATIONS": "1",
+        "PYTHONPATH": os.pathsep.join(map(str, (TESTS, TESTS.parent))),
+        "JAX_COMPILATION_CACHE_DIR": str(cache),
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+    }
+    return subprocess.Popen(
+        [sys.executable, script.__file__, str(folder), str(file)],
+        env=os.environ | environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def finish(process, file):
+    printed, _ = process.communicate(timeout=120)
+    assert process.returncode == 0, printed[-3000:]
+    with open(file, "rb") as found:
+        return pickle.load(found)
+
+
+def test_killed_at_random_moments_and_resumed_nothing_is_lost(tmp_path):
+    cache = tmp_path / "cache"
+
+    def started(name):
+        return start(tmp_path / name, tmp_path / f"{name}.pickle", cache)
+
+    undisturbed = finish(started("calm"), tmp_path / "calm.pickle")
+    rng = np.random.default_rng(0)
+    kills = sweeps = 0
+    while kills < KILLS or sweeps == 0:
+        name = f"killed_{sweeps}"
+        process = started(name)
+        try:
+            line = process.stdout.readline()  # the first save, or the end
+            if line == "saved\n" and kills < KILLS:
+                # Another process is refused while this one writes ...
+                refused = pytest.raises(StoreError, match="another process is writing it; wait fo")
+                with refused, locked(tmp_path / name):
+                    pass
+                process.wait(timeout=rng.uniform(0, 0.3))
+            assert_identical(finish(process, tmp_path / f"{name}.pickle"), undisturbed)
+            sweeps += 1  # through: the next kill is of a new one
+        except subprocess.TimeoutExpired:
+            kills += 1
+        finally:
+            process.kill()
+            process.communicate()
+        with locked(tmp_path / name):  # ... and a lock does not outlive its process.
+            pass
