@@ -31,8 +31,8 @@ def caveats(
     """
     found = [*_seeds(contrasts, num_seeds), *_diverged(leaderboard)]
     found.append(
-        "All numbers are about this one table. Intervals say what other seeds would give, not "
-        "what other data would."
+        "All numbers are about this one table. Whether another table, year or place gives the "
+        "same answer, only its data can say."
     )
     if len(contrasts):
         found.append(

@@ -312,7 +312,9 @@ def _difference(
         mean = float(seeds.mean()) if len(seeds) else np.nan
         return Difference(arm, kind, mean, np.nan, np.nan, False, "", pairs, seeds)
     corrected = bool(np.isfinite([number(row["nb_low"]), number(row["nb_high"])]).all())
-    low, high = ("nb_low", "nb_high") if corrected else ("percent_low", "percent_high")
+    # Where the seeds re-split one table, the bootstrap's interval would be too narrow.
+    resplit = corrected or np.isfinite(number(row.get("p_nadeau_bengio", np.nan)))
+    low, high = ("nb_low", "nb_high") if resplit else ("percent_low", "percent_high")
     return Difference(
         arm=arm,
         kind=kind,
