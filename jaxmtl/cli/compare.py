@@ -323,6 +323,11 @@ def _working_folder(
     if not first:
         yield
         return
+    if not resume and not force and (folder / CHECKPOINT).is_dir():
+        raise ValueError(
+            f"folder {folder}: it holds an interrupted comparison; go on with it with --resume, or "
+            "replace it with --force"
+        )
     if not resume:
         check_folder(folder, force=force, replaceable=lambda path: (path / SETTINGS).is_file())
     with locked(folder):

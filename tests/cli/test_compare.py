@@ -109,6 +109,11 @@ def test_a_killed_comparison_goes_on_and_comes_to_the_same(made, table, tmp_path
         begun += (out / "config.json").exists()
         assert not any(path.suffix == ".tmp" for path in out.glob("*")), attempt
     assert begun
+    if (out / "checkpoint").is_dir():
+        refused = run_process(table, out, cache, wait=False)
+        _, said = refused.communicate(timeout=300)
+        assert refused.returncode == 2
+        assert "go on with it with --resume" in said
     again = run_process(table, out, cache, "--resume")
     if "nothing to resume" not in again:
         assert "written to" in again
