@@ -71,6 +71,11 @@ class Outcome(NamedTuple):
         splits: nodes that were duplicated.
         steps: gradient steps.
         diverged: whether the run did.
+
+    Example:
+        >>> one = np.ones(1, int)
+        >>> Outcome(np.array([[0.1, 0.3]]), one, one, one, one, one == 0).errors.mean().item()
+        0.2
     """
 
     errors: Float[np.ndarray, "seeds tasks"]
@@ -82,7 +87,16 @@ class Outcome(NamedTuple):
 
 
 class Bench:
-    """Runs the networks of a comparison; all arms get the same rows, keys and number of steps."""
+    """Runs the networks of a comparison; all arms get the same rows, keys and number of steps.
+
+    Example:
+        >>> from jaxmtl.data import Rows
+        >>> rows = Rows(np.zeros((2, 10, 4), np.float32), np.zeros((2, 10, 2), np.float32))
+        >>> keys = jax.random.split(jax.random.key(0), 2)
+        >>> bench = Bench(Protocol(batch_size=4), Splits(train=rows, test=rows), keys)
+        >>> bench.num_tasks, bench.updates_an_epoch
+        (2, 3)
+    """
 
     def __init__(
         self,

@@ -45,6 +45,10 @@ class Comparison:
         test_share: test rows over training rows, where the seeds split one table anew.
         selected: whether the epoch was selected on validation rows; else it is the last one.
         seconds: wall-clock time in all.
+
+    Example:
+        >>> [field.name for field in dataclasses.fields(Comparison)][:3]
+        ['per_seed', 'leaderboard', 'contrasts']
     """
 
     per_seed: "pd.DataFrame"

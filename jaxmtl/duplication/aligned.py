@@ -23,6 +23,10 @@ class AlignedIndex(NamedTuple):
     Attributes:
         owner: lowest-numbered reader of the column that each task reads at each slot; the number of
             that column is ``owner * nodes + slot``.
+
+    Example:
+        >>> AlignedIndex(jnp.array([[0, 0], [0, 1]])).shape  # slot 1 was duplicated
+        (2, 2)
     """
 
     owner: Int[Array, "tasks nodes"]

@@ -106,6 +106,10 @@ class SweepProgress(NamedTuple):
         done: epochs run, summed over the members; those a stopped phase skipped count as run.
         total: epochs of all phases and members.
         seconds_left: estimate; NaN at the start.
+
+    Example:
+        >>> SweepProgress(members=30, finished=2, done=500, total=1000, seconds_left=61.0).finished
+        2
     """
 
     members: int
