@@ -23,6 +23,14 @@ def pytest_configure(config):
     config.pluginmanager.register(Compilation())  # for the doctests of the package too
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_cmdline_main(config):
+    """The tests of a file go to one worker, as they share much of what they compile."""
+    if getattr(config.option, "dist", None) == "no" and config.option.numprocesses:
+        config.option.dist = "loadfile"
+        config.option.loadscopereorder = False  # the short doctests last: workers end together
+
+
 class Compilation:
     """Few optimizations beside the core."""
 

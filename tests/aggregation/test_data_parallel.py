@@ -1,5 +1,6 @@
 """Several devices in a process of their own, since their number is fixed at its start."""
 
+import os
 import subprocess
 import sys
 
@@ -7,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import optax
 import pytest
+from quick import QUICK
 
 import jaxmtl.aggregation as ag
 
@@ -55,7 +57,9 @@ print(jax.device_count(), "devices agree")
 
 
 def test_three_devices_make_the_step_of_one():
-    done = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM], env=os.environ | QUICK, capture_output=True, text=True
+    )
     assert done.returncode == 0, done.stderr[-3000:]
     assert done.stdout == "3 devices agree\n"
 

@@ -13,6 +13,7 @@ import time
 import jax
 import numpy as np
 import pytest
+from quick import QUICK
 
 from jaxmtl.cli.cache import use_cache
 from jaxmtl.report.comparison_folder import TABLES
@@ -37,10 +38,9 @@ def made(table, tmp_path_factory):
 
 
 def run_process(table, folder, cache, *options, wait=True):
-    environment = os.environ | {
-        "XDG_CACHE_HOME": str(cache),
-        "JAX_DISABLE_MOST_OPTIMIZATIONS": "1",
-    }
+    # What compiles very soon is not kept, so the quickest way is for those that keep nothing.
+    quick = QUICK if "--no-cache" in options else {"JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}
+    environment = os.environ | quick | {"XDG_CACHE_HOME": str(cache)}
     command = [*COMMAND, str(table), *NAMES, *SHORT, "--out", str(folder), *map(str, options)]
     process = subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from quick import QUICK
 
 # A process started in the background of a shell without job control inherits a deaf ear for Ctrl-C.
 COMMAND = """
@@ -21,8 +22,9 @@ runpy.run_module("jaxmtl", run_name="__main__")
 def start(tmp_path_factory) -> Callable[..., subprocess.Popen[str]]:
     # These tests are not about speed, and compiling is most of their time: what one process has
     # compiled the others find.
-    environment = os.environ | {
-        "JAX_DISABLE_MOST_OPTIMIZATIONS": "1",
+    environment = {
+        **os.environ,
+        **QUICK,
         "PYTHONWARNINGS": "default",
         "XDG_CACHE_HOME": str(tmp_path_factory.mktemp("cache")),
     }

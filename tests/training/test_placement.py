@@ -10,6 +10,7 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
+from quick import QUICK
 from same_runs import assert_close, assert_identical, assert_same_run
 
 from jaxmtl import HardSharing, fit, sweep
@@ -20,13 +21,13 @@ from . import placement_script as script
 pytestmark = pytest.mark.few_optimizations
 
 TESTS = Path(__file__).parents[1]
-FEW = {"JAX_PLATFORMS": "cpu", "JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}
+PATH = os.pathsep.join(map(str, (TESTS, TESTS.parent)))
 
 
 def start(*arguments):
     return subprocess.Popen(
         [sys.executable, script.__file__, *map(str, arguments)],
-        env=os.environ | FEW | {"PYTHONPATH": os.pathsep.join(map(str, (TESTS, TESTS.parent)))},
+        env=os.environ | QUICK | {"JAX_PLATFORMS": "cpu", "PYTHONPATH": PATH},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

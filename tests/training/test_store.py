@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from quick import QUICK
 from same_runs import assert_identical
 
 from jaxmtl import HardSharing, Phase, sweep
@@ -139,14 +140,13 @@ def test_a_checkpoint_of_another_version_is_refused(whole, monkeypatch):
 def start(folder, file, cache):
     environment = {
         "JAX_PLATFORMS": "cpu",
-        "JAX_DISABLE_MOST_OPTIMIZATIONS": "1",
         "PYTHONPATH": os.pathsep.join(map(str, (TESTS, TESTS.parent))),
         "JAX_COMPILATION_CACHE_DIR": str(cache),
         "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
     }
     return subprocess.Popen(
         [sys.executable, script.__file__, str(folder), str(file)],
-        env=os.environ | environment,
+        env=os.environ | QUICK | environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
