@@ -36,7 +36,7 @@ class Compilation:
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_protocol(self, item):
-        core = item.path.parent.name in AS_SHIPPED
+        core = item.path.parent.name in AS_SHIPPED and not isinstance(item, pytest.DoctestItem)
         before = jax.config.read(FEW)
         if not core or item.get_closest_marker("few_optimizations") is not None:
             jax.config.update(FEW, True)
@@ -46,27 +46,28 @@ class Compilation:
             jax.config.update(FEW, before)
 
 
-def use_older_emitters_where_few_optimizations_are_wanted():
+def compile_sooner_where_few_optimizations_are_wanted():
     """XLA's newer code generator for fusions takes three times as long for the same program.
 
-    JAX has no setting for it, so its private function is wrapped, if it is where it was.
+    And parting a small program among threads costs more than it saves. JAX has no setting for
+    these, so its private function is wrapped, if it is where it was.
     """
-    option = ("xla_cpu_use_fusion_emitters", False)
+    options = {"xla_cpu_use_fusion_emitters": False, "xla_cpu_parallel_codegen_split_count": 1}
     try:
         from jax._src import compiler
 
-        jax.jit(lambda: 0, compiler_options=dict([option]))()
+        jax.jit(lambda: 0, compiler_options=options)()
         get = compiler.get_compile_options
     except (ImportError, AttributeError, RuntimeError):
         return  # not the JAX that this was written for: all pass, more slowly
 
     def get_compile_options(*args, **kwargs):
-        options = get(*args, **kwargs)
+        found = get(*args, **kwargs)
         if jax.config.read(FEW):
-            options.env_option_overrides = [*options.env_option_overrides, option]
-        return options
+            found.env_option_overrides = [*found.env_option_overrides, *options.items()]
+        return found
 
     compiler.get_compile_options = get_compile_options
 
 
-use_older_emitters_where_few_optimizations_are_wanted()
+compile_sooner_where_few_optimizations_are_wanted()

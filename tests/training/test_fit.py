@@ -155,6 +155,7 @@ def test_hyperparameters_are_leaves_that_vmap():
     assert (np.asarray(together[0]) != np.asarray(together[1])).all()
 
 
+@pytest.mark.few_optimizations
 @pytest.mark.parametrize("name", ["adam", "nadam", "sgd"])
 def test_one_flat_vector_gives_the_same_numbers(name):
     """The shortcut for elementwise optimizers equals the same optimizer on the pytree."""
@@ -277,6 +278,7 @@ def test_progress_is_reported_to_the_end():
     assert seen[-1].train.shape == (2,)
 
 
+@pytest.mark.few_optimizations
 @pytest.mark.parametrize(
     ("optimizer", "rate"), [(optax.sgd, 1e30), (optax.adam, 5e-3)], ids=["overflow", "label"]
 )
