@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from jaxmtl._pytree import register_dataclass
 from jaxmtl.constraints.violation import Equality, is_equality
 
 
@@ -25,7 +26,7 @@ class AugmentedLagrangianState(NamedTuple):
     residual: Float[Array, "*batch constraints"]
 
 
-@jax.tree_util.register_dataclass
+@register_dataclass
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class AugmentedLagrangian:
     """Method of multipliers for min f(x) subject to g(x) <= 0 and h(x) = 0.

@@ -7,6 +7,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from jaxmtl._pytree import register_dataclass
+
 
 def bound_excess(
     outputs: Float[Array, "*shape"],
@@ -43,7 +45,7 @@ def bound_excess(
     return excess
 
 
-@jax.tree_util.register_dataclass
+@register_dataclass
 @dataclasses.dataclass(frozen=True)
 class OutputBound:
     """Bounds on one output column, as a constraint for ``jaxmtl.training.fit_constrained``.

@@ -4,18 +4,18 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from jaxmtl._pytree import register_dataclass
 from jaxmtl.constraints.augmented_lagrangian import (
     AugmentedLagrangian,
     AugmentedLagrangianState,
 )
 
 
-@jax.tree_util.register_dataclass
+@register_dataclass
 @dataclasses.dataclass(frozen=True)
 class EpsilonConstraint:
     """Minimises the sum of some task losses while each of the others stays at or below a bound.

@@ -15,13 +15,14 @@ import numpy as np
 import optax
 from jaxtyping import Array, Float, PyTree
 
+from jaxmtl._pytree import register_dataclass
 from jaxmtl._validate import check_choice, check_positive
 
 Gradient = Literal["true", "straight_through"]
 GRADIENTS = ("true", "straight_through")
 
 
-@jax.tree_util.register_dataclass
+@register_dataclass
 @dataclasses.dataclass(frozen=True)
 class Box:
     """Every entry between two bounds; with one bound left out, a half-line.
@@ -52,7 +53,7 @@ class Box:
         return jax.tree.map(lambda x, p: jnp.where(p == x, x, p), tree, clipped)
 
 
-@jax.tree_util.register_dataclass
+@register_dataclass
 @dataclasses.dataclass(frozen=True)
 class NonNegative:
     """Every entry at least 0.
@@ -69,7 +70,7 @@ class NonNegative:
         return jax.tree.map(lambda x, p: jnp.where(p == x, x, p), tree, clipped)
 
 
-@jax.tree_util.register_dataclass
+@register_dataclass
 @dataclasses.dataclass(frozen=True)
 class Simplex:
     """Entries at least 0 that sum to ``scale``.
@@ -94,7 +95,7 @@ class Simplex:
         return optax.projections.projection_simplex(tree, self.scale)
 
 
-@jax.tree_util.register_dataclass
+@register_dataclass
 @dataclasses.dataclass(frozen=True)
 class L1Ball:
     """Absolute values that sum to ``scale`` at most.
@@ -119,7 +120,7 @@ class L1Ball:
         return optax.projections.projection_l1_ball(tree, self.scale)
 
 
-@jax.tree_util.register_dataclass
+@register_dataclass
 @dataclasses.dataclass(frozen=True)
 class L2Ball:
     """Euclidean norm of ``scale`` at most.
@@ -145,7 +146,7 @@ class L2Ball:
         return _where(inside, tree, optax.projections.projection_l2_ball(tree, self.scale))
 
 
-@jax.tree_util.register_dataclass
+@register_dataclass
 @dataclasses.dataclass(frozen=True)
 class LInfBall:
     """Every absolute value ``scale`` at most.
@@ -171,7 +172,7 @@ class LInfBall:
         return jax.tree.map(lambda x, p: jnp.where(p == x, x, p), tree, clipped)
 
 
-@jax.tree_util.register_dataclass
+@register_dataclass
 @dataclasses.dataclass(frozen=True)
 class Hyperplane:
     """Points p with normal . p = offset.
@@ -199,7 +200,7 @@ class Hyperplane:
         return optax.projections.projection_hyperplane(tree, normal, self.offset)
 
 
-@jax.tree_util.register_dataclass
+@register_dataclass
 @dataclasses.dataclass(frozen=True)
 class HalfSpace:
     """Points p with normal . p <= offset.

@@ -3,10 +3,10 @@
 import dataclasses
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
+from jaxmtl._pytree import register_dataclass
 from jaxmtl._validate import check_positive, is_concrete
 from jaxmtl.constraints.bounds import bound_excess
 from jaxmtl.constraints.violation import Equality, excess_of
@@ -94,7 +94,7 @@ class SoftBound:
         return bound_penalty(outputs, lower=self.lower, upper=self.upper, strength=self.strength)
 
 
-@jax.tree_util.register_dataclass
+@register_dataclass
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class QuadraticPenalty:
     """Penalty strength * relu(g)^2 of values g that are to be <= 0 (strength * h^2 of equalities).

@@ -8,6 +8,7 @@ import jax
 import numpy as np
 from jaxtyping import Array, Float, Int, PyTree
 
+from jaxmtl._pytree import register_dataclass
 from jaxmtl.duplication import HeadIndex
 from jaxmtl.training.state import EpochRecord, EventLog
 
@@ -81,7 +82,7 @@ class Progress(NamedTuple):
     train: np.ndarray
 
 
-@jax.tree_util.register_dataclass
+@register_dataclass
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class History:
     """One row an epoch that ran; a phase stopped in mid-epoch has a row for that epoch too.
@@ -110,7 +111,7 @@ class History:
         return len(self.phase)
 
 
-@jax.tree_util.register_dataclass
+@register_dataclass
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Events:
     """The duplications of a run, in order; iterates as ``Event``.
@@ -145,7 +146,7 @@ class Events:
         return tuple(self)[place]
 
 
-@jax.tree_util.register_dataclass
+@register_dataclass
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Run:
     """A finished (or diverged) run.

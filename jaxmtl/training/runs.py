@@ -7,6 +7,7 @@ import jax
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, PyTree
 
+from jaxmtl._pytree import register_dataclass
 from jaxmtl.duplication import HeadIndex
 from jaxmtl.training.run import Divergence, Events, Run, collect_history
 from jaxmtl.training.state import EpochRecord, EventLog
@@ -28,7 +29,7 @@ class Divergences(NamedTuple):
     task: Int[np.ndarray, " members"]
 
 
-@jax.tree_util.register_dataclass
+@register_dataclass
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Runs:
     """The runs of a sweep, in the order of the keys; ``runs[i]`` is one ``Run``.

@@ -11,6 +11,7 @@ from jax.flatten_util import ravel_pytree
 from jax.sharding import Mesh
 from jaxtyping import Array, Bool, Float, Int, Key, PyTree
 
+from jaxmtl._pytree import register_dataclass
 from jaxmtl._typing import BankNetwork, Network
 from jaxmtl.conflict import Rule, Zeros
 from jaxmtl.duplication import HeadIndex
@@ -100,7 +101,7 @@ class Watch(NamedTuple):
     events: EventLog
 
 
-@jax.tree_util.register_dataclass
+@register_dataclass
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TrainState:
     """A run between two epochs. Every field is traced; shapes never change.
