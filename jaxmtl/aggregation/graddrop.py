@@ -56,12 +56,14 @@ def graddrop(leak: float | Float[Array, " tasks"] | Sequence[float] = 0.0) -> Ag
                 f"graddrop: expected a leak of shape {context.present.shape}, got {leaks.shape}"
             )
         leaks = jnp.broadcast_to(leaks, context.present.shape)
-        keys = jax.random.split(require_key("graddrop", context), len(leaves))
+        key = require_key("graddrop", context)
         dropped = [
             drop_signs(
-                leaf.astype(dtype), jax.random.uniform(key, leaf.shape[1:], dtype), leaks
+                leaf.astype(dtype),
+                jax.random.uniform(jax.random.fold_in(key, number), leaf.shape[1:], dtype),
+                leaks,
             ).astype(leaf.dtype)
-            for leaf, key in zip(leaves, keys, strict=True)
+            for number, leaf in enumerate(leaves)
         ]
         return (
             jax.tree.unflatten(structure, dropped),

@@ -8,10 +8,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, PyTree
 
 from jaxmtl.models.initializers import Init
 from jaxmtl.models.layers import Activation, Dense, activation_fn
+from jaxmtl.models.sharing import Mark, Names, mark_shared
 
 Sizes = Sequence[int]
 Towers = Sequence[int] | Sequence[Sequence[int]]
@@ -200,6 +201,15 @@ class TaskNetwork(nn.Module):
     def layer_options(self) -> dict[str, Any]:
         """Arguments of every layer."""
         return {name: getattr(self, name) for name in ("initializer", "dtype", "param_dtype")}
+
+    def shared_parameters(self, params: PyTree, head_index: Any = None) -> PyTree:
+        """Which parameters several tasks reach: booleans in their structure and shapes."""
+        del head_index
+        return mark_shared(params, self.num_tasks, self.is_shared)
+
+    def is_shared(self, names: Names) -> Mark:
+        """Whether several tasks reach the parameter of these names; all but heads, unless said."""
+        return names[0] != "heads"
 
     def setup(self) -> None:
         """Declares the dense layers of the trunk; a trunk that is a module declares itself."""

@@ -4,6 +4,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import linen as nn
 from flax.linen.dtypes import promote_dtype
 from jaxtyping import Array, Float
@@ -12,6 +13,7 @@ from jaxmtl._validate import check_positive
 from jaxmtl.models._parts import TaskNetwork, Towers, Trunk, softmax_gates, tower_sizes
 from jaxmtl.models.initializers import Init, dense_initializers
 from jaxmtl.models.layers import Activation, activation_fn, stacked
+from jaxmtl.models.sharing import Mark, Names, along_first
 
 
 class AITM(TaskNetwork):
@@ -74,6 +76,17 @@ class AITM(TaskNetwork):
     def has_penalties(self) -> bool:
         """Whether training has to add what is sown."""
         return self.calibration > 0
+
+    def is_shared(self, names: Names) -> Mark:
+        """What a task passes on is; the last tower and message and the heads are of one task."""
+        tasks = self.num_tasks
+        if names[-1] == "attention":
+            return tasks > 2
+        if names[0] == "chain":
+            return along_first(np.arange(tasks - 1) < tasks - 2, names)
+        if names[0] == "tower_stack":
+            return along_first(np.arange(tasks) < tasks - 1, names)
+        return names[0] != "heads"
 
     def setup(self) -> None:
         """Declares the layers."""

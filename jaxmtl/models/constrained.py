@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 from flax import linen as nn
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, PyTree
 
 from jaxmtl._validate import check_choice
 from jaxmtl.constraints import ConvexSet, SoftBound, project_rows
@@ -86,6 +87,13 @@ class Constrained(nn.Module):
         """Whether a penalty is sown, here or by the network inside."""
         inner = bool(getattr(self.model, "has_penalties", False))
         return inner or any(bound is not None for bound in self.soft)
+
+    def shared_parameters(self, params: PyTree, head_index: Any = None) -> PyTree:
+        """Those of the network inside; all of one that does not say."""
+        declared = getattr(self.model, "shared_parameters", None)
+        if declared is None:
+            return jax.tree.map(lambda leaf: jnp.ones(jnp.shape(leaf), bool), params)
+        return declared(params, head_index)
 
     def setup(self) -> None:
         """Gives the parameters the names that they have in the network inside."""

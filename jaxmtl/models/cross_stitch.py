@@ -16,6 +16,7 @@ from jaxmtl.models._parts import (
     frozen_sizes,
 )
 from jaxmtl.models.layers import activation_fn
+from jaxmtl.models.sharing import Mark, Names
 
 
 class CrossStitch(TaskNetwork):
@@ -61,6 +62,11 @@ class CrossStitch(TaskNetwork):
         if not 0 <= self.same <= 1:
             raise ValueError(f"same: expected a weight between 0 and 1, got {self.same!r}")
         super().__post_init__()
+
+    def is_shared(self, names: Names) -> Mark:
+        """All below the last stitch; its rows and the heads belong to one task each."""
+        trunk = 0 if isinstance(self.trunk, nn.Module) else len(self.trunk)
+        return names[0] not in ("heads", f"stitch_{trunk + len(self.layers) - 1}")
 
     def setup(self) -> None:
         """Declares the layers."""

@@ -5,11 +5,12 @@ from typing import Any
 
 import jax.numpy as jnp
 from flax import linen as nn
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, PyTree
 
-from jaxmtl.duplication import AnyIndex, HeadIndex, initial_head_index
+from jaxmtl.duplication import AnyIndex, HeadIndex, initial_head_index, readers
 from jaxmtl.models.initializers import Init
 from jaxmtl.models.layers import Activation, Bank, Dense, activation_fn
+from jaxmtl.models.sharing import Mark, Names, mark_shared
 
 # Activations whose values are above 0 for every finite input, so that conflict is per node.
 POSITIVE_ACTIVATIONS = ("sigmoid", "softplus")
@@ -89,6 +90,19 @@ class HardSharing(nn.Module):
     def initial_head_index(self) -> HeadIndex:
         """The head index of the network before any duplication."""
         return initial_head_index(self.num_tasks, self.nodes)
+
+    def shared_parameters(self, params: PyTree, head_index: HeadIndex | None = None) -> PyTree:
+        """Which parameters several tasks reach: booleans in their structure and shapes.
+
+        Layers below the bank, and the columns of the bank that two tasks or more read.
+        """
+        index = self.initial_head_index() if head_index is None else head_index
+        columns = readers(index, self.num_columns).sum(axis=0) > 1
+
+        def is_shared(names: Names) -> Mark:
+            return columns if names[0] == "bank" else names[0].startswith("shared_")
+
+        return mark_shared(params, self.num_tasks, is_shared)
 
     def setup(self) -> None:
         """Declares the layers."""
@@ -194,6 +208,11 @@ class IndependentNetworks(nn.Module):
     def num_tasks(self) -> int:
         """Number of tasks."""
         return len(self.outputs)
+
+    def shared_parameters(self, params: PyTree, head_index: None = None) -> PyTree:
+        """None are."""
+        del head_index
+        return mark_shared(params, self.num_tasks, lambda names: False)
 
     @nn.compact
     def __call__(self, x: Float[Array, "batch features"]) -> Float[Array, "batch outputs"]:

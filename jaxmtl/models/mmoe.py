@@ -12,6 +12,7 @@ from jaxmtl.models._parts import (
     mix,
     softmax_gates,
 )
+from jaxmtl.models.sharing import Mark, Names
 
 
 class Mixture(TaskNetwork):
@@ -25,6 +26,10 @@ class Mixture(TaskNetwork):
         check_positive("num_experts", self.num_experts)
         self.freeze("experts", frozen_sizes("experts", self.experts, empty=False))
         super().__post_init__()
+
+    def is_shared(self, names: Names) -> Mark:
+        """Trunk and experts are; every task has heads and a gate of its own."""
+        return names[0] not in ("heads", "gate")
 
     def setup(self) -> None:
         """Declares the layers."""
@@ -113,6 +118,10 @@ class OMoE(Mixture):
         Ma et al. (2018), as ``MMoE``; Jacobs, Jordan, Nowlan, Hinton (1991), Adaptive
         Mixtures of Local Experts, Neural Computation 3(1).
     """
+
+    def is_shared(self, names: Names) -> Mark:
+        """All but the heads: there is one gate."""
+        return names[0] != "heads"
 
     def setup(self) -> None:
         """Declares the layers."""

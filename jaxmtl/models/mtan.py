@@ -7,6 +7,7 @@ from jaxtyping import Array, Float
 from jaxmtl._validate import check_positive
 from jaxmtl.models._parts import Dense, Sizes, TaskNetwork, frozen_sizes
 from jaxmtl.models.layers import activation_fn
+from jaxmtl.models.sharing import Mark, Names
 
 
 class MTAN(TaskNetwork):
@@ -52,6 +53,10 @@ class MTAN(TaskNetwork):
         if self.attention is not None:
             check_positive("attention", self.attention)
         super().__post_init__()
+
+    def is_shared(self, names: Names) -> Mark:
+        """The network that attention looks at is; attention and heads are not."""
+        return names[0].split("_")[0] not in ("focus", "mask", "carry", "heads")
 
     def setup(self) -> None:
         """Declares the layers."""

@@ -3,6 +3,7 @@
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
+import numpy as np
 from flax import linen as nn
 from jaxtyping import Array, Float
 
@@ -21,6 +22,7 @@ from jaxmtl.models._parts import (
 )
 from jaxmtl.models.initializers import Init
 from jaxmtl.models.layers import Activation
+from jaxmtl.models.sharing import Mark, Names, along_first
 
 
 class LevelGates(NamedTuple):
@@ -96,6 +98,22 @@ class PLE(TaskNetwork):
     def expert_sizes(self) -> tuple[Sizes, ...]:
         """Sizes of the experts of each level."""
         return tower_sizes(self.experts)[1]
+
+    def is_shared(self, names: Names) -> Mark:
+        """All but heads, gates of tasks and, at the last level, their own experts.
+
+        Own experts below the last level reach all tasks by the shared gate, and so do the gates of
+        tasks more than one level below it.
+        """
+        if not names[0].startswith("level_"):
+            return names[0] != "heads"
+        levels = len(self.expert_sizes) - 1 - int(names[0].removeprefix("level_"))  # above it
+        if names[1] == "task_gates":
+            return levels > 1
+        if names[1] == "experts" and not levels:
+            own = self.num_tasks * self.own_experts
+            return along_first(np.arange(own + self.shared_experts) >= own, names)
+        return True
 
     def setup(self) -> None:
         """Declares the layers."""

@@ -5,12 +5,13 @@ from typing import Any
 
 import jax.numpy as jnp
 from flax import linen as nn
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, PyTree
 
 from jaxmtl._validate import check_choice, check_positive
 from jaxmtl.constraints.soft_sharing import TIES, Tie, tie_penalty
 from jaxmtl.models.initializers import Init
 from jaxmtl.models.layers import Activation, Dense, activation_fn
+from jaxmtl.models.sharing import mark_shared
 
 
 class SoftSharing(nn.Module):
@@ -92,6 +93,11 @@ class SoftSharing(nn.Module):
         if isinstance(self.strength, Sequence):
             return tuple(self.strength)
         return (self.strength,) * len(self.hidden)
+
+    def shared_parameters(self, params: PyTree, head_index: Any = None) -> PyTree:
+        """None: the networks are tied by the penalty alone."""
+        del head_index
+        return mark_shared(params, self.num_tasks, lambda names: False)
 
     @nn.compact
     def __call__(self, x: Float[Array, "batch features"]) -> Float[Array, "batch outputs"]:

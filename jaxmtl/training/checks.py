@@ -14,6 +14,7 @@ from jaxmtl._validate import is_concrete
 from jaxmtl.data.rows import Rows, Splits
 from jaxmtl.duplication import HeadIndex, bank_capacity, can_align, check_head_index
 from jaxmtl.losses import Loss, sliced, squared_error
+from jaxmtl.training.combining import check_combining
 from jaxmtl.training.state import Config, Optimizer, packs_flat
 
 
@@ -98,8 +99,10 @@ def checked_config(
                     f"data.{name}.known: expected shape {(len(rows.x), num_tasks)}, "
                     f"got {rows.known.shape}"
                 )
+    if choices.get("aggregator") is not None:
+        check_combining(choices["aggregator"])
     config = Config(**(choices | {"loss": loss, "num_tasks": num_tasks}))
-    aligned = _can_align(model, config.optimizer, params, head_index)
+    aligned = config.aggregator is None and _can_align(model, config.optimizer, params, head_index)
     return dataclasses.replace(config, aligned=aligned)
 
 

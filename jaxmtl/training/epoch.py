@@ -6,7 +6,7 @@ from typing import NamedTuple, cast
 import jax
 import jax.numpy as jnp
 from jax.sharding import NamedSharding, PartitionSpec
-from jaxtyping import Array, Bool, Float, Int, PyTree
+from jaxtyping import Array, Bool, Float, Int, Key, PyTree
 
 from jaxmtl._typing import BankNetwork, Network
 from jaxmtl.data.rows import Rows, Splits
@@ -22,6 +22,7 @@ from jaxmtl.duplication import (
     split_all,
     transplant,
 )
+from jaxmtl.training.combining import draws, mean_combination, no_combination
 from jaxmtl.training.counting import Tally, choose_node, first_tally, order_columns
 from jaxmtl.training.phases import NEVER, PhaseTable
 from jaxmtl.training.placement import BATCH
@@ -34,6 +35,7 @@ from jaxmtl.training.state import (
     EventLog,
     TrainState,
     Watch,
+    first_combining,
     pack,
 )
 from jaxmtl.training.step import Carry, Knobs, all_finite, look, make_step
@@ -120,6 +122,8 @@ def begin(
             pack(config.optimizer, params)[0],
             opt_state,
             tally,
+            state.combining,
+            None if config.aggregator is None else no_combination(config.num_tasks),
             updates=jnp.int32(0),
             fired=jnp.bool(False),
             diverged=jnp.bool(False),
@@ -129,6 +133,7 @@ def begin(
             learning_rate=phases.learning_rate[state.phase],
             threshold=_threshold(model, state, phases, state.epoch + 1),
             stop=jnp.where(stop == NEVER, NEVER, stop - done),
+            key=_key(config, state),
         ),
         order=order,
     )
@@ -168,6 +173,7 @@ def finish(
         validation=data.validation and _errors(model, config, after, data.validation),
         test=data.test and _errors(model, config, after, data.test),
         conflicts=None if carry.tally is None else carry.tally.conflicts,
+        combination=carry.combination and mean_combination(carry.combination, carry.updates),
     )
     return after, record
 
@@ -179,6 +185,14 @@ def _order_columns(
         return leaf[..., order]
 
     return map_bank(ordered, params), map_bank_of_state(ordered, opt_state, params)
+
+
+def _key(config: Config, state: TrainState) -> Key[Array, ""] | None:
+    """Of this epoch's draws, apart from those of the order and of the choice of nodes."""
+    if config.aggregator is None or not draws(config.aggregator):
+        return None
+    key = jax.random.fold_in(state.key, NEVER // 2 - state.phase)
+    return jax.random.fold_in(key, state.epoch)
 
 
 def make_batches(config: Config, state: TrainState, rows: Rows) -> Rows:
@@ -242,6 +256,7 @@ def _end_epoch(
         opt_state=carry.opt_state,
         head_index=state.head_index,
         watch=state.watch,
+        combining=carry.combining,
         phase=state.phase + moves_on,
         epoch=jnp.where(moves_on, 0, number),
         status=status.astype(jnp.int32),
@@ -266,7 +281,8 @@ def _end_epoch(
         packed, _ = pack(config.optimizer, ended.params)
         fresh = config.optimizer(phases.learning_rate[state.phase]).init(packed)
         opt_state = _where(over, fresh, ended.opt_state)
-        ended = dataclasses.replace(ended, opt_state=opt_state)
+        combining = _where(over, first_combining(config, ended.params), ended.combining)
+        ended = dataclasses.replace(ended, opt_state=opt_state, combining=combining)
     return ended
 
 
@@ -288,9 +304,10 @@ def _duplicated(
     shared = readers(head_index, model.num_columns).sum(axis=0)[node] > 1
     fired = carry.fired & shared & (copy >= 0)
     params, index = duplicate_node(state.params, head_index, node, moving)
-    opt_state = state.opt_state
+    opt_state, combining = state.opt_state, state.combining
     if config.transplant == "copy":
         opt_state = transplant(opt_state, params, node, copy, "copy")
+        combining = transplant(combining, params, node, copy, "copy")
     row = EventLog(
         epoch=number,
         sample=(carry.updates - 1) * config.batch_size + tally.place,
@@ -308,14 +325,19 @@ def _duplicated(
         log,
         row,
     )
-    params, index, opt_state = _where(
+    params, index, opt_state, combining = _where(
         fired,
-        (params, index, opt_state),
-        (state.params, head_index, state.opt_state),
+        (params, index, opt_state, combining),
+        (state.params, head_index, state.opt_state, state.combining),
     )
     watch = cast(Watch, state.watch)._replace(events=events)
     return dataclasses.replace(
-        state, params=params, head_index=index, opt_state=opt_state, watch=watch
+        state,
+        params=params,
+        head_index=index,
+        opt_state=opt_state,
+        combining=combining,
+        watch=watch,
     )
 
 

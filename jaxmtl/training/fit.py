@@ -19,6 +19,7 @@ from jaxmtl.duplication import HeadIndex
 from jaxmtl.duplication.transplant import Transplant
 from jaxmtl.losses import Loss, squared_error
 from jaxmtl.training.checks import checked_config, cleared, run_keys, start_parameters
+from jaxmtl.training.combining import Combining
 from jaxmtl.training.divergence import blame, repeat_carefully
 from jaxmtl.training.epoch import epoch
 from jaxmtl.training.phases import STUDY_PHASES, Phase, PhaseTable, phase_table
@@ -52,6 +53,7 @@ def fit(
     batch_size: int = 1,
     shuffle: bool = False,
     loss: Loss = squared_error,
+    aggregator: Combining | None = None,
     head_index: HeadIndex | None = None,
     devices: Sequence[Device] | None = None,
     on_progress: OnProgress | None = None,
@@ -71,6 +73,13 @@ def fit(
         batch_size: samples of one update.
         shuffle: a new order every epoch; else the order of the rows.
         loss: from outputs and targets to (batch, tasks).
+        aggregator: how the gradients of the tasks are combined: a name from
+            ``jaxmtl.aggregation.REGISTRY`` or ``LOSS_METHODS``, or an aggregator or loss method of
+            your own options, such as ``jaxmtl.aggregation.cagrad(c=0.4)``; None for their sum.
+            Aggregators see the parameters that several tasks reach, as the model's
+            ``shared_parameters`` says (all, if it has none); those of one task get that task's own
+            gradient. Costs a backward pass a task; loss methods cost one in all. Static: make it
+            once, outside of loops.
         head_index: of the start, for networks with a bank.
         devices: over which the samples of every batch are spread, each with all parameters; None
             for the default device. Worth it for large batches of a large network only.
@@ -94,7 +103,13 @@ def fit(
         >>> run.history.train.shape, len(run.events)
         ((3, 2), 0)
     """
-    choices = {"optimizer": optimizer, "batch_size": batch_size, "shuffle": shuffle, "loss": loss}
+    choices = {
+        "optimizer": optimizer,
+        "batch_size": batch_size,
+        "shuffle": shuffle,
+        "loss": loss,
+        "aggregator": aggregator,
+    }
     phases = (Phase(epochs=epochs, learning_rate=learning_rate),)
     return _drive(model, choices, data, phases, key, params, head_index, devices, on_progress)
 
@@ -113,6 +128,7 @@ def fit_adaptive(
     rule: Rule = "nonnegative",
     zeros: Zeros = "reset",
     transplant: Transplant = "fresh",
+    aggregator: Combining | None = None,
     head_index: HeadIndex | None = None,
     devices: Sequence[Device] | None = None,
     on_progress: OnProgress | None = None,
@@ -148,7 +164,9 @@ def fit_adaptive(
         zeros: what exact zeros do to a streak, ``"reset"`` (the study) or ``"hold"``; see
             ``update_streak``.
         transplant: the optimizer's state across phases: ``"fresh"`` (the study) starts it anew,
-            ``"copy"`` keeps it and gives the copy its original's moments.
+            ``"copy"`` keeps it and gives the copy its original's moments; so does that of the
+            aggregator.
+        aggregator: see ``fit``. Conflict is counted on the gradients before they are combined.
         head_index: of the start; None: all tasks read all nodes.
         devices: see ``fit``.
         on_progress: called between chunks of epochs.
@@ -191,6 +209,7 @@ def fit_adaptive(
         "rule": rule,
         "zeros": zeros,
         "transplant": transplant,
+        "aggregator": aggregator,
     }
     check_choice("rule", rule, ("nonnegative", "strict"))
     check_choice("zeros", zeros, ("reset", "hold"))

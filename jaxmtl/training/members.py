@@ -2,7 +2,6 @@
 
 import contextlib
 import dataclasses
-import functools
 import os
 import time
 from collections.abc import Callable, Sequence
@@ -21,6 +20,7 @@ from jaxmtl.data.rows import Splits
 from jaxmtl.training.checks import cleared
 from jaxmtl.training.divergence import blame, repeat_carefully
 from jaxmtl.training.epoch import epoch
+from jaxmtl.training.identity import identity
 from jaxmtl.training.phases import PhaseTable
 from jaxmtl.training.placement import (
     chunk_size,
@@ -33,12 +33,11 @@ from jaxmtl.training.placement import (
 from jaxmtl.training.runs import Divergences, Runs, SweepProgress
 from jaxmtl.training.side_by_side import advance_all
 from jaxmtl.training.state import DIVERGED, RUNNING, Config, EpochRecord, TrainState
-from jaxmtl.training.store import Store, digest, locked
+from jaxmtl.training.store import Store, locked
 
 LENGTH = 32  # epochs of one compiled call at most
 SECONDS_A_CALL = 0.5
 SECONDS_BETWEEN_SAVES = 4.0
-FLAX_FIELDS = ("parent", "name")
 SHARE_OF_SAVING = 0.05  # of the time, at most
 
 OnProgress = Callable[[SweepProgress], None]
@@ -115,8 +114,8 @@ def run_members(
         folder = Path(checkpoint)
         if jax.process_count() > 1:
             folder = folder / f"process_{jax.process_index()}"
-        identity = _identity(model, config, states, data, table, size, mesh)
-        saver = _saving(folder, identity, resume=resume)
+        what = identity(model, config, states, data, table, size, mesh)
+        saver = _saving(folder, what, resume=resume)
     with saver as store:
         ledger = _work(
             model, config, data, table, ledger, stacked, mesh, size, store, number, on_progress
@@ -137,9 +136,9 @@ def run_members(
 
 
 @contextlib.contextmanager
-def _saving(folder: Path, identity: dict[str, Any], *, resume: bool) -> Any:
+def _saving(folder: Path, what: dict[str, Any], *, resume: bool) -> Any:
     with locked(folder):
-        yield Store(folder, identity, resume=resume)
+        yield Store(folder, what, resume=resume)
 
 
 def _open_ledger(
@@ -317,61 +316,6 @@ class Clock:
         done = before[places, ledger.states.phase] + ledger.states.epoch
         through = ledger.states.status != RUNNING
         return int(np.where(through, self._epochs.sum(axis=1), done).sum())
-
-
-def _identity(
-    model: Network,
-    config: Config,
-    states: TrainState,
-    data: Splits,
-    table: PhaseTable,
-    chunk: int,
-    mesh: Mesh,
-) -> dict[str, Any]:
-    """What a checkpoint is of: a difference in any of these would give other numbers."""
-    from importlib.metadata import version
-
-    from jaxmtl._version import __version__
-
-    options = {
-        f"option {field.name}": _named(getattr(config, field.name))
-        for field in dataclasses.fields(config)
-    }
-    return {
-        "data": digest(data),
-        "model": type(model).__qualname__,
-        **_options_of(model),
-        **options,
-        "phases": digest(table),
-        "start": digest(states),
-        "members": len(states.status),
-        "chunk": chunk,
-        "devices": f"{mesh.size} x {mesh.devices.flat[0].device_kind}",
-        "processes": jax.process_count(),
-        "float64": jax.config.jax_enable_x64,  # pyright: ignore[reportAttributeAccessIssue]
-        "jaxmtl": __version__,
-        "jax": version("jax"),
-        "jaxlib": version("jaxlib"),
-    }
-
-
-def _options_of(model: Network) -> dict[str, Any]:
-    """The attributes of a flax network; one of another kind says what it is by ``repr``."""
-    if not dataclasses.is_dataclass(model):
-        return {"model as written": " ".join(repr(model).split())}
-    names = [field.name for field in dataclasses.fields(model)]
-    return {
-        f"model {name}": _named(getattr(model, name)) for name in names if name not in FLAX_FIELDS
-    }
-
-
-def _named(value: Any) -> Any:
-    if isinstance(value, functools.partial):
-        values = [*value.args, *sorted(value.keywords.items())]
-        return f"{_named(value.func)} with {values}"
-    if callable(value):
-        return f"{value.__module__}.{getattr(value, '__qualname__', type(value).__name__)}"
-    return value
 
 
 def _gathered(runs: Runs, number: int) -> Runs:

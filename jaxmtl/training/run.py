@@ -10,6 +10,7 @@ from jaxtyping import Array, Float, Int, PyTree
 
 from jaxmtl._pytree import register_dataclass
 from jaxmtl.duplication import HeadIndex
+from jaxmtl.training.combining import Combination
 from jaxmtl.training.state import EpochRecord, EventLog
 
 
@@ -96,6 +97,8 @@ class History:
         validation: the same over the validation rows; None if there are none.
         test: the same over the test rows; None if there are none.
         conflicts: samples of the epoch in conflict at each column; None if nothing was counted.
+        combination: what combined the gradients of the tasks did in each epoch; None where they
+            were summed.
     """
 
     phase: Int[np.ndarray, " epochs"]
@@ -105,6 +108,7 @@ class History:
     validation: Float[np.ndarray, "epochs tasks"] | None
     test: Float[np.ndarray, "epochs tasks"] | None
     conflicts: Int[np.ndarray, "epochs capacity"] | None
+    combination: Combination | None
 
     def __len__(self) -> int:
         """Number of epochs that ran."""

@@ -17,6 +17,7 @@ from jaxmtl.conflict import Rule, Zeros
 from jaxmtl.duplication import HeadIndex
 from jaxmtl.duplication.transplant import Transplant
 from jaxmtl.losses import Loss, squared_error
+from jaxmtl.training.combining import Combination, Combining, first_state
 from jaxmtl.training.phases import PhaseTable
 
 Optimizer = Callable[[Any], optax.GradientTransformation]
@@ -48,6 +49,7 @@ class Config:
         split: what is duplicated when a phase stops early: the node of the largest ``"streak"``, a
             ``"random"`` one, that of the ``"least"`` conflict in the phase, ``"all"`` nodes for all
             tasks, or ``"none"``.
+        aggregator: how the gradients of the tasks are combined, see ``fit``; None for their sum.
         aligned: whether the columns of the bank are renumbered within an epoch, for speed.
         mesh: over which the samples of a batch are spread; None for one device.
     """
@@ -62,6 +64,7 @@ class Config:
     zeros: Zeros = "reset"
     transplant: Transplant = "fresh"
     split: Split = "streak"
+    aggregator: Combining | None = None
     aligned: bool = False
     mesh: Mesh | None = None
 
@@ -111,6 +114,7 @@ class TrainState:
         opt_state: state of the optimizer, over one flat vector where that is exact.
         head_index: None for networks without a bank.
         watch: None where nothing is counted.
+        combining: state of what combines the gradients of the tasks; None for their sum.
         phase: place in the table of phases, from 0.
         epoch: epochs of the phase that are over.
         status: ``RUNNING``, ``FINISHED`` or ``DIVERGED``.
@@ -121,6 +125,7 @@ class TrainState:
     opt_state: PyTree
     head_index: HeadIndex | None
     watch: Watch | None
+    combining: PyTree
     phase: Int[Array, ""]
     epoch: Int[Array, ""]
     status: Int[Array, ""]
@@ -139,6 +144,7 @@ class EpochRecord(NamedTuple):
         validation: the same over the validation rows, or None.
         test: the same over the test rows, or None.
         conflicts: samples in conflict at each column, or None.
+        combination: means over the updates of the epoch; None where gradients are summed.
     """
 
     ran: Bool[Array, ""]
@@ -149,6 +155,7 @@ class EpochRecord(NamedTuple):
     validation: Float[Array, " tasks"] | None
     test: Float[Array, " tasks"] | None
     conflicts: Int[Array, " capacity"] | None
+    combination: Combination | None
 
 
 def pack(optimizer: Optimizer, params: PyTree) -> tuple[PyTree, Callable[[PyTree], PyTree]]:
@@ -215,11 +222,19 @@ def init_state(
         opt_state=config.optimizer(phases.learning_rate[0]).init(packed),
         head_index=head_index,
         watch=watch,
+        combining=first_combining(config, params),
         phase=zero,
         epoch=zero,
         status=zero,
         key=key,
     )
+
+
+def first_combining(config: Config, params: PyTree) -> PyTree:
+    """State of what combines the gradients of the tasks, before its first update."""
+    if config.aggregator is None:
+        return None
+    return first_state(config.aggregator, config.num_tasks, params)
 
 
 def streak_shape(model: BankNetwork, params: PyTree) -> tuple[int, ...]:

@@ -18,6 +18,7 @@ from jaxmtl.duplication import HeadIndex, can_align
 from jaxmtl.duplication.transplant import Transplant
 from jaxmtl.losses import Loss, squared_error
 from jaxmtl.training.checks import checked_config, cleared
+from jaxmtl.training.combining import Combining
 from jaxmtl.training.members import run_members
 from jaxmtl.training.phases import NEVER, STUDY_PHASES, Phase, PhaseTable, phase_table
 from jaxmtl.training.runs import Runs, SweepProgress
@@ -42,6 +43,7 @@ def sweep(
     zeros: Zeros = "reset",
     transplant: Transplant = "fresh",
     split: Split = "streak",
+    aggregator: Combining | None = None,
     head_index: HeadIndex | None = None,
     devices: Sequence[Device] | None = None,
     chunk: int | None = None,
@@ -80,6 +82,7 @@ def sweep(
         split: what is duplicated when a phase stops early: ``"streak"`` as in ``fit_adaptive``; or,
             to tell what the choice of node is worth, a ``"random"`` node, that of the ``"least"``
             conflict, ``"all"``, ``"none"``. Static.
+        aggregator: see ``fit``. Static.
         head_index: of the start, (members, tasks, nodes); None: all tasks read all nodes.
         devices: None for all of this process.
         chunk: members to run at once; None: as many as fit the memory.
@@ -134,6 +137,7 @@ def sweep(
         "zeros": zeros,
         "transplant": transplant,
         "split": split,
+        "aggregator": aggregator,
     }
     both = jax.vmap(jax.random.split)(keys)
     init_keys, order_keys = both[:, 0], both[:, 1]

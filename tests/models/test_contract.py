@@ -9,11 +9,13 @@ import numpy as np
 import pytest
 
 from jaxmtl import Rows, Splits, fit
+from jaxmtl.constraints import Box
 from jaxmtl.models import (
     AITM,
     CGC,
     MTAN,
     PLE,
+    Constrained,
     ConvTrunk,
     CrossStitch,
     DSelectK,
@@ -22,6 +24,8 @@ from jaxmtl.models import (
     MMoE,
     OMoE,
     SharedBottom,
+    SoftSharing,
+    split_outputs,
 )
 
 WIDTHS = (2, 1, 2)
@@ -233,3 +237,65 @@ def test_gates_are_weights_over_experts(name, experts):
         assert (gates.sum(axis=-1) <= 1 + 1e-6).all()
     else:
         np.testing.assert_allclose(gates.sum(axis=-1), 1.0, rtol=1e-5)
+
+
+def reach(model, x, **index):
+    """How many tasks reach each parameter, by gradients at several places."""
+
+    @jax.jit
+    def reached(params, x):
+        def sums(params):
+            # Squares, as outputs that sum to one would cancel.
+            parts = split_outputs(model.apply({"params": params}, x, **index), model.outputs)
+            return jnp.stack([(part**2).sum() for part in parts])
+
+        return jax.tree.map(lambda leaf: leaf != 0, jax.jacrev(sums)(params))
+
+    places = [reached(draw(model, x, seed), x) for seed in range(6)]
+    return jax.tree.map(lambda *leaves: np.any(leaves, axis=0).sum(axis=0), *places)
+
+
+def assert_marked(marks, reached):
+    """A parameter that none reaches, behind a unit that is off, may be either."""
+    jax.tree.map(
+        lambda mark, n: np.testing.assert_array_equal(mark[n > 0], n[n > 0] > 1), marks, reached
+    )
+    assert any(n.any() for n in jax.tree.leaves(reached))
+
+
+@pytest.mark.parametrize("tasks", [2, 3])
+@every_architecture
+def test_says_which_parameters_several_tasks_reach(name, tasks):
+    fields = {"towers": [[4]] * tasks} if name == "uneven_towers" else {}
+    model = build(name, WIDTHS[:tasks], **fields)
+    x = inputs(9, 5)
+    params = draw(model, x)
+    marks = model.shared_parameters(params)
+    assert jax.tree.structure(marks) == jax.tree.structure(params)
+    assert_marked(marks, reach(model, x))
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        PLE(own_experts=2, shared_experts=1, experts=[[4], [4], [4], [4]], outputs=[1, 1]),
+        CrossStitch(trunk=[5], layers=[4, 4], per_node=True, outputs=[1, 1, 1]),
+        MMoE(trunk=[5], num_experts=2, experts=[4], outputs=[1, 1]),
+        AITM(trunk=[4], towers=[4, 3], activation="tanh", outputs=[1, 1, 1, 1]),
+        SoftSharing(hidden=[4], outputs=[1, 1]),
+        Constrained(SharedBottom(trunk=[4], towers=[], outputs=[1, 1]), hard=[Box(-9, 9), None]),
+    ],
+    ids=lambda model: type(model).__name__,
+)
+def test_deeper_ones_say_it_too(model):
+    x = inputs(9, 5)
+    marks = model.shared_parameters(draw(model, x))
+    assert_marked(marks, reach(model, x))
+
+
+def test_a_split_node_is_no_longer_shared():
+    model, x = build("hard_sharing"), inputs(9, 5)
+    index = jnp.array([[3, 1, 2], [0, 1, 4], [0, 1, 5]])
+    marks = model.shared_parameters(draw(model, x), index)
+    assert_marked(marks, reach(model, x, head_index=index))
+    assert marks["bank"]["bias"].tolist() == [True, True] + [False] * 7

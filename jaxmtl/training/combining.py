@@ -1,0 +1,202 @@
+"""How the gradients of the tasks become one: their sum, a loss method, or an aggregator."""
+
+import difflib
+import functools
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int, Key, PyTree
+
+from jaxmtl._typing import Network
+from jaxmtl.aggregation import LOSS_METHODS, REGISTRY, Aggregator, Scalarizer, make, make_scalarizer
+
+Combining = str | Aggregator | Scalarizer
+"""A name of ``METHODS``, or what a factory of ``jaxmtl.aggregation`` returns."""
+
+METHODS: tuple[str, ...] = (*REGISTRY, *LOSS_METHODS)
+"""Names of all aggregators, then of all loss methods."""
+
+OfTasks = Callable[[Float[Array, " tasks"]], PyTree]
+
+
+class Combination(NamedTuple):
+    """What a way to combine task gradients did, over the updates of an epoch.
+
+    Attributes:
+        weights: mean weight of every task gradient; NaN for methods whose result is no weighted sum
+            of them.
+        conflict_rate: mean share of the pairs of tasks whose gradients on what they share point
+            apart (inner product below 0); NaN for loss methods, which do not look at gradients.
+        unconverged: updates whose solver missed its tolerance.
+
+    Example:
+        >>> Combination._fields
+        ('weights', 'conflict_rate', 'unconverged')
+    """
+
+    weights: Float[Array, " tasks"]
+    conflict_rate: Float[Array, ""]
+    unconverged: Int[Array, ""]
+
+
+class Combined(NamedTuple):
+    """What one update came to.
+
+    Attributes:
+        grads: for the optimizer, in the form of the parameters.
+        state: of the method.
+        combination: of this update.
+    """
+
+    grads: PyTree
+    state: PyTree
+    combination: Combination
+
+
+def check_combining(method: Any) -> None:
+    """Raises ValueError for what is neither a known name nor a method.
+
+    Example:
+        >>> check_combining("upgrade")
+        Traceback (most recent call last):
+            ...
+        ValueError: aggregator: there is no method 'upgrade' (did you mean 'upgrad'?)
+    """
+    if isinstance(method, str):
+        if method not in METHODS:
+            near = difflib.get_close_matches(method, METHODS, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(METHODS)}"
+            raise ValueError(f"aggregator: there is no method {method!r} ({hint})")
+    elif not isinstance(method, Aggregator | Scalarizer):
+        raise ValueError(
+            "aggregator: expected a name such as 'upgrad', or what a function of "
+            f"jaxmtl.aggregation returns, got {method!r}"
+        )
+
+
+def draws(method: Combining) -> bool:
+    """Whether the method may want a key; one that was not named is given one."""
+    if not isinstance(method, str):
+        return True
+    row = LOSS_METHODS[method] if method in LOSS_METHODS else REGISTRY[method]
+    return "key" in row.needs
+
+
+@functools.cache
+def method_of(method: Combining, num_tasks: int) -> Aggregator | Scalarizer:
+    """The method itself; the same object for the same name, as it is static under ``jit``."""
+    if not isinstance(method, str):
+        return method
+    build = make_scalarizer if method in LOSS_METHODS else make
+    return build(method, num_tasks)
+
+
+def first_state(method: Combining, num_tasks: int, params: PyTree) -> PyTree:
+    """The state before the first update."""
+    found = method_of(method, num_tasks)
+    if isinstance(found, Scalarizer):
+        return found.init(num_tasks)
+    shapes = jax.tree.map(
+        lambda p: jax.ShapeDtypeStruct((num_tasks, *jnp.shape(p)), jnp.result_type(p)), params
+    )
+    return found.init(shapes)
+
+
+def no_combination(num_tasks: int) -> Combination:
+    """The sum over no updates."""
+    return Combination(jnp.zeros(num_tasks), jnp.zeros(()), jnp.int32(0))
+
+
+def mean_combination(total: Combination, updates: Int[Array, ""]) -> Combination:
+    """Means out of sums over updates."""
+    number = jnp.maximum(updates, 1)
+    return Combination(total.weights / number, total.conflict_rate / number, total.unconverged)
+
+
+def combine(
+    method: Combining,
+    losses: Float[Array, " tasks"],
+    gradient_of: OfTasks,
+    state: PyTree,
+    *,
+    shared: PyTree,
+    params: PyTree,
+    key: Key[Array, ""] | None,
+    present: Bool[Array, " tasks"] | None,
+) -> Combined:
+    """One update's gradient out of those of the tasks.
+
+    An aggregator sees the parameters that several tasks reach; those of one task get that task's
+    own gradient as it is. A loss method weighs them all, which is the gradient of its loss.
+
+    Args:
+        method: static.
+        losses: of the tasks, traced.
+        gradient_of: ``gradient_of(weights)`` gives the gradient of the weighted sum of the losses,
+            in the form of the parameters.
+        state: of the method.
+        shared: which parameters several tasks reach, booleans in their structure and shapes.
+        params: traced.
+        key: for methods that draw, else None.
+        present: tasks that the batch has; None for all.
+
+    Returns:
+        Gradient, next state, and what was found.
+    """
+    found = method_of(method, losses.shape[0])
+    if isinstance(found, Scalarizer):
+        _, state, weights = found.scalarize(losses, state, key=key, present=present)
+        grads = gradient_of(weights.astype(losses.dtype))
+        seen = Combination(weights.astype(float), jnp.full((), jnp.nan), jnp.int32(0))
+        return Combined(grads, state, seen)
+    rows = jax.vmap(gradient_of)(jnp.eye(losses.shape[0], dtype=losses.dtype))
+    ours = jax.tree.map(lambda mark, row: jnp.where(mark[None], row, 0), shared, rows)
+    combined, state, info = found.update(
+        ours, state, losses=losses, params=params, key=key, present=present
+    )
+    grads = jax.tree.map(
+        lambda mark, one, row: jnp.where(mark, one, row.sum(axis=0).astype(one.dtype)),
+        shared,
+        combined,
+        rows,
+    )
+    weights = info.weights
+    seen = Combination(
+        weights=(weights if weights.ndim == 1 else jnp.full(losses.shape, jnp.nan)).astype(float),
+        conflict_rate=info.conflict_rate.mean().astype(float),
+        unconverged=(~info.converged).sum(dtype=jnp.int32),
+    )
+    return Combined(grads, state, seen)
+
+
+def observe(
+    method: Combining,
+    losses_after: Callable[[], Float[Array, " tasks"]],
+    state: PyTree,
+    present: Bool[Array, " tasks"] | None,
+    num_tasks: int,
+) -> PyTree:
+    """The state after the update, for methods that look at the losses once more (FAMO)."""
+    found = method_of(method, num_tasks)
+    if isinstance(found, Scalarizer) and found.observe is not None:
+        return found.observe(losses_after(), state, present=present)
+    return state
+
+
+def shared_parameters(model: Network, params: PyTree, head_index: Any) -> PyTree:
+    """Which parameters several tasks reach; all of a network that does not say.
+
+    Args:
+        model: static; if it has a method ``shared_parameters(params, head_index)``, that decides.
+        params: traced.
+        head_index: of networks with a bank, traced.
+
+    Returns:
+        Booleans in the structure and the shapes of the parameters.
+    """
+    declared = getattr(model, "shared_parameters", None)
+    if declared is None:
+        return jax.tree.map(lambda leaf: jnp.ones(jnp.shape(leaf), bool), params)
+    return declared(params, head_index)
