@@ -33,9 +33,11 @@ from jaxmtl.aggregation.heads import with_heads as with_heads
 from jaxmtl.aggregation.imtl_g import imtl_g as imtl_g
 from jaxmtl.aggregation.krum import krum as krum
 from jaxmtl.aggregation.losses import LOSS_METHODS as LOSS_METHODS
+from jaxmtl.aggregation.losses import AutoLambda as AutoLambda
 from jaxmtl.aggregation.losses import LossMethod as LossMethod
 from jaxmtl.aggregation.losses import ScalarizedInfo as ScalarizedInfo
 from jaxmtl.aggregation.losses import Scalarizer as Scalarizer
+from jaxmtl.aggregation.losses import auto_lambda as auto_lambda
 from jaxmtl.aggregation.losses import auto_lambda_step as auto_lambda_step
 from jaxmtl.aggregation.losses import cosmos as cosmos
 from jaxmtl.aggregation.losses import dwa as dwa

@@ -5,6 +5,7 @@ import dataclasses
 import os
 import shutil
 import sys
+import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -95,7 +96,7 @@ def compare(
     console = Console(quiet=quiet or not first)
     if (why := use_cache(wanted=not no_cache)) is not None:
         console.note(why)
-    names = _arm_names(arms, reference)
+    names, reference = _arm_names(arms, reference, len(settings.targets or ()))
     asked = settings.to_json() | {"arms": names, "reference": reference, "seeds": seeds}
     if settings.table is not None:
         asked["table"] = os.path.abspath(settings.table)
@@ -238,21 +239,29 @@ def _summary(comparison: "Comparison") -> str:
 
 def _list_arms() -> None:
     from jaxmtl.comparison import ARMS, DEFAULT_ARMS
+    from jaxmtl.training.combining import AGGREGATORS, WEIGHTINGS
 
     for name, arm in ARMS.items():
         print(f"{name:16}{'*' if name in DEFAULT_ARMS else ' '} {arm.description}")
-    print("\n* compared unless --arms says otherwise")
+    print("\n* compared unless --arms says otherwise; --arms all compares all of these\n")
+    for group, methods in (("aggregators", AGGREGATORS), ("losses", WEIGHTINGS)):
+        print(f"--arms {group}:")
+        print(textwrap.fill(", ".join(methods), 96, initial_indent="  ", subsequent_indent="  "))
+    print(
+        "\nThese combine task gradients: on any arm (--arms mmoe+upgrad) or, by themselves "
+        "(--arms\nupgrad), on hard sharing with the adaptive run's schedule (restarts)."
+    )
 
 
-def _arm_names(text: str | None, reference: str) -> list[str]:
-    from jaxmtl.comparison import ARMS, DEFAULT_ARMS, check_arms
+def _arm_names(text: str | None, reference: str, num_tasks: int) -> tuple[list[str], str]:
+    """Full names of the arms and of the reference."""
+    from jaxmtl.comparison import DEFAULT_ARMS, check_arms
 
     names = [name.strip() for name in (text or "").split(",") if name.strip()]
     if text is not None and not names:
         raise ValueError("--arms: expected names separated by commas, got none")
-    if names == ["all"]:
-        names = list(ARMS)
-    return check_arms(names or DEFAULT_ARMS, reference)
+    found = check_arms(names or DEFAULT_ARMS, reference, num_tasks)
+    return found, check_arms([], reference, num_tasks)[0]
 
 
 def _start_devices(

@@ -48,6 +48,7 @@ def fit(
     rule: options.Rule = None,
     zeros: options.Zeros = None,
     transplant: options.Transplant = None,
+    aggregator: options.Aggregator = None,
     no_cache: options.NoCache = False,
 ) -> None:
     """Train the adaptive network, and plain hard sharing beside it, and write a run folder.

@@ -144,6 +144,14 @@ Transplant = Annotated[
         show_default=STUDY.transplant,
     ),
 ]
+Aggregator = Annotated[
+    str | None,
+    typer.Option(
+        help="What combines task gradients; jaxmtl compare --list-arms names all.",
+        metavar="NAME",
+        show_default="their sum",
+    ),
+]
 ValidationOfComparison = Annotated[
     float | None, typer.Option(help="Fraction to select epochs on.", show_default="0.2")
 ]
@@ -153,7 +161,7 @@ NoCache = Annotated[
 Arms = Annotated[
     str | None,
     typer.Option(
-        help="Methods to compare: A,B; all for every one; --list-arms names them.",
+        help="Methods to compare, A,B, or all, aggregators, losses; --list-arms names them.",
         metavar="NAMES",
         show_default="node duplication and what it has to beat",
     ),

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from jaxmtl.training import STUDY_PHASES, Phase
+from jaxmtl.training.combining import check_combining
 
 OPTIMIZERS = ("adam", "adamw", "adamax", "amsgrad", "nadam", "rmsprop", "adagrad", "sgd")
 BUILT_IN_FEATURES = ("SO2", "CO", "NO2", "PM10")
@@ -68,6 +69,7 @@ class Settings:
         rule: which signs are in conflict.
         zeros: what exact zeros do to a streak.
         transplant: of the optimizer's state across phases.
+        aggregator: what combines the gradients of the tasks; None for their sum.
 
     Example:
         >>> Settings().complete().hard_epochs
@@ -102,6 +104,7 @@ class Settings:
     rule: str = "nonnegative"
     zeros: str = "reset"
     transplant: str = "fresh"
+    aggregator: str | None = None
 
     def with_options(self, **given: Any) -> "Settings":
         """Other values for some options; what depends on them is worked out anew."""
@@ -216,6 +219,8 @@ def _check(settings: Settings) -> None:
                 f"{_option(name)}: expected one of {', '.join(choices)}, got "
                 f"{getattr(settings, name)!r}"
             )
+    if settings.aggregator is not None:
+        check_combining(settings.aggregator)
     for name, least in LEAST.items():
         if getattr(settings, name) < least:
             raise ValueError(

@@ -142,6 +142,7 @@ def train(settings: Settings, table: Table, console: Console) -> Trained:
         "optimizer": getattr(optax, settings.optimizer),
         "batch_size": settings.batch_size,
         "shuffle": settings.shuffle,
+        "aggregator": settings.aggregator,
     }
     with console.training("adaptive", dataset.targets) as on_progress:
         run = fit_adaptive(

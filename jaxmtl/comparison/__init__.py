@@ -3,6 +3,8 @@
 from jaxmtl.comparison.arms import ARMS as ARMS
 from jaxmtl.comparison.arms import DEFAULT_ARMS as DEFAULT_ARMS
 from jaxmtl.comparison.arms import Arm as Arm
+from jaxmtl.comparison.arms import expand as expand
+from jaxmtl.comparison.arms import find_arm as find_arm
 from jaxmtl.comparison.bench import Bench as Bench
 from jaxmtl.comparison.bench import Outcome as Outcome
 from jaxmtl.comparison.bench import Protocol as Protocol

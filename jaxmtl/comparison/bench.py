@@ -1,5 +1,6 @@
 """What all arms of a comparison share: rows, keys, the first network, and the schedule."""
 
+import copy
 import dataclasses
 import functools
 from collections.abc import Callable, Sequence
@@ -117,6 +118,21 @@ class Bench:
         self.data = data
         self.keys = keys
         self._options = options
+        self.method: str | None = None
+
+    def combined_by(self, method: str) -> "Bench":
+        """The same bench, on the same schedule, but every network trains with an aggregator.
+
+        Args:
+            method: a name of ``jaxmtl.aggregation``.
+
+        Returns:
+            A bench whose runs are named ``arm+method``.
+        """
+        _ = self.updates  # those of the adaptive run without an aggregator
+        bench = copy.copy(self)
+        bench.method = method
+        return bench
 
     @property
     def num_tasks(self) -> int:
@@ -148,6 +164,10 @@ class Bench:
     @functools.cached_property
     def adaptive(self) -> Runs:
         """The adaptive runs, which lay down the schedule of all others."""
+        return self.run_adaptive()
+
+    def run_adaptive(self) -> Runs:
+        """Adaptive runs; those of a bench with an aggregator split at times of their own."""
         table = _broadcast(phase_table(tuple(self.protocol.phases)), len(self.keys))
         return self.run("adaptive", self.network(), table)
 
@@ -207,6 +227,7 @@ class Bench:
         """
         # Arms start from the same keys on purpose.
         p, data, keys = self.protocol, self.data, jax.random.clone(self.keys)
+        name = arm if self.method is None else f"{arm}+{self.method}"
         if seeds is not None:
             data, table, keys = jax.tree.map(lambda leaf: leaf[seeds], (data, table, keys))
         return sweep(
@@ -221,7 +242,8 @@ class Bench:
             rule=p.rule,
             zeros=p.zeros,
             transplant=p.transplant,
-            **(self._options(arm) | options),
+            aggregator=self.method,
+            **(self._options(name) | options),
         )
 
     def outcome(self, runs: Runs, *, nodes: int | None = None) -> Outcome:

@@ -1,7 +1,6 @@
 """Arms on the same rows over many seeds, and what may be said of them."""
 
 import dataclasses
-import difflib
 import functools
 import re
 import time
@@ -12,7 +11,7 @@ import jax
 import numpy as np
 
 from jaxmtl._typing import Device
-from jaxmtl.comparison.arms import ARMS, DEFAULT_ARMS
+from jaxmtl.comparison.arms import DEFAULT_ARMS, expand, find_arm, fits
 from jaxmtl.comparison.bench import Bench, Outcome, Protocol
 from jaxmtl.comparison.contrasts import contrasts
 from jaxmtl.comparison.leaderboard import leaderboard
@@ -88,7 +87,10 @@ def compare(
     Args:
         datasets: one a seed, all of the same numbers of rows, with test rows: one table split
             anew for each seed, or data drawn anew.
-        arms: names from ``ARMS``; the reference is added if it is missing.
+        arms: names from ``ARMS``; names of aggregators and loss methods, which stand on hard
+            sharing with the adaptive run's schedule; or both, ``"mmoe+upgrad"``; or groups of them,
+            ``"all"`` arms, all ``"aggregators"``, all ``"losses"``. The reference is added if it is
+            missing.
         reference: the arm that all others are compared with.
         seeds: numbers for the initial values and the order, one a data set; None for 0, 1, ...
         protocol: what is common to all arms.
@@ -124,7 +126,8 @@ def compare(
     import pandas as pd
 
     began = time.perf_counter()
-    names = check_arms(arms, reference)
+    names = check_arms(arms, reference, len(datasets[0].targets) if datasets else 1)
+    reference = find_arm(reference).name
     numbers = list(range(len(datasets))) if seeds is None else [int(seed) for seed in seeds]
     data = _stacked(datasets, numbers)
     keys = jax.vmap(jax.random.key)(np.array(numbers, np.uint32))
@@ -147,7 +150,7 @@ def compare(
     adaptive_seconds = time.perf_counter() - adaptive_began
     for name in names:
         arm_began = time.perf_counter()
-        outcome = ARMS[name].run(bench)
+        outcome = find_arm(name).run(bench)
         spent = time.perf_counter() - arm_began + (adaptive_seconds if name == "adaptive" else 0.0)
         frames.append(_frame(name, outcome, datasets, numbers, spent))
     frames += _lines(datasets, numbers, lines)
@@ -160,7 +163,7 @@ def compare(
     if told and reference != "adaptive":
         asked: Any = per_seed[per_seed["arm"].isin([*told, "adaptive"])]
         controls = contrasts(asked, "adaptive", test_share=share)
-    descriptions = {name: ARMS[name].description for name in names}
+    descriptions = {name: find_arm(name).description for name in names}
     descriptions |= {line.name: line.description for line in LINES}
     return Comparison(
         per_seed=per_seed,
@@ -186,29 +189,29 @@ def _conclusion(paired: "pd.DataFrame", controls: "pd.DataFrame", board: "pd.Dat
     return f"{text} Is it the choice of nodes, or only capacity and schedule? {told}"
 
 
-def check_arms(arms: Sequence[str], reference: str) -> list[str]:
-    """Raises ValueError for a name that is no arm.
+def check_arms(arms: Sequence[str], reference: str, num_tasks: int) -> list[str]:
+    """Raises ValueError for a name that is no arm, or one that does not go with the tasks.
 
     Args:
-        arms: names.
+        arms: names, see ``compare``.
         reference: added if it is not among them.
+        num_tasks: number of targets.
 
     Returns:
-        Every name once.
+        Every full name once.
 
     Raises:
-        ValueError: an unknown name.
+        ValueError: an unknown name, or a method that needs more tasks.
 
     Example:
-        >>> check_arms(["adaptive", "adaptive"], "hard_sharing")
-        ['adaptive', 'hard_sharing']
+        >>> check_arms(["adaptive", "upgrad", "adaptive"], "hard_sharing", 2)
+        ['adaptive', 'restarts+upgrad', 'hard_sharing']
     """
-    for name in (*arms, reference):
-        if name not in ARMS:
-            near = difflib.get_close_matches(name, ARMS, n=1)
-            hint = f" (did you mean {near[0]!r}?)" if near else ""
-            raise ValueError(f"arms: expected names out of {', '.join(ARMS)}, got {name!r}{hint}")
-    return list(dict.fromkeys([*arms, reference]))
+    names = expand([*arms, reference], num_tasks)
+    for name in names:
+        if (why := fits(name, num_tasks)) is not None:
+            raise ValueError(f"arms: {name} does not go with these targets: {why}")
+    return names
 
 
 def _stacked(datasets: Sequence[Dataset], numbers: Sequence[int]) -> Splits:

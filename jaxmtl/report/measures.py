@@ -101,12 +101,20 @@ def describe_divergence(
 def _ending(
     name: str, run: Run, tasks: Sequence[str], sheet_rows: np.ndarray | None
 ) -> dict[str, Any]:
-    divergence = run.divergence
+    divergence, found = run.divergence, run.history.combination
+    means = {}
+    if found is not None and len(run.history):
+        means["combination"] = {
+            "weights": _by_task(np.mean(found.weights, axis=0), tasks),
+            "conflict_rate": _number(found.conflict_rate.mean()),
+            "unconverged": int(found.unconverged.sum()),
+        }
     if divergence is None:
-        return {"status": "finished", "epochs": len(run.history)}
+        return {"status": "finished", "epochs": len(run.history), **means}
     return {
         "status": "diverged",
         "epochs": len(run.history),
+        **means,
         "divergence": {
             **divergence._asdict(),
             "task": None if divergence.task < 0 else tasks[divergence.task],

@@ -67,7 +67,9 @@ def write_history(
         tasks: names of the tasks.
 
     Columns: run, phase, epoch, epoch_of_run, samples, "train PM2.5" and so on for each split and
-    task, and "conflicts node 0" and so on.
+    task, and "conflicts node 0" and so on. Where task gradients were not just summed, also "weight
+    PM2.5" and so on (means over the epoch), "conflict rate" of whole gradients, and "unconverged"
+    (updates whose solver missed its tolerance).
     """
     histories = {name: run.history for name, run in runs.items()}
     splits = [s for s in SPLITS if any(getattr(h, s) is not None for h in histories.values())]
@@ -77,6 +79,9 @@ def write_history(
     header = ["run", "phase", "epoch", "epoch_of_run", "samples"]
     header += [f"{split} {task}" for split in splits for task in tasks]
     header += [f"conflicts node {node}" for node in range(nodes)]
+    combined = any(h.combination is not None for h in histories.values())
+    if combined:
+        header += [*(f"weight {task}" for task in tasks), "conflict rate", "unconverged"]
     rows = []
     for name, history in histories.items():
         for i in range(len(history)):
@@ -85,6 +90,10 @@ def write_history(
                 errors = getattr(history, split)
                 row += [None] * len(tasks) if errors is None else list(errors[i])
             row += [None] * nodes if history.conflicts is None else list(history.conflicts[i])
+            if (found := history.combination) is not None:
+                row += [*found.weights[i], found.conflict_rate[i], found.unconverged[i]]
+            elif combined:
+                row += [None] * (len(tasks) + 2)
             rows.append(row)
     write_csv(path, header, rows)
 

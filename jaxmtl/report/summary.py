@@ -64,10 +64,24 @@ def _heading(run: SavedRun) -> list[str]:
         f"  network  {len(config['features'])} inputs, shared layers {shared}, bank of "
         f"{network['nodes']} nodes, {_count(len(config['targets']), 'task')}",
     ]
+    if (found := run.metrics["runs"][ADAPTIVE].get("combination")) is not None:
+        lines.append(_combination(found, (config.get("settings") or {}).get("aggregator")))
     for ended in run.metrics["runs"].values():
         if ended["status"] == "diverged":
             lines.append(f"  {ended['divergence']['sentence']}; the last finite state is kept")
     return lines
+
+
+def _combination(found: Mapping[str, Any], name: str | None) -> str:
+    weights = [f"{w:.3g} {task}" for task, w in found["weights"].items() if w is not None]
+    line = f"  tasks    gradients combined by {name or 'an aggregator'}"
+    if weights:
+        line += f", mean weights {', '.join(weights)}"
+    if found["conflict_rate"] is not None:
+        line += f"; {found['conflict_rate']:.0%} of the pairs of gradients point apart"
+    if found["unconverged"]:
+        line += f"; the solver missed its tolerance in {_count(found['unconverged'], 'update')}"
+    return line
 
 
 def _duplications(run: SavedRun) -> list[str]:

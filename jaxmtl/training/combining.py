@@ -10,12 +10,25 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, Key, PyTree
 
 from jaxmtl._typing import Network
-from jaxmtl.aggregation import LOSS_METHODS, REGISTRY, Aggregator, Scalarizer, make, make_scalarizer
+from jaxmtl.aggregation import (
+    LOSS_METHODS,
+    REGISTRY,
+    Aggregator,
+    AutoLambda,
+    Scalarizer,
+    auto_lambda,
+    make,
+    make_scalarizer,
+)
+from jaxmtl.aggregation.losses import plain_step
 
-Combining = str | Aggregator | Scalarizer
+Method = Aggregator | Scalarizer | AutoLambda
+Combining = str | Method
 """A name of ``METHODS``, or what a factory of ``jaxmtl.aggregation`` returns."""
 
-METHODS: tuple[str, ...] = (*REGISTRY, *LOSS_METHODS)
+AGGREGATORS: tuple[str, ...] = tuple(REGISTRY)
+WEIGHTINGS: tuple[str, ...] = (*LOSS_METHODS, "auto_lambda")
+METHODS: tuple[str, ...] = (*AGGREGATORS, *WEIGHTINGS)
 """Names of all aggregators, then of all loss methods."""
 
 OfTasks = Callable[[Float[Array, " tasks"]], PyTree]
@@ -55,6 +68,22 @@ class Combined(NamedTuple):
     combination: Combination
 
 
+class Ahead(NamedTuple):
+    """What methods need that judge a step before it is made.
+
+    Attributes:
+        losses: from parameters and a batch to the losses of the tasks.
+        batch: of this update.
+        following: the batch on which the step is judged.
+        rate: of the plain gradient step that is looked ahead by.
+    """
+
+    losses: Callable[[PyTree, PyTree], Float[Array, " tasks"]]
+    batch: PyTree
+    following: PyTree
+    rate: Float[Array, ""]
+
+
 def check_combining(method: Any) -> None:
     """Raises ValueError for what is neither a known name nor a method.
 
@@ -69,7 +98,7 @@ def check_combining(method: Any) -> None:
             near = difflib.get_close_matches(method, METHODS, n=1)
             hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(METHODS)}"
             raise ValueError(f"aggregator: there is no method {method!r} ({hint})")
-    elif not isinstance(method, Aggregator | Scalarizer):
+    elif not isinstance(method, Method):
         raise ValueError(
             "aggregator: expected a name such as 'upgrad', or what a function of "
             f"jaxmtl.aggregation returns, got {method!r}"
@@ -80,15 +109,22 @@ def draws(method: Combining) -> bool:
     """Whether the method may want a key; one that was not named is given one."""
     if not isinstance(method, str):
         return True
-    row = LOSS_METHODS[method] if method in LOSS_METHODS else REGISTRY[method]
-    return "key" in row.needs
+    row = LOSS_METHODS.get(method) or REGISTRY.get(method)
+    return row is not None and "key" in row.needs
+
+
+def looks_ahead(method: Combining | None) -> bool:
+    """Whether the method judges its step on the batch that follows."""
+    return method == "auto_lambda" or isinstance(method, AutoLambda)
 
 
 @functools.cache
-def method_of(method: Combining, num_tasks: int) -> Aggregator | Scalarizer:
+def method_of(method: Combining, num_tasks: int) -> Method:
     """The method itself; the same object for the same name, as it is static under ``jit``."""
     if not isinstance(method, str):
         return method
+    if method == "auto_lambda":
+        return auto_lambda()
     build = make_scalarizer if method in LOSS_METHODS else make
     return build(method, num_tasks)
 
@@ -96,7 +132,7 @@ def method_of(method: Combining, num_tasks: int) -> Aggregator | Scalarizer:
 def first_state(method: Combining, num_tasks: int, params: PyTree) -> PyTree:
     """The state before the first update."""
     found = method_of(method, num_tasks)
-    if isinstance(found, Scalarizer):
+    if not isinstance(found, Aggregator):
         return found.init(num_tasks)
     shapes = jax.tree.map(
         lambda p: jax.ShapeDtypeStruct((num_tasks, *jnp.shape(p)), jnp.result_type(p)), params
@@ -125,6 +161,7 @@ def combine(
     params: PyTree,
     key: Key[Array, ""] | None,
     present: Bool[Array, " tasks"] | None,
+    ahead: Ahead | None = None,
 ) -> Combined:
     """One update's gradient out of those of the tasks.
 
@@ -141,6 +178,7 @@ def combine(
         params: traced.
         key: for methods that draw, else None.
         present: tasks that the batch has; None for all.
+        ahead: for methods that look ahead.
 
     Returns:
         Gradient, next state, and what was found.
@@ -149,8 +187,18 @@ def combine(
     if isinstance(found, Scalarizer):
         _, state, weights = found.scalarize(losses, state, key=key, present=present)
         grads = gradient_of(weights.astype(losses.dtype))
-        seen = Combination(weights.astype(float), jnp.full((), jnp.nan), jnp.int32(0))
-        return Combined(grads, state, seen)
+        return Combined(grads, state, _of_weights(weights))
+    if isinstance(found, AutoLambda):
+        assert ahead is not None
+        weights, state, _, _ = found.weigh(
+            ahead.losses,
+            params,
+            state,
+            ahead.batch,
+            ahead.following,
+            lambda params, gradient: plain_step(params, gradient, ahead.rate),
+        )
+        return Combined(gradient_of(weights.astype(losses.dtype)), state, _of_weights(weights))
     rows = jax.vmap(gradient_of)(jnp.eye(losses.shape[0], dtype=losses.dtype))
     ours = jax.tree.map(lambda mark, row: jnp.where(mark[None], row, 0), shared, rows)
     combined, state, info = found.update(
@@ -169,6 +217,10 @@ def combine(
         unconverged=(~info.converged).sum(dtype=jnp.int32),
     )
     return Combined(grads, state, seen)
+
+
+def _of_weights(weights: Float[Array, " tasks"]) -> Combination:
+    return Combination(weights.astype(float), jnp.full((), jnp.nan), jnp.int32(0))
 
 
 def observe(

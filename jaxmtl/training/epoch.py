@@ -22,7 +22,7 @@ from jaxmtl.duplication import (
     split_all,
     transplant,
 )
-from jaxmtl.training.combining import draws, mean_combination, no_combination
+from jaxmtl.training.combining import draws, looks_ahead, mean_combination, no_combination
 from jaxmtl.training.counting import Tally, choose_node, first_tally, order_columns
 from jaxmtl.training.phases import NEVER, PhaseTable
 from jaxmtl.training.placement import BATCH
@@ -92,9 +92,7 @@ def epoch(
     # A loop that ends at the trigger; under vmap, members that are through are frozen by JAX.
     carry = jax.lax.while_loop(
         lambda carry: start.running & carry.going & (carry.updates < num_updates),
-        lambda carry: step(
-            carry, start.knobs, jax.tree.map(lambda leaf: leaf[carry.updates], batches)
-        ),
+        lambda carry: step(carry, start.knobs, *batch_at(config, batches, carry.updates)),
         start.carry,
     )
     return finish(model, config, state, data, phases, start, carry, careful=careful)
@@ -225,6 +223,15 @@ def make_batches(config: Config, state: TrainState, rows: Rows) -> Rows:
         over_devices = NamedSharding(config.mesh, PartitionSpec(None, BATCH))
         batches = jax.lax.with_sharding_constraint(batches, over_devices)
     return batches
+
+
+def batch_at(config: Config, batches: Rows, number: Int[Array, ""]) -> tuple[Rows, Rows | None]:
+    """A batch, and the next one for methods that look ahead; after the last comes the first."""
+    batch = jax.tree.map(lambda leaf: leaf[number], batches)
+    if not looks_ahead(config.aggregator):
+        return batch, None
+    following = (number + 1) % batches.x.shape[0]
+    return batch, jax.tree.map(lambda leaf: leaf[following], batches)
 
 
 def _threshold(

@@ -10,8 +10,8 @@ import numpy as np
 from jax.sharding import Mesh
 
 from jaxmtl._typing import Network
-from jaxmtl.aggregation import Aggregator, Scalarizer
 from jaxmtl.data.rows import Splits
+from jaxmtl.training.combining import Method
 from jaxmtl.training.phases import PhaseTable
 from jaxmtl.training.state import Config, TrainState
 from jaxmtl.training.store import digest
@@ -80,7 +80,7 @@ def _options_of(model: Network) -> dict[str, Any]:
 
 def _named(value: Any) -> Any:
     """A text that is the same in every process; JSON has numbers, texts and lists of its own."""
-    if isinstance(value, Aggregator | Scalarizer):
+    if isinstance(value, Method):
         text = str([_named(part) for part in vars(value).values()])
         return f"{type(value).__name__} {hashlib.sha256(text.encode()).hexdigest()[:12]}"
     if isinstance(value, functools.partial):

@@ -10,7 +10,7 @@ from jaxtyping import Array, Int, PyTree
 
 from jaxmtl._typing import Network
 from jaxmtl.data.rows import Rows, Splits
-from jaxmtl.training.epoch import Start, begin, finish, make_batches
+from jaxmtl.training.epoch import Start, batch_at, begin, finish, make_batches
 from jaxmtl.training.lanes import lanes
 from jaxmtl.training.phases import PhaseTable
 from jaxmtl.training.placement import over_members
@@ -60,15 +60,15 @@ def epochs(
         batches = _to_back(batches)
     else:
         batches = make_batches(config, states, data.train)  # in order: no state is looked at
-    axes = (-1, -1, -1 if own_batches else None)
+    of_batches = -1 if own_batches else None
+    axes = (-1, -1, of_batches, of_batches)
     together = lanes(step, axes) if _is_small(config, states) else jax.vmap(step, axes, -1)
-    # What a member that stopped has in its optimizer is thrown away where a phase starts afresh.
-    carries = _loop(together, starts, batches, freeze_optimizer=config.transplant != "fresh")
+    carries = _loop(config, together, starts, batches)
     end = functools.partial(finish, model, config)
     return jax.vmap(end, in_axes=(0, rows, 0, 0, 0))(states, data, phases, starts, carries)
 
 
-def _loop(step: Any, starts: Start, batches: Rows, *, freeze_optimizer: bool) -> Carry:
+def _loop(config: Config, step: Any, starts: Start, batches: Rows) -> Carry:
     knobs: Knobs = _to_back(starts.knobs)
     running = starts.running
     num_updates = jax.tree.leaves(batches)[0].shape[0]
@@ -79,9 +79,11 @@ def _loop(step: Any, starts: Start, batches: Rows, *, freeze_optimizer: bool) ->
 
     def body(loop: tuple[Carry, Int[Array, ""]]) -> tuple[Carry, Int[Array, ""]]:
         carry, i = loop
-        new = step(carry, knobs, jax.tree.map(lambda leaf: leaf[i], batches))
+        new = step(carry, knobs, *batch_at(config, batches, i))
         active = running & carry.going
-        old = carry if freeze_optimizer else carry._replace(opt_state=new.opt_state)
+        # What a stopped member has in its optimizer is thrown away where phases start afresh.
+        fresh = config.transplant == "fresh"
+        old = carry._replace(opt_state=new.opt_state) if fresh else carry
         kept = jax.tree.map(
             lambda new, old: new if new is old else jnp.where(_like(active, new), new, old),
             new,

@@ -12,7 +12,7 @@ from jaxmtl._typing import BankNetwork, Network
 from jaxmtl.data.rows import Rows
 from jaxmtl.duplication import AnyIndex
 from jaxmtl.losses import mean_over_known
-from jaxmtl.training.combining import Combination, combine, observe, shared_parameters
+from jaxmtl.training.combining import Ahead, Combination, combine, observe, shared_parameters
 from jaxmtl.training.counting import Tally, count_batch
 from jaxmtl.training.state import Config, pack
 
@@ -113,14 +113,16 @@ def make_step(
     unpack: Callable[[PyTree], PyTree],
     *,
     careful: bool = False,
-) -> Callable[[Carry, Knobs, Rows], Carry]:
-    """Builds the update of one batch: ``step(carry, knobs, batch) -> carry``.
+) -> Callable[[Carry, Knobs, Rows, Rows | None], Carry]:
+    """Builds the update of one batch: ``step(carry, knobs, batch, following) -> carry``.
+
+    The batch that follows is for methods that look ahead, and None for all others.
 
     A plain step only raises its flag when a loss is not finite; a careful one looks at gradients,
     parameters and optimizer too, and leaves everything as it was before the update that failed.
     """
 
-    def step(carry: Carry, knobs: Knobs, batch: Rows) -> Carry:
+    def step(carry: Carry, knobs: Knobs, batch: Rows, following: Rows | None) -> Carry:
         optimizer = config.optimizer(knobs.learning_rate)
         taps = None
         if carry.tally is not None and knobs.head_index is not None:
@@ -132,7 +134,15 @@ def make_step(
         if config.aggregator is None:
             found = _summed(seen_at, carry.packed, taps)
         else:
-            found = _combined(model, config, seen_at, unpack, carry, knobs, batch, taps)
+            ahead = following and Ahead(
+                lambda params, rows: look(model, config, params, knobs.head_index, rows).errors,
+                batch,
+                following,
+                knobs.learning_rate,
+            )
+            found = _combined(
+                *(model, config, seen_at, unpack, carry, knobs, batch, taps), ahead=ahead
+            )
         tally = carry.tally
         if tally is not None and knobs.head_index is not None and found.deltas is not None:
             tally = count_batch(
@@ -223,6 +233,8 @@ def _combined(
     knobs: Knobs,
     batch: Rows,
     taps: Array | None,
+    *,
+    ahead: Ahead | None,
 ) -> _Found:
     """Task gradients by one backward pass each, combined; penalties are added as they are."""
 
@@ -246,6 +258,7 @@ def _combined(
         params=params,
         key=None if knobs.key is None else jax.random.fold_in(knobs.key, carry.updates),
         present=present_tasks(batch),
+        ahead=ahead,
     )
     grads, _ = pack(config.optimizer, found.grads)
     if getattr(model, "has_penalties", False):

@@ -273,3 +273,10 @@ def test_bad_input_is_told_in_one_sentence():
     ):
         with pytest.raises(ValueError, match="expected a number"):
             wrong()
+
+
+@pytest.mark.parametrize("name", ["cosmos", "pbi"])
+def test_lengths_have_a_slope_however_the_compiler_rounds_them(name):
+    method, losses = ag.make_scalarizer(name), 30 * np.random.default_rng(0).uniform(size=(400, 2))
+    slopes = jax.jit(lambda one: method.scalarize(one, method.init(2))[2])
+    assert all(np.isfinite(slopes(one)).all() for one in losses.astype(np.float32))

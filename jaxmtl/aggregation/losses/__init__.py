@@ -6,10 +6,13 @@ trains with one backward pass; ``from_losses`` makes an ``Aggregator`` of it, fo
 one.
 """
 
+from jaxmtl.aggregation.losses.auto_lambda import AutoLambda as AutoLambda
 from jaxmtl.aggregation.losses.auto_lambda import AutoLambdaInfo as AutoLambdaInfo
 from jaxmtl.aggregation.losses.auto_lambda import AutoLambdaState as AutoLambdaState
+from jaxmtl.aggregation.losses.auto_lambda import auto_lambda as auto_lambda
 from jaxmtl.aggregation.losses.auto_lambda import auto_lambda_step as auto_lambda_step
 from jaxmtl.aggregation.losses.auto_lambda import look_ahead_slopes as look_ahead_slopes
+from jaxmtl.aggregation.losses.auto_lambda import plain_step as plain_step
 from jaxmtl.aggregation.losses.contract import Scalarizer as Scalarizer
 from jaxmtl.aggregation.losses.contract import from_losses as from_losses
 from jaxmtl.aggregation.losses.contract import from_value as from_value

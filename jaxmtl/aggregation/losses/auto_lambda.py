@@ -1,5 +1,6 @@
 """Auto-Lambda: task weights learned through the step that they bring about."""
 
+import dataclasses
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -64,8 +65,8 @@ def look_ahead_slopes(
     """Derivative in the weights of the validation loss after one weighted step, exact.
 
     The weighted gradient is sum_t w_t g_t, so that the derivative is g_t'v with v the validation
-    gradient pulled back through the step: all tasks' by one forward-mode pass along v, without
-    second derivatives of the network.
+    gradient pulled back through the step: all tasks' by one pass along v, without second
+    derivatives of the network, by reverse mode only.
 
     Args:
         loss_fn: ``loss_fn(params, batch)`` gives the vector of task losses.
@@ -94,8 +95,99 @@ def look_ahead_slopes(
     validation, validation_pullback = jax.vjp(lambda p: loss_fn(p, validation_batch), ahead)
     (at_ahead,) = validation_pullback(primary.astype(validation.dtype))
     (direction,) = back_through_step(at_ahead)
-    _, slopes = jax.jvp(lambda p: loss_fn(p, batch), (params,), (direction,))
-    return slopes, validation
+    # The way back is linear in the weights, and its transpose is the way forth along v.
+    _, transposed = jax.vjp(lambda w: pullback(w)[0], jnp.zeros_like(losses))
+    return transposed(direction)[0], validation
+
+
+@dataclasses.dataclass(frozen=True)
+class AutoLambda:
+    """A pair of pure functions that learns task weights through the step that they bring about.
+
+    Attributes:
+        init: ``init(num_tasks, dtype=None) -> state``, weights and the state of their optimizer.
+        weigh: ``weigh(loss_fn, params, state, batch, validation_batch, step_fn) -> (weights, state,
+            slopes, validation)``; see ``look_ahead_slopes`` for ``step_fn`` and what is returned.
+
+    Example:
+        >>> auto_lambda().init(2)[0].tolist()
+        [0.10000000149011612, 0.10000000149011612]
+    """
+
+    init: Callable[..., tuple[Array, Any]]
+    weigh: Callable[..., tuple[Array, tuple[Array, Any], Array, Array]]
+
+
+def auto_lambda(
+    primary: Sequence[int] | None = None,
+    initial: float = 0.1,
+    weight_rate: Any = 1e-4,
+    weight_optimizer: optax.GradientTransformation | None = None,
+) -> AutoLambda:
+    """The weights of Auto-Lambda, for steps that are made elsewhere; see ``auto_lambda_step``.
+
+    Args:
+        primary: see there.
+        initial: see there.
+        weight_rate: see there.
+        weight_optimizer: see there.
+
+    Returns:
+        The pair.
+
+    Raises:
+        ValueError: a rate not above 0; at ``init``, a primary task that there is not.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> loss_fn = lambda w, x: jnp.stack([((w - x) ** 2).sum(), ((w + x) ** 2).sum()])
+        >>> method, x = auto_lambda(primary=[0], weight_rate=0.01), jnp.array([1.0, 0.0])
+        >>> weights, *_ = method.weigh(
+        ...     loss_fn, jnp.array([0.5, 0.5]), method.init(2), x, x, lambda w, g: w - 0.1 * g)
+        >>> [round(w, 4) for w in weights.tolist()]  # the second task is in the way
+        [0.11, 0.09]
+
+    References:
+        Liu, James, Davison, Johns (2022), Auto-Lambda: disentangling dynamic task relationships,
+        TMLR, equations 5 to 7.
+    """
+    if is_concrete(weight_rate):
+        check_positive("weight_rate", weight_rate)
+    optimizer = optax.adam(weight_rate) if weight_optimizer is None else weight_optimizer
+
+    def factors(tasks: int) -> Array:
+        chosen = range(tasks) if primary is None else primary
+        unknown = [task for task in chosen if not 0 <= task < tasks]
+        if unknown:
+            raise ValueError(f"primary: expected tasks in 0 .. {tasks - 1}, got {unknown[0]}")
+        return jnp.array([float(task in chosen) for task in range(tasks)])
+
+    def init(num_tasks: int, dtype: Any = None) -> tuple[Array, Any]:
+        factors(num_tasks)
+        weights = jnp.full(num_tasks, initial, jnp.result_type(float if dtype is None else dtype))
+        return weights, optimizer.init(weights)
+
+    def weigh(
+        loss_fn: LossFn,
+        params: PyTree,
+        state: tuple[Array, Any],
+        batch: PyTree,
+        validation_batch: PyTree,
+        step_fn: Callable[[PyTree, PyTree], PyTree],
+    ) -> tuple[Array, tuple[Array, Any], Array, Array]:
+        weights, inner = state
+        primaries = factors(weights.shape[0])
+        slopes, validation = look_ahead_slopes(
+            loss_fn, params, weights, batch, validation_batch, step_fn, primaries
+        )
+        slopes = slopes.astype(weights.dtype)
+        updates, following = optimizer.update(slopes, inner, weights)
+        moved = jnp.asarray(optax.apply_updates(weights, updates))
+        everyone = jnp.ones(moved.shape, bool)
+        weights, inner = keep_absent((moved, following), (weights, inner), everyone)
+        return weights, (weights, inner), slopes, validation
+
+    return AutoLambda(init, weigh)
 
 
 def auto_lambda_step(
@@ -148,10 +240,9 @@ def auto_lambda_step(
         Liu, James, Davison, Johns (2022), Auto-Lambda: disentangling dynamic task relationships,
         TMLR, equations 5 to 7.
     """
-    for name, rate in (("look_ahead", look_ahead), ("weight_rate", weight_rate)):
-        if rate is not None and is_concrete(rate):
-            check_positive(name, rate)
-    of_weights = optax.adam(weight_rate) if weight_optimizer is None else weight_optimizer
+    if look_ahead is not None and is_concrete(look_ahead):
+        check_positive("look_ahead", look_ahead)
+    method = auto_lambda(primary, initial, weight_rate, weight_optimizer)
 
     def init(params: PyTree, batch: PyTree) -> AutoLambdaState:
         losses = jax.eval_shape(loss_fn, params, batch)
@@ -159,16 +250,8 @@ def auto_lambda_step(
             raise ValueError(
                 f"loss_fn: expected a vector with one loss a task, got shape {losses.shape}"
             )
-        factors(losses.shape[0])
-        weights = jnp.full(losses.shape, initial, jnp.promote_types(losses.dtype, jnp.float32))
-        return AutoLambdaState(weights, of_weights.init(weights), optimizer.init(params))
-
-    def factors(tasks: int) -> Array:
-        chosen = range(tasks) if primary is None else primary
-        unknown = [task for task in chosen if not 0 <= task < tasks]
-        if unknown:
-            raise ValueError(f"primary: expected tasks in 0 .. {tasks - 1}, got {unknown[0]}")
-        return jnp.array([float(task in chosen) for task in range(tasks)])
+        dtype = jnp.promote_types(losses.dtype, jnp.float32)
+        return AutoLambdaState(*method.init(losses.shape[0], dtype), optimizer.init(params))
 
     def step(
         params: PyTree, state: AutoLambdaState, batch: PyTree, validation_batch: PyTree
@@ -177,24 +260,15 @@ def auto_lambda_step(
             if look_ahead is None:
                 updates, _ = optimizer.update(gradient, state.optimizer, params)
                 return optax.apply_updates(params, updates)
-            return jax.tree.map(lambda p, g: p - (look_ahead * g).astype(p.dtype), params, gradient)
+            return plain_step(params, gradient, look_ahead)
 
-        slopes, validation = look_ahead_slopes(
+        weights, (_, inner), slopes, validation = method.weigh(
             loss_fn,
             params,
-            state.weights,
+            (state.weights, state.weight_optimizer),
             batch,
             validation_batch,
             ahead,
-            factors(state.weights.shape[0]),
-        )
-        slopes = slopes.astype(state.weights.dtype)
-        updates, inner = of_weights.update(slopes, state.weight_optimizer, state.weights)
-        moved = jnp.asarray(optax.apply_updates(state.weights, updates))
-        weights, inner = keep_absent(
-            (moved, inner),
-            (state.weights, state.weight_optimizer),
-            jnp.ones(moved.shape, bool),
         )
         losses, pullback = jax.vjp(lambda p: loss_fn(p, batch), params)
         (gradient,) = pullback(weights.astype(losses.dtype))
@@ -208,3 +282,22 @@ def auto_lambda_step(
     init_fn: Callable[..., Any] = init
     step_fn: Callable[..., Any] = step
     return AggregatedStep(init_fn, step_fn)
+
+
+def plain_step(params: PyTree, gradient: PyTree, rate: Any) -> PyTree:
+    """A step of gradient descent.
+
+    Args:
+        params: traced.
+        gradient: of the same structure, traced.
+        rate: its size, may be traced.
+
+    Returns:
+        The parameters after it, in their types.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> plain_step(jnp.array([1.0, 2.0]), jnp.array([2.0, 0.0]), 0.5).tolist()
+        [0.0, 2.0]
+    """
+    return jax.tree.map(lambda p, g: p - (rate * g).astype(p.dtype), params, gradient)

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
@@ -53,7 +54,9 @@ def cosmos(
 
 def length(vector: Float[Array, " n"]) -> Float[Array, ""]:
     """Euclidean length, with slope 0 at 0."""
-    size = jnp.max(jnp.abs(vector))
+    # Any size gives the same length; the slope of a maximum is 0 / 0 where XLA rounds it otherwise
+    # when it looks for the largest entry again.
+    size = jax.lax.stop_gradient(jnp.max(jnp.abs(vector)))
     unit = vector / jnp.where(size > 0, size, 1)
     squares = (unit**2).sum()
     return size * jnp.sqrt(jnp.where(squares > 0, squares, 1))

@@ -5,7 +5,7 @@ from jaxmtl.comparison.bench import Bench, Outcome
 
 
 def _run(bench: Bench) -> Outcome:
-    return bench.outcome(bench.adaptive)
+    return bench.outcome(bench.adaptive if bench.method is None else bench.run_adaptive())
 
 
 ADAPTIVE = Arm("adaptive", "nodes duplicated where task gradients kept disagreeing in sign", _run)
