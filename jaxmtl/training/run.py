@@ -108,7 +108,7 @@ class History:
     validation: Float[np.ndarray, "epochs tasks"] | None
     test: Float[np.ndarray, "epochs tasks"] | None
     conflicts: Int[np.ndarray, "epochs capacity"] | None
-    combination: Combination | None
+    combination: Combination | None = None
 
     def __len__(self) -> int:
         """Number of epochs that ran."""

@@ -155,7 +155,7 @@ class EpochRecord(NamedTuple):
     validation: Float[Array, " tasks"] | None
     test: Float[Array, " tasks"] | None
     conflicts: Int[Array, " capacity"] | None
-    combination: Combination | None
+    combination: Combination | None = None
 
 
 def pack(optimizer: Optimizer, params: PyTree) -> tuple[PyTree, Callable[[PyTree], PyTree]]:
