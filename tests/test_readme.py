@@ -3,6 +3,8 @@ from pathlib import Path
 
 import pytest
 
+from jaxmtl.aggregation import LOSS_METHODS, REGISTRY
+
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
 
@@ -27,3 +29,11 @@ def test_the_examples_run(place):
     exec("import jax, jax.numpy as jnp", names)
     exec(compile(BLOCKS[place], f"README example {place}", "exec"), names)
     assert "jaxmtl" in names
+
+
+@pytest.mark.parametrize("name", [*REGISTRY, *LOSS_METHODS])
+def test_every_method_has_its_row(name):
+    method = (REGISTRY | LOSS_METHODS)[name]
+    (row,) = re.findall(rf"^\| `{name}` \|.*$", README, flags=re.MULTILINE)
+    for text in (*method.needs, method.cost, *method.properties, method.paper):
+        assert text in row
