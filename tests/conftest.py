@@ -1,5 +1,6 @@
 """Settings of every test and doctest."""
 
+import gc
 import os
 
 os.environ.setdefault("JAX_PLATFORMS", os.environ.get("JAXMTL_TEST_PLATFORM", "cpu"))
@@ -9,6 +10,9 @@ import pytest
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_debug_key_reuse", True)
+
+# Tracing makes many objects that stay: a twentieth of all the time went into looking for garbage.
+gc.set_threshold(50_000, 20, 20)
 
 # Most of the time of a test goes into compiling; the core alone is tested as it is shipped. The
 # tests in x64 run in processes of their own, whose environment says how they compile.

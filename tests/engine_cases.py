@@ -1,5 +1,7 @@
 """Losses that use their parameters in every way, and their task gradients, task by task."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -87,12 +89,17 @@ def flat_task(dtype=np.float32):
 CASES = {"dense": dense, "positions": positions, "others": others, "zeros": flat_task}
 
 
+@functools.cache
+def _weighted_gradient(loss_fn):
+    return jax.jit(jax.grad(lambda p, w, batch: (w * loss_fn(p, batch)).sum()))
+
+
 def literal(loss_fn, params, batch):
     """Rows one after the other, each by a backward pass of its own: a NumPy matrix, and leaves."""
     tasks = jax.eval_shape(loss_fn, params, batch).shape[0]
-    grad = jax.jit(jax.grad(lambda p, w: (w * loss_fn(p, batch)).sum()))
+    grad = _weighted_gradient(loss_fn)
     dtype = jax.tree.leaves(params)[0].dtype
-    rows = [grad(params, jnp.asarray(row, dtype)) for row in np.eye(tasks)]
+    rows = [grad(params, np.asarray(row, dtype), batch) for row in np.eye(tasks)]
     stacked = jax.tree.map(lambda *leaves: np.stack(leaves), *rows)
     matrix = np.stack(
         [np.concatenate([np.ravel(x) for x in jax.tree.leaves(r)]) for r in rows]

@@ -38,9 +38,7 @@ def made(table, tmp_path_factory):
 
 
 def run_process(table, folder, cache, *options, wait=True):
-    # What compiles very soon is not kept, so the quickest way is for those that keep nothing.
-    quick = QUICK if "--no-cache" in options else {"JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}
-    environment = os.environ | quick | {"XDG_CACHE_HOME": str(cache)}
+    environment = os.environ | QUICK | {"XDG_CACHE_HOME": str(cache)}
     command = [*COMMAND, str(table), *NAMES, *SHORT, "--out", str(folder), *map(str, options)]
     process = subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
@@ -92,8 +90,14 @@ def test_compiled_programs_are_kept_for_the_user_alone(made, monkeypatch, tmp_pa
         jax.config.update("jax_compilation_cache_dir", before)
 
 
-def test_a_killed_comparison_goes_on_and_comes_to_the_same(made, table, tmp_path):
+def programs(cache):
+    """Names, with fingerprints, of the compiled programs of sweeps that are kept."""
+    return {path.name for path in (cache / "jaxmtl").glob("jit_advance_all-*-cache")}
+
+
+def test_a_killed_comparison_goes_on_and_comes_to_the_same(call, made, table, tmp_path):
     folder, cache = made
+    kept = programs(cache)
     rng = np.random.default_rng(0)
     out = tmp_path / "out"
     begun = 0
@@ -110,10 +114,9 @@ def test_a_killed_comparison_goes_on_and_comes_to_the_same(made, table, tmp_path
         assert not any(path.suffix == ".tmp" for path in out.glob("*")), attempt
     assert begun
     if (out / "checkpoint").is_dir():
-        refused = run_process(table, out, cache, wait=False)
-        _, said = refused.communicate(timeout=300)
-        assert refused.returncode == 2
-        assert "go on with it with --resume" in said
+        refused = call("compare", table, *NAMES, *SHORT, "--out", out)
+        assert refused.code == 2
+        assert "go on with it with --resume" in refused.err
     again = run_process(table, out, cache, "--resume")
     if "nothing to resume" not in again:
         assert "written to" in again
@@ -121,6 +124,9 @@ def test_a_killed_comparison_goes_on_and_comes_to_the_same(made, table, tmp_path
     for mine, theirs in zip(read(out, "per_seed"), read(folder, "per_seed"), strict=True):
         assert [mine[name] for name in same] == [theirs[name] for name in same]
     assert read(out, "contrasts") == read(folder, "contrasts")
+    # All found what the first process had compiled for as many devices as there are cores.
+    assert len(kept) >= 2
+    assert programs(cache) == kept
 
 
 def test_two_processes_share_the_seeds(made, table, tmp_path):
@@ -129,6 +135,7 @@ def test_two_processes_share_the_seeds(made, table, tmp_path):
         probe.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{probe.getsockname()[1]}"
     shared = ["--coordinator", address, "--num-processes", 2, "--no-cache"]
+    shared += ["--arms", "adaptive", "--devices", 1]
     both = [
         run_process(table, tmp_path / "out", cache, *shared, "--process-id", i, wait=False)
         for i in range(2)
@@ -138,10 +145,13 @@ def test_two_processes_share_the_seeds(made, table, tmp_path):
     assert "written to" in ends[0][0]
     # What the collectives say of themselves aside.
     assert [line for line in ends[1][0].splitlines() if not line.startswith("[Gloo]")] == []
-    for mine, theirs in zip(
-        read(tmp_path / "out", "per_seed"), read(folder, "per_seed"), strict=True
-    ):
-        assert mine["steps"] == theirs["steps"]
+    found = read(tmp_path / "out", "per_seed")
+    arms = {row["arm"] for row in found}
+    assert arms >= {"adaptive", "hard_sharing"}
+    expected = [row for row in read(folder, "per_seed") if row["arm"] in arms]
+    for mine, theirs in zip(found, expected, strict=True):
+        for name in ("arm", "seed", "task", "steps"):
+            assert mine[name] == theirs[name]
         assert float(mine["error"]) == pytest.approx(float(theirs["error"]), rel=1e-5)
 
 

@@ -42,16 +42,24 @@ def start(tmp_path_factory) -> Callable[..., subprocess.Popen[str]]:
     return start
 
 
-def test_fit_and_predict_end_to_end(start, table, tmp_path):
+@pytest.fixture(scope="module")
+def fitted(start, table, tmp_path_factory) -> tuple[Path, str, str]:
+    """The folder of a run, not to be changed, and what was said meanwhile."""
+    folder = tmp_path_factory.mktemp("fitted") / "run"
     names = ["--features", "SO2,CO", "--targets", "PM2.5,O3"]
-    fit = start("fit", table, *names, "--phases", "4,1,2;2", "--out", tmp_path / "run")
-    out, err = fit.communicate(timeout=300)
-    assert fit.returncode == 0, err
+    process = start("fit", table, *names, "--phases", "4,1,2;2", "--out", folder)
+    out, err = process.communicate(timeout=300)
+    assert process.returncode == 0, err
+    return folder, out, err
+
+
+def test_fit_and_predict_end_to_end(start, fitted, table, tmp_path):
+    folder, out, err = fitted
     assert "written to" in out
     assert "adaptive: phase 1/2" in err
     assert "Warning" not in err
     assert "Duplications" in out
-    predict = start("predict", tmp_path / "run", table, "-o", tmp_path / "a.xlsx", "--quiet")
+    predict = start("predict", folder, table, "-o", tmp_path / "a.xlsx", "--quiet")
     assert predict.communicate(timeout=300) == ("", "")
     assert predict.returncode == 0
 
@@ -87,8 +95,8 @@ def test_interrupted_runs_leave_nothing_behind(start, table, tmp_path):
 
 
 @pytest.mark.skipif(os.name == "nt", reason="no /dev/full and no pipes of this kind")
-def test_reader_that_goes_away_is_no_error(start, made_run: Path):
-    process = start("inspect", made_run)
+def test_reader_that_goes_away_is_no_error(start, fitted):
+    process = start("inspect", fitted[0])
     assert process.stdout is not None
     process.stdout.close()
     assert process.stderr is not None

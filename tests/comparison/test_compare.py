@@ -156,7 +156,9 @@ def test_unknown_labels_count_for_the_other_target_only():
         prepare(table, random_split(90, seed=s, test=0.3), missing_targets="mask") for s in range(2)
     ]
     protocol = Protocol(phases=PHASES[-1:])
-    found = compare(datasets, arms=["restarts"], protocol=protocol, lines=None)
+    found = compare(
+        datasets, arms=["restarts"], reference="restarts", protocol=protocol, lines=None
+    )
     assert np.isfinite(found.per_seed["error"]).all()
     assert not found.selected
 

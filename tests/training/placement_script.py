@@ -1,12 +1,20 @@
 """Run by ``test_placement``: ``devices FILE``, or ``process I ADDRESS FOLDER FILE``."""
 
+import functools
 import pickle
 import sys
 
 import jax
 import numpy as np
 
-SWEEPS = ((2, 3, None), (2, 17, 4), (8, 1, None), (8, 3, None), (8, 17, 8))
+# Devices, members, members at once. All are padded; chunks of as many members as an earlier sweep
+# has with its padding need no compilation of their own.
+SWEEPS = (
+    *((2, 1, None), (2, 3, 2), (2, 17, None)),
+    *((8, 1, None), (8, 3, None), (8, 17, 8), (8, 17, None)),
+)
+MOST = 17
+SHARED = ((1, 1), (3, 1), (17, None))  # by two processes, of which one has a member less
 
 
 def problem():
@@ -19,21 +27,27 @@ def problem():
     return data, (Phase(4, 2, 4), Phase(3, 1, 4), Phase(2))
 
 
-def swept(number, **options):
-    """A sweep over seeds, each with a learning rate and a length of its own."""
+@functools.cache
+def starts():
     from drawn import drawn_parameters
 
+    from jaxmtl import HardSharing
+
+    x = problem()[0].train.x[:1]
+    drawn = [drawn_parameters(HardSharing(), x, i)["params"] for i in range(MOST)]
+    return jax.tree.map(lambda *leaves: np.stack(leaves), *drawn)
+
+
+def swept(number, **options):
+    """A sweep over seeds, each with a learning rate and a length of its own."""
     from jaxmtl import HardSharing, Phase, sweep
 
     data, phases = problem()
-    schedules, starts = [], []
-    for i in range(number):
-        schedules.append([*phases, Phase(1 + i % 3, learning_rate=2e-3 + 1e-4 * i)])
-        starts.append(drawn_parameters(HardSharing(), data.train.x[:1], i)["params"])
+    schedules = [[*phases, Phase(1 + i % 3, learning_rate=2e-3 + 1e-4 * i)] for i in range(number)]
     return sweep(
         *(HardSharing(), data),
         keys=jax.random.split(jax.random.key(0), number),
-        params=jax.tree.map(lambda *leaves: np.stack(leaves), *starts),
+        params=jax.tree.map(lambda leaf: leaf[:number], starts()),
         phases=schedules,
         **options,
     )
@@ -43,9 +57,14 @@ def single_run(**options):
     from jaxmtl import HardSharing, fit_adaptive
 
     data, phases = problem()
-    key = jax.random.key(0)
     return fit_adaptive(
-        *(HardSharing(), data), key=key, phases=phases, batch_size=8, shuffle=True, **options
+        *(HardSharing(), data),
+        key=jax.random.key(0),
+        params=jax.tree.map(lambda leaf: leaf[0], starts()),
+        phases=phases,
+        batch_size=8,
+        shuffle=True,
+        **options,
     )
 
 
@@ -53,9 +72,9 @@ def on_devices(file):
     jax.config.update("jax_num_cpu_devices", 8)
     devices, results = jax.devices(), {}
     assert len(devices) == 8
-    # With chunks of as many members as the padded sweeps have, one compilation serves all.
-    for count, number, chunk in SWEEPS:
-        results[f"{number} on {count}"] = swept(number, devices=devices[:count], chunk=chunk)
+    for case in SWEEPS:
+        count, number, chunk = case
+        results[str(case)] = swept(number, devices=devices[:count], chunk=chunk)
     for count in (2, 8):
         results[f"batches on {count}"] = single_run(devices=devices[:count])
     save(results, file)
@@ -66,7 +85,8 @@ def as_process(place, address, folder, file):
     from jaxmtl.training import members
 
     results = {
-        f"{number}": swept(number, checkpoint=f"{folder}/{number}", chunk=1) for number in (1, 3)
+        f"{number}": swept(number, checkpoint=f"{folder}/{number}", chunk=chunk)
+        for number, chunk in SHARED
     }
     calls, advance_all = [], members.advance_all
     members.advance_all = lambda *args, **options: (

@@ -1,5 +1,6 @@
 """A sweep that saves all the time, to be killed: ``FOLDER FILE``."""
 
+import functools
 import pickle
 import sys
 
@@ -9,20 +10,28 @@ import numpy as np
 SEVERAL = 5
 
 
-def problem(**changes):
-    """Arguments of a sweep; what is changed makes it another one."""
+@functools.cache
+def starts():
     from drawn import drawn_parameters
 
+    from jaxmtl import HardSharing
+
+    x = np.zeros((1, 4), np.float32)
+    drawn = [drawn_parameters(HardSharing(), x, seed)["params"] for seed in range(SEVERAL)]
+    return jax.tree.map(lambda *leaves: np.stack(leaves), *drawn)
+
+
+def problem(**changes):
+    """Arguments of a sweep; what is changed makes it another one."""
     from jaxmtl import HardSharing, Phase, Rows, Splits
 
     rng = np.random.default_rng(changes.pop("seed", 0))
     x = rng.uniform(size=(24, 4)).astype(np.float32)
-    starts = [drawn_parameters(HardSharing(), x[:1], seed)["params"] for seed in range(SEVERAL)]
     return {
         "model": HardSharing(),
         "data": Splits(Rows(x[:16], x[:16, :2]), test=Rows(x[16:], x[16:, :2])),
         "keys": jax.random.split(jax.random.key(0), SEVERAL),
-        "params": jax.tree.map(lambda *leaves: np.stack(leaves), *starts),
+        "params": starts(),
         "phases": [[Phase(25, 2 + i, 4), Phase(25, 3, 4), Phase(30 - i)] for i in range(SEVERAL)],
         "shuffle": True,
         "chunk": 2,

@@ -60,7 +60,7 @@ def expected():
     """What one device of this process makes of it."""
     few = jax.config.read("jax_disable_most_optimizations")
     jax.config.update("jax_disable_most_optimizations", True)
-    sweep, single = list(script.swept(17)), script.single_run()
+    sweep, single = list(script.swept(script.MOST)), script.single_run()
     jax.config.update("jax_disable_most_optimizations", few)
     assert len({tuple(run.events) for run in sweep}) > 5
     assert len(single.events) == 2
@@ -71,8 +71,8 @@ def test_two_and_eight_devices_give_the_result_of_one(expected, tmp_path):
     sweep, single = expected
     finished(start("devices", tmp_path / "found"))
     found = load(tmp_path / "found")
-    for count, number, _ in script.SWEEPS:
-        assert_same_sweep(found[f"{number} on {count}"], sweep[:number])
+    for case in script.SWEEPS:
+        assert_same_sweep(found[str(case)], sweep[: case[1]])
     # One run, its batches spread over the devices.
     for count in (2, 8):
         assert_same_run(found[f"batches on {count}"], single)
@@ -88,7 +88,7 @@ def test_two_processes_give_the_result_of_one(expected, tmp_path):
     ]
     finished(*children)
     found = [load(tmp_path / f"{place}") for place in (0, 1)]
-    for number in (1, 3):
+    for number, _ in script.SHARED:
         assert_same_sweep(found[0][f"{number}"], expected[0][:number])
     # Each has all of it, from its own checkpoint too.
     assert_identical(found[0], found[1])

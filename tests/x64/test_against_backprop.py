@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import oracle_backprop
 import pytest
+from drawn import drawn_parameters
 
 import jaxmtl
 from jaxmtl.models import HardSharing
@@ -17,7 +18,7 @@ MODEL = HardSharing(shared=(), nodes=3, activation=None, param_dtype=jnp.float64
 def problem(seed: int, rows: int = 20) -> tuple[Any, np.ndarray, np.ndarray]:
     rng = np.random.default_rng(seed)
     x, y = rng.normal(size=(rows, 4)), rng.uniform(size=(rows, 2))
-    return MODEL.init(jax.random.key(seed), x[:1])["params"], x, y
+    return drawn_parameters(MODEL, x[:1], seed)["params"], x, y
 
 
 def losses_of(params: Any, batch: tuple[Any, Any]) -> jax.Array:
@@ -35,34 +36,47 @@ def assert_close(got: Any, expected: Any) -> None:
 def test_gradients_are_those_of_autodiff(seed):
     params, x, y = problem(seed)
     assert params["bank"]["kernel"].dtype == jnp.float64
-    each = jax.jit(jaxmtl.sample_task_gradients(losses_of))(params, (x, y))
+    each, tasks, total, counts = gradients(params, x, y)
     assert_close(oracle_backprop.sample_task_gradients(params, x, y), each)
-    tasks = jax.jit(jaxmtl.task_gradients(losses_of))(params, (x, y))[1]
     assert_close(oracle_backprop.task_gradients(params, x, y), tasks)
-    total = jax.jit(jax.grad(lambda p: losses_of(p, (x, y)).sum()))(params)
     assert_close(oracle_backprop.mean_gradients(params, x, y), total)
+    np.testing.assert_array_equal(oracle_backprop.count_conflicts(params, x, y), counts)
+
+
+@jax.jit
+def gradients(params: Any, x: Any, y: Any) -> tuple[Any, Any, Any, Any]:
+    each = jaxmtl.sample_task_gradients(losses_of)(params, (x, y))
+    tasks = jaxmtl.task_gradients(losses_of)(params, (x, y))[1]
+    total = jax.grad(lambda p: losses_of(p, (x, y)).sum())(params)
     counts = jaxmtl.count_conflicts(
         jaxmtl.sign_conflict(jnp.moveaxis(each["bank"]["kernel"], 1, 2))
     )
-    np.testing.assert_array_equal(oracle_backprop.count_conflicts(params, x, y), counts)
+    return each, tasks, total, counts
+
+
+@jax.jit
+def one_update(
+    params: Any, streak: Any, conflicts: Any, x: Any, y: Any, rate: Any
+) -> tuple[Any, Any, Any]:
+    grads = jaxmtl.task_gradients(losses_of)(params, (x, y))[1]
+    kernel = jnp.moveaxis(grads["bank"]["kernel"], 0, 1)[None]  # (1, features, tasks, nodes)
+    evidence = jaxmtl.Evidence(
+        conflict=jaxmtl.sign_conflict(kernel),
+        zero=(kernel == 0).all(axis=-2),
+        comparable=jnp.ones((1, 1, 1), bool),
+    )
+    streak = jaxmtl.update_streak(streak, evidence)[-1]
+    conflicts += jaxmtl.count_conflicts(evidence.conflict)
+    params = jax.tree.map(lambda p, g: p - rate * g.sum(axis=0), params, grads)
+    return params, streak, conflicts
 
 
 def descend(params: Any, x: Any, y: Any, rate: float, updates: int, threshold: int) -> Any:
     """``oracle_backprop.descend`` from the library's parts."""
-    streak = jnp.zeros(params["bank"]["kernel"].shape, int)
-    conflicts = streak
+    streak = conflicts = np.zeros(params["bank"]["kernel"].shape, int)
     for update in range(1, updates + 1):
-        grads = jaxmtl.task_gradients(losses_of)(params, (x, y))[1]
-        kernel = jnp.moveaxis(grads["bank"]["kernel"], 0, 1)[None]  # (1, features, tasks, nodes)
-        evidence = jaxmtl.Evidence(
-            conflict=jaxmtl.sign_conflict(kernel),
-            zero=(kernel == 0).all(axis=-2),
-            comparable=jnp.ones((1, 1, 1), bool),
-        )
-        streak = jaxmtl.update_streak(streak, evidence)[-1]
-        conflicts += jaxmtl.count_conflicts(evidence.conflict)
-        params = jax.tree.map(lambda p, g: p - rate * g.sum(axis=0), params, grads)
-        if streak.max() >= threshold:
+        params, streak, conflicts = one_update(params, streak, conflicts, x, y, rate)
+        if np.max(streak) >= threshold:
             return params, streak, conflicts, update, True
     return params, streak, conflicts, updates, False
 

@@ -36,13 +36,14 @@ def test_rows_gram_and_the_way_back(case):
         return found, rows
 
     found, rows = engines(params)
+    plain = jax.jit(loss_fn)(params, batch)
     expected = jax.tree.map(lambda leaf: np.tensordot(w, leaf, 1), stacked)
     for losses, gram, grads in found.values():
-        close(losses, loss_fn(params, batch))
+        close(losses, plain)
         close(gram, matrix @ matrix.T)
         close(grads, expected)
     for losses, grads in rows:
-        close(losses, loss_fn(params, batch))
+        close(losses, plain)
         close(grads, stacked)
     if case == "zeros":
         for _, gram, _ in found.values():
@@ -66,9 +67,10 @@ def test_gradients_at_the_features(one_each):
         return losses, rows, backward(combined, w), one
 
     losses, rows, (trunk_grads, head_grads), one = found(params)
-    close(losses, split(params, batch))
     together = SplitLoss(trunk, split_network(np.float64, one_each=False)[1])
-    expected = jax.jacrev(lambda z: together.heads(params[1], z, batch))(features)
+    rows_fn = jax.jacrev(lambda z: together.heads(params[1], z, batch))
+    plain, expected = jax.jit(lambda p, z: (split(p, batch), rows_fn(z)))(params, features)
+    close(losses, plain)
     close(rows, expected)
     assert rows["last"].shape == (TASKS, ROWS, 3)
     close(one, of_trunk)  # every row passed back is the task's gradient of the trunk
@@ -81,6 +83,7 @@ def test_samples_and_tasks_one_by_one():
     loss_fn, params, batch, _ = dense(np.float64)
     each = jax.jit(jaxmtl.sample_task_gradients(loss_fn))(params, batch)
     summed = jax.jit(sample_gradients(loss_fn, chunk=3))(params, batch)
+    batch, each, summed = jax.tree.map(np.asarray, (batch, each, summed))
     for n in range(ROWS):
         one = jax.tree.map(lambda leaf, n=n: leaf[n : n + 1], batch)
         _, stacked = literal(loss_fn, params, one)
@@ -92,15 +95,17 @@ def test_samples_and_tasks_one_by_one():
 
 
 def one_step(made, params, batch, **given):
-    state = made.init(params, batch, jax.random.key(2))
-    return jax.jit(lambda p, s, b: made.step(p, s, b, **given))(params, state, batch)
+    def step(p, b):
+        return made.step(p, made.init(p, b, jax.random.key(2)), b, **given)
+
+    return jax.jit(step)(params, batch)
 
 
 @pytest.mark.parametrize("name", ["upgrad", "gradvac"])
 def test_a_step_by_the_gramian_is_the_step_by_gradients(name):
     loss_fn, params, batch, _ = dense(np.float64)
     optimizer, aggregator = optax.adam(0.1), ag.make(name)
-    present = jnp.array([True, False, True])
+    present = np.array([True, False, True])
     for given in ({}, {"present": present}):
         expected = one_step(
             ag.aggregated_step(loss_fn, aggregator, optimizer), params, batch, **given
@@ -119,12 +124,10 @@ def test_a_step_at_the_features_is_the_rule_on_their_gram(head_gradients):
     after, _, info = one_step(made, params, batch)
     features = trunk(params[0], batch)
     losses = [lambda z, head=head: head(params[1], z, batch) for head in heads]
-    rows = [
-        np.concatenate([np.ravel(x) for x in jax.tree.leaves(jax.grad(one)(features))])
-        for one in losses
-    ]
+    grads = jax.jit(lambda z: [jax.grad(one)(z) for one in losses])(features)
+    rows = [np.concatenate([np.ravel(x) for x in jax.tree.leaves(one)]) for one in grads]
     gram = np.stack(rows) @ np.stack(rows).T
-    w = np.asarray(ag.mgda().weights(jnp.asarray(gram)))
+    w = np.asarray(jax.jit(ag.mgda().weights)(gram))
     np.testing.assert_allclose(info.aggregation.weights, w, rtol=1e-8)
     _, (of_trunk, of_heads) = literal(split, params, batch)
     own = w if head_gradients == "weighted" else np.ones(TASKS)
@@ -148,13 +151,19 @@ def test_a_batch_spread_over_devices(crossing, name):
     loss_fn, params, batch, _ = dense(np.float64)
     aggregator, optimizer = ag.make(name), optax.adam(0.1)
     made = local_step(loss_fn, aggregator, optimizer, "devices", crossing)
-    state = made.init(params, batch, jax.random.key(2))
+    batch = jax.tree.map(np.asarray, batch)
     spread = jax.tree.map(lambda leaf: leaf.reshape(2, ROWS // 2, *leaf.shape[1:]), batch)
-    step = jax.vmap(made.step, in_axes=(None, None, 0), axis_name="devices")
-    found = jax.jit(step)(params, state, spread)
-    for leaf in jax.tree.leaves((found[0], found[2])):
+
+    @jax.jit
+    def on_devices(params, spread):
+        state = made.init(params, batch, jax.random.key(2))
+        step = jax.vmap(made.step, in_axes=(None, None, 0), axis_name="devices")
+        return step(params, state, spread)
+
+    found = jax.tree.map(np.asarray, on_devices(params, spread)[::2])
+    for leaf in jax.tree.leaves(found):
         np.testing.assert_array_equal(leaf[0], leaf[1])
-    found = jax.tree.map(lambda leaf: leaf[0], (found[0], found[2]))
+    found = jax.tree.map(lambda leaf: leaf[0], found)
     whole = ag.aggregated_step(loss_fn, aggregator, optimizer)
     expected = one_step(whole, params, batch)
     if crossing != "gram":
@@ -164,11 +173,15 @@ def test_a_batch_spread_over_devices(crossing, name):
     parts = [jax.tree.map(lambda leaf, d=d: leaf[d], spread) for d in range(2)]
     matrices = [literal(loss_fn, params, part)[0] for part in parts]
     gram = sum(j @ j.T for j in matrices) / 2
-    w = aggregator.weights(jnp.asarray(gram))
+    w = jax.jit(aggregator.weights)(gram)
     np.testing.assert_allclose(found[1].aggregation.weights, w, rtol=1e-8)
-    _, stacked = literal(loss_fn, params, batch)
+    matrix, stacked = literal(loss_fn, params, batch)
     grads = jax.tree.map(lambda leaf: np.tensordot(w, leaf, 1), stacked)
-    updates, _ = optimizer.update(grads, optimizer.init(params), params)
-    close(found[0], optax.apply_updates(params, updates), rtol=1e-7)
-    excess = gram - literal(loss_fn, params, batch)[0] @ literal(loss_fn, params, batch)[0].T
+
+    @jax.jit
+    def updated(params, grads):
+        return optax.apply_updates(params, optimizer.update(grads, optimizer.init(params))[0])
+
+    close(found[0], updated(params, grads), rtol=1e-7)
+    excess = gram - matrix @ matrix.T
     assert np.linalg.eigvalsh(excess).min() > -1e-12

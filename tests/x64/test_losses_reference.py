@@ -47,18 +47,19 @@ def test_values_of_the_table_and_slopes_by_finite_differences(name):
 
 def test_famo_and_dwa_of_the_table_after_an_update():
     method = ag.famo()
-    _, state, _ = method.scalarize(LOSSES, method.init(3))
-    state = method.observe(np.array([0.4, 1.9, 4.0]), state)
+    scalarize = jax.jit(method.scalarize)
+    _, state, _ = scalarize(LOSSES, method.init(3))
+    state = jax.jit(method.observe)(np.array([0.4, 1.9, 4.0]), state)
     np.testing.assert_allclose(state.logits, (-0.025, 0.025, 0.025), rtol=0, atol=1e-6)
-    loss, _, _ = method.scalarize(LOSSES, state)
+    loss, _, _ = scalarize(LOSSES, state)
     np.testing.assert_allclose(loss, 0.53538986, rtol=0, atol=1e-6)
 
     method = ag.dwa(period=1)
-    state = method.init(3)
+    scalarize, state = jax.jit(method.scalarize), method.init(3)
     for means in ((1.0, 2.0, 4.0), (0.5, 1.8, 3.9)):
-        _, state, weights = method.scalarize(np.array(means), state)
+        _, state, weights = scalarize(np.array(means), state)
         np.testing.assert_allclose(weights, 1, rtol=1e-12)
-    _, _, weights = method.scalarize(LOSSES, state)
+    _, _, weights = scalarize(LOSSES, state)
     np.testing.assert_allclose(weights, (0.8597275, 1.05007354, 1.09019895), rtol=0, atol=1e-6)
 
 
