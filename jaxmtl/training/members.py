@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import functools
 import os
 import time
 from collections.abc import Callable, Sequence
@@ -153,13 +154,20 @@ def _open_ledger(
     """The ledger before the first epoch, with room for the ``epochs`` of the longest schedule."""
     members = len(states.status)
     one = jax.tree.map(lambda leaf: leaf[0], (states, data if stacked else None, table))
-    row = jax.eval_shape(
-        lambda s, d, t: epoch(model, config, s, cleared(data if d is None else d), t)[1], *one
-    )
+    state, rows, phases = one
+    row = _record.eval_shape(model, config, state, data if rows is None else rows, phases)
     records = jax.tree.map(lambda leaf: np.zeros((members, epochs, *leaf.shape), leaf.dtype), row)
     nowhere = [np.full(members, -1, np.int32) for _ in Divergences._fields]
     zero = np.zeros((), np.int32)
     return Ledger(_host(states), records, Divergences(*nowhere), zero, zero)
+
+
+@functools.partial(jax.jit, static_argnames=("model", "config"))
+def _record(
+    model: Network, config: Config, state: TrainState, data: Splits, phases: PhaseTable
+) -> EpochRecord:
+    """Of one epoch; for its shapes, which are found once for sweeps that are alike."""
+    return epoch(model, config, state, cleared(data), phases)[1]
 
 
 def _work(

@@ -141,10 +141,10 @@ def advance_all(
     def here(
         states: TrainState, data: Splits, phases: PhaseTable, limit: Array
     ) -> tuple[TrainState, EpochRecord]:
-        one = functools.partial(epochs, model, config, stacked=stacked)
+        one = jax.jit(functools.partial(epochs, model, config, stacked=stacked), inline=True)
         blank = jax.tree.map(
             lambda leaf: jnp.zeros((leaf.shape[0], length, *leaf.shape[1:]), leaf.dtype),
-            jax.eval_shape(lambda s: one(s, data, phases)[1], states),
+            jax.eval_shape(one, states, data, phases)[1],
         )
 
         def going(loop: tuple[Any, ...]) -> Array:
