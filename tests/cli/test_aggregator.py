@@ -55,12 +55,12 @@ def test_a_bad_name_is_one_sentence(call, table, tmp_path, name, sentence):
 
 def test_arms_with_aggregators_are_compared(call, table, tmp_path):
     folder = tmp_path / "compared"
-    arms = ["--arms", "mmoe+famo,upgrad", "--reference", "sum", "--seeds", 2, "--phases", "2"]
+    arms = ["--arms", "hard_sharing+famo", "--reference", "sum", "--seeds", 2, "--phases", "2"]
     result = call("compare", table, *NAMES, *arms, "--out", folder)
     assert result.code == 0, result.err
     with open(folder / "leaderboard.csv", encoding="utf-8-sig") as file:
         named = {row["arm"] for row in csv.DictReader(file)}
-    assert {"mmoe+famo", "restarts+upgrad", "restarts+sum"} <= named
+    assert {"hard_sharing+famo", "restarts+sum"} <= named
     settings = json.loads((folder / "config.json").read_text())["settings"]
     assert settings["reference"] == "restarts+sum"
     page = (folder / "report.html").read_text(encoding="utf-8")
