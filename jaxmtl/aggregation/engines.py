@@ -28,7 +28,8 @@ def gramian_step(
     """Makes one step that forms the Gram matrix, but not the task gradients.
 
     The numbers are those of ``aggregated_step``. Instead of tasks times parameters it holds the
-    largest layer's share of that at a time, or a dense layer's factors, for one more backward pass.
+    largest layer's share of that at a time, or the dense layers' factors, of which their combined
+    gradient is made; it is also the faster step where most parameters are dense.
 
     Args:
         loss_fn: ``loss_fn(params, batch)`` gives the vector of task losses. With tasks missing from

@@ -77,13 +77,15 @@ def gram_matrix(task_grads: PyTree, others: PyTree | None = None) -> Float[Array
     """
     tasks, dtype = num_tasks(task_grads), accumulator_dtype(task_grads)
 
+    def product(a: Array, b: Array) -> Array:
+        last = (a.ndim - 1,), (b.ndim - 1,)
+        return jax.lax.dot_general(a, b, (last, ((), ())), precision=jax.lax.Precision.HIGHEST)
+
     def of_leaf(a: Array, b: Array) -> Array:
-        return jax.lax.dot_general(
-            a.reshape(tasks, -1).astype(dtype),
-            b.reshape(tasks, -1).astype(dtype),
-            (((1,), (1,)), ((), ())),
-            precision=jax.lax.Precision.HIGHEST,
-        )
+        a, b = a.reshape(tasks, -1).astype(dtype), b.reshape(tasks, -1).astype(dtype)
+        if tasks == 2:  # for so few rows, matrix times vector is the faster product on CPU
+            return jnp.stack([product(a[0], b), product(a[1], b)])
+        return product(a, b)
 
     products = jax.tree.map(of_leaf, task_grads, task_grads if others is None else others)
     return jax.tree.reduce(jnp.add, products)

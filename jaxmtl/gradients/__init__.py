@@ -4,10 +4,11 @@ The functions know no model library: parameters are a pytree, a batch is a pytre
 the sample axis first, and the loss is a vector with one entry a task. All give the same numbers;
 which one to take, for m tasks and n parameters:
 
-- ``task_gradients``: any aggregator. One forward and m backward passes side by side, m n numbers.
+- ``task_gradients``: any aggregator. One forward and m backward passes, m n numbers.
 - ``task_gradients(chunk=k)``: the same with k backward passes at a time, where memory is short.
 - ``task_gramian``: methods on the Gram matrix. m backward passes, which in dense layers skip the
-  products of the kernels' gradients, and one more; n numbers and those of the largest other layer.
+  products of the kernels' gradients, and those of their weighted sum; n numbers and those of the
+  largest other layer. Much the fastest where most parameters are dense.
 - ``feature_gradients``: the trunk is passed backwards once. Gradients at the representation stand
   in for those of the trunk: the only one that is not the same as aggregating trunk gradients.
 - ``sample_gradients``: a gradient a sample; ``sample_task_gradients``: one a sample and task.

@@ -32,6 +32,8 @@ class DenseLayer:
         inputs: length of the axis summed over.
         outputs: of the kernel's other axis.
         dtype: of the output.
+        kernel_dtype: of the kernel.
+        precision: of the product, as the program asks for it.
     """
 
     input_axis: int
@@ -42,6 +44,8 @@ class DenseLayer:
     inputs: int
     outputs: int
     dtype: Any
+    kernel_dtype: Any
+    precision: Any
 
     def by_factors(self, tasks: int) -> bool:
         """Whether the factors take fewer multiplications than the gradients."""
@@ -63,6 +67,20 @@ class DenseLayer:
     def output_rows(self, z: Array) -> Float[Array, "rows outputs"]:
         """What has the shape of the layer's output as a matrix."""
         return jnp.moveaxis(z, 0 if self.kernel_first else -1, -1).reshape(-1, self.outputs)
+
+    def kernel_gradient(self, x: Array, delta: Array) -> Float[Array, "..."]:
+        """Gradient of the kernel from the layer's input and the gradient at its output."""
+        left, right = self.input_rows(x), self.output_rows(delta)
+        if self.kernel_axis == 1:
+            left, right = right, left
+        product = jax.lax.dot_general(
+            left,
+            right,
+            (((0,), (0,)), ((), ())),
+            precision=self.precision,
+            preferred_element_type=self.dtype,
+        )
+        return product.astype(self.kernel_dtype)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -158,6 +176,8 @@ def _dense(eqn: Any, position: int) -> DenseLayer | None:
         inputs=kernel.shape[kernel_axis],
         outputs=kernel.shape[1 - kernel_axis],
         dtype=out.dtype,
+        kernel_dtype=kernel.dtype,
+        precision=eqn.params["precision"],
     )
 
 

@@ -26,7 +26,10 @@ def task_gramian(
     which are dropped as soon as their product is taken (under ``jit``, whose scheduler sees to it).
     Of a dense layer with inputs X (rows, inputs) and tasks' gradients D_t (rows, outputs) at its
     outputs, the kernel's gradient is X'D_t, and the products are <D_s, X X' D_t>: it need not be
-    formed. Rows are samples, times positions where there are any.
+    formed. Rows are samples, times positions where there are any. Nor does the way back need
+    another pass: the weighted sum of the kernel's gradients is X' sum_t w_t D_t, and what is not
+    dense is small as a rule, so that its gradients are kept. Where it is not (convolutions,
+    embeddings), there is one more backward pass.
 
     Dense layers are found in the program of the loss: a kernel counts if it is used once, as the
     two-dimensional operand of a product without batch axes, in the type it has. Everything else,
@@ -42,8 +45,8 @@ def task_gramian(
 
     Returns:
         A function of (params, batch) that returns the losses (tasks,), the matrix (in float32 at
-        least) and ``backward(weights)``, which returns the weighted sum of the task gradients by
-        one backward pass.
+        least) and ``backward(weights)``, which returns the weighted sum of the task gradients at
+        the cost of one backward pass at most.
 
     Raises:
         ValueError: an unknown engine, a chunk below 1; the losses are not a vector.
@@ -94,9 +97,18 @@ def task_gramian(
         for at, deltas in by_factors.items():
             gram = gram + _factor_products(tapped, at, inputs[at], deltas, dtype)
 
+        # No more numbers than the result has are kept for it.
+        keep = tasks * sum(leaves[at].size for at in by_gradient) <= sum(x.size for x in leaves)
+
         def backward(weights: Array) -> PyTree:
-            of_leaves, _ = pullback(jnp.asarray(weights, losses.dtype))
-            return jax.tree.unflatten(structure, of_leaves)
+            if not keep:
+                of_leaves, _ = pullback(jnp.asarray(weights, losses.dtype))
+                return jax.tree.unflatten(structure, of_leaves)
+            found = {at: _weighted(weights, rows) for at, rows in by_gradient.items()}
+            for at, deltas in by_factors.items():
+                delta = _weighted(weights, deltas)
+                found[at] = tapped.layers[at].kernel_gradient(inputs[at], delta)
+            return jax.tree.unflatten(structure, [found[at] for at in range(len(leaves))])
 
         return losses, gram, backward
 
@@ -113,6 +125,13 @@ def _products(rows: Array, others: Array, dtype: Any) -> Float[Array, "tasks tas
     )
 
 
+def _weighted(weights: Array, rows: Array) -> Array:
+    dtype = jnp.result_type(jnp.float32, weights.dtype, rows.dtype)
+    highest = jax.lax.Precision.HIGHEST
+    summed = jnp.tensordot(weights.astype(dtype), rows.astype(dtype), 1, precision=highest)
+    return summed.astype(rows.dtype)
+
+
 def _factor_products(
     tapped: Tapped, at: int, inputs: Array, deltas: Array, dtype: Any
 ) -> Float[Array, "tasks tasks"]:
@@ -121,4 +140,6 @@ def _factor_products(
     d = jax.vmap(layer.output_rows)(deltas).astype(dtype)  # (tasks, rows, outputs)
     highest = jax.lax.Precision.HIGHEST
     rows = jnp.matmul(x, x.T, precision=highest)
-    return _products(d, jnp.einsum("nm,tmo->tno", rows, d, precision=highest), dtype)
+    # A product a task: one for all tasks would be laid out with the tasks inside, twice.
+    each = jnp.broadcast_to(rows, (d.shape[0], *rows.shape))
+    return _products(d, jnp.matmul(each, d, precision=highest), dtype)

@@ -8,6 +8,10 @@ from jaxtyping import Array, Float, PyTree
 
 LossFn = Callable[[PyTree, PyTree], Float[Array, " tasks"]]
 
+# Bytes of all tasks' gradients from which XLA's programs for CPU lose more by moving them (it lays
+# the gradients of a kernel out with the tasks inside, then moves every number) than by a loop.
+CACHE = 2**21
+
 
 def task_gradients(
     loss_fn: LossFn, *, chunk: int | None = None
@@ -16,8 +20,9 @@ def task_gradients(
 
     Args:
         loss_fn: ``loss_fn(params, batch)`` gives the vector of task losses.
-        chunk: tasks whose backward passes run side by side, static; None for all, the fastest. The
-            numbers are the same; the memory for what a backward pass holds (about that of the
+        chunk: tasks whose backward passes run side by side, static; None for all, or one by one
+            on CPU once the gradients outgrow its caches: whatever is faster. The numbers are the
+            same; the memory for what a backward pass holds (about that of the
             activations) is ``chunk`` times that of one. The result itself, tasks times the
             parameters, stays; see ``task_gramian`` for doing without it.
 
@@ -40,7 +45,17 @@ def task_gradients(
     def gradients(params: PyTree, batch: PyTree) -> tuple[Float[Array, " tasks"], PyTree]:
         losses, pullback = jax.vjp(lambda p: loss_vector(loss_fn(p, batch)), params)
         basis = jnp.eye(losses.shape[0], dtype=losses.dtype)
-        return losses, map_chunks(lambda row: pullback(row)[0], basis, chunk)
+        size = sum(jnp.size(p) * jnp.result_type(p).itemsize for p in jax.tree.leaves(params))
+
+        def one_by_one(basis: Array) -> PyTree:
+            return map_chunks(lambda row: pullback(row)[0], basis, 1)
+
+        def at_once(basis: Array) -> PyTree:
+            return map_chunks(lambda row: pullback(row)[0], basis, chunk)
+
+        if chunk is None and losses.size * size > CACHE:
+            return losses, jax.lax.platform_dependent(basis, cpu=one_by_one, default=at_once)
+        return losses, at_once(basis)
 
     return gradients
 

@@ -89,6 +89,19 @@ def test_chunks_change_nothing(chunk):
     np.testing.assert_allclose(gram, matrix @ matrix.T, rtol=1e-3, atol=1e-4)
 
 
+def test_many_gradients_come_one_by_one_and_are_the_same(monkeypatch):
+    loss_fn, params, batch, _ = CASES["dense"]()
+    at_once = jax.jit(jaxmtl.task_gradients(loss_fn))(params, batch)
+    monkeypatch.setattr("jaxmtl.gradients.tasks.CACHE", 0)
+    one_by_one = jax.jit(jaxmtl.task_gradients(loss_fn))
+    assert "while" in one_by_one.lower(params, batch).as_text()
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6),
+        one_by_one(params, batch),
+        at_once,
+    )
+
+
 def test_samples_in_chunks_sum_over_tasks_and_average_to_the_batch():
     loss_fn, params, batch, _ = dense()
     each = jax.jit(jaxmtl.sample_task_gradients(loss_fn))(params, batch)

@@ -20,6 +20,9 @@ ENUMERATED = 4
 # Proximal steps, taken only where pivoting fails: what they add to the diagonal, and how many.
 SHIFT = 1e-3
 PROXIMAL_STEPS = 100
+# Beyond this many, the programs of a batch are first tried together, by conjugate gradients.
+ONE_BY_ONE = 5
+CONJUGATE_STEPS = 12
 
 
 class Solution(NamedTuple):
@@ -46,7 +49,8 @@ def nonnegative_qp(matrix: Float[Array, "n n"], linear: Float[Array, "*batch n"]
     variable of the wrong sign changes sides at once, and one by one (Murty's rule, which cannot
     cycle) once that has stopped to help. It ends after a handful of rounds as a rule and after
     20 + 4 n at the latest; where that was not enough, up to 100 proximal steps follow.
-    ``converged`` tells.
+    ``converged`` tells. A batch is first tried as a whole, by conjugate gradients on the supports
+    that a few projected steps suggest: where the rows of J are not far from orthogonal that is all.
 
     Where C is singular and the problem has several minimisers, one with finite x is returned; where
     it is unbounded below, x is large (of order 1 / ridge) along a direction of descent, which is
@@ -71,7 +75,12 @@ def nonnegative_qp(matrix: Float[Array, "n n"], linear: Float[Array, "*batch n"]
     batch = linear.shape[:-1]
     rows = linear.reshape(-1, linear.shape[-1])
     solve = _enumerate if linear.shape[-1] <= ENUMERATED else _robust
-    found = jax.vmap(solve, in_axes=(None, 0))(matrix, rows) if batch else solve(matrix, rows[0])
+    if not batch:
+        found = solve(matrix, rows[0])
+    elif linear.shape[-1] <= ONE_BY_ONE:
+        found = jax.vmap(solve, in_axes=(None, 0))(matrix, rows)
+    else:
+        found = _batch(matrix, rows)
     return jax.tree.map(lambda leaf: leaf.reshape(*batch, *leaf.shape[bool(batch) :]), found)
 
 
@@ -100,12 +109,71 @@ class _Carry(NamedTuple):
     done: Array
 
 
+class _Conjugate(NamedTuple):
+    x: Array
+    r: Array
+    p: Array
+    square: Array
+    round: Array
+
+
 class _Proximal(NamedTuple):
     found: Solution
     round: Array
 
 
-def _robust(matrix: Float[Array, "n n"], q: Float[Array, " n"]) -> Solution:
+def _batch(matrix: Float[Array, "n n"], q: Float[Array, "batch n"]) -> Solution:
+    """All programs at once: on their first supports if these are right, else by pivoting.
+
+    Where the equations of a first support are solved, what is wrong with it is mended before
+    pivoting starts.
+    """
+    eps = float(jnp.finfo(q.dtype).eps)
+    supports = jax.vmap(_first_support, in_axes=(None, 0))(matrix, q)
+    x = _conjugate_gradients(matrix, -q, supports)
+    y = _times(x, matrix) + q
+    slack = 4 * eps * (1 + jnp.max(jnp.abs(x), axis=1, keepdims=True))
+    wrong = jnp.where(supports, x < -slack, y < -slack)
+    solved = (~supports | (jnp.abs(y) <= 4 * slack)).all(axis=1)
+    wrong &= solved[:, None]
+    return jax.lax.cond(
+        solved.all() & ~wrong.any(),
+        lambda: _solution(x, supports, _violation(x, y, supports)),
+        lambda: jax.vmap(_robust, in_axes=(None, 0, 0))(matrix, q, supports ^ wrong),
+    )
+
+
+def _conjugate_gradients(
+    matrix: Float[Array, "n n"], b: Float[Array, "batch n"], masks: Bool[Array, "batch n"]
+) -> Float[Array, "batch n"]:
+    # Products of whole matrices, while a factorisation each would be one LAPACK call after the
+    # other. It is only worth it where a few steps will do: gradients that are not far from
+    # orthogonal, as those of many parameters mostly are.
+    eps = float(jnp.finfo(b.dtype).eps)
+
+    def body(carry: _Conjugate) -> _Conjugate:
+        product = jnp.where(masks, _times(carry.p, matrix), 0)
+        along = (carry.p * product).sum(axis=1)
+        step = jnp.where(along > 0, carry.square / jnp.where(along > 0, along, 1), 0)
+        x, r = carry.x + step[:, None] * carry.p, carry.r - step[:, None] * product
+        square = (r**2).sum(axis=1)
+        turn = square / jnp.where(carry.square > 0, carry.square, 1)
+        return _Conjugate(x, r, r + turn[:, None] * carry.p, square, carry.round + 1)
+
+    r = jnp.where(masks, b, 0)
+    start = _Conjugate(jnp.zeros_like(r), r, r, (r**2).sum(axis=1), jnp.int32(0))
+    return jax.lax.while_loop(
+        lambda c: (jnp.max(c.square) > eps**2) & (c.round < CONJUGATE_STEPS), body, start
+    ).x
+
+
+def _times(x: Float[Array, "batch n"], matrix: Float[Array, "n n"]) -> Float[Array, "batch n"]:
+    return jnp.matmul(x, matrix, precision=jax.lax.Precision.HIGHEST)
+
+
+def _robust(
+    matrix: Float[Array, "n n"], q: Float[Array, " n"], guess: Bool[Array, " n"] | None = None
+) -> Solution:
     """Pivoting, and proximal steps where it fails, as it may if C is far from full rank.
 
     A proximal step minimises x'C x / 2 + q'x + shift |x - last|^2 / 2: its matrix is well
@@ -114,7 +182,7 @@ def _robust(matrix: Float[Array, "n n"], q: Float[Array, " n"]) -> Solution:
     """
     eps = float(jnp.finfo(q.dtype).eps)
     shifted = matrix + SHIFT * jnp.eye(q.shape[0], dtype=q.dtype)
-    first = _pivot(matrix, q, _first_support(matrix, q))
+    first = _pivot(matrix, q, _first_support(matrix, q) if guess is None else guess)
 
     def body(carry: _Proximal) -> _Proximal:
         last = carry.found.x
