@@ -39,7 +39,7 @@ class AITM(TaskNetwork):
         >>> import jax
         >>> import jax.numpy as jnp
         >>> model = AITM(trunk=(16,), towers=(8,), outputs=(1, 1, 2))
-        >>> variables = model.init(jax.random.key(0), jnp.zeros((1, 5)))
+        >>> variables = jax.jit(model.init)(jax.random.key(0), jnp.zeros((1, 5)))
         >>> x = jnp.ones((7, 5))
         >>> model.apply(variables, x).shape
         (7, 4)

@@ -38,7 +38,7 @@ class CrossStitch(TaskNetwork):
         >>> import jax
         >>> import jax.numpy as jnp
         >>> model = CrossStitch(layers=(8, 4), same=0.8, outputs=(1, 1, 1))
-        >>> variables = model.init(jax.random.key(0), jnp.zeros((1, 5)))
+        >>> variables = jax.jit(model.init)(jax.random.key(0), jnp.zeros((1, 5)))
         >>> model.apply(variables, jnp.ones((7, 5))).shape
         (7, 3)
         >>> first, last = model.apply(variables, method="stitches")  # a layer, (tasks, tasks)

@@ -40,7 +40,7 @@ class HardSharing(nn.Module):
         >>> import jax
         >>> import jax.numpy as jnp
         >>> model = HardSharing(shared=(4,), nodes=3, outputs=(1, 1))
-        >>> variables = model.init(jax.random.key(0), jnp.zeros((1, 4)))
+        >>> variables = jax.jit(model.init)(jax.random.key(0), jnp.zeros((1, 4)))
         >>> variables["params"]["bank"]["kernel"].shape
         (4, 6)
         >>> head_index = jnp.array([[0, 3, 2], [0, 1, 2]])  # task 0 reads the copy of node 1
@@ -184,7 +184,7 @@ class IndependentNetworks(nn.Module):
         >>> import jax
         >>> import jax.numpy as jnp
         >>> model = IndependentNetworks(outputs=(1, 1, 1))
-        >>> variables = model.init(jax.random.key(0), jnp.zeros((1, 4)))
+        >>> variables = jax.jit(model.init)(jax.random.key(0), jnp.zeros((1, 4)))
         >>> model.apply(variables, jnp.ones((5, 4))).shape
         (5, 3)
     """

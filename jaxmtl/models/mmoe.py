@@ -63,7 +63,7 @@ class MMoE(Mixture):
         >>> import jax
         >>> import jax.numpy as jnp
         >>> model = MMoE(num_experts=3, experts=(8,), towers=(4,), outputs=(1, 2))
-        >>> variables = model.init(jax.random.key(0), jnp.zeros((1, 5)))
+        >>> variables = jax.jit(model.init)(jax.random.key(0), jnp.zeros((1, 5)))
         >>> x = jnp.ones((7, 5))
         >>> model.apply(variables, x).shape
         (7, 3)
@@ -109,7 +109,7 @@ class OMoE(Mixture):
         >>> import jax
         >>> import jax.numpy as jnp
         >>> model = OMoE(num_experts=3, experts=(8,), outputs=(1, 1, 1))
-        >>> variables = model.init(jax.random.key(0), jnp.zeros((1, 5)))
+        >>> variables = jax.jit(model.init)(jax.random.key(0), jnp.zeros((1, 5)))
         >>> gates = model.apply(variables, jnp.ones((7, 5)), method="gates")
         >>> gates.shape, bool((gates[:, 0] == gates[:, 2]).all())
         ((7, 3, 3), True)

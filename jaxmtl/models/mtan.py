@@ -30,7 +30,7 @@ class MTAN(TaskNetwork):
         >>> import jax
         >>> import jax.numpy as jnp
         >>> model = MTAN(layers=(8, 6), outputs=(1, 2))
-        >>> variables = model.init(jax.random.key(0), jnp.zeros((1, 5)))
+        >>> variables = jax.jit(model.init)(jax.random.key(0), jnp.zeros((1, 5)))
         >>> x = jnp.ones((7, 5))
         >>> model.apply(variables, x).shape
         (7, 3)

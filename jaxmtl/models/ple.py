@@ -57,7 +57,7 @@ class PLE(TaskNetwork):
         >>> import jax
         >>> import jax.numpy as jnp
         >>> model = PLE(own_experts=2, shared_experts=3, experts=((8,), (6,)), outputs=(1, 2))
-        >>> variables = model.init(jax.random.key(0), jnp.zeros((1, 5)))
+        >>> variables = jax.jit(model.init)(jax.random.key(0), jnp.zeros((1, 5)))
         >>> x = jnp.ones((7, 5))
         >>> model.apply(variables, x).shape
         (7, 3)
@@ -171,7 +171,7 @@ class CGC(PLE):
         >>> import jax
         >>> import jax.numpy as jnp
         >>> model = CGC(own_experts=1, shared_experts=2, experts=(8,), outputs=(1, 1, 1))
-        >>> variables = model.init(jax.random.key(0), jnp.zeros((1, 5)))
+        >>> variables = jax.jit(model.init)(jax.random.key(0), jnp.zeros((1, 5)))
         >>> model.apply(variables, jnp.ones((7, 5)), method="gates").shape
         (7, 3, 3)
 

@@ -33,7 +33,7 @@ class SharedBottom(TaskNetwork):
         >>> import jax.numpy as jnp
         >>> from jaxmtl.models import split_outputs
         >>> model = SharedBottom(trunk=(64, 32, 16), towers=(32,), outputs=(3, 2))
-        >>> variables = model.init(jax.random.key(0), jnp.zeros((1, 10)))
+        >>> variables = jax.jit(model.init)(jax.random.key(0), jnp.zeros((1, 10)))
         >>> row = jnp.ones((1, 10))
         >>> scores = split_outputs(model.apply(variables, row), model.outputs)
         >>> [task.shape for task in scores], [int(task.argmax()) < 3 for task in scores]

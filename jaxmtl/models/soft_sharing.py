@@ -39,7 +39,7 @@ class SoftSharing(nn.Module):
         >>> import jax
         >>> import jax.numpy as jnp
         >>> model = SoftSharing(hidden=(8, 4), outputs=(1, 2), strength=(0.1, 0.01))
-        >>> variables = model.init(jax.random.key(0), jnp.zeros((1, 3)))
+        >>> variables = jax.jit(model.init)(jax.random.key(0), jnp.zeros((1, 3)))
         >>> variables["params"]["hidden_0"]["kernel"].shape  # tasks, inputs, nodes
         (2, 3, 8)
         >>> y, sown = model.apply(variables, jnp.ones((5, 3)), mutable=["penalties"])

@@ -38,7 +38,7 @@ class ConvTrunk(nn.Module):
         >>> from jaxmtl.models import MMoE
         >>> model = MMoE(trunk=ConvTrunk(channels=(4, 8), sizes=(16,)), outputs=(10, 2))
         >>> images = jnp.zeros((5, 8, 8, 1))
-        >>> variables = model.init(jax.random.key(0), images)
+        >>> variables = jax.jit(model.init)(jax.random.key(0), images)
         >>> model.apply(variables, images).shape
         (5, 12)
 

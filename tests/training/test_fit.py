@@ -80,6 +80,7 @@ def test_the_warm_up_holds_the_trigger_back_while_streaks_run():
     assert len(never.events) == 0
 
 
+@pytest.mark.few_optimizations
 def test_a_run_that_never_splits_is_plain_hard_sharing():
     plain = fit(HardSharing(), DATA, key=jax.random.key(3), epochs=4)
     counted = fit_adaptive(HardSharing(), DATA, key=jax.random.key(3), phases=[Phase(4)])
@@ -107,6 +108,7 @@ def test_nothing_is_compiled_twice_whatever_is_split_when():
     assert len(traces) == first
 
 
+@pytest.mark.few_optimizations
 @pytest.mark.parametrize("batch_size", [1, 8])
 def test_vmap_over_seeds_equals_a_loop(batch_size):
     model, table = HardSharing(), phase_table(PHASES)
@@ -138,6 +140,7 @@ def test_vmap_over_seeds_equals_a_loop(batch_size):
     assert len(nodes) > 1  # seeds split different nodes side by side
 
 
+@pytest.mark.few_optimizations
 def test_hyperparameters_are_leaves_that_vmap():
     model, config = HardSharing(), Config(num_tasks=2, counts=True)
     data = jax.tree.map(jnp.asarray, DATA)
@@ -191,6 +194,7 @@ def test_any_optax_optimizer(optimizer, transplant):
 
 
 @pytest.mark.few_optimizations
+@pytest.mark.few_optimizations
 def test_independent_networks_train_in_the_same_loop():
     """Each network of the pair learns what it would learn alone."""
     both = fit(IndependentNetworks(), DATA, key=jax.random.key(0), epochs=3)
@@ -219,6 +223,7 @@ def test_the_last_batch_may_be_smaller():
     assert whole.history.samples[0] == 40
 
 
+@pytest.mark.few_optimizations
 def test_rows_without_a_label_count_for_the_other_task_only():
     known = np.ones((40, 2), bool)
     known[::2, 1] = False
@@ -278,6 +283,7 @@ def test_progress_is_reported_to_the_end():
     assert seen[-1].train.shape == (2,)
 
 
+@pytest.mark.few_optimizations
 @pytest.mark.few_optimizations
 @pytest.mark.parametrize(
     ("optimizer", "rate"), [(optax.sgd, 1e30), (optax.adam, 5e-3)], ids=["overflow", "label"]
