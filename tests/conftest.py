@@ -1,6 +1,8 @@
 """Settings of every test and doctest."""
 
+import atexit
 import gc
+import itertools
 import os
 
 os.environ.setdefault("JAX_PLATFORMS", os.environ.get("JAXMTL_TEST_PLATFORM", "cpu"))
@@ -25,6 +27,13 @@ def pytest_configure(config):
         "markers", "few_optimizations: compiled quickly, though it stands among tests of the core"
     )
     config.pluginmanager.register(Compilation())  # for the doctests of the package too
+
+
+def pytest_sessionfinish(session):
+    """A worker ends at once: to put some gigabytes of small objects in order takes 10 s."""
+    gc.freeze()
+    if hasattr(session.config, "workerinput"):
+        atexit.register(os._exit, 0)
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -75,3 +84,27 @@ def compile_sooner_where_few_optimizations_are_wanted():
 
 
 compile_sooner_where_few_optimizations_are_wanted()
+
+
+def lower_into_one_context(renewed_after=500):
+    """JAX loads MLIR's dialects anew for every program: a tenth of all the time here.
+
+    Programs share a context, which keeps what it has seen and is therefore given up now and then.
+    """
+    try:
+        from jax._src.interpreters import mlir
+
+        make = mlir.make_ir_context
+    except (ImportError, AttributeError):
+        return
+    uses, contexts = itertools.count(), {}
+
+    def make_ir_context():
+        if next(uses) % renewed_after == 0:
+            contexts[None] = make()
+        return contexts[None]
+
+    mlir.make_ir_context = make_ir_context
+
+
+lower_into_one_context()
