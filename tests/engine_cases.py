@@ -108,7 +108,10 @@ def literal(loss_fn, params, batch):
 
 
 def split_network(dtype=np.float32, *, one_each=True):
-    """Trunk, heads, parameters (trunk's, heads'), batch; features are a dictionary."""
+    """Trunk, heads, parameters (trunk's, heads'), batch; features are a dictionary.
+
+    The first and last head read one scale; the last one's own is read by none.
+    """
     trunk_params = draw({"a": (5, 4), "b": (4, 3)}, dtype)
     head_params = [draw({"k": (3, 2), "s": ()}, dtype, t + 2) for t in range(TASKS)]
     batch = draw({"x": (ROWS, 5), "y": (ROWS, 2)}, dtype, 1)
@@ -118,7 +121,8 @@ def split_network(dtype=np.float32, *, one_each=True):
         return {"last": jnp.sin(h @ p["b"]), "first": h}
 
     def head(t, p, z, batch):
-        out = z["last"] @ p[t]["k"] + p[t]["s"] * z["first"][:, :2]
+        scale = p[t % (TASKS - 1)]["s"]
+        out = z["last"] @ p[t]["k"] + scale * z["first"][:, :2]
         return ((out - batch["y"]) ** 2).mean()
 
     def one(t):

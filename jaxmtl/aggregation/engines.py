@@ -12,7 +12,13 @@ from jaxmtl._validate import check_choice
 from jaxmtl.aggregation.contract import AggregationInfo, Aggregator, Rule, describe, gram_context
 from jaxmtl.aggregation.rows import accumulator_dtype
 from jaxmtl.aggregation.step import AggregatedStep, StepInfo, StepState
-from jaxmtl.gradients import LossFn, SplitLoss, feature_gradients, task_gramian
+from jaxmtl.gradients import (
+    LossFn,
+    SplitLoss,
+    feature_gradients,
+    task_gramian,
+    trunk_gramian,
+)
 
 Combine = Callable[..., tuple[Float[Array, " tasks"], PyTree, Any, AggregationInfo]]
 
@@ -24,27 +30,34 @@ def gramian_step(
     *,
     engine: Literal["auto", "layers", "rank_one"] = "auto",
     chunk: int | None = None,
+    head_gradients: Literal["plain", "weighted"] | None = None,
 ) -> AggregatedStep:
     """Makes one step that forms the Gram matrix, but not the task gradients.
 
-    The numbers are those of ``aggregated_step``. Instead of tasks times parameters it holds the
-    largest layer's share of that at a time, or the dense layers' factors, of which their combined
-    gradient is made; it is also the faster step where most parameters are dense.
+    The numbers are those of ``aggregated_step``, with ``head_gradients`` those of ``with_heads``.
+    Instead of tasks times parameters it holds the largest layer's share of that at a time, or the
+    dense layers' factors, of which their combined gradient is made; it is also the faster step
+    where most parameters are dense.
 
     Args:
         loss_fn: ``loss_fn(params, batch)`` gives the vector of task losses. With tasks missing from
             a batch the losses themselves may be NaN, their slopes in the parameters may not; those
-            of ``mean_over_known`` are 0.
+            of ``mean_over_known`` are 0. A ``SplitLoss`` of one function a head spares every head
+            the passes of the other tasks.
         aggregator: a method that needs only the Gram matrix.
         optimizer: any optax optimizer.
         engine: how the matrix is formed, see ``task_gramian``. Static.
         chunk: tasks whose backward passes run side by side; None for all. Static.
+        head_gradients: of a ``SplitLoss``: None aggregates the gradients of all parameters;
+            ``"plain"`` and ``"weighted"`` those of the trunk alone, and give each head its own
+            gradient, or that times the weight of its task; see ``with_heads``. Static.
 
     Returns:
         ``init`` and ``step`` as those of ``aggregated_step``, without ``extra_batches``.
 
     Raises:
-        ValueError: the method needs more than the Gram matrix; see also ``task_gramian``.
+        ValueError: the method needs more than the Gram matrix; an unknown choice of head gradients,
+            or one without a ``SplitLoss``; see also ``task_gramian``.
 
     Example:
         >>> import jax
@@ -58,12 +71,25 @@ def gramian_step(
         [0.5, 0.5]
     """
     rule = required_rule("gramian_step", aggregator)
-    gramian = task_gramian(loss_fn, engine=engine, chunk=chunk)
+    gramian: Callable[[PyTree, PyTree], Any]
+    if head_gradients is None:
+        gramian = task_gramian(loss_fn, engine=engine, chunk=chunk)
+    else:
+        check_choice("head_gradients", head_gradients, ("plain", "weighted"))
+        if not isinstance(loss_fn, SplitLoss):
+            raise ValueError(
+                "head_gradients: expected None without a SplitLoss, which tells the heads apart, "
+                f"got {head_gradients!r}"
+            )
+        gramian = trunk_gramian(loss_fn, engine=engine, chunk=chunk)
 
     def combine(params: PyTree, state: Any, batch: PyTree, **given: Any) -> Any:
         losses, gram, backward = gramian(params, batch)
         weights, state, info = weigh(rule, gram, state, losses=losses, **given)
-        return losses, backward(weights), state, info
+        if head_gradients is None:
+            return losses, backward(weights), state, info
+        own = head_weights(head_gradients, weights, given.get("present"))
+        return losses, backward(weights, own), state, info
 
     def rows(params: PyTree, batch: PyTree) -> PyTree:
         tasks = jax.eval_shape(loss_fn, params, batch).shape[0]
@@ -131,10 +157,7 @@ def feature_step(
         combined, state, info = aggregator.update(
             rows, state, losses=losses, params=params, **given
         )
-        present = given.get("present")
-        plain = jnp.ones_like(info.weights)
-        plain = plain if present is None else jnp.where(present, plain, 0)
-        weights = info.weights if head_gradients == "weighted" else plain
+        weights = head_weights(head_gradients, info.weights, given.get("present"))
         return losses, backward(combined, weights), state, info
 
     def rows(params: PyTree, batch: PyTree) -> PyTree:
@@ -187,6 +210,16 @@ def step_of(
         return optax.apply_updates(params, updates), following, StepInfo(losses, info)
 
     return AggregatedStep(init, step)
+
+
+def head_weights(
+    head_gradients: str, weights: Float[Array, " tasks"], present: Bool[Array, " tasks"] | None
+) -> Float[Array, " tasks"]:
+    """What each head's own gradient is multiplied by; 0 for absent tasks."""
+    if head_gradients == "weighted":
+        return weights
+    plain = jnp.ones_like(weights)
+    return plain if present is None else jnp.where(present, plain, 0)
 
 
 def required_rule(caller: str, aggregator: Aggregator) -> Rule:

@@ -14,7 +14,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from jax.extend import core
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, PyTree
 
 INLINED = ("jit", "pjit")  # the name of jit's primitive, now and in older releases
 
@@ -85,33 +85,33 @@ class DenseLayer:
 
 @dataclasses.dataclass(frozen=True)
 class Tapped:
-    """A loss with open dense layers.
+    """A function with open dense layers.
 
     Attributes:
         closed: its program.
         layers: dense layers by the number of the leaf that is their kernel.
-        num_losses: length of the vector of losses.
+        outputs: shapes of what it returns.
     """
 
     closed: core.ClosedJaxpr
     layers: dict[int, DenseLayer]
-    num_losses: int
+    outputs: PyTree
 
     def __call__(
         self, leaves: Sequence[Array], taps: dict[int, Array]
-    ) -> tuple[Float[Array, " losses"], dict[int, Array]]:
-        """The losses with taps added, and the inputs of the layers that are tapped."""
+    ) -> tuple[PyTree, dict[int, Array]]:
+        """What the function returns with taps added, and the inputs of the tapped layers."""
         inputs: dict[int, Array] = {}
         owner = dict(zip(self.closed.jaxpr.invars, range(len(leaves)), strict=True))
-        (losses,) = _evaluate(self.closed, list(leaves), owner, taps, inputs)
-        return losses, inputs
+        found = _evaluate(self.closed, list(leaves), owner, taps, inputs)
+        return jax.tree.unflatten(jax.tree.structure(self.outputs), found), inputs
 
 
-def tap_dense_layers(fn: Callable[..., Array], leaves: Sequence[Array]) -> Tapped:
+def tap_dense_layers(fn: Callable[..., PyTree], leaves: Sequence[Array]) -> Tapped:
     """Finds the dense layers of a function of arrays.
 
     Args:
-        fn: ``fn(*leaves)`` gives a vector.
+        fn: ``fn(*leaves)`` gives a pytree of arrays.
         leaves: arguments.
 
     Returns:
@@ -123,16 +123,29 @@ def tap_dense_layers(fn: Callable[..., Array], leaves: Sequence[Array]) -> Tappe
         >>> tapped = tap_dense_layers(lambda k, b: (x @ k + b[None]).sum(axis=0), [kernel, bias])
         >>> list(tapped.layers), tapped.layers[0].output_shape
         ([0], (4, 3))
-        >>> losses, inputs = tapped([kernel, bias], {0: jnp.ones((4, 3))})
-        >>> losses.tolist(), inputs[0].shape
+        >>> sums, inputs = tapped([kernel, bias], {0: jnp.ones((4, 3))})
+        >>> sums.tolist(), inputs[0].shape
         ([12.0, 12.0, 12.0], (4, 2))
     """
-    closed = jax.make_jaxpr(fn)(*leaves)
+    closed, outputs = jax.make_jaxpr(fn, return_shape=True)(*leaves)
     owner = dict(zip(closed.jaxpr.invars, range(len(leaves)), strict=True))
     uses = list(_uses(closed.jaxpr, owner))
     times = Counter(at for at, _ in uses)
     layers = {at: layer for at, layer in uses if layer is not None and times[at] == 1}
-    return Tapped(closed, layers, closed.out_avals[0].shape[0])
+    return Tapped(closed, layers, outputs)
+
+
+def leaves_read(fn: Callable[..., Any], leaves: Sequence[Array], *others: PyTree) -> list[int]:
+    """Numbers of the leaves that the program of ``fn(leaves, *others)`` uses.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> leaves_read(lambda leaves, z: z * leaves[1], [jnp.ones(2), jnp.ones(2)], jnp.ones(2))
+        [1]
+    """
+    jaxpr = jax.make_jaxpr(fn)(leaves, *others).jaxpr
+    owner = dict(zip(jaxpr.invars[: len(leaves)], range(len(leaves)), strict=True))
+    return sorted({at for at, _ in _uses(jaxpr, owner)})
 
 
 def _uses(jaxpr: Any, owner: dict[Any, int]) -> Iterator[tuple[int, DenseLayer | None]]:

@@ -8,10 +8,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PyTree
 
+from jaxmtl.gradients.heads import Head, Heads, pass_heads
 from jaxmtl.gradients.tasks import loss_vector
-
-Head = Callable[[PyTree, PyTree, PyTree], Float[Array, ""]]
-Heads = Callable[[PyTree, PyTree, PyTree], Float[Array, " tasks"]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -99,32 +97,12 @@ def feature_gradients(
     def gradients(params: tuple[PyTree, PyTree], batch: PyTree) -> Any:
         trunk_params, head_params = params
         features, trunk_pullback = jax.vjp(lambda p: split.trunk(p, batch), trunk_params)
-        if callable(split.heads):
-            losses, pullback = jax.vjp(
-                lambda p, z: head_losses(split, p, z, batch), head_params, features
-            )
-            basis = jnp.eye(losses.shape[0], dtype=losses.dtype)
-            rows = jax.vmap(lambda row: pullback(row)[1])(basis)
-        else:
-            # Every head reads a copy of its own: one pass gives all tasks' gradients.
-            heads = split.heads
-            copies = jax.tree.map(
-                lambda leaf: jnp.broadcast_to(leaf, (len(heads), *leaf.shape)), features
-            )
-
-            def of_copies(head_params: PyTree, copies: PyTree) -> Array:
-                own = [jax.tree.map(lambda c, t=t: c[t], copies) for t in range(len(heads))]
-                each = zip(heads, own, strict=True)
-                return loss_vector(jnp.stack([head(head_params, z, batch) for head, z in each]))
-
-            losses, pullback = jax.vjp(of_copies, head_params, copies)
-            rows = pullback(jnp.ones_like(losses))[1]
+        heads = pass_heads(split.heads, head_params, features, batch)
 
         def backward(feature_gradient: PyTree, weights: Any) -> tuple[PyTree, PyTree]:
             (of_trunk,) = trunk_pullback(feature_gradient)
-            of_heads = pullback(jnp.asarray(weights, losses.dtype))[0]
-            return of_trunk, of_heads
+            return of_trunk, heads.backward(jnp.asarray(weights))
 
-        return losses, rows, backward
+        return heads.losses, heads.rows, backward
 
     return gradients

@@ -1,6 +1,6 @@
 """The Gram matrix of the task gradients without the gradients, and one weighted backward pass."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 import jax
@@ -9,6 +9,8 @@ from jaxtyping import Array, Float, PyTree
 
 from jaxmtl._validate import check_choice
 from jaxmtl.gradients.dense import Tapped, tap_dense_layers
+from jaxmtl.gradients.features import SplitLoss
+from jaxmtl.gradients.heads import pass_heads, row_products
 from jaxmtl.gradients.tasks import LossFn, check_chunk, loss_vector, map_chunks
 
 Engine = Literal["auto", "layers", "rank_one"]
@@ -36,7 +38,8 @@ def task_gramian(
     convolutions, embeddings, normalisation, shared kernels, is taken by its gradients, exactly too.
 
     Args:
-        loss_fn: ``loss_fn(params, batch)`` gives the vector of task losses.
+        loss_fn: ``loss_fn(params, batch)`` gives the vector of task losses. Of a ``SplitLoss`` with
+            a function a head, each head is passed back once, not once a task.
         engine: ``"auto"``: for each dense kernel whatever takes fewer multiplications: with m
             tasks, r rows, i inputs, o outputs, r^2 (i + m o) + m^2 r o by its factors against
             m r i o + m^2 i o by its gradients; few rows and large layers favour the factors.
@@ -63,6 +66,14 @@ def task_gramian(
     """
     check_choice("engine", engine, ("auto", "layers", "rank_one"))
     check_chunk(chunk)
+    if isinstance(loss_fn, SplitLoss) and not callable(loss_fn.heads):
+        apart = trunk_gramian(loss_fn, engine=engine, chunk=chunk, heads=True)
+
+        def of_parts(params: PyTree, batch: PyTree) -> Any:
+            losses, gram, backward = apart(params, batch)
+            return losses, gram, lambda weights: backward(weights, weights)
+
+        return of_parts
 
     def gramian(params: PyTree, batch: PyTree) -> Any:
         leaves, structure = jax.tree.flatten(params)
@@ -71,58 +82,123 @@ def task_gramian(
             return loss_vector(loss_fn(jax.tree.unflatten(structure, leaves), batch))
 
         tapped = tap_dense_layers(of_leaves, leaves)
-        tasks = tapped.num_losses
-        chosen = {
-            at
-            for at, layer in tapped.layers.items()
-            if engine == "rank_one" or (engine == "auto" and layer.by_factors(tasks))
-        }
-        losses, pullback, inputs = jax.vjp(
-            lambda leaves, taps: tapped(leaves, taps),
-            leaves,
-            {at: tapped.layers[at].no_tap() for at in chosen},
-            has_aux=True,
-        )
-        basis = jnp.eye(tasks, dtype=losses.dtype)
+        losses, pull_back = _open(tapped, leaves, tapped.outputs.shape[0], engine, chunk)
+        gram, backward = pull_back(jnp.eye(losses.size, dtype=losses.dtype))
+        return losses, gram, lambda w: jax.tree.unflatten(structure, backward(w))
 
-        def needed(row: Array) -> tuple[dict[int, Array], dict[int, Array]]:
-            of_leaves, of_taps = pullback(row)
-            return {at: g for at, g in enumerate(of_leaves) if at not in chosen}, of_taps
+    return gramian
 
-        by_gradient, by_factors = map_chunks(needed, basis, chunk)
+
+def trunk_gramian(
+    split: SplitLoss, *, engine: Engine = "auto", chunk: int | None = None, heads: bool = False
+) -> Callable[
+    [tuple[PyTree, PyTree], PyTree],
+    tuple[
+        Float[Array, " tasks"],
+        Float[Array, "tasks tasks"],
+        Callable[[Array, Array], tuple[PyTree, PyTree]],
+    ],
+]:
+    """``task_gramian`` of the trunk's parameters, with a way back that scales heads by themselves.
+
+    Each head is passed back once, not once a task, if the heads are functions of their own.
+
+    Args:
+        split: trunk and heads; parameters are the pair of theirs.
+        engine: see ``task_gramian``. Static.
+        chunk: see there. Static.
+        heads: whether the matrix includes the heads' parameters. Static.
+
+    Returns:
+        A function of ((trunk params, head params), batch) that returns the losses (tasks,), the
+        matrix, and ``backward(weights, head_weights)``, which returns the weighted sums of the task
+        gradients of trunk and heads (ones: every head its own).
+
+    Raises:
+        ValueError: as ``task_gramian``.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> split = SplitLoss(
+        ...     trunk=lambda w, x: w * x,
+        ...     heads=(lambda v, z, x: v[0] * z, lambda v, z, x: v[1] * z**2))
+        >>> params = (jnp.array(2.0), jnp.array([1.0, 3.0]))
+        >>> losses, gram, backward = trunk_gramian(split)(params, 5.0)
+        >>> gram.tolist()
+        [[25.0, 1500.0], [1500.0, 90000.0]]
+        >>> [g.tolist() for g in backward(jnp.array([1.0, 0.5]), jnp.ones(2))]
+        [155.0, [10.0, 100.0]]
+    """
+    check_choice("engine", engine, ("auto", "layers", "rank_one"))
+    check_chunk(chunk)
+
+    def gramian(params: tuple[PyTree, PyTree], batch: PyTree) -> Any:
+        leaves, structure = jax.tree.flatten(params[0])
+
+        def of_leaves(*leaves: Array) -> PyTree:
+            return split.trunk(jax.tree.unflatten(structure, leaves), batch)
+
+        tapped = tap_dense_layers(of_leaves, leaves)
+        tasks = jax.eval_shape(split, params, batch).shape[0]
+        features, pull_back = _open(tapped, leaves, tasks, engine, chunk)
+        found = pass_heads(split.heads, params[1], features, batch)
+        gram, backward = pull_back(found.rows)
+        if heads:
+            gram = gram + found.products(gram.dtype)
+
+        def both(weights: Array, head_weights: Array) -> tuple[PyTree, PyTree]:
+            of_trunk = jax.tree.unflatten(structure, backward(weights))
+            return of_trunk, found.backward(head_weights)
+
+        return found.losses, gram, both
+
+    return gramian
+
+
+def _open(
+    tapped: Tapped, leaves: Sequence[Array], tasks: int, engine: Engine, chunk: int | None
+) -> tuple[PyTree, Callable[[PyTree], Any]]:
+    """What the function returns, and the way back of the tasks' rows of gradients at that."""
+    chosen = {
+        at
+        for at, layer in tapped.layers.items()
+        if engine == "rank_one" or (engine == "auto" and layer.by_factors(tasks))
+    }
+    outputs, pullback, inputs = jax.vjp(
+        lambda leaves, taps: tapped(leaves, taps),
+        leaves,
+        {at: tapped.layers[at].no_tap() for at in chosen},
+        has_aux=True,
+    )
+
+    def needed(row: PyTree) -> tuple[dict[int, Array], dict[int, Array]]:
+        of_leaves, of_taps = pullback(row)
+        return {at: g for at, g in enumerate(of_leaves) if at not in chosen}, of_taps
+
+    def pull_back(rows: PyTree) -> tuple[Array, Callable[[Array], list[Array]]]:
+        by_gradient, by_factors = map_chunks(needed, rows, chunk)
         dtype = jnp.result_type(jnp.float32, *(leaf.dtype for leaf in leaves))
         gram = jnp.zeros((tasks, tasks), dtype)
-        for rows in by_gradient.values():
-            gram = gram + _products(rows, rows, dtype)
+        for each in by_gradient.values():
+            gram = gram + row_products(each, dtype)
         for at, deltas in by_factors.items():
             gram = gram + _factor_products(tapped, at, inputs[at], deltas, dtype)
 
         # No more numbers than the result has are kept for it.
         keep = tasks * sum(leaves[at].size for at in by_gradient) <= sum(x.size for x in leaves)
 
-        def backward(weights: Array) -> PyTree:
+        def backward(weights: Array) -> list[Array]:
             if not keep:
-                of_leaves, _ = pullback(jnp.asarray(weights, losses.dtype))
-                return jax.tree.unflatten(structure, of_leaves)
-            found = {at: _weighted(weights, rows) for at, rows in by_gradient.items()}
+                return pullback(jax.tree.map(lambda each: _weighted(weights, each), rows))[0]
+            found = {at: _weighted(weights, each) for at, each in by_gradient.items()}
             for at, deltas in by_factors.items():
                 delta = _weighted(weights, deltas)
                 found[at] = tapped.layers[at].kernel_gradient(inputs[at], delta)
-            return jax.tree.unflatten(structure, [found[at] for at in range(len(leaves))])
+            return [found[at] for at in range(len(leaves))]
 
-        return losses, gram, backward
+        return gram, backward
 
-    return gramian
-
-
-def _products(rows: Array, others: Array, dtype: Any) -> Float[Array, "tasks tasks"]:
-    tasks = rows.shape[0]
-    return jax.lax.dot_general(
-        rows.reshape(tasks, -1).astype(dtype),
-        others.reshape(tasks, -1).astype(dtype),
-        (((1,), (1,)), ((), ())),
-        precision=jax.lax.Precision.HIGHEST,
-    )
+    return outputs, pull_back
 
 
 def _weighted(weights: Array, rows: Array) -> Array:
@@ -142,4 +218,6 @@ def _factor_products(
     rows = jnp.matmul(x, x.T, precision=highest)
     # A product a task: one for all tasks would be laid out with the tasks inside, twice.
     each = jnp.broadcast_to(rows, (d.shape[0], *rows.shape))
-    return _products(d, jnp.matmul(each, d, precision=highest), dtype)
+    products = jnp.matmul(each, d, precision=highest)
+    tasks = d.shape[0]
+    return jnp.matmul(d.reshape(tasks, -1), products.reshape(tasks, -1).T, precision=highest)

@@ -73,8 +73,12 @@ def test_bad_input_is_told_in_one_sentence():
         ag.data_parallel_step(loss_fn, ag.trimmed_mean(), optimizer, mesh)
     with pytest.raises(ValueError, match="gramian_step: expected a method that needs only"):
         ag.gramian_step(loss_fn, ag.trimmed_mean(), optimizer)
+    with pytest.raises(ValueError, match="head_gradients: expected None without a SplitLoss"):
+        ag.gramian_step(loss_fn, ag.mgda(), optimizer, head_gradients="plain")
     split = ag.SplitLoss(lambda p, b: p, lambda p, z, b: jnp.stack([z, z]))
     with pytest.raises(ValueError, match="head_gradients: expected 'plain' with a method"):
         ag.feature_step(split, ag.graddrop(), optimizer, "weighted")
     with pytest.raises(ValueError, match="head_gradients: expected one of"):
         ag.feature_step(split, ag.mgda(), optimizer, "none")
+    with pytest.raises(ValueError, match="head_gradients: expected one of"):
+        ag.gramian_step(split, ag.mgda(), optimizer, head_gradients="none")

@@ -10,7 +10,13 @@ from engine_cases import CASES, ROWS, TASKS, dense, literal, split_network
 import jaxmtl
 import jaxmtl.aggregation as ag
 from jaxmtl.aggregation.data_parallel import local_step
-from jaxmtl.gradients import SplitLoss, feature_gradients, sample_gradients, task_gramian
+from jaxmtl.gradients import (
+    SplitLoss,
+    feature_gradients,
+    sample_gradients,
+    task_gramian,
+    trunk_gramian,
+)
 
 
 def close(a, b, rtol=1e-10):
@@ -49,6 +55,35 @@ def test_rows_gram_and_the_way_back(case):
         for _, gram, _ in found.values():
             assert not gram[1].any()
             np.testing.assert_allclose(gram[0, 2], 2 * gram[0, 0], rtol=1e-12)
+
+
+@pytest.mark.parametrize("one_each", [True, False])
+def test_heads_are_passed_by_themselves(one_each):
+    trunk, heads, params, batch = split_network(np.float64, one_each=one_each)
+    split = SplitLoss(trunk, heads)
+    matrix, stacked = literal(split, params, batch)
+    of_trunk, _ = literal(lambda p, b: split((p, params[1]), b), params[0], batch)
+    w, v = np.random.default_rng(3).normal(size=(2, TASKS))
+
+    @jax.jit
+    def engines(params):
+        found = {}
+        for engine in ("auto", "layers", "rank_one"):
+            losses, gram, backward = task_gramian(split, engine=engine, chunk=2)(params, batch)
+            apart = trunk_gramian(split, engine=engine)(params, batch)
+            found[engine] = (losses, gram, backward(w)), (*apart[:2], apart[2](w, v))
+        return found
+
+    for whole, apart in engines(params).values():
+        for losses, gram, grads, rows, head_weights in (
+            (*whole, matrix, w),
+            (*apart, of_trunk, v),
+        ):
+            close(losses, jax.jit(split)(params, batch))
+            close(gram, rows @ rows.T)
+            close(grads[0], jax.tree.map(lambda leaf: np.tensordot(w, leaf, 1), stacked[0]))
+            weighted = jax.tree.map(lambda g, u=head_weights: np.tensordot(u, g, 1), stacked[1])
+            close(grads[1], weighted)
 
 
 @pytest.mark.parametrize("one_each", [True, False])
@@ -113,6 +148,23 @@ def test_a_step_by_the_gramian_is_the_step_by_gradients(name):
         found = one_step(ag.gramian_step(loss_fn, aggregator, optimizer), params, batch, **given)
         close(found[0], expected[0], rtol=1e-8)
         close(found[1].aggregator, expected[1].aggregator, rtol=1e-8)
+        close(found[2], expected[2], rtol=1e-8)
+
+
+@pytest.mark.parametrize("head_gradients", [None, "plain", "weighted"])
+def test_a_step_by_the_gramian_leaves_the_heads_their_own(head_gradients):
+    trunk, heads, params, batch = split_network(np.float64)
+    split, optimizer = SplitLoss(trunk, heads), optax.adam(0.1)
+    aggregator = literal_twin = ag.upgrad()
+    if head_gradients is not None:
+        literal_twin = ag.with_heads(aggregator, (True, False), head_gradients)
+    made = ag.gramian_step(split, aggregator, optimizer, head_gradients=head_gradients)
+    for given in ({}, {"present": np.array([True, False, True])}):
+        expected = one_step(
+            ag.aggregated_step(split, literal_twin, optimizer), params, batch, **given
+        )
+        found = one_step(made, params, batch, **given)
+        close(found[0], expected[0], rtol=1e-8)
         close(found[2], expected[2], rtol=1e-8)
 
 
