@@ -70,14 +70,12 @@ def use_cores(threads: int, *, default_flags: bool = True) -> None:
         import jax
 
         jax.config.update("jax_cpu_enable_async_dispatch", False)
-    import torch
-
-    torch.set_num_threads(threads)
 
 
 def import_torchjd() -> Any:
     """TorchJD's aggregators, or the end of the program."""
     try:
+        importlib.import_module("torch").set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
         return importlib.import_module("torchjd.aggregation")
     except ImportError as error:
         sys.exit(f"expected TorchJD ({error}); install it with: pip install 'jaxmtl[bench]'")
