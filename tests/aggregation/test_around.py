@@ -221,3 +221,19 @@ def test_pcd_without_its_first_task_does_nothing_and_else_leaves_tasks_out():
     np.testing.assert_allclose(
         found, alone(ag.pcd(0.3), j[jnp.array([0, 2])])[0], rtol=1e-4, atol=1e-6
     )
+
+
+@pytest.mark.parametrize("name", ["upgrad", "dualproj", "mgda", "cagrad"])
+def test_many_dependent_rows_are_solved_in_single_precision(name):
+    # Half as many dimensions as rows: hardly any direction is common, and supports abound.
+    aggregator = ag.make(name)
+    update = jax.jit(lambda j: aggregator.update(j, ())[::2])
+    for seed in range(3):
+        rng = np.random.default_rng(seed)
+        j = rng.normal(size=(48, 24)) @ rng.normal(size=(24, 60))
+        found, info = update(jnp.asarray(j, jnp.float32))
+        assert info.converged
+        assert info.residual < 1e-5
+        if name != "cagrad":
+            lengths = np.linalg.norm(j, axis=1)
+            assert (j @ np.asarray(found, float) >= -1e-4 * lengths * lengths.max()).all()

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import scipy.optimize
 from aggregation import oracles, reference
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -165,6 +166,27 @@ def test_projections_of_dependent_or_many_rows_equal_enumeration(name, tasks, co
         assert (j @ found >= -1e-8).all()
         if tasks <= 8 or name == "dualproj":
             np.testing.assert_allclose(found, oracle(j), rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize(("tasks", "rank"), [(16, 8), (24, 4), (40, 20)])
+@pytest.mark.parametrize("name", ["upgrad", "dualproj"])
+def test_projections_of_many_dependent_rows_equal_an_active_set_method(name, tasks, rank):
+    aggregator = ag.make(name)
+    update = jax.jit(lambda j: aggregator.update(j, ())[::2])
+    for seed in range(2):
+        rng = np.random.default_rng(seed)
+        j = rng.normal(size=(tasks, rank)) @ rng.normal(size=(rank, 50))
+        found, info = update(j)
+        assert info.converged
+
+        def projected(u, j=j):
+            excess, _ = scipy.optimize.nnls(j.T, -j.T @ u, maxiter=10_000)
+            return j.T @ (u + excess)
+
+        mean = np.full(tasks, 1 / tasks)
+        rows = np.diag(mean) if name == "upgrad" else mean[None]
+        expected = sum(projected(row) for row in rows)
+        np.testing.assert_allclose(found, expected, rtol=0, atol=1e-8)
 
 
 @pytest.mark.parametrize("alpha", [0.5, 1.0, 2.0, 5.0])

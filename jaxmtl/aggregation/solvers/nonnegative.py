@@ -13,13 +13,13 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
 
-from jaxmtl.aggregation.solvers.linear import UNROLLED, masked_solver, multiply
+from jaxmtl.aggregation.solvers.linear import UNROLLED, masked_solver, multiply, ridge
 
 # Up to this many variables all supports are tried at once: no loop, so no host round trip on GPU.
 ENUMERATED = 4
-# Proximal steps, taken only where pivoting fails: what they add to the diagonal, and how many.
-SHIFT = 1e-3
-PROXIMAL_STEPS = 100
+# Rounds of pivoting, and of an interior point where that fails.
+PIVOTS = 20
+INTERIOR_STEPS = 60
 # Beyond this many, the programs of a batch are first tried together, by conjugate gradients.
 ONE_BY_ONE = 5
 CONJUGATE_STEPS = 12
@@ -46,11 +46,13 @@ def nonnegative_qp(matrix: Float[Array, "n n"], linear: Float[Array, "*batch n"]
     """Minimises x'C x / 2 + q'x over x >= 0, for one C and a batch of q.
 
     Up to four variables by enumeration of the supports; beyond, by block principal pivoting: every
-    variable of the wrong sign changes sides at once, and one by one (Murty's rule, which cannot
-    cycle) once that has stopped to help. It ends after a handful of rounds as a rule and after
-    20 + 4 n at the latest; where that was not enough, up to 100 proximal steps follow.
-    ``converged`` tells. A batch is first tried as a whole, by conjugate gradients on the supports
-    that a few projected steps suggest: where the rows of J are not far from orthogonal that is all.
+    variable of the wrong sign changes sides at once, and one by one (Murty's rule) once that has
+    stopped to help. It ends after a handful of rounds as a rule. After 20 it is given up for an
+    interior point (Mehrotra's predictor and corrector), whose end is rounded to a support: what
+    programs of dependent rows need, whose solutions have many supports that are as good. Its steps
+    are bounded too; ``converged`` tells. A batch is first tried as a whole, by conjugate gradients
+    on the supports that a few projected steps suggest: where the rows of J are not far from
+    orthogonal that is all.
 
     Where C is singular and the problem has several minimisers, one with finite x is returned; where
     it is unbounded below, x is large (of order 1 / ridge) along a direction of descent, which is
@@ -70,7 +72,8 @@ def nonnegative_qp(matrix: Float[Array, "n n"], linear: Float[Array, "*batch n"]
         ([0.0, 2.0], True)
 
     References:
-        Portugal, Judice, Vicente (1994), Math. Comp. 63; Kim, Park (2011), SIAM J. Sci. Comput. 33.
+        Portugal, Judice, Vicente (1994), Math. Comp. 63; Kim, Park (2011), SIAM J. Sci. Comput. 33;
+        Mehrotra (1992), SIAM J. Optim. 2.
     """
     batch = linear.shape[:-1]
     rows = linear.reshape(-1, linear.shape[-1])
@@ -114,11 +117,6 @@ class _Conjugate(NamedTuple):
     r: Array
     p: Array
     square: Array
-    round: Array
-
-
-class _Proximal(NamedTuple):
-    found: Solution
     round: Array
 
 
@@ -174,39 +172,102 @@ def _times(x: Float[Array, "batch n"], matrix: Float[Array, "n n"]) -> Float[Arr
 def _robust(
     matrix: Float[Array, "n n"], q: Float[Array, " n"], guess: Bool[Array, " n"] | None = None
 ) -> Solution:
-    """Pivoting, and proximal steps where it fails, as it may if C is far from full rank.
+    """Pivoting, and an interior point where it fails, as it may if C is far from full rank.
 
-    A proximal step minimises x'C x / 2 + q'x + shift |x - last|^2 / 2: its matrix is well
-    conditioned, so pivoting ends, and the steps tend to a minimiser at a rate of shift /
-    eigenvalue.
+    Such programs have many minimisers, or a support next to which others are as good but for
+    rounding: an interior point finds one, whose support is then made exact if it can be.
     """
     eps = float(jnp.finfo(q.dtype).eps)
-    shifted = matrix + SHIFT * jnp.eye(q.shape[0], dtype=q.dtype)
     first = _pivot(matrix, q, _first_support(matrix, q) if guess is None else guess)
+    unsolved = ~(first.residual <= 8 * eps)
+    inside = _interior(matrix, q, unsolved)
+    second = _better(_exact(matrix, q, inside), inside)
+    return jax.tree.map(
+        lambda new, old: jnp.where(unsolved, new, old), _better(second, first), first
+    )
 
-    def body(carry: _Proximal) -> _Proximal:
-        last = carry.found.x
-        step = _pivot(shifted, q - SHIFT * last, carry.found.support)
-        y = multiply(matrix, step.x) + q
-        off = jnp.maximum(jnp.max(jnp.where(step.x > 0, jnp.abs(y), -y)), 0)
-        return _Proximal(
-            _solution(step.x, step.support, off / (1 + jnp.max(step.x))), carry.round + 1
+
+def _better(new: Solution, old: Solution) -> Solution:
+    better = new.residual < old.residual
+    return jax.tree.map(lambda n, o: jnp.where(better, n, o), new, old)
+
+
+class _Interior(NamedTuple):
+    x: Array
+    y: Array
+    best: Solution
+    round: Array
+
+
+def _interior(
+    matrix: Float[Array, "n n"], q: Float[Array, " n"], wanted: Bool[Array, ""]
+) -> Solution:
+    """Predictor and corrector steps to x'y = 0 from within x > 0, y > 0; none if not wanted."""
+    eps = float(jnp.finfo(q.dtype).eps)
+    eye = jnp.eye(q.shape[0], dtype=q.dtype)
+
+    def length(z: Array, dz: Array) -> Array:
+        return jnp.minimum(1, jnp.min(jnp.where(dz < 0, -z / jnp.where(dz < 0, dz, 1), jnp.inf)))
+
+    def body(carry: _Interior) -> _Interior:
+        x, y, best, number = carry
+        off = multiply(matrix, x) + q - y
+        ratio = y / x
+        # The ridge does not move the solution: the right side knows nothing of it.
+        factor = jnp.linalg.cholesky(
+            matrix + (ratio + ridge(q.dtype))[:, None] * eye, symmetrize_input=False
         )
 
-    def unsolved(carry: _Proximal) -> Array:
-        return (carry.found.residual > 8 * eps) & (carry.round < PROXIMAL_STEPS)
+        def solve(b: Array) -> Array:
+            half = jax.lax.linalg.triangular_solve(factor, b[:, None], left_side=True, lower=True)
+            return jax.lax.linalg.triangular_solve(
+                factor, half, left_side=True, lower=True, transpose_a=True
+            )[:, 0]
 
-    start = first._replace(residual=jnp.where(first.converged, 0, jnp.inf))
-    second = jax.lax.while_loop(unsolved, body, _Proximal(start, jnp.int32(0))).found
-    better = ~first.converged & (second.residual < first.residual)
-    return jax.tree.map(lambda new, old: jnp.where(better, new, old), second, first)
+        def direction(target: Array) -> tuple[Array, Array]:
+            dx = solve(target - off)
+            return dx, target - ratio * dx
+
+        dx, dy = direction(-y)
+        mean = (x * y).mean()
+        after = ((x + length(x, dx) * dx) * (y + length(y, dy) * dy)).mean()
+        centre = (after / mean) ** 3 * mean
+        dx, dy = direction((centre - dx * dy) / x - y)
+        x, y = x + 0.99 * length(x, dx) * dx, y + 0.99 * length(y, dy) * dy
+        best = _better(_rounded(matrix, q, x, x > y), best)
+        return _Interior(x, y, best, number + 1)
+
+    ones = jnp.ones_like(q)
+    start = _rounded(matrix, q, ones, ones > 0)._replace(residual=jnp.where(wanted, jnp.inf, 0))
+    return jax.lax.while_loop(
+        lambda c: (c.best.residual > 8 * eps) & (c.round < INTERIOR_STEPS),
+        body,
+        _Interior(ones, ones, start, jnp.int32(0)),
+    ).best
+
+
+def _exact(matrix: Float[Array, "n n"], q: Float[Array, " n"], found: Solution) -> Solution:
+    """The solution on the same support, next to the one that was found."""
+    y = multiply(matrix, found.x) + q
+    x = found.x - masked_solver(matrix, found.support)(y)
+    return _rounded(matrix, q, jnp.maximum(x, 0), found.support)
+
+
+def _rounded(
+    matrix: Float[Array, "n n"], q: Float[Array, " n"], x: Float[Array, " n"], support: Array
+) -> Solution:
+    """x on its support, with everything that is off in its residual."""
+    x = jnp.where(support, x, 0)
+    y = multiply(matrix, x) + q
+    off = jnp.max(jnp.where(support, jnp.abs(y), -y))
+    return _solution(x, support, jnp.maximum(off, 0) / (1 + jnp.max(x)))
 
 
 def _pivot(
     matrix: Float[Array, "n n"], q: Float[Array, " n"], guess: Bool[Array, " n"]
 ) -> Solution:
     size, eps = q.shape[0], float(jnp.finfo(q.dtype).eps)
-    limit, patience = 20 + 4 * size, 3
+    limit, patience = PIVOTS, 3
 
     def body(carry: _Carry) -> _Carry:
         x = masked_solver(matrix, carry.support)(-q)
