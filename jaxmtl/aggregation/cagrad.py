@@ -26,9 +26,10 @@ def cagrad(
     authors' code and LibMTL divide by 1 + c^2 (``"square"``), and Nash-MTL's multiplies by the
     number of tasks too.
 
-    Where 0 is a convex combination of the gradients no direction improves all of them and the
-    result is 0, as in TorchJD, which says so whenever |g_w| is below 1e-4 of the trace's root; here
-    it is decided by whether the margin can be reached at working precision, relative to the rows.
+    Where 0 is a convex combination of the gradients, no direction improves all of them. If the ball
+    reaches one that hurts none, g_w is 0 and so is the result, as in TorchJD, which says so
+    whenever |g_w| is below 1e-4 of the trace's root; here it is decided by whether the margin can
+    be reached at working precision, relative to the rows. Otherwise the best worst case is a loss.
 
     Needs the Gram matrix. Permutation invariant, of degree 1; non-conflicting for c >= 1 (below,
     where the ball reaches a direction that is).

@@ -118,6 +118,28 @@ def test_cagrad_stays_at_its_distance(compiled):
     np.testing.assert_allclose(distance, 1.2 * np.linalg.norm(g0, axis=1), rtol=1e-9)
 
 
+@pytest.mark.parametrize("c", [0.1, 0.5, 0.9])
+def test_cagrad_has_no_gap_to_its_dual_even_where_some_task_must_lose(c):
+    """The dual at any w bounds the worst case of any d in the ball: equal, both are optimal."""
+    lost = 0
+    for tasks, rank in ((6, 3), (9, 4), (20, 10), (9, 9)):
+        update = jax.jit(lambda j: ag.cagrad(c).update(j, ())[::2])
+        for seed in range(4):
+            rng = np.random.default_rng(seed)
+            j = rng.normal(size=(tasks, rank)) @ rng.normal(size=(rank, 15)) / rank
+            found, info = update(j)
+            mean = j.mean(axis=0)
+            length = np.linalg.norm(mean)
+            np.testing.assert_allclose(np.linalg.norm(found - mean), c * length, rtol=1e-9)
+            w = np.maximum(np.asarray(info.weights) - 1 / tasks, 0)
+            w /= w.sum()
+            dual = w @ j @ mean + c * length * np.linalg.norm(w @ j)
+            worst = (j @ found).min()
+            assert abs(dual - worst) <= 1e-9 * length * np.linalg.norm(j, axis=1).max()
+            lost += worst < -1e-3 * length
+    assert lost > 0
+
+
 def test_aligned_system_has_condition_number_one():
     j = matrices()[0]
     weights = jax.jit(jax.vmap(lambda p: ag.aligned_mtl("min", p).weights(j @ j.T)))

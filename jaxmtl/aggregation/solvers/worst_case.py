@@ -44,8 +44,8 @@ def worst_case_weights(
         radius: c >= 0, traced.
 
     Returns:
-        The weights as ``x``. Where no direction near g0 improves all tasks (0 is a convex
-        combination of the rows, as near as rounding can tell), the weights are 0.
+        The weights as ``x``. Where the best margin is 0 (0 is a convex combination of the rows, as
+        near as rounding can tell, and the ball reaches a d that hurts none), the weights are 0.
 
     Example:
         >>> import jax.numpy as jnp
@@ -88,12 +88,14 @@ def worst_case_weights(
         same = inside & (found.support == carry.support).all()
         return _Carry(margin, low, high, found.support, carry.round + 1, same)
 
+    # From 0 on: it is above what can be reached if no d in the ball hurts none, and then the search
+    # stays below, where programs are bounded.
     high = 1 + c
     end = jax.lax.while_loop(
         lambda carry: ~carry.done & (carry.round < LIMIT),
         body,
         _Carry(
-            margin=high,
+            margin=jnp.zeros_like(high),
             low=jnp.min(jnp.where(live, r / jnp.where(live, share, 1), jnp.inf)),
             high=high,
             support=jnp.zeros_like(live),
@@ -107,7 +109,7 @@ def worst_case_weights(
     norm = jnp.sqrt(jnp.maximum((added * combined).sum(), 0))
     asked = end.margin * share
     short = jnp.where(live, asked - (r + combined), 0)
-    # Weights that grow without reaching the margin: only mu <= 0 is possible, and d = 0 attains 0.
+    # Weights that grow without reaching the margin: only mu = 0 is possible, and d = 0 attains it.
     hopeless = (end.margin > 0) & (short > 0.5 * asked).any()
     hopeless |= (present & ~live).any() & (end.margin > 0)
     # Optimal if margins are met, exactly so where there is weight, and the length is right.
