@@ -161,13 +161,15 @@ def test_cagrad_has_as_good_a_worst_case(c, family):
     expected = their_result(lambda m: theirs.CAGrad(c, norm_eps=1e-9), j)
     mean = j.mean(axis=0)
     radius = c * np.linalg.norm(mean)
+    if c < 1 and "opposite" not in family:
+        assert ours.any()  # the ball does not reach 0
     if ours.any():
         np.testing.assert_allclose(np.linalg.norm(ours - mean), radius, rtol=1e-9)
     if expected is None or not np.linalg.norm(expected - mean) <= radius * (1 + 1e-6):
         return
     length = np.linalg.norm(mean) * np.linalg.norm(j, axis=1).min()
     assert (j @ ours).min() >= (j @ expected).min() - 1e-5 * length
-    if family not in STATIONARY | {"wild"}:
+    if ours.any() and family != "wild":
         scale = np.abs(expected).max()
         np.testing.assert_allclose(ours / scale, expected / scale, rtol=0, atol=1e-3)
 
