@@ -179,17 +179,25 @@ def _robust(
     """
     eps = float(jnp.finfo(q.dtype).eps)
     first = _pivot(matrix, q, _first_support(matrix, q) if guess is None else guess)
+
+    def body(carry: _Otherwise) -> _Otherwise:
+        inside = _interior(matrix, q, carry.unsolved)
+        second = _better(_exact(matrix, q, inside), inside)
+        return _Otherwise(_better(second, carry.found), jnp.asarray(False))
+
+    # Instead of a condition: under vmap that would do for all what it should for none.
     unsolved = ~(first.residual <= 8 * eps)
-    inside = _interior(matrix, q, unsolved)
-    second = _better(_exact(matrix, q, inside), inside)
-    return jax.tree.map(
-        lambda new, old: jnp.where(unsolved, new, old), _better(second, first), first
-    )
+    return jax.lax.while_loop(lambda c: c.unsolved, body, _Otherwise(first, unsolved)).found
 
 
 def _better(new: Solution, old: Solution) -> Solution:
     better = new.residual < old.residual
     return jax.tree.map(lambda n, o: jnp.where(better, n, o), new, old)
+
+
+class _Otherwise(NamedTuple):
+    found: Solution
+    unsolved: Array
 
 
 class _Interior(NamedTuple):
@@ -238,7 +246,7 @@ def _interior(
         return _Interior(x, y, best, number + 1)
 
     ones = jnp.ones_like(q)
-    start = _rounded(matrix, q, ones, ones > 0)._replace(residual=jnp.where(wanted, jnp.inf, 0))
+    start = _solution(ones, ones > 0, jnp.where(wanted, jnp.inf, 0).astype(q.dtype))
     return jax.lax.while_loop(
         lambda c: (c.best.residual > 8 * eps) & (c.round < INTERIOR_STEPS),
         body,
