@@ -13,7 +13,13 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
 
-from jaxmtl.aggregation.solvers.linear import UNROLLED, masked_solver, multiply, ridge
+from jaxmtl.aggregation.solvers.linear import (
+    UNROLLED,
+    factored_solver,
+    masked_solver,
+    multiply,
+    ridge,
+)
 
 # Up to this many variables all supports are tried at once: no loop, so no host round trip on GPU.
 ENUMERATED = 4
@@ -222,15 +228,7 @@ def _interior(
         off = multiply(matrix, x) + q - y
         ratio = y / x
         # The ridge does not move the solution: the right side knows nothing of it.
-        factor = jnp.linalg.cholesky(
-            matrix + (ratio + ridge(q.dtype))[:, None] * eye, symmetrize_input=False
-        )
-
-        def solve(b: Array) -> Array:
-            half = jax.lax.linalg.triangular_solve(factor, b[:, None], left_side=True, lower=True)
-            return jax.lax.linalg.triangular_solve(
-                factor, half, left_side=True, lower=True, transpose_a=True
-            )[:, 0]
+        solve = factored_solver(matrix + (ratio + ridge(q.dtype))[:, None] * eye)
 
         def direction(target: Array) -> tuple[Array, Array]:
             dx = solve(target - off)
