@@ -11,6 +11,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, PyTree
 
+from jaxmtl.gradients.tasks import row_products, weighted_rows
+
 
 def num_tasks(task_grads: PyTree) -> int:
     """Length of the task axis.
@@ -77,15 +79,10 @@ def gram_matrix(task_grads: PyTree, others: PyTree | None = None) -> Float[Array
     """
     tasks, dtype = num_tasks(task_grads), accumulator_dtype(task_grads)
 
-    def product(a: Array, b: Array) -> Array:
-        last = (a.ndim - 1,), (b.ndim - 1,)
-        return jax.lax.dot_general(a, b, (last, ((), ())), precision=jax.lax.Precision.HIGHEST)
-
     def of_leaf(a: Array, b: Array) -> Array:
-        a, b = a.reshape(tasks, -1).astype(dtype), b.reshape(tasks, -1).astype(dtype)
         if tasks == 2:  # for so few rows, matrix times vector is the faster product on CPU
-            return jnp.stack([product(a[0], b), product(a[1], b)])
-        return product(a, b)
+            return jnp.concatenate([row_products(row, b, dtype) for row in (a[:1], a[1:])])
+        return row_products(a, b, dtype)
 
     products = jax.tree.map(of_leaf, task_grads, task_grads if others is None else others)
     return jax.tree.reduce(jnp.add, products)
@@ -109,16 +106,7 @@ def weighted_sum(weights: Float[Array, " tasks"], task_grads: PyTree) -> PyTree:
     """
     dtype = jnp.promote_types(weights.dtype, accumulator_dtype(task_grads))
 
-    def of_leaf(leaf: Array) -> Array:
-        summed = jax.lax.dot_general(
-            weights.astype(dtype),
-            leaf.reshape(leaf.shape[0], -1).astype(dtype),
-            (((0,), (0,)), ((), ())),
-            precision=jax.lax.Precision.HIGHEST,
-        )
-        return summed.reshape(leaf.shape[1:]).astype(leaf.dtype)
-
-    return jax.tree.map(of_leaf, task_grads)
+    return jax.tree.map(lambda leaf: weighted_rows(weights, leaf, dtype), task_grads)
 
 
 def along_tasks(values: Float[Array, " tasks"], leaf: Array) -> Array:

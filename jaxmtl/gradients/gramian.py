@@ -10,8 +10,15 @@ from jaxtyping import Array, Float, PyTree
 from jaxmtl._validate import check_choice
 from jaxmtl.gradients.dense import Tapped, tap_dense_layers
 from jaxmtl.gradients.features import SplitLoss
-from jaxmtl.gradients.heads import pass_heads, row_products
-from jaxmtl.gradients.tasks import LossFn, check_chunk, loss_vector, map_chunks
+from jaxmtl.gradients.heads import pass_heads
+from jaxmtl.gradients.tasks import (
+    LossFn,
+    check_chunk,
+    loss_vector,
+    map_chunks,
+    row_products,
+    weighted_rows,
+)
 
 Engine = Literal["auto", "layers", "rank_one"]
 
@@ -180,7 +187,7 @@ def _open(
         dtype = jnp.result_type(jnp.float32, *(leaf.dtype for leaf in leaves))
         gram = jnp.zeros((tasks, tasks), dtype)
         for each in by_gradient.values():
-            gram = gram + row_products(each, dtype)
+            gram = gram + row_products(each, each, dtype)
         for at, deltas in by_factors.items():
             gram = gram + _factor_products(tapped, at, inputs[at], deltas, dtype)
 
@@ -202,10 +209,7 @@ def _open(
 
 
 def _weighted(weights: Array, rows: Array) -> Array:
-    dtype = jnp.result_type(jnp.float32, weights.dtype, rows.dtype)
-    highest = jax.lax.Precision.HIGHEST
-    summed = jnp.tensordot(weights.astype(dtype), rows.astype(dtype), 1, precision=highest)
-    return summed.astype(rows.dtype)
+    return weighted_rows(weights, rows, jnp.result_type(jnp.float32, weights.dtype, rows.dtype))
 
 
 def _factor_products(
@@ -218,6 +222,4 @@ def _factor_products(
     rows = jnp.matmul(x, x.T, precision=highest)
     # A product a task: one for all tasks would be laid out with the tasks inside, twice.
     each = jnp.broadcast_to(rows, (d.shape[0], *rows.shape))
-    products = jnp.matmul(each, d, precision=highest)
-    tasks = d.shape[0]
-    return jnp.matmul(d.reshape(tasks, -1), products.reshape(tasks, -1).T, precision=highest)
+    return row_products(d, jnp.matmul(each, d, precision=highest), dtype)

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PyTree
 
 from jaxmtl.gradients.dense import leaves_read
-from jaxmtl.gradients.tasks import loss_vector
+from jaxmtl.gradients.tasks import loss_vector, row_products
 
 Head = Callable[[PyTree, PyTree, PyTree], Float[Array, ""]]
 Heads = Callable[[PyTree, PyTree, PyTree], Float[Array, " tasks"]]
@@ -66,19 +66,6 @@ def pass_heads(
     return _pass_each(heads, params, features, batch)
 
 
-def row_products(rows: Array, dtype: Any) -> Float[Array, "tasks tasks"]:
-    """Inner products of all pairs of rows.
-
-    Example:
-        >>> import jax.numpy as jnp
-        >>> row_products(jnp.array([[1.0, 0.0], [2.0, 1.0]]), jnp.float32).tolist()
-        [[1.0, 2.0], [2.0, 5.0]]
-    """
-    flat = rows.reshape(rows.shape[0], -1).astype(dtype)
-    highest = jax.lax.Precision.HIGHEST
-    return jax.lax.dot_general(flat, flat, (((1,), (1,)), ((), ())), precision=highest)
-
-
 def _pass_together(heads: Heads, params: PyTree, features: PyTree, batch: PyTree) -> HeadPass:
     losses, pullback = jax.vjp(lambda p, z: loss_vector(heads(p, z, batch)), params, features)
     basis = jnp.eye(losses.shape[0], dtype=losses.dtype)
@@ -86,7 +73,7 @@ def _pass_together(heads: Heads, params: PyTree, features: PyTree, batch: PyTree
 
     def products(dtype: Any) -> Array:
         zero = jnp.zeros((losses.size, losses.size), dtype)
-        return sum((row_products(leaf, dtype) for leaf in jax.tree.leaves(at_heads)), zero)
+        return sum((row_products(leaf, leaf, dtype) for leaf in jax.tree.leaves(at_heads)), zero)
 
     def backward(weights: Array) -> PyTree:
         return pullback(jnp.asarray(weights, losses.dtype))[0]
@@ -119,9 +106,11 @@ def _pass_each(heads: Sequence[Head], params: PyTree, features: PyTree, batch: P
         gram = jnp.zeros((len(heads), len(heads)), dtype)
         for at, tasks in enumerate(readers):
             if len(tasks) == 1:
-                alone[tasks[0]] += row_products(grads[tasks[0]][at][None], dtype)[0, 0]
+                own = grads[tasks[0]][at][None]
+                alone[tasks[0]] += row_products(own, own, dtype)[0, 0]
             elif tasks:
-                found = row_products(jnp.stack([grads[t][at] for t in tasks]), dtype)
+                rows = jnp.stack([grads[t][at] for t in tasks])
+                found = row_products(rows, rows, dtype)
                 gram = gram.at[jnp.ix_(jnp.array(tasks), jnp.array(tasks))].add(found)
         return gram + jnp.diag(jnp.stack(alone))
 

@@ -1,6 +1,7 @@
 """The gradient of every task's loss, all at once or in chunks of tasks."""
 
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -87,3 +88,38 @@ def loss_vector(losses: Array) -> Float[Array, " tasks"]:
             f"loss_fn: expected a vector with one loss a task, got shape {jnp.shape(losses)}"
         )
     return losses
+
+
+def row_products(rows: Array, others: Array, dtype: Any) -> Float[Array, "tasks others"]:
+    """Inner products of all pairs of rows, the first axes, summed in the given type.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> rows = jnp.array([[1.0, 0.0], [2.0, 1.0]])
+        >>> row_products(rows, rows, jnp.float32).tolist()
+        [[1.0, 2.0], [2.0, 5.0]]
+    """
+    return jax.lax.dot_general(
+        rows.reshape(rows.shape[0], -1).astype(dtype),
+        others.reshape(others.shape[0], -1).astype(dtype),
+        (((1,), (1,)), ((), ())),
+        precision=jax.lax.Precision.HIGHEST,
+    )
+
+
+def weighted_rows(weights: Float[Array, " tasks"], rows: Array, dtype: Any) -> Array:
+    """Sum over the first axis of weight times row, summed in the given type, in that of the rows.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> rows = jnp.array([[1.0, 2.0], [4.0, 0.0]])
+        >>> weighted_rows(jnp.array([1.0, 0.5]), rows, jnp.float32).tolist()
+        [3.0, 2.0]
+    """
+    summed = jax.lax.dot_general(
+        weights.astype(dtype),
+        rows.reshape(rows.shape[0], -1).astype(dtype),
+        (((0,), (0,)), ((), ())),
+        precision=jax.lax.Precision.HIGHEST,
+    )
+    return summed.reshape(rows.shape[1:]).astype(rows.dtype)

@@ -95,11 +95,7 @@ def masked_solver(
     restricted = jnp.where(both, matrix, jnp.zeros((), matrix.dtype))
     shifted = jnp.where(both, matrix + ridge(matrix.dtype) * _like(eye, matrix), _like(eye, both))
     if size <= UNROLLED:
-        inverse = unrolled_inverse(shifted)
-
-        def solve(b: Array) -> Array:
-            return _apply(inverse, b)
-
+        solve = functools.partial(_apply, unrolled_inverse(shifted))
     else:
         solve = factored_solver(shifted)
 
