@@ -226,6 +226,24 @@ def show_machine(found: dict[str, Any]) -> None:
     print(f"python {found['python']}, {versions}")
 
 
+def open_report(threads: int) -> dict[str, Any]:
+    """Both sides' libraries are there, and the machine is named first."""
+    import_torchjd()
+    found = about(threads)
+    show_machine(found)
+    return found
+
+
+def write_report(options: argparse.Namespace, machine: dict[str, Any], results: list[Any]) -> None:
+    """Writes the figures where --out says, with the settings that gave them."""
+    if options.out is None:
+        return
+    settings = {k: v for k, v in vars(options).items() if k not in ("out", "case")}
+    report = {"machine": machine, "settings": settings, "results": results}
+    options.out.write_text(json.dumps(report, indent=2) + "\n")
+    print(f"wrote {options.out}")
+
+
 def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
     parser.add_argument("--rows", type=int, nargs="+", default=[2, 8, 32, 64], help="tasks")
@@ -238,9 +256,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, default=None, help="write the figures as JSON")
     options = parser.parse_args(argv)
     use_cores(options.threads, default_flags=options.default_flags)
-    import_torchjd()
-    found = about(options.threads)
-    show_machine(found)
+    found = open_report(options.threads)
 
     print(f"\ntask gradients rows x {options.columns}, float32, {options.repeats} rounds")
     print(f"{'':10}{'rows':>5}{'jaxmtl µs':>12}{'TorchJD µs':>12}", end="")
@@ -260,11 +276,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             if not pair.difference <= asked and options.rank is None:
                 failed.append(f"{method} with {rows} rows")
     print("ratio: TorchJD's time over ours; difference: of the results, relative to their largest")
-    if options.out is not None:
-        settings = {k: v for k, v in vars(options).items() if k != "out"}
-        report = {"machine": found, "settings": settings, "results": results}
-        options.out.write_text(json.dumps(report, indent=2) + "\n")
-        print(f"wrote {options.out}")
+    write_report(options, found, results)
     if failed:
         sys.exit(f"expected results within the tolerance, got others for {', '.join(failed)}")
 

@@ -19,7 +19,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from aggregators import about, import_torchjd, quiet, show_machine, use_cores
+from aggregators import open_report, quiet, use_cores, write_report
 from step_sides import WAYS, Way, make_problem, ways
 from whole_step import METHODS
 
@@ -79,19 +79,13 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--case", default=None, help=argparse.SUPPRESS)
     options = parser.parse_args(argv)
     use_cores(options.threads)
-    import_torchjd()
     if options.case is not None:
         way = next(way for way in WAYS if way.name == options.case)
         print(json.dumps(peak(way, options.methods[0], options.tasks[0])))
         return
-    found = about(options.threads)
-    show_machine(found)
+    found = open_report(options.threads)
     results = [r for m in options.methods for r in measure(m, options.tasks, options.threads)]
-    if options.out is not None:
-        settings = {k: v for k, v in vars(options).items() if k not in ("out", "case")}
-        report = {"machine": found, "settings": settings, "results": results}
-        options.out.write_text(json.dumps(report, indent=2, default=str) + "\n")
-        print(f"wrote {options.out}")
+    write_report(options, found, results)
 
 
 if __name__ == "__main__":

@@ -30,7 +30,6 @@ that. Times are medians of the rounds.
 from __future__ import annotations
 
 import argparse
-import json
 import multiprocessing
 import statistics
 import sys
@@ -41,14 +40,13 @@ from typing import Any
 
 import numpy as np
 from aggregators import (
-    about,
     block_length,
-    import_torchjd,
+    open_report,
     quartiles,
     quiet,
-    show_machine,
     time_block,
     use_cores,
+    write_report,
 )
 from step_sides import SUMMED, WAYS, Way, flatten, make_problem, ways
 
@@ -191,9 +189,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, default=None, help="write the figures as JSON")
     options = parser.parse_args(argv)
     use_cores(options.threads)
-    import_torchjd()
-    found = about(options.threads)
-    show_machine(found)
+    found = open_report(options.threads)
 
     results, failed = [], []
     runners = {way: (Here if options.together else Alone)(way, options.threads) for way in WAYS}
@@ -208,11 +204,7 @@ def main(argv: Sequence[str] | None = None) -> None:
                 for r in block
                 if not r["difference"] <= asked
             ]
-    if options.out is not None:
-        settings = {k: v for k, v in vars(options).items() if k != "out"}
-        report = {"machine": found, "settings": settings, "results": results}
-        options.out.write_text(json.dumps(report, indent=2) + "\n")
-        print(f"wrote {options.out}")
+    write_report(options, found, results)
     if failed:
         sys.exit(f"expected steps that change the same, got others for {', '.join(failed)}")
 
