@@ -18,7 +18,7 @@ gc.set_threshold(50_000, 20, 20)
 
 # Most of the time of a test goes into compiling; the core alone is tested as it is shipped. The
 # tests in x64 run in processes of their own, whose environment says how they compile.
-AS_SHIPPED = {"duplication", "training", "tests", "x64"}
+AS_SHIPPED = {"conflict", "duplication", "training", "tests", "x64"}
 FEW = "jax_disable_most_optimizations"
 
 

@@ -40,7 +40,7 @@ def differences(first: object, second: object, place: str = "") -> list[str]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("commits", nargs="*", help="none: the last golden commit; one: against it")
     commits = parser.parse_args().commits
     if len(commits) > 2:

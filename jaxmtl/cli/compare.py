@@ -190,8 +190,8 @@ def _compare(
 
 
 def _write(folder: Path, found: Found, settings: Settings, asked: dict[str, Any]) -> None:
+    from jaxmtl.prediction.card import fingerprint
     from jaxmtl.report.comparison_folder import write_comparison
-    from jaxmtl.report.manifest import fingerprint
 
     if settings.table is not None:
         asked = asked | {"table_sha256": fingerprint(settings.table)}
@@ -239,7 +239,7 @@ def _summary(comparison: "Comparison") -> str:
 
 def _list_arms() -> None:
     from jaxmtl.comparison import ARMS, DEFAULT_ARMS
-    from jaxmtl.training.combining import AGGREGATORS, WEIGHTINGS
+    from jaxmtl.training.phased.combining import AGGREGATORS, WEIGHTINGS
 
     for name, arm in ARMS.items():
         print(f"{name:16}{'*' if name in DEFAULT_ARMS else ' '} {arm.description}")
@@ -288,8 +288,8 @@ def _start_devices(
 
 def _already_there(folder: Path, asked: dict[str, Any], *, resume: bool) -> bool:
     """Whether a comparison to be resumed is complete; one of other options is refused."""
+    from jaxmtl.prediction.folder import read_json
     from jaxmtl.report.comparison_folder import COMPARISON
-    from jaxmtl.report.folder import read_json
 
     if not resume:
         return False
@@ -325,9 +325,9 @@ def _working_folder(
     """Makes the folder, or empties it of an older comparison, and keeps others from writing it."""
     import json
 
-    from jaxmtl.report.atomic import check_folder, new_file
-    from jaxmtl.report.model_file import FORMAT
-    from jaxmtl.training.store import locked
+    from jaxmtl.files.atomic import check_folder, new_file
+    from jaxmtl.prediction.save import FORMAT
+    from jaxmtl.training.driver.store import locked
 
     if not first:
         yield

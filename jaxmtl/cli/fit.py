@@ -74,11 +74,11 @@ def _fit(
     # These load pandas and flax, which --help should not wait for.
     from jaxmtl.cli.console import Console
     from jaxmtl.cli.training import load_table, train
+    from jaxmtl.files.atomic import new_folder
+    from jaxmtl.prediction.card import fingerprint
+    from jaxmtl.prediction.folder import is_run_folder
     from jaxmtl.report import Reading, load_run, summarize
-    from jaxmtl.report.atomic import new_folder
-    from jaxmtl.report.folder import is_run_folder
-    from jaxmtl.report.manifest import fingerprint
-    from jaxmtl.report.outcome import Outcome, write_run
+    from jaxmtl.report.run.outcome import Outcome, write_run
 
     console = Console(quiet=quiet)
     if (why := use_cache(wanted=cache)) is not None:
@@ -126,8 +126,8 @@ def _keep_table(table: str | None, out: str) -> None:
 
 def _repeated(config: str, given: dict[str, Any], console: Any) -> Settings:
     """The settings of an older run; notes what is not as it was then."""
-    from jaxmtl.report.folder import read_json
-    from jaxmtl.report.manifest import fingerprint, versions
+    from jaxmtl.prediction.card import fingerprint, versions
+    from jaxmtl.prediction.folder import read_json
 
     path = Path(config)
     path = path / "config.json" if path.is_dir() else path

@@ -36,8 +36,8 @@ def predict(
     from jaxmtl.cli.console import Console
     from jaxmtl.cli.training import find_sheet
     from jaxmtl.data import read_table
+    from jaxmtl.files.atomic import check_file, new_file
     from jaxmtl.report import load_run
-    from jaxmtl.report.atomic import check_file, new_file
 
     console = Console(quiet=quiet)
     ending = Path(out).suffix.lower()
@@ -67,7 +67,7 @@ def predict(
 
 
 def _write_csv(path: Path, header: tuple[str, ...], values: "np.ndarray") -> None:
-    from jaxmtl.report.records import write_csv
+    from jaxmtl.prediction.records import write_csv
 
     write_csv(path, header, values)
 

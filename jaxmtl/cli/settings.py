@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from jaxmtl.training import STUDY_PHASES, Phase
-from jaxmtl.training.combining import check_combining
+from jaxmtl.training.phased.combining import check_combining
 
 OPTIMIZERS = ("adam", "adamw", "adamax", "amsgrad", "nadam", "rmsprop", "adagrad", "sgd")
 BUILT_IN_FEATURES = ("SO2", "CO", "NO2", "PM10")

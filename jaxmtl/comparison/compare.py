@@ -11,13 +11,13 @@ import jax
 import numpy as np
 
 from jaxmtl._typing import Device
-from jaxmtl.comparison.arms import DEFAULT_ARMS, expand, find_arm, fits
-from jaxmtl.comparison.bench import Bench, Outcome, Protocol
 from jaxmtl.comparison.contrasts import contrasts
 from jaxmtl.comparison.leaderboard import leaderboard
-from jaxmtl.comparison.lines import LINES, line_errors
 from jaxmtl.comparison.sentences import describe
 from jaxmtl.data import Dataset, Splits
+from jaxmtl.methods.lines import LINES, line_errors
+from jaxmtl.methods.study.arms import DEFAULT_ARMS, expand, find_arm, fits
+from jaxmtl.methods.study.bench import Bench, Outcome, Protocol
 from jaxmtl.training import SweepProgress
 
 if TYPE_CHECKING:

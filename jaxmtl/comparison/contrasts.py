@@ -6,7 +6,7 @@ import numpy as np
 
 from jaxmtl._validate import check_choice
 from jaxmtl.comparison._per_seed import OVERALL, read_per_seed
-from jaxmtl.comparison.statistics import (
+from jaxmtl.statistics.paired import (
     holm,
     nadeau_bengio,
     paired_bootstrap,
@@ -52,7 +52,7 @@ def contrasts(
         p_nadeau_bengio and the interval of the percentage that goes with it, nb_low and nb_high
         (NaN without a test share); p_holm, adjusted from p_nadeau_bengio, or p_wilcoxon without a
         test share; verdict ("better", "worse" or "not distinguishable"); seeds (pairs used). What
-        is NaN with few seeds: see `jaxmtl.comparison.statistics`.
+        is NaN with few seeds: see `jaxmtl.statistics.paired`.
 
     Raises:
         ValueError: the reference is not in the frame, a column is missing, an arm, seed and task

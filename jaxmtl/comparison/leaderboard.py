@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Float
 
 from jaxmtl.comparison._per_seed import PerSeed, read_per_seed
-from jaxmtl.comparison.statistics import bootstrap_mean
+from jaxmtl.statistics.paired import bootstrap_mean
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from jaxmtl._validate import check_choice
-from jaxmtl.comparison.statistics import ALPHA
+from jaxmtl.statistics.paired import ALPHA
 
 if TYPE_CHECKING:
     import pandas as pd

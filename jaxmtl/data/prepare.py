@@ -10,10 +10,10 @@ from jaxtyping import Bool, Int
 from jaxmtl._validate import check_choice
 from jaxmtl.data._errors import TableError
 from jaxmtl.data.preprocessing import Preprocessing, to_dtype
+from jaxmtl.data.reading.tables import Table
 from jaxmtl.data.rows import Rows, Splits
 from jaxmtl.data.scaling import Scaler, ScalingKind, fit_scaler
 from jaxmtl.data.splits import SplitIndices
-from jaxmtl.data.tables import Table
 
 MissingFeatures = Literal["error", "drop", "mean"]
 MissingTargets = Literal["error", "drop", "mean", "mask"]

@@ -9,8 +9,8 @@ import numpy as np
 from jaxtyping import Float
 
 from jaxmtl.data._errors import TableError
+from jaxmtl.data.reading.tables import Table
 from jaxmtl.data.scaling import Scaler
-from jaxmtl.data.tables import Table
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

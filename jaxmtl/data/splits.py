@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Int
 
-from jaxmtl.data._cells import tidy
 from jaxmtl.data._errors import TableError
+from jaxmtl.data.reading.cells import tidy
 
 _WORDS = {
     "train": ("train", "training", "训练", "训练集"),

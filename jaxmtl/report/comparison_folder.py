@@ -10,10 +10,10 @@ import numpy as np
 import pandas as pd
 
 from jaxmtl.comparison import Comparison
-from jaxmtl.report.atomic import new_file
-from jaxmtl.report.comparison_page import AboutComparison, write_comparison_page
-from jaxmtl.report.comparison_pictures import write_comparison_pictures
-from jaxmtl.report.manifest import machine, versions
+from jaxmtl.files.atomic import new_file
+from jaxmtl.prediction.card import machine, versions
+from jaxmtl.report.page.comparison_page import AboutComparison, write_comparison_page
+from jaxmtl.report.pictures.comparison_pictures import write_comparison_pictures
 
 COMPARISON = "comparison.json"
 TABLES = ("leaderboard", "per_seed", "contrasts")

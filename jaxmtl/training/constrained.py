@@ -16,9 +16,9 @@ from jaxmtl.constraints import AugmentedLagrangian, Violation, excess_of, measur
 from jaxmtl.constraints.violation import Equality
 from jaxmtl.data.rows import Rows, Splits
 from jaxmtl.losses import Loss, squared_error
-from jaxmtl.training.checks import checked_config, cleared, run_keys, start_parameters
-from jaxmtl.training.state import Config, Optimizer, pack
-from jaxmtl.training.step import Seen, look
+from jaxmtl.training.phased.checks import checked_config, cleared, run_keys, start_parameters
+from jaxmtl.training.phased.state import Config, Optimizer, pack
+from jaxmtl.training.phased.step import Seen, look
 
 Constraint = Callable[[Float[Array, "batch outputs"], Float[Array, " tasks"]], Array]
 

@@ -18,14 +18,14 @@ from jaxmtl.data.rows import Splits
 from jaxmtl.duplication import HeadIndex
 from jaxmtl.duplication.transplant import Transplant
 from jaxmtl.losses import Loss, squared_error
-from jaxmtl.training.checks import checked_config, cleared, run_keys, start_parameters
-from jaxmtl.training.combining import Combining
-from jaxmtl.training.divergence import blame, repeat_carefully
-from jaxmtl.training.epoch import epoch
-from jaxmtl.training.phases import STUDY_PHASES, Phase, PhaseTable, phase_table
-from jaxmtl.training.placement import batch_mesh, spread
-from jaxmtl.training.run import Events, Progress, Run, collect_history
-from jaxmtl.training.state import (
+from jaxmtl.training.driver.placement import batch_mesh, spread
+from jaxmtl.training.phased.checks import checked_config, cleared, run_keys, start_parameters
+from jaxmtl.training.phased.combining import Combining
+from jaxmtl.training.phased.divergence import blame, repeat_carefully
+from jaxmtl.training.phased.epoch import epoch
+from jaxmtl.training.phased.phases import STUDY_PHASES, Phase, PhaseTable, phase_table
+from jaxmtl.training.phased.run import Events, Progress, Run, collect_history
+from jaxmtl.training.phased.state import (
     DIVERGED,
     RUNNING,
     Config,

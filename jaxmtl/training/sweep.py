@@ -17,12 +17,12 @@ from jaxmtl.data.rows import Splits
 from jaxmtl.duplication import HeadIndex, can_align
 from jaxmtl.duplication.transplant import Transplant
 from jaxmtl.losses import Loss, squared_error
-from jaxmtl.training.checks import checked_config, cleared
-from jaxmtl.training.combining import Combining
-from jaxmtl.training.members import run_members
-from jaxmtl.training.phases import NEVER, STUDY_PHASES, Phase, PhaseTable, phase_table
-from jaxmtl.training.runs import Runs, SweepProgress
-from jaxmtl.training.state import Config, Optimizer, Split, TrainState, init_state
+from jaxmtl.training.driver.members import run_members
+from jaxmtl.training.phased.checks import checked_config, cleared
+from jaxmtl.training.phased.combining import Combining
+from jaxmtl.training.phased.phases import NEVER, STUDY_PHASES, Phase, PhaseTable, phase_table
+from jaxmtl.training.phased.runs import Runs, SweepProgress
+from jaxmtl.training.phased.state import Config, Optimizer, Split, TrainState, init_state
 
 Schedule = Sequence[Phase] | Sequence[Sequence[Phase]] | PhaseTable
 

@@ -1,7 +1,7 @@
 """From one task to another: carry a trunk, choose what learns how fast, save and load."""
 
-from jaxmtl.transfer.checkpoint import load_parameters as load_parameters
-from jaxmtl.transfer.checkpoint import save_parameters as save_parameters
+from jaxmtl.files.parameters import load_parameters as load_parameters
+from jaxmtl.files.parameters import save_parameters as save_parameters
 from jaxmtl.transfer.cycle import Cycle as Cycle
 from jaxmtl.transfer.cycle import cycle as cycle
 from jaxmtl.transfer.optimizers import Part as Part

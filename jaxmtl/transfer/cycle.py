@@ -5,8 +5,8 @@ from typing import Any, NamedTuple
 
 from jaxtyping import PyTree
 
+from jaxmtl._paths import Select
 from jaxmtl._validate import check_positive
-from jaxmtl.transfer._paths import Select
 from jaxmtl.transfer.parameters import transfer_parameters
 
 Train = Callable[[PyTree, int], tuple[PyTree, Any]]

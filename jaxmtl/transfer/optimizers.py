@@ -15,8 +15,8 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import PyTree
 
+from jaxmtl._paths import Select, check_matched, leaf_path, matches, patterns_of
 from jaxmtl._validate import check_positive
-from jaxmtl.transfer._paths import Select, check_matched, leaf_path, matches, patterns_of
 
 Factory = Callable[[Any], optax.GradientTransformation]
 

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import PyTree
 
-from jaxmtl.transfer._paths import (
+from jaxmtl._paths import (
     Select,
     check_matched,
     leaf_path,

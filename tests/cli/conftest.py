@@ -98,7 +98,7 @@ def untrained(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
 
     monkeypatch.setattr("jaxmtl.cli.training.fit_adaptive", skip)
     monkeypatch.setattr("jaxmtl.cli.training.fit", skip)
-    monkeypatch.setattr("jaxmtl.report.pictures.draw_pictures", lambda *args: None)
+    monkeypatch.setattr("jaxmtl.report.pictures.of_a_run.draw_pictures", lambda *args: None)
     return calls
 
 

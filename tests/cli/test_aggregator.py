@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from jaxmtl.training.combining import METHODS
+from jaxmtl.training.phased.combining import METHODS
 
 NAMES = ["--features", "SO2,CO", "--targets", "PM2.5,O3"]
 SHORT = ["--phases", "4,1,2;2", "--hard-epochs", "3"]

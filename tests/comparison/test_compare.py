@@ -7,8 +7,8 @@ import pytest
 import jaxmtl
 from jaxmtl.comparison import ARMS, DEFAULT_ARMS, Bench, Protocol, compare
 from jaxmtl.comparison.compare import _stacked
-from jaxmtl.comparison.lines import LINES, line_errors
 from jaxmtl.data import Table, prepare, random_split
+from jaxmtl.methods.lines import LINES, line_errors
 
 SEEDS = 3
 PHASES = (
@@ -105,7 +105,7 @@ def test_independent_networks_start_where_hard_sharing_starts():
     datasets = make_datasets()
     data = _stacked(datasets, range(SEEDS))
     bench = Bench(PROTOCOL, data, jax.vmap(jax.random.key)(np.arange(SEEDS, dtype=np.uint32)))
-    from jaxmtl.comparison.arms.independent import _of_task
+    from jaxmtl.methods.study.independent import _of_task
     from jaxmtl.models import IndependentNetworks
 
     params = {f"task_{t}": _of_task(bench, t) for t in range(2)}

@@ -22,7 +22,7 @@ from jaxmtl.duplication import (
     slots_to_columns,
     split_all,
 )
-from jaxmtl.training import checks
+from jaxmtl.training.phased import checks
 
 pytestmark = pytest.mark.few_optimizations
 

@@ -11,7 +11,7 @@ import pytest
 from jaxmtl import Event, HardSharing, History, Phase, Run, duplicate_node
 from jaxmtl.data import Dataset, SplitIndices, Table, prepare
 from jaxmtl.training import Events
-from jaxmtl.training.state import EventLog
+from jaxmtl.training.phased.state import EventLog
 
 ROWS, TEST = 30, 10
 
@@ -129,7 +129,7 @@ def save(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
     """Saves without pictures, which have tests of their own."""
     from jaxmtl.report import save_run
 
-    monkeypatch.setattr("jaxmtl.report.pictures.draw_pictures", lambda *args: None)
+    monkeypatch.setattr("jaxmtl.report.pictures.of_a_run.draw_pictures", lambda *args: None)
 
     def save(folder: Any, made: Made, **options: Any) -> Any:
         fields = {"baseline": made.baseline, "table": made.table, "phases": made.phases}

@@ -12,9 +12,9 @@ from comparison_frames import ARMS, LINES, REFERENCE, TASKS, make_frames
 from matplotlib.image import imread
 
 from jaxmtl.comparison import contrasts, describe, leaderboard
-from jaxmtl.report.comparison_page import AboutComparison, write_comparison_page
-from jaxmtl.report.errors import RunFolderError
-from jaxmtl.report.markup import text
+from jaxmtl.files.errors import RunFolderError
+from jaxmtl.report.page.comparison_page import AboutComparison, write_comparison_page
+from jaxmtl.report.page.markup import text
 
 SENTENCES = ("adaptive beats hard_sharing by 2.0 % <0.8 to 3.2> & more.", "A second sentence.")
 VOID = {"meta", "br", "hr", "img", "link", "input", "wbr", "col"}
@@ -238,7 +238,7 @@ def test_same_comparison_gives_the_same_page(tmp_path):
 
 
 def test_contrast_of_colours_is_enough():
-    from jaxmtl.report.page_style import STYLE
+    from jaxmtl.report.page.page_style import STYLE
 
     def luminance(colour):
         c = np.array([int(colour[i : i + 2], 16) for i in (1, 3, 5)]) / 255

@@ -11,15 +11,15 @@ from matplotlib.image import imread
 from matplotlib.text import Annotation, Text
 from matplotlib.transforms import Bbox
 
-from jaxmtl.report import style
-from jaxmtl.report.comparison_pictures import (
+from jaxmtl.report.pictures import style
+from jaxmtl.report.pictures.comparison_pictures import (
     plot_differences,
     plot_error_against_parameters,
     write_comparison_pictures,
 )
-from jaxmtl.report.comparison_rows import differences
-from jaxmtl.report.name_placement import place_names, spread
-from jaxmtl.report.style import VERMILION, new_figure
+from jaxmtl.report.pictures.comparison_rows import differences
+from jaxmtl.report.pictures.name_placement import place_names, spread
+from jaxmtl.report.pictures.style import VERMILION, new_figure
 
 CASES = {
     "study": {"diverged": [("random_node", seed) for seed in range(30)]},
@@ -226,7 +226,7 @@ def test_spread_keeps_order_gaps_and_limits():
 
 
 def test_names_that_no_font_has_are_numbered(frames, monkeypatch, tmp_path):
-    monkeypatch.setattr("jaxmtl.report.labels._families", only_latin)
+    monkeypatch.setattr("jaxmtl.report.pictures.labels._families", only_latin)
     texts = texts_of(plot_differences(frames.per_seed, frames.contrasts, REFERENCE))
     assert {"task 1", "task 2", "task 3"} <= set(texts)
     per_seed = frames.per_seed.replace({"arm": {"adaptive": "自适应"}})

@@ -5,8 +5,8 @@ from fontTools.fontBuilder import FontBuilder
 from fontTools.pens.ttGlyphPen import TTGlyphPen
 from matplotlib import font_manager
 
-from jaxmtl.report import labels as labels_module
-from jaxmtl.report.labels import LATIN, find_fonts, make_labels
+from jaxmtl.report.pictures import labels as labels_module
+from jaxmtl.report.pictures.labels import LATIN, find_fonts, make_labels
 
 CJK = "细颗粒物臭氧"
 

@@ -9,14 +9,14 @@ import pytest
 from matplotlib.image import imread
 
 from jaxmtl import Event
-from jaxmtl.report import style
-from jaxmtl.report.conflict_rates import conflict_rates, draw_conflicts
-from jaxmtl.report.error_curves import draw_errors
-from jaxmtl.report.labels import make_labels
-from jaxmtl.report.network_drawing import draw_network
-from jaxmtl.report.pictures import draw_pictures
-from jaxmtl.report.scatter import draw_predictions
-from jaxmtl.report.style import looks
+from jaxmtl.report.pictures import style
+from jaxmtl.report.pictures.conflict_rates import conflict_rates, draw_conflicts
+from jaxmtl.report.pictures.error_curves import draw_errors
+from jaxmtl.report.pictures.labels import make_labels
+from jaxmtl.report.pictures.network_drawing import draw_network
+from jaxmtl.report.pictures.of_a_run import draw_pictures
+from jaxmtl.report.pictures.scatter import draw_predictions
+from jaxmtl.report.pictures.style import looks
 
 THREE = (
     Event(1, 4, 7, 1, 3, 5, (0,)),

@@ -82,7 +82,7 @@ def on_devices(file):
 
 def as_process(place, address, folder, file):
     jax.distributed.initialize(coordinator_address=address, num_processes=2, process_id=place)
-    from jaxmtl.training import members
+    from jaxmtl.training.driver import members
 
     results = {
         f"{number}": swept(number, checkpoint=f"{folder}/{number}", chunk=chunk)

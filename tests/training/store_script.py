@@ -40,7 +40,7 @@ def problem(**changes):
 
 def main(folder, file):
     from jaxmtl import sweep
-    from jaxmtl.training import members
+    from jaxmtl.training.driver import members
 
     members.LENGTH = 3
     members.SECONDS_BETWEEN_SAVES = 0.0

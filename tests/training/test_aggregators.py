@@ -12,10 +12,10 @@ import jaxmtl.aggregation as ag
 from jaxmtl import HardSharing, Phase, Rows, Splits, fit, fit_adaptive, sweep
 from jaxmtl.losses import mean_over_known, squared_error
 from jaxmtl.models import AITM, MMoE, SharedBottom, SoftSharing
-from jaxmtl.training.epoch import epoch
 from jaxmtl.training.fit import advance
-from jaxmtl.training.phases import phase_table
-from jaxmtl.training.state import Config, init_state
+from jaxmtl.training.phased.epoch import epoch
+from jaxmtl.training.phased.phases import phase_table
+from jaxmtl.training.phased.state import Config, init_state
 
 pytestmark = pytest.mark.few_optimizations
 PHASES = (Phase(3, warmup=2, threshold=3, learning_rate=0.05), Phase(2, learning_rate=0.05))

@@ -18,10 +18,10 @@ from jaxmtl import (
     fit,
     fit_adaptive,
 )
-from jaxmtl.training.epoch import epoch
 from jaxmtl.training.fit import advance
-from jaxmtl.training.phases import phase_table
-from jaxmtl.training.state import ELEMENTWISE, Config, init_state
+from jaxmtl.training.phased.epoch import epoch
+from jaxmtl.training.phased.phases import phase_table
+from jaxmtl.training.phased.state import ELEMENTWISE, Config, init_state
 
 rng = np.random.default_rng(0)
 X = rng.uniform(size=(60, 4)).astype(np.float32)

@@ -7,8 +7,8 @@ import pytest
 from jax import lax
 
 from jaxmtl import HardSharing, Phase, Rows, Splits, sweep
-from jaxmtl.training import side_by_side
-from jaxmtl.training.lanes import LONGEST_CHAIN, lanes
+from jaxmtl.training.driver.lanes import LONGEST_CHAIN, lanes
+from jaxmtl.training.phased import side_by_side
 
 pytestmark = pytest.mark.few_optimizations
 

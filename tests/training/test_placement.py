@@ -14,7 +14,7 @@ from quick import QUICK
 from same_runs import assert_close, assert_identical, assert_same_run
 
 from jaxmtl import HardSharing, fit, sweep
-from jaxmtl.training.placement import chunk_size, own_members, pad_members
+from jaxmtl.training.driver.placement import chunk_size, own_members, pad_members
 
 from . import placement_script as script
 
@@ -117,7 +117,7 @@ def test_every_member_belongs_to_one_process(monkeypatch, processes):
 
 
 def test_chunks_fit_the_memory_and_are_of_about_one_size(monkeypatch):
-    monkeypatch.setattr("jaxmtl.training.placement.total_memory", lambda: 4000)
+    monkeypatch.setattr("jaxmtl.training.driver.placement.total_memory", lambda: 4000)
     assert chunk_size(100, 10, 2) == 100  # a quarter of the memory
     assert chunk_size(101, 10, 2) == 51
     assert chunk_size(17, 10**9, 8) == 6  # a member a device at the very least

@@ -15,8 +15,8 @@ from quick import QUICK
 from same_runs import assert_identical
 
 from jaxmtl import HardSharing, Phase, sweep
-from jaxmtl.training import members
-from jaxmtl.training.store import STEP, Store, StoreError, locked
+from jaxmtl.training.driver import members
+from jaxmtl.training.driver.store import STEP, Store, StoreError, locked
 
 from . import store_script as script
 

@@ -12,7 +12,7 @@ from same_runs import assert_close, assert_same_run
 
 from jaxmtl import HardSharing, Phase, Rows, Splits, fit, fit_adaptive, sweep
 from jaxmtl.models import MMoE
-from jaxmtl.training.phases import NEVER, phase_table
+from jaxmtl.training.phased.phases import NEVER, phase_table
 
 pytestmark = pytest.mark.few_optimizations
 

@@ -1,0 +1,1 @@
+"""From a workbook or text table to the numbers of its columns."""

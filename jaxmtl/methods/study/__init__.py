@@ -1,0 +1,1 @@
+"""The study's method and what it has to beat, on one schedule."""

@@ -1,0 +1,25 @@
+"""What an arm is."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from jaxmtl.methods.study.bench import Bench, Outcome
+
+
+class Arm(NamedTuple):
+    """One contestant.
+
+    Attributes:
+        name: as ``--arms`` takes it.
+        description: one line for the report.
+        run: trains it for every seed.
+
+    Example:
+        >>> from jaxmtl.comparison import ARMS
+        >>> ARMS["restarts"].description
+        'hard sharing that restarts when the adaptive run splits, without a split'
+    """
+
+    name: str
+    description: str
+    run: Callable[[Bench], Outcome]

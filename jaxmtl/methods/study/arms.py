@@ -1,0 +1,138 @@
+"""The registry of arms: a later method adds a file and a line here."""
+
+import difflib
+import functools
+from collections.abc import Sequence
+
+import jax
+
+from jaxmtl.aggregation import REGISTRY, make
+from jaxmtl.methods.study.adaptive import ADAPTIVE
+from jaxmtl.methods.study.architectures import ARCHITECTURES
+from jaxmtl.methods.study.arm import Arm as Arm
+from jaxmtl.methods.study.equal_nodes import EQUAL_NODES
+from jaxmtl.methods.study.fully_split import FULLY_SPLIT, ONE_SHOT
+from jaxmtl.methods.study.hard_sharing import HARD_SHARING
+from jaxmtl.methods.study.independent import INDEPENDENT
+from jaxmtl.methods.study.other_nodes import LEAST_CONFLICT, RANDOM_NODE
+from jaxmtl.methods.study.restarts import RESTARTS
+from jaxmtl.training.phased.combining import AGGREGATORS, METHODS, WEIGHTINGS
+
+DEFAULT = (
+    INDEPENDENT,
+    HARD_SHARING,
+    EQUAL_NODES,
+    RESTARTS,
+    RANDOM_NODE,
+    LEAST_CONFLICT,
+    ONE_SHOT,
+    FULLY_SPLIT,
+    ADAPTIVE,
+)
+ARMS: dict[str, Arm] = {arm.name: arm for arm in (*DEFAULT, *ARCHITECTURES)}
+DEFAULT_ARMS: tuple[str, ...] = tuple(arm.name for arm in DEFAULT)
+
+JOINT, ALONE = "+", RESTARTS.name
+
+
+@functools.cache
+def find_arm(name: str) -> Arm:
+    """An arm by its name: of ``ARMS``, or one of them with an aggregator, ``mmoe+upgrad``.
+
+    Args:
+        name: as above; an aggregator or loss method by itself stands on hard sharing with the
+            adaptive run's schedule, ``restarts+upgrad``.
+
+    Returns:
+        The arm, by its full name.
+
+    Raises:
+        ValueError: no such arm or method.
+
+    Example:
+        >>> find_arm("upgrad").name, find_arm("mmoe+famo").name
+        ('restarts+upgrad', 'mmoe+famo')
+    """
+    if name in ARMS:
+        return ARMS[name]
+    base, joint, method = name.partition(JOINT)
+    if not joint and base in METHODS:
+        base, method = ALONE, base
+    if base not in ARMS or method not in METHODS:
+        known, wrong = (ARMS, base) if base not in ARMS else (METHODS, method)
+        every = (*ARMS, *METHODS) if not joint else known
+        near = difflib.get_close_matches(wrong, every, n=1)
+        hint = f" (did you mean {near[0]!r}?)" if near else ""
+        raise ValueError(
+            f"arms: expected names out of {', '.join(ARMS)}, a method of jaxmtl.aggregation, or "
+            f"both as in 'mmoe{JOINT}upgrad', got {name!r}{hint}"
+        )
+    arm = ARMS[base]
+    return Arm(
+        f"{base}{JOINT}{method}",
+        f"{arm.description}; task gradients combined by {method}",
+        lambda bench: arm.run(bench.combined_by(method)),
+    )
+
+
+def fits(name: str, num_tasks: int) -> str | None:
+    """Why an arm does not go with a number of tasks; None if it does.
+
+    Args:
+        name: as for ``find_arm``.
+        num_tasks: number of targets.
+
+    Returns:
+        One sentence.
+
+    Example:
+        >>> fits("krum", 5) is None
+        True
+        >>> fits("krum", 2)
+        'krum: expected at least 4 tasks with num_byzantine=1 and num_selected=1, got 2'
+    """
+    method = find_arm(name).name.partition(JOINT)[2]
+    if method not in REGISTRY:
+        return None
+    rows = jax.ShapeDtypeStruct((num_tasks, 1), float)
+    losses = jax.ShapeDtypeStruct((num_tasks,), float)
+
+    def once(rows: jax.Array, losses: jax.Array) -> object:
+        aggregator = make(method, num_tasks)
+        state = aggregator.init(rows)
+        return aggregator.update(rows, state, losses=losses, key=jax.random.key(0))[0]
+
+    try:
+        jax.eval_shape(once, rows, losses)
+    except ValueError as error:
+        return str(error).splitlines()[0]
+    return None
+
+
+def expand(names: Sequence[str], num_tasks: int) -> list[str]:
+    """Names with groups written out: ``all`` arms, all ``aggregators``, all ``losses``.
+
+    Args:
+        names: of arms and groups.
+        num_tasks: methods of a group that do not go with it are left out.
+
+    Returns:
+        Full names of arms, every one once.
+
+    Raises:
+        ValueError: an unknown name.
+
+    Example:
+        >>> len(expand(["all"], 2)) == len(ARMS)
+        True
+        >>> "restarts+krum" in expand(["aggregators"], 2)
+        False
+    """
+    groups = {"all": tuple(ARMS), "aggregators": AGGREGATORS, "losses": WEIGHTINGS}
+    found: list[str] = []
+    for name in names:
+        if name in groups:
+            found += [each for each in groups[name] if fits(each, num_tasks) is None]
+        else:
+            found.append(name)
+    return list(dict.fromkeys(find_arm(name).name for name in found))

@@ -1,0 +1,1 @@
+"""One choice: what was trained, saved, read again, and asked."""

@@ -1,0 +1,162 @@
+"""Contrasts against the reference as tables of a page."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from jaxmtl.report.page.markup import name, table, text
+from jaxmtl.report.pictures.comparison_rows import (
+    LINE,
+    OVERALL,
+    Difference,
+    contrast_of,
+    differences,
+    number,
+    records,
+    tasks_of,
+)
+from jaxmtl.report.words.numbers import (
+    NONE,
+    decimals_for,
+    percent_decimals,
+    probability,
+    signed,
+    with_interval,
+)
+
+MARKS = {"better": "▼", "worse": "▲"}
+
+
+def contrast_table(per_seed: pd.DataFrame, contrasts: pd.DataFrame, reference: str) -> str:
+    """Overall contrasts: difference, interval, p values and verdict of every arm.
+
+    Args:
+        per_seed: one row an arm, seed and task.
+        contrasts: one row an arm and quantity.
+        reference: name of the arm that others are compared with.
+
+    Returns:
+        The element; empty where there is nothing to compare.
+
+    Example:
+        >>> alone = pd.DataFrame(
+        ...     {"arm": ["a"], "kind": "arm", "seed": 0, "task": "t", "error": 1.0})
+        >>> contrast_table(alone, pd.DataFrame(), "a")
+        ''
+    """
+    rows = [
+        (row, contrast)
+        for row in differences(per_seed, contrasts, reference)
+        if (contrast := contrast_of(contrasts, row.arm)) is not None
+    ]
+    if not rows:
+        return ""
+    corrected = any(row.corrected for row, _ in rows)
+    decimals = percent_decimals([row for row, _ in rows])
+    scaled = decimals_for([number(contrast["difference"]) for _, contrast in rows], 3)
+    titles = ["Difference of the mean error", "Scaled", "p, Wilcoxon"]
+    titles += ["p, Nadeau–Bengio"] if corrected else []
+    titles += ["p, adjusted by Holm", "Pairs of seeds"]
+    head = "".join(f'<th scope="col">{text(title)}</th>' for title in titles)
+    mean = ", mean over tasks" if len(tasks_of(per_seed)) > 1 else ""
+    interval = "Nadeau–Bengio where there is one, else bootstrap" if corrected else "bootstrap"
+    caption = f"Every arm minus {name(reference)}{mean}, seed by seed; negative is better."
+    if any(np.isfinite(row.low) for row, _ in rows):
+        caption += f" In brackets the 95 % interval ({interval})."
+    bodies: list[list[str]] = [[], []]
+    for row, contrast in rows:
+        cells = [
+            _value(row, decimals),
+            _plain(signed(number(contrast["difference"]), scaled)),
+            _plain(probability(number(contrast["p_wilcoxon"]))),
+        ]
+        if corrected:
+            cells.append(_plain(probability(number(contrast["p_nadeau_bengio"]))))
+        cells += [
+            _plain(probability(number(contrast["p_holm"]))),
+            _plain(str(int(contrast["seeds"]))),
+            f'<td class="word">{_verdict(row)}</td>',
+        ]
+        bodies[row.kind == LINE].append(
+            f'<tr><th scope="row">{name(row.arm)}</th>{"".join(cells)}</tr>'
+        )
+    _set_apart(bodies[1], len(titles) + 2)
+    first = '<th class="first" scope="col">Arm</th>'
+    last = '<th class="first" scope="col">Verdict</th>'
+    return table(caption, [f"<tr>{first}{head}{last}</tr>"], bodies, "Contrasts, overall")
+
+
+def task_contrast_table(
+    per_seed: pd.DataFrame, contrasts: pd.DataFrame, reference: str, tasks: Sequence[str]
+) -> str:
+    """Contrasts task by task: one row an arm, one column a task.
+
+    Args:
+        per_seed: one row an arm, seed and task.
+        contrasts: one row an arm and quantity.
+        reference: name of the arm that others are compared with.
+        tasks: names of the targets.
+
+    Returns:
+        The element; empty with a single task, of which the overall contrasts say all.
+
+    Example:
+        >>> task_contrast_table(pd.DataFrame(), pd.DataFrame(), "a", ["only"])
+        ''
+    """
+    if len(tasks) < 2 or not len(contrasts):
+        return ""
+    columns = [differences(per_seed, contrasts, reference, task) for task in tasks]
+    decimals = [percent_decimals(column) for column in columns]
+    head = "".join(f'<th scope="col">{name(task)}</th>' for task in tasks)
+    bodies: list[list[str]] = [[], []]
+    for rows in zip(*columns, strict=True):
+        cells = "".join(_value(row, d, True) for row, d in zip(rows, decimals, strict=True))
+        bodies[rows[0].kind == LINE].append(
+            f'<tr><th scope="row">{name(rows[0].arm)}</th>{cells}</tr>'
+        )
+    _set_apart(bodies[1], len(tasks) + 1)
+    adjusted = any(
+        np.isfinite(number(row["p_holm"]))
+        for row in records(contrasts)
+        if row["quantity"] in tasks and row["quantity"] != OVERALL
+    )
+    caption = (
+        f"Every arm minus {name(reference)}, task by task, in % of the reference's error of that "
+        f"task. {MARKS['better']} better, {MARKS['worse']} worse, without a mark not "
+        f"distinguishable; verdicts are {'' if adjusted else 'not '}adjusted for their number."
+    )
+    first = '<th class="first" scope="col">Arm</th>'
+    return table(caption, [f"<tr>{first}{head}</tr>"], bodies, "Contrasts, task by task")
+
+
+def _value(row: Difference, decimals: int, marked: bool = False) -> str:
+    if row.absence:
+        return f"<td>{row.absence}</td>"
+    shown, _, interval = with_interval(row.percent, row.low, row.high, decimals).partition(" (")
+    mark = f" {MARKS[row.verdict]}" if marked and row.verdict in MARKS else ""
+    small = f"<small>({text(interval)}</small>" if interval else ""
+    shade = f' class="{row.verdict}"' if mark else ""
+    return f"<td><span{shade}>{shown}{mark}</span>{small}</td>"
+
+
+def _plain(shown: str) -> str:
+    return f"<td>{text(shown)}</td>"
+
+
+def _verdict(row: Difference) -> str:
+    if row.absence:
+        return f'<span class="diverged">{row.absence}</span>'
+    if row.verdict in MARKS:
+        return f'<span class="{row.verdict}">{MARKS[row.verdict]} {row.verdict}</span>'
+    return text(row.verdict or NONE)
+
+
+def _set_apart(rows: list[str], span: int) -> None:
+    if rows:
+        rows.insert(
+            0,
+            f'<tr class="lines"><th colspan="{span}" scope="rowgroup">'
+            "Reference lines, no contestants</th></tr>",
+        )

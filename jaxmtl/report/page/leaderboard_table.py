@@ -1,0 +1,161 @@
+"""The leaderboard as a table of a page."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float
+
+from jaxmtl.report.page.markup import name, table, text
+from jaxmtl.report.pictures.comparison_rows import LINE, number, records
+from jaxmtl.report.words.numbers import NONE, decimals_for, fixed, signed
+
+AGAINST_INDEPENDENT = (
+    " Δm is the mean over tasks of the change of the error against independent networks, and worst "
+    "task the largest of these changes; negative is better."
+)
+CAPTION = "Best first by the mean error; means over seeds."
+BOLD = (
+    " The smallest of each column among contestants is bold, which does not say that it is "
+    "distinguishable from the next."
+)
+
+
+def leaderboard_table(leaderboard: pd.DataFrame, tasks: Sequence[str], reference: str) -> str:
+    """One row an arm, as the frame orders them.
+
+    Args:
+        leaderboard: one row an arm.
+        tasks: names of the targets.
+        reference: name of the arm that is marked.
+
+    Returns:
+        The element.
+
+    Example:
+        >>> row = {"arm": "plain", "kind": "arm", "a rmse": 20.13, "a error": 0.0123}
+        >>> row |= dict.fromkeys(["error", "error_low", "error_high"], 0.0123)
+        >>> row |= dict.fromkeys(["delta_m", "worst_task", "mean_rank", "splits"], 1.0)
+        >>> row |= {"parameters": 46, "seconds": 2.6, "seeds": 3, "diverged": 0}
+        >>> "20.13" in leaderboard_table(pd.DataFrame([row]), ["a"], "plain")
+        True
+    """
+    board = records(leaderboard)
+    contestants = [row for row in board if row["kind"] != LINE]
+    lines = [row for row in board if row["kind"] == LINE]
+    columns = [_task(board, task) for task in tasks] + _others(board)
+    head = _head(tasks, [title for title, _ in columns[len(tasks) :]])
+    cells = [cell for _, cell in columns]
+    bodies = [
+        [_row(row, cells, contestants, reference) for row in contestants],
+        [_row(row, cells, contestants, reference) for row in lines],
+    ]
+    if bodies[1]:
+        span = 1 + len(columns)
+        bodies[1].insert(
+            0,
+            f'<tr class="lines"><th colspan="{span}" scope="rowgroup">'
+            "Reference lines, no contestants</th></tr>",
+        )
+    caption = CAPTION + BOLD * (len(contestants) > 1)
+    caption += AGAINST_INDEPENDENT * bool(np.isfinite(_column(board, "delta_m")).any())
+    shown = table(caption, head, bodies, "Leaderboard")
+    return shown.replace("<table>", "<table data-sorts>", 1)
+
+
+# A cell is written from a row of the frame and from all contestants.
+Row = dict[str, Any]
+Cell = Callable[[Row, Sequence[Row]], str]
+
+
+def _task(board: Sequence[Row], task: str) -> tuple[str, Cell]:
+    """Error in the target's own units, and below it the scaled one."""
+    rmse, error = f"{task} rmse", f"{task} error"
+    decimals = decimals_for(_column(board, rmse)), decimals_for(_column(board, error))
+
+    def cell(row: Row, contestants: Sequence[Row]) -> str:
+        small = f"<small>{fixed(number(row[error]), decimals[1])}</small>"
+        return _cell(row, rmse, fixed(number(row[rmse]), decimals[0]) + small, contestants)
+
+    return task, cell
+
+
+def _others(board: Sequence[Row]) -> list[tuple[str, Cell]]:
+    digits = decimals_for(_column(board, "error"))
+
+    def error(row: Row, contestants: Sequence[Row]) -> str:
+        shown = fixed(number(row["error"]), digits)
+        low, high = number(row["error_low"]), number(row["error_high"])
+        if np.isfinite(low) and np.isfinite(high):
+            shown += f"<small>{fixed(low, digits)} to {fixed(high, digits)}</small>"
+        return _cell(row, "error", shown, contestants)
+
+    def plain(key: str, write: Callable[[float], str], best: bool = True) -> Cell:
+        return lambda row, contestants: _cell(
+            row, key, write(number(row[key])), contestants if best else None
+        )
+
+    sizes = _column(board, "parameters")
+    whole = 0 if np.allclose(sizes, np.round(sizes), equal_nan=True) else 1
+    time = 2 if (_column(board, "seconds") < 1).any() else 1
+    found = [
+        ("Mean error, scaled (95 % interval)", error),
+        ("Δm, %", plain("delta_m", lambda v: signed(v, 1))),
+        ("Worst task, %", plain("worst_task", lambda v: signed(v, 1))),
+        ("Mean rank", plain("mean_rank", lambda v: fixed(v, 2))),
+        ("Active parameters", plain("parameters", lambda v: fixed(v, whole), False)),
+        ("Splits", plain("splits", lambda v: fixed(v, 1), False)),
+        ("Seconds a seed", plain("seconds", lambda v: fixed(v, time), False)),
+    ]
+    if np.isnan(_column(board, "delta_m")).all():  # no independent arm to compare with
+        del found[1:3]
+    return found
+
+
+def _head(tasks: Sequence[str], others: Sequence[str]) -> list[str]:
+    first = '<th class="first" scope="col" rowspan="2" data-column="0">Arm</th>'
+    group = (
+        f'<th scope="colgroup" colspan="{len(tasks)}">Root mean squared error in original units'
+        "<small>mean squared error, scaled</small></th>"
+    )
+    rest = [
+        f'<th scope="col" rowspan="2" data-column="{i}">{text(title)}</th>'
+        for i, title in enumerate(others, 1 + len(tasks))
+    ]
+    named = [
+        f'<th scope="col" data-column="{i}">{name(task)}</th>' for i, task in enumerate(tasks, 1)
+    ]
+    return [
+        "<tr>" + "".join([first, group, *rest]) + "</tr>",
+        "<tr>" + "".join(named) + "</tr>",
+    ]
+
+
+def _row(row: Row, cells: Sequence[Cell], contestants: Sequence[Row], reference: str) -> str:
+    arm, badge = row["arm"], ""
+    if arm == reference:
+        badge = '<span class="badge">reference</span>'
+    if row["diverged"]:
+        badge += (
+            f'<small class="diverged">diverged in {int(row["diverged"])} of {int(row["seeds"])} '
+            "seeds</small>"
+        )
+    first = f'<th scope="row" data-value="{text(arm)}">{name(arm)}{badge}</th>'
+    mark = ' class="reference"' if arm == reference else ""
+    return f"<tr{mark}>{first}{''.join(cell(row, contestants) for cell in cells)}</tr>"
+
+
+def _cell(row: Row, key: str, shown: str, contestants: Sequence[Row] | None) -> str:
+    value = number(row[key])
+    if np.isnan(value):
+        everywhere = 0 < row["seeds"] <= row["diverged"]
+        return f'<td data-value="">{"diverged" if everywhere else NONE}</td>'
+    best = ""
+    if contestants is not None and row["kind"] != LINE and len(contestants) > 1:
+        best = ' class="best"' if value <= np.nanmin(_column(contestants, key)) else ""
+    return f'<td{best} data-value="{value!r}">{shown}</td>'
+
+
+def _column(board: Sequence[Row], key: str) -> Float[np.ndarray, " arms"]:
+    return np.array([number(row[key]) for row in board])

@@ -1,0 +1,93 @@
+"""Error curves of every task, with the duplications marked."""
+
+from collections.abc import Mapping
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, ScalarFormatter
+
+from jaxmtl.report.pictures.labels import Labels
+from jaxmtl.report.pictures.marks import mark_duplications
+from jaxmtl.report.pictures.style import FAINT, INK, RUN_COLOURS, panel_columns, panels
+from jaxmtl.training import Run
+
+
+def draw_errors(runs: Mapping[str, Run], labels: Labels, split: str) -> Figure:
+    """Mean squared error of each task over the epochs of each run.
+
+    Args:
+        runs: by name; duplications of the first are marked.
+        labels: of the tasks.
+        split: whose errors are drawn in full colour, "test" or "validation"; those of the training
+            rows are drawn faintly beside them. "train" if there are no other rows.
+
+    Returns:
+        One panel a task.
+    """
+    figure, axes = panels(len(labels.tasks))
+    adaptive = next(iter(runs.values()))
+    for task, (ax, label) in enumerate(zip(axes, labels.tasks, strict=True)):
+        for name, run in runs.items():
+            colour, style = RUN_COLOURS[name], "-" if run is adaptive else (0, (4, 1.5))
+            epochs = np.arange(1, len(run.history) + 1)
+            if split != "train":
+                ax.plot(
+                    epochs, _drawable(run.history.train[:, task]), color=colour, alpha=0.4, lw=0.8
+                )
+            errors = _drawable(getattr(run.history, split)[:, task])
+            # A line needs two epochs, a dot only one.
+            dot = "o" if len(epochs) == 1 else None
+            ax.plot(epochs, errors, color=colour, ls=style, marker=dot, ms=4)
+        ax.set_title(label)
+        if not any(np.isfinite(line.get_ydata()).any() for line in ax.lines):
+            ax.text(0.5, 0.5, "no finite error", transform=ax.transAxes, ha="center")
+        _log_axis(ax)
+        ax.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+        ax.set_xlim(0, max(len(run.history) for run in runs.values()) + 1)
+        ax.margins(y=0.08)
+        mark_duplications(ax, adaptive)
+        if task + panel_columns(len(axes)) >= len(axes):
+            ax.set_xlabel("epoch of the run")
+        if task % panel_columns(len(axes)) == 0:
+            ax.set_ylabel("mean squared error (scaled)")
+    handles = [
+        Line2D(
+            [],
+            [],
+            color=RUN_COLOURS[name],
+            ls="-" if run is adaptive else (0, (4, 1.5)),
+            label=f"{name}, {_rows(split)}",
+        )
+        for name, run in runs.items()
+    ]
+    if split != "train":
+        handles.append(Line2D([], [], color=FAINT, lw=0.8, label="training rows"))
+    if len(adaptive.events):
+        handles.append(Line2D([], [], color=INK, lw=0.9, ls=":", label="node duplicated"))
+    figure.legend(
+        handles=handles, loc="outside upper center", ncols=len(handles) if len(axes) > 1 else 2
+    )
+    return figure
+
+
+def _rows(split: str) -> str:
+    return {"train": "training rows", "validation": "validation rows", "test": "test rows"}[split]
+
+
+def _drawable(errors: np.ndarray) -> np.ndarray:
+    """Errors that a logarithmic axis can show; others leave a gap."""
+    errors = np.asarray(errors, dtype=np.float64)
+    return np.where(np.isfinite(errors) & (errors > 0), errors, np.nan)
+
+
+def _log_axis(ax: Axes) -> None:
+    ax.set_yscale("log")
+    low, high = ax.get_ylim()
+    if high / low < 30:  # one or two powers of ten: name the numbers between them
+        ax.yaxis.set_major_locator(LogLocator(subs=(1, 1.5, 2, 3, 5, 7)))
+        formatter = ScalarFormatter()
+        formatter.set_scientific(False)
+        ax.yaxis.set_major_formatter(formatter)
+    ax.yaxis.set_minor_formatter(NullFormatter())

@@ -1,0 +1,31 @@
+"""Marks that several pictures share."""
+
+from matplotlib.axes import Axes
+
+from jaxmtl.prediction.records import epoch_of_run
+from jaxmtl.report.pictures.style import INK
+from jaxmtl.training import Run
+
+
+def mark_duplications(ax: Axes, run: Run, *, named: bool = True) -> None:
+    """Draws a dotted line at the end of each epoch in which a node was duplicated.
+
+    Args:
+        ax: with epochs of the run along x.
+        run: the adaptive run.
+        named: writes the number of the node at the top of the line.
+    """
+    for event in run.events:
+        epoch = epoch_of_run(run, event)
+        ax.axvline(epoch, color=INK, lw=0.9, ls=":", zorder=1)
+        if named:
+            ax.annotate(
+                f"node {event.node}",
+                (epoch, 1),
+                xycoords=("data", "axes fraction"),
+                xytext=(2, -1),
+                textcoords="offset points",
+                va="top",
+                rotation=90,
+                fontsize=7.5,
+            )

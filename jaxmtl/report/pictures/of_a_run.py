@@ -1,0 +1,51 @@
+"""All pictures of a run."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float
+
+from jaxmtl.data import Preprocessing
+from jaxmtl.models import HardSharing
+from jaxmtl.prediction.records import ADAPTIVE
+from jaxmtl.report.pictures.conflict_rates import draw_conflicts
+from jaxmtl.report.pictures.error_curves import draw_errors
+from jaxmtl.report.pictures.labels import make_labels
+from jaxmtl.report.pictures.network_drawing import draw_network
+from jaxmtl.report.pictures.scatter import draw_predictions
+from jaxmtl.report.pictures.style import looks, save
+from jaxmtl.training import Run
+
+
+def draw_pictures(
+    folder: Path,
+    runs: Mapping[str, Run],
+    model: HardSharing,
+    coding: Preprocessing,
+    split: str,
+    observed: Float[np.ndarray, "rows tasks"],
+    predicted: Mapping[str, Float[np.ndarray, "rows tasks"]],
+) -> None:
+    """Draws ``errors.png``, ``conflicts.png``, ``network.png`` and ``predictions.png``.
+
+    Args:
+        folder: to write into.
+        runs: by name, "adaptive" first.
+        model: that was trained.
+        coding: names of the columns.
+        split: of the rows that errors and predictions are shown of.
+        observed: of these rows, in original units, NaN where not known.
+        predicted: the same by the name of the run.
+    """
+    run = runs[ADAPTIVE]
+    labels = make_labels(coding.features, coding.targets)
+    with looks(labels):
+        figures = {
+            "errors": draw_errors(runs, labels, split),
+            "conflicts": draw_conflicts(run, labels),
+            "network": draw_network(model, run, labels),
+            "predictions": draw_predictions(observed, predicted, labels, split),
+        }
+        for name, figure in figures.items():
+            save(figure, folder / f"{name}.png", labels)

@@ -1,0 +1,145 @@
+"""What ``metrics.json`` holds: errors of both runs, their ratio, and how the runs ended."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from jaxmtl.data import Dataset
+from jaxmtl.prediction.records import ADAPTIVE, HARD
+from jaxmtl.prediction.save import FORMAT
+from jaxmtl.report.run.errors import TaskErrors, ratio, task_errors
+from jaxmtl.training import Divergence, Run
+
+
+def measure(
+    runs: Mapping[str, Run],
+    predicted: Mapping[str, Mapping[str, Float[np.ndarray, "rows tasks"]]],
+    dataset: Dataset,
+    sheet_rows: Int[np.ndarray, " train"] | None,
+) -> dict[str, Any]:
+    """Errors per run, split and task, ready for JSON: NaN and infinity become null.
+
+    Args:
+        runs: by name, "adaptive" first.
+        predicted: scaled predictions by run and split.
+        dataset: rows and scaling.
+        sheet_rows: row of the sheet of each sample in the order of training; None if shuffled.
+
+    Returns:
+        ``errors[run][split]`` holds "mse_scaled", "rmse" and "mae" by task and
+        "mean_mse_scaled" over tasks; ``ratio[split]`` the adaptive MSE over that of hard sharing.
+    """
+    tasks = dataset.targets
+    errors: dict[str, dict[str, TaskErrors]] = {
+        name: {
+            split: task_errors(values, getattr(dataset.splits, split), dataset)
+            for split, values in splits.items()
+        }
+        for name, splits in predicted.items()
+    }
+    ended = {name: _ending(name, run, tasks, sheet_rows) for name, run in runs.items()}
+    diverged = any(end["status"] == "diverged" for end in ended.values())
+    found: dict[str, Any] = {
+        "format": FORMAT,
+        "status": "diverged" if diverged else "finished",
+        "runs": ended,
+        "rows": {
+            name: 0 if rows is None else len(rows.x)
+            for name, rows in dataset.splits._asdict().items()
+        },
+        "errors": {
+            name: {split: _as_json(e, tasks) for split, e in splits.items()}
+            for name, splits in errors.items()
+        },
+    }
+    if HARD in errors:
+        found["ratio"] = {
+            split: {
+                "by_task": _by_task(ratio(e.mse, errors[HARD][split].mse), tasks),
+                "of_means": _number(ratio(_mean(e.mse), _mean(errors[HARD][split].mse))),
+            }
+            for split, e in errors[ADAPTIVE].items()
+        }
+    return found
+
+
+def describe_divergence(
+    name: str,
+    divergence: Divergence,
+    tasks: Sequence[str],
+    sheet_rows: Int[np.ndarray, " train"] | None = None,
+) -> str:
+    """One sentence on where a run stopped.
+
+    Args:
+        name: of the run.
+        divergence: where it stopped.
+        tasks: names of the tasks.
+        sheet_rows: row of the sheet of each sample in the order of training; None if shuffled.
+
+    Returns:
+        The sentence, without a full stop.
+
+    Example:
+        >>> describe_divergence("adaptive", Divergence(1, 2, 0, 0), ["O3"], np.array([5]))
+        ... # doctest: +NORMALIZE_WHITESPACE
+        "the adaptive run diverged in phase 1, epoch 2, at sample 0 (row 5 of the sheet): the loss
+        or gradient of task 'O3' was not finite"
+    """
+    row = "" if sheet_rows is None else f" (row {sheet_rows[divergence.sample]} of the sheet)"
+    who = "the update"
+    if divergence.task >= 0:
+        who = f"the loss or gradient of task {tasks[divergence.task]!r}"
+    return (
+        f"the {name} run diverged in phase {divergence.phase}, epoch {divergence.epoch}, at sample "
+        f"{divergence.sample}{row}: {who} was not finite"
+    )
+
+
+def _ending(
+    name: str, run: Run, tasks: Sequence[str], sheet_rows: np.ndarray | None
+) -> dict[str, Any]:
+    divergence, found = run.divergence, run.history.combination
+    means = {}
+    if found is not None and len(run.history):
+        means["combination"] = {
+            "weights": _by_task(np.mean(found.weights, axis=0), tasks),
+            "conflict_rate": _number(found.conflict_rate.mean()),
+            "unconverged": int(found.unconverged.sum()),
+        }
+    if divergence is None:
+        return {"status": "finished", "epochs": len(run.history), **means}
+    return {
+        "status": "diverged",
+        "epochs": len(run.history),
+        **means,
+        "divergence": {
+            **divergence._asdict(),
+            "task": None if divergence.task < 0 else tasks[divergence.task],
+            "sentence": describe_divergence(name, divergence, tasks, sheet_rows),
+        },
+    }
+
+
+def _as_json(errors: TaskErrors, tasks: Sequence[str]) -> dict[str, Any]:
+    return {
+        "mse_scaled": _by_task(errors.mse, tasks),
+        "mean_mse_scaled": _number(_mean(errors.mse)),
+        "rmse": _by_task(errors.rmse, tasks),
+        "mae": _by_task(errors.mae, tasks),
+    }
+
+
+def _by_task(values: np.ndarray, tasks: Sequence[str]) -> dict[str, float | None]:
+    return {task: _number(value) for task, value in zip(tasks, values, strict=True)}
+
+
+def _mean(values: np.ndarray) -> np.ndarray:
+    known = values[~np.isnan(values)]
+    return known.mean() if len(known) else np.array(np.nan)
+
+
+def _number(value: Any) -> float | None:
+    return float(value) if np.isfinite(value) else None

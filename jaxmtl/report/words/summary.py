@@ -1,0 +1,189 @@
+"""A run in words and numbers, for a terminal."""
+
+import unicodedata
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from jaxmtl.prediction.folder import SavedRun
+from jaxmtl.prediction.records import ADAPTIVE, HARD
+
+MEASURES = (
+    ("mse_scaled", "MSE (scaled)"),
+    ("rmse", "RMSE (original units)"),
+    ("mae", "MAE (original units)"),
+)
+SPLIT_NAMES = {"test": "test", "validation": "validation", "train": "training"}
+
+
+def summarize(run: SavedRun) -> str:
+    """What was split, when and why; how large the network is; its errors against hard sharing.
+
+    Args:
+        run: read from its folder.
+
+    Returns:
+        Lines of plain text.
+
+    Raises:
+        KeyError: the files of the folder do not belong together.
+
+    Example:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> import jax
+        >>> from jaxmtl import HardSharing, Phase, fit_adaptive
+        >>> from jaxmtl.data import prepare, random_split, read_table, write_air_quality
+        >>> from jaxmtl.report import load_run, save_run
+        >>> with tempfile.TemporaryDirectory() as place:
+        ...     file = write_air_quality(Path(place, "air.xlsx"), days=40)
+        ...     table = read_table(file, features=["SO2", "CO"], targets=["PM2.5", "O3_8h"])
+        ...     dataset = prepare(table, random_split(40, seed=0))
+        ...     phases = [Phase(epochs=1)]
+        ...     run = fit_adaptive(
+        ...         HardSharing(), dataset.splits, key=jax.random.key(0), phases=phases)
+        ...     folder = save_run(
+        ...         Path(place, "run"), run, model=HardSharing(), dataset=dataset, phases=phases)
+        ...     print(summarize(load_run(folder)).splitlines()[6])
+          phase 1: 1 epoch, never splits
+    """
+    parts = [_heading(run), _duplications(run), _parameters(run.metrics["parameters"])]
+    splits = [s for s in ("test", "validation", "train") if s in run.metrics["errors"][ADAPTIVE]]
+    parts += [_errors(run.metrics, split, run.config["targets"]) for split in splits]
+    return "\n\n".join("\n".join(part) for part in parts)
+
+
+def _heading(run: SavedRun) -> list[str]:
+    config, rows = run.config, run.metrics["rows"]
+    network = config["network"]
+    shared = " ".join(map(str, network["shared"])) or "none"
+    lines = [
+        f"Run {run.folder}: {run.metrics['status']}",
+        f"  table    {config['source']}",
+        f"  rows     {rows['train']} to train on, {rows['validation']} to validate, "
+        f"{rows['test']} to test",
+        f"  network  {len(config['features'])} inputs, shared layers {shared}, bank of "
+        f"{network['nodes']} nodes, {_count(len(config['targets']), 'task')}",
+    ]
+    if (found := run.metrics["runs"][ADAPTIVE].get("combination")) is not None:
+        lines.append(_combination(found, (config.get("settings") or {}).get("aggregator")))
+    for ended in run.metrics["runs"].values():
+        if ended["status"] == "diverged":
+            lines.append(f"  {ended['divergence']['sentence']}; the last finite state is kept")
+    return lines
+
+
+def _combination(found: Mapping[str, Any], name: str | None) -> str:
+    weights = [f"{w:.3g} {task}" for task, w in found["weights"].items() if w is not None]
+    line = f"  tasks    gradients combined by {name or 'an aggregator'}"
+    if weights:
+        line += f", mean weights {', '.join(weights)}"
+    if found["conflict_rate"] is not None:
+        line += f"; {found['conflict_rate']:.0%} of the pairs of gradients point apart"
+    if found["unconverged"]:
+        line += f"; the solver missed its tolerance in {_count(found['unconverged'], 'update')}"
+    return line
+
+
+def _duplications(run: SavedRun) -> list[str]:
+    tasks = run.config["targets"]
+    reads: dict[int, set[str]] = {
+        node: set(tasks) for node in range(run.config["network"]["nodes"])
+    }
+    events = {event["phase"]: event for event in run.events}
+    divergence = run.metrics["runs"][ADAPTIVE].get("divergence")
+    last = divergence["phase"] if divergence else len(run.config["phases"])
+    lines = ["Duplications"]
+    for number, phase in enumerate(run.config["phases"], 1):
+        event = events.get(number)
+        if event is not None:
+            moved = [task for task in tasks if task in event["tasks"].split("; ")]
+            stayed = [task for task in tasks if task in reads[event["node"]] and task not in moved]
+            reads[event["node"]], reads[event["copy"]] = set(stayed), set(moved)
+            lines += _event(event, phase, moved, stayed)
+        elif number > last:
+            lines.append(f"  phase {number}: not reached")
+        elif divergence and number == last:
+            lines.append(f"  phase {number}: diverged in epoch {divergence['epoch']}")
+        elif phase["threshold"] is None:
+            lines.append(f"  phase {number}: {_count(phase['epochs'], 'epoch')}, never splits")
+        else:
+            lines.append(
+                f"  phase {number}: {_count(phase['epochs'], 'epoch')}, no node split: from epoch "
+                f"{max(phase['warmup'], 1)} on no conflict lasted for {phase['threshold']} samples "
+                "in a row, or no node was left to split"
+            )
+    return lines
+
+
+def _event(
+    event: Mapping[str, Any], phase: Mapping[str, Any], moved: Sequence[str], stayed: Sequence[str]
+) -> list[str]:
+    row = "" if event["sheet_row"] is None else f" (row {event['sheet_row']} of the sheet)"
+    reads = "reads" if len(moved) == 1 else "read"
+    return [
+        f"  phase {event['phase']}: node {event['node']} split in epoch {event['epoch']} "
+        f"({event['epoch_of_run']} of the run), at sample {event['sample']}{row}",
+        f"           {_join(moved)} and {_join(stayed)} pulled it in opposite directions for "
+        f"{event['streak']} samples in a row",
+        f"           (threshold {phase['threshold']}, from epoch {max(phase['warmup'], 1)} on); "
+        f"{_join(moved)} now {reads} the copy, node {event['copy']}",
+    ]
+
+
+def _parameters(counts: Mapping[str, int]) -> list[str]:
+    return [
+        "Parameters",
+        f"  {counts['adaptive']} in this network, {counts['hard_sharing']} in plain hard sharing, "
+        f"{counts['independent_networks']} in independent networks",
+    ]
+
+
+def _errors(metrics: Mapping[str, Any], split: str, tasks: Sequence[str]) -> list[str]:
+    runs = [name for name in (ADAPTIVE, HARD) if name in metrics["errors"]]
+    header = ["", "", *runs] + (["ratio"] if len(runs) == 2 else [])
+    rows = []
+    for task in tasks:
+        for i, (key, name) in enumerate(MEASURES):
+            values = [metrics["errors"][run][split][key][task] for run in runs]
+            rows.append([task if i == 0 else "", name, *_cells(values)])
+    means = [metrics["errors"][run][split]["mean_mse_scaled"] for run in runs]
+    if len(tasks) > 1:
+        rows.append(["mean of tasks", MEASURES[0][1], *_cells(means)])
+    title = f"Errors on the {metrics['rows'][split]} {SPLIT_NAMES[split]} rows"
+    return [title, *_table([header, *rows])]
+
+
+def _cells(values: Sequence[float | None]) -> list[str]:
+    texts = ["-" if value is None else f"{value:.4g}" for value in values]
+    if len(values) == 2:
+        adaptive, hard = values
+        texts.append("-" if adaptive is None or not hard else f"{adaptive / hard:.3f}")
+    return texts
+
+
+def _table(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Columns in line, the first two to the left and numbers to the right."""
+    widths = [max(_width(row[j]) for row in rows) for j in range(len(rows[0]))]
+    lines = []
+    for row in rows:
+        cells = [
+            cell + " " * (width - _width(cell)) if j < 2 else " " * (width - _width(cell)) + cell
+            for j, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ]
+        lines.append(("  " + "  ".join(cells)).rstrip())
+    return lines
+
+
+def _width(text: str) -> int:
+    """Cells that a terminal takes for a text: two for a Chinese character."""
+    return sum(1 + (unicodedata.east_asian_width(character) in "WF") for character in text)
+
+
+def _join(names: Sequence[str]) -> str:
+    if len(names) < 2:
+        return "".join(names) or "no task"
+    return f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}" + ("" if number == 1 else "s")

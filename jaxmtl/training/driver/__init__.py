@@ -1,0 +1,1 @@
+"""The host's side of many runs: chunks, progress, checkpoints, devices."""

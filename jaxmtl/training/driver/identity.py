@@ -1,0 +1,101 @@
+"""What a checkpoint is of, as JSON values: a difference in any of them gives other numbers."""
+
+import dataclasses
+import functools
+import hashlib
+from typing import Any
+
+import jax
+import numpy as np
+from jax.sharding import Mesh
+
+from jaxmtl._typing import Network
+from jaxmtl.data.rows import Splits
+from jaxmtl.training.driver.store import digest
+from jaxmtl.training.phased.combining import Method
+from jaxmtl.training.phased.phases import PhaseTable
+from jaxmtl.training.phased.state import Config, TrainState
+
+FLAX_FIELDS = ("parent", "name")
+
+
+def identity(
+    model: Network,
+    config: Config,
+    states: TrainState,
+    data: Splits,
+    table: PhaseTable,
+    chunk: int,
+    mesh: Mesh,
+) -> dict[str, Any]:
+    """What a checkpoint is of.
+
+    Args:
+        model: static.
+        config: static.
+        states: of all members, before the first epoch.
+        data: of all members.
+        table: of all members.
+        chunk: members at once.
+        mesh: of the devices.
+
+    Returns:
+        Values by names that an error message can use.
+    """
+    from importlib.metadata import version
+
+    from jaxmtl._version import __version__
+
+    options = {
+        f"option {field.name}": _named(getattr(config, field.name))
+        for field in dataclasses.fields(config)
+    }
+    return {
+        "data": digest(data),
+        "model": type(model).__qualname__,
+        **_options_of(model),
+        **options,
+        "phases": digest(table),
+        "start": digest(states),
+        "members": len(states.status),
+        "chunk": chunk,
+        "devices": f"{mesh.size} x {mesh.devices.flat[0].device_kind}",
+        "processes": jax.process_count(),
+        "float64": jax.config.jax_enable_x64,  # pyright: ignore[reportAttributeAccessIssue]
+        "jaxmtl": __version__,
+        "jax": version("jax"),
+        "jaxlib": version("jaxlib"),
+    }
+
+
+def _options_of(model: Network) -> dict[str, Any]:
+    """The attributes of a flax network; one of another kind says what it is by ``repr``."""
+    if not dataclasses.is_dataclass(model):
+        return {"model as written": " ".join(repr(model).split())}
+    names = [field.name for field in dataclasses.fields(model)]
+    return {
+        f"model {name}": _named(getattr(model, name)) for name in names if name not in FLAX_FIELDS
+    }
+
+
+def _named(value: Any) -> Any:
+    """A text that is the same in every process; JSON has numbers, texts and lists of its own."""
+    if isinstance(value, Method):
+        text = str([_named(part) for part in vars(value).values()])
+        return f"{type(value).__name__} {hashlib.sha256(text.encode()).hexdigest()[:12]}"
+    if isinstance(value, functools.partial):
+        values = [*value.args, *sorted(value.keywords.items())]
+        return f"{_named(value.func)} with {values}"
+    if isinstance(value, jax.Array | np.ndarray):
+        return np.asarray(value).tolist()
+    if isinstance(value, tuple):
+        return [_named(part) for part in value]
+    if callable(value):
+        name = f"{value.__module__}.{getattr(value, '__qualname__', type(value).__name__)}"
+        # What a function closes over, or a callable object holds, tells it from its likes.
+        cells = [cell.cell_contents for cell in getattr(value, "__closure__", None) or ()]
+        if dataclasses.is_dataclass(value):
+            cells = [getattr(value, field.name) for field in dataclasses.fields(value)]
+        inner = [str(_named(part)) for part in cells if part is not value]
+        return f"{name}({', '.join(inner)})" if inner else name
+    return value

@@ -1,0 +1,1 @@
+"""The study's training: phases, streaks, and one compiled epoch."""

@@ -1,0 +1,164 @@
+"""Conflict inside an epoch: counted batch by batch, until a streak reaches the threshold."""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int, Key, PyTree
+
+from jaxmtl._typing import BankNetwork
+from jaxmtl.conflict import count_conflicts, node_conflict, update_streak, weight_conflict
+from jaxmtl.duplication import AnyIndex, HeadIndex, readers, slots_to_columns
+from jaxmtl.training.phased.state import Config
+
+NEVER_CHOSEN = -(2**31)  # below minus any number of samples
+
+
+class Firing(NamedTuple):
+    """Gradients at the sample that fired, by which more than two readers are parted."""
+
+    deltas: Float[Array, "tasks capacity"]
+    inputs: Float[Array, " inputs"]
+
+
+class Tally(NamedTuple):
+    """Conflict counted so far.
+
+    Attributes:
+        streak: after the last sample, or at the sample that fired.
+        conflicts: samples in conflict at each column in this epoch.
+        place: place in its batch of the sample that fired.
+        fired: a streak reached the threshold.
+        firing: None for two tasks, of which the first always gets the copy.
+    """
+
+    streak: Int[Array, "*weights capacity"]
+    conflicts: Int[Array, " capacity"]
+    place: Int[Array, ""]
+    fired: Bool[Array, ""]
+    firing: Firing | None
+
+
+def first_tally(
+    model: BankNetwork, params: PyTree, streak: Int[Array, "*weights capacity"], x: Array
+) -> Tally:
+    """The tally at the start of an epoch, with the streaks of the one before."""
+    firing = None
+    if model.num_tasks > 2:
+        inputs = jax.eval_shape(
+            lambda p, x: model.apply({"params": p}, x, method="trunk"), params, x[:1]
+        )
+        firing = Firing(
+            deltas=jnp.zeros((model.num_tasks, model.num_columns)),
+            inputs=jnp.zeros(inputs.shape[1:]),
+        )
+    return Tally(
+        streak=streak,
+        conflicts=jnp.zeros(model.num_columns, jnp.int32),
+        place=jnp.int32(0),
+        fired=jnp.bool(False),
+        firing=firing,
+    )
+
+
+def count_batch(
+    model: BankNetwork,
+    config: Config,
+    tally: Tally,
+    head_index: AnyIndex,
+    threshold: Int[Array, ""],
+    inputs: Any,
+    slot_deltas: Float[Array, "batch tasks nodes"],
+    known: Bool[Array, "batch tasks"] | None,
+) -> Tally:
+    """Counts the conflict of the samples of one batch, in their order.
+
+    Args:
+        model: static.
+        config: static.
+        tally: before the batch.
+        head_index: which column each task reads at each slot.
+        threshold: of the streak.
+        inputs: of the bank, (batch, inputs).
+        slot_deltas: gradient of each task's loss at the pre-activation of each of its slots.
+        known: which labels are known; None for all.
+
+    Returns:
+        The tally after the batch.
+    """
+    deltas = slots_to_columns(slot_deltas, head_index, model.num_columns)
+    reads = readers(head_index, model.num_columns)
+    if known is not None:
+        reads = reads[None] & known[:, :, None]
+    if model.positive_bank_inputs:
+        evidence = node_conflict(deltas, reads, rule=config.rule)
+        found = evidence.conflict
+    else:
+        evidence = weight_conflict(inputs, deltas, reads, rule=config.rule)
+        found = evidence.conflict.any(axis=1)
+    runs = update_streak(tally.streak, evidence, zeros=config.zeros)
+    hits = runs.max(axis=tuple(range(1, runs.ndim))) >= threshold
+    fired = hits.any()
+    place = jnp.int32(0)
+    if runs.shape[0] > 1:
+        place = jnp.where(fired, jnp.argmax(hits), runs.shape[0] - 1).astype(jnp.int32)
+    firing = tally.firing
+    if firing is not None:
+        firing = Firing(deltas=deltas[place], inputs=inputs[place].astype(deltas.dtype))
+    return Tally(
+        streak=runs[place],
+        conflicts=tally.conflicts + count_conflicts(found),
+        place=place,
+        fired=fired,
+        firing=firing,
+    )
+
+
+def order_columns(tally: Tally, order: Int[Array, " capacity"]) -> Tally:
+    """The tally under another numbering of the columns."""
+    firing = tally.firing
+    if firing is not None:
+        firing = firing._replace(deltas=firing.deltas[:, order])
+    return tally._replace(
+        streak=tally.streak[..., order], conflicts=tally.conflicts[order], firing=firing
+    )
+
+
+def choose_node(
+    model: BankNetwork,
+    config: Config,
+    tally: Tally,
+    head_index: HeadIndex,
+    conflicts: Int[Array, " capacity"],
+    key: Key[Array, ""],
+) -> tuple[Int[Array, ""], Bool[Array, " tasks"]]:
+    """The column to duplicate, as ``Config.split`` says, and who gets its copy.
+
+    The column of the largest streak is the first in row-major order; only columns with more than
+    one reader can be chosen otherwise. With two tasks the first one gets the copy. More readers
+    part by the sign of their gradient at the weight and sample that fired (0 counts as positive);
+    the group of the lowest-numbered reader gets the copy. Should all be of one sign, which a streak
+    held over zeros allows, that reader goes alone.
+    """
+    reads = readers(head_index, model.num_columns)
+    shared = reads.sum(axis=0) > 1
+    if config.split == "streak":
+        largest = jnp.argmax(tally.streak.reshape(-1)).astype(jnp.int32)
+        row, node = jnp.divmod(largest, model.num_columns)
+    else:
+        if config.split == "random":
+            preference = jax.random.uniform(key, shared.shape)
+        else:
+            preference = -conflicts
+        node = jnp.argmax(jnp.where(shared, preference, NEVER_CHOSEN)).astype(jnp.int32)
+        row = jnp.argmax(tally.streak.reshape(-1, model.num_columns)[:, node])
+    if tally.firing is None:
+        return node, jnp.arange(model.num_tasks) == 0
+    gradients = tally.firing.deltas[:, node]
+    if tally.streak.ndim == 2:
+        gradients = gradients * jnp.sign(tally.firing.inputs[row])
+    positive = gradients >= 0
+    lowest = jnp.argmax(reads[:, node])
+    group = reads[:, node] & (positive == positive[lowest])
+    alone = jnp.arange(model.num_tasks) == lowest
+    return node, jnp.where((group == reads[:, node]).all(), alone, group)
