@@ -239,11 +239,15 @@ def _summary(comparison: "Comparison") -> str:
 
 def _list_arms() -> None:
     from jaxmtl.comparison import ARMS, DEFAULT_ARMS
+    from jaxmtl.methods import BASELINES
     from jaxmtl.training.phased.combining import AGGREGATORS, WEIGHTINGS
 
     for name, arm in ARMS.items():
         print(f"{name:16}{'*' if name in DEFAULT_ARMS else ' '} {arm.description}")
     print("\n* compared unless --arms says otherwise; --arms all compares all of these\n")
+    for name, method in BASELINES.items():
+        print(f"{name:16}  {method.description}")
+    print("\nThese are reference lines, whatever is compared; named in --arms they take part.\n")
     for group, methods in (("aggregators", AGGREGATORS), ("losses", WEIGHTINGS)):
         print(f"--arms {group}:")
         print(textwrap.fill(", ".join(methods), 96, initial_indent="  ", subsequent_indent="  "))

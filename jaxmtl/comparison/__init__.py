@@ -13,7 +13,6 @@ from jaxmtl.methods.study.arms import Arm as Arm
 from jaxmtl.methods.study.arms import expand as expand
 from jaxmtl.methods.study.arms import find_arm as find_arm
 from jaxmtl.methods.study.bench import Bench as Bench
-from jaxmtl.methods.study.bench import Outcome as Outcome
 from jaxmtl.methods.study.bench import Protocol as Protocol
 from jaxmtl.statistics.paired import bootstrap_mean as bootstrap_mean
 from jaxmtl.statistics.paired import holm as holm

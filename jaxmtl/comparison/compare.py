@@ -1,10 +1,9 @@
 """Arms on the same rows over many seeds, and what may be said of them."""
 
 import dataclasses
-import functools
 import re
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import jax
@@ -14,16 +13,15 @@ from jaxmtl._typing import Device
 from jaxmtl.comparison.contrasts import contrasts
 from jaxmtl.comparison.leaderboard import leaderboard
 from jaxmtl.comparison.sentences import describe
-from jaxmtl.data import Dataset, Splits
-from jaxmtl.methods.lines import LINES, line_errors
-from jaxmtl.methods.study.arms import DEFAULT_ARMS, expand, find_arm, fits
-from jaxmtl.methods.study.bench import Bench, Outcome, Protocol
-from jaxmtl.training import SweepProgress
+from jaxmtl.data import Dataset, data_of
+from jaxmtl.methods.method import Fitted, OnProgress, Work
+from jaxmtl.methods.registry import BASELINES, find_method
+from jaxmtl.methods.study.arms import DEFAULT_ARMS, GROUPS, expand, fits
+from jaxmtl.methods.study.bench import Bench, Protocol
 
 if TYPE_CHECKING:
     import pandas as pd
 
-OnProgress = Callable[[str, SweepProgress], None]
 # Like the adaptive arm but for what is in question: its nodes.
 CONTROLS = ("equal_nodes", "restarts", "random_node", "least_conflict", "one_shot", "fully_split")
 
@@ -69,7 +67,7 @@ def compare(
     reference: str = "hard_sharing",
     seeds: Sequence[int] | None = None,
     protocol: Protocol | None = None,
-    lines: bool | None = None,
+    lines: bool = True,
     resplit: bool | None = None,
     devices: Sequence[Device] | None = None,
     chunk: int | None = None,
@@ -87,15 +85,16 @@ def compare(
     Args:
         datasets: one a seed, all of the same numbers of rows, with test rows: one table split
             anew for each seed, or data drawn anew.
-        arms: names from ``ARMS``; names of aggregators and loss methods, which stand on hard
+        arms: names from ``ARMS``; names of methods that need no schedule (``"mean"``, ``"ridge"``,
+            ``"boosted_trees"``); names of aggregators and loss methods, which stand on hard
             sharing with the adaptive run's schedule; or both, ``"mmoe+upgrad"``; or groups of them,
             ``"all"`` arms, all ``"aggregators"``, all ``"losses"``. The reference is added if it is
             missing.
         reference: the arm that all others are compared with.
         seeds: numbers for the initial values and the order, one a data set; None for 0, 1, ...
         protocol: what is common to all arms.
-        lines: whether reference lines (mean, ridge, boosted trees) are drawn; None: all of them if
-            scikit-learn is there, else the mean only.
+        lines: whether reference lines (mean, ridge, boosted trees) are drawn, of those that are not
+            among the arms.
         resplit: whether the seeds split one table anew, so that their results are not independent
             and intervals are widened; None: if the data sets name one source and their rows differ.
         devices: see ``sweep``.
@@ -127,33 +126,28 @@ def compare(
 
     began = time.perf_counter()
     names = check_arms(arms, reference, len(datasets[0].targets) if datasets else 1)
-    reference = find_arm(reference).name
+    reference = find_method(reference).name
     numbers = list(range(len(datasets))) if seeds is None else [int(seed) for seed in seeds]
-    data = _stacked(datasets, numbers)
+    _check(datasets, numbers)
+    data, folds = data_of(datasets)
     keys = jax.vmap(jax.random.key)(np.array(numbers, np.uint32))
-
-    def options(arm: str) -> dict[str, Any]:
-        report = None if on_progress is None else functools.partial(on_progress, arm)
-        folder = None if checkpoint is None else f"{checkpoint}/{arm}"
-        return {
-            "devices": devices,
-            "chunk": chunk,
-            "checkpoint": folder,
-            "resume": resume,
-            "on_progress": report,
-        }
-
-    bench = Bench(protocol or Protocol(), data, keys, options)
+    work = Work(
+        checkpoint=checkpoint, resume=resume, devices=devices, chunk=chunk, on_progress=on_progress
+    )
+    lined = [name for name in BASELINES if lines and name not in names]
+    bench, seconds = None, {}
+    if any(name not in BASELINES for name in names):
+        bench = Bench(protocol or Protocol(), data, folds, keys, work)
+        laying_began = time.perf_counter()
+        bench.lay_down()
+        seconds["adaptive"] = time.perf_counter() - laying_began
     frames = []
-    adaptive_began = time.perf_counter()
-    _ = bench.updates  # the adaptive runs come first: they lay down the schedule
-    adaptive_seconds = time.perf_counter() - adaptive_began
-    for name in names:
-        arm_began = time.perf_counter()
-        outcome = find_arm(name).run(bench)
-        spent = time.perf_counter() - arm_began + (adaptive_seconds if name == "adaptive" else 0.0)
-        frames.append(_frame(name, outcome, datasets, numbers, spent))
-    frames += _lines(datasets, numbers, lines)
+    for name in (*names, *lined):
+        method_began = time.perf_counter()
+        fitted = find_method(name, bench=bench).fit(data, folds, keys, work)
+        spent = time.perf_counter() - method_began + seconds.get(name, 0.0)
+        kind = "line" if name in lined else "arm"
+        frames.append(_frame(name, kind, fitted, datasets, numbers, spent))
     per_seed = pd.concat(frames, ignore_index=True)
     share = _test_share(datasets, resplit)
     board = leaderboard(per_seed)
@@ -163,8 +157,7 @@ def compare(
     if told and reference != "adaptive":
         asked: Any = per_seed[per_seed["arm"].isin([*told, "adaptive"])]
         controls = contrasts(asked, "adaptive", test_share=share)
-    descriptions = {name: find_arm(name).description for name in names}
-    descriptions |= {line.name: line.description for line in LINES}
+    descriptions = {name: find_method(name).description for name in (*names, *lined)}
     return Comparison(
         per_seed=per_seed,
         leaderboard=board,
@@ -174,7 +167,7 @@ def compare(
         descriptions={name: descriptions[name] for name in board["arm"]},
         conclusion=_conclusion(paired, controls, board),
         test_share=share,
-        selected=data.validation is not None,
+        selected=datasets[0].splits.validation is not None,
         seconds=time.perf_counter() - began,
     )
 
@@ -207,15 +200,18 @@ def check_arms(arms: Sequence[str], reference: str, num_tasks: int) -> list[str]
         >>> check_arms(["adaptive", "upgrad", "adaptive"], "hard_sharing", 2)
         ['adaptive', 'restarts+upgrad', 'hard_sharing']
     """
-    names = expand([*arms, reference], num_tasks)
-    for name in names:
+    names: list[str] = []
+    for name in (*arms, reference):
+        names += expand([name], num_tasks) if name in GROUPS else [find_method(name).name]
+    names = list(dict.fromkeys(names))
+    for name in (name for name in names if name not in BASELINES):
         if (why := fits(name, num_tasks)) is not None:
             raise ValueError(f"arms: {name} does not go with these targets: {why}")
     return names
 
 
-def _stacked(datasets: Sequence[Dataset], numbers: Sequence[int]) -> Splits:
-    """The rows of all seeds, leaves (seeds, rows, ...)."""
+def _check(datasets: Sequence[Dataset], numbers: Sequence[int]) -> None:
+    """Raises ValueError unless all seeds have rows to test on, and equally many of each split."""
     if not datasets or len(datasets) != len(numbers):
         raise ValueError(
             f"datasets: expected one a seed, at least one, got {len(datasets)} for "
@@ -223,15 +219,8 @@ def _stacked(datasets: Sequence[Dataset], numbers: Sequence[int]) -> Splits:
         )
     if datasets[0].splits.test is None or not len(datasets[0].splits.test.x):
         raise ValueError("datasets: expected test rows to compare on, got none")
-    every = [rows for data in datasets for rows in data.splits if rows is not None]
-    masked = any(rows.known is not None for rows in every)
-    splits = []
     for number, data in zip(numbers, datasets, strict=True):
-        parts = {}
         for name, rows in data.splits._asdict().items():
-            if rows is not None and masked and rows.known is None:
-                rows = rows._replace(known=np.ones(rows.y.shape, bool))
-            parts[name] = rows
             first = getattr(datasets[0].splits, name)
             here, there = (0 if part is None else len(part.x) for part in (rows, first))
             if here != there:
@@ -239,17 +228,15 @@ def _stacked(datasets: Sequence[Dataset], numbers: Sequence[int]) -> Splits:
                     f"datasets: expected the same number of {name} rows for every seed, got "
                     f"{here} for seed {number} and {there} for seed {numbers[0]}"
                 )
-        splits.append(Splits(**parts))
-    return jax.tree.map(lambda *leaves: np.stack([np.asarray(leaf) for leaf in leaves]), *splits)
 
 
 def _frame(
     name: str,
-    outcome: Outcome,
+    kind: str,
+    fitted: Fitted,
     datasets: Sequence[Dataset],
     numbers: Sequence[int],
     seconds: float,
-    kind: str = "arm",
 ) -> "pd.DataFrame":
     import pandas as pd
 
@@ -258,12 +245,12 @@ def _frame(
     scales = np.stack([data.target_scaler.scale for data in datasets])
     each = {
         "seed": np.asarray(numbers),
-        "parameters": outcome.parameters,
-        "splits": outcome.splits,
-        "steps": outcome.steps,
+        "parameters": fitted.parameters,
+        "splits": fitted.splits,
+        "steps": fitted.steps,
         "seconds": np.full(seeds, seconds / seeds),
-        "epoch": outcome.epoch,
-        "diverged": outcome.diverged,
+        "epoch": [choice.get("epoch", -1) for choice in fitted.chosen],
+        "diverged": fitted.diverged,
     }
     columns: dict[str, Any] = {column: np.repeat(value, tasks) for column, value in each.items()}
     frame = pd.DataFrame(
@@ -272,35 +259,15 @@ def _frame(
             "kind": kind,
             "seed": columns.pop("seed"),
             "task": list(targets) * seeds,
-            "error": outcome.errors.reshape(-1),
-            "rmse": (np.sqrt(outcome.errors) * scales).reshape(-1),
+            "error": fitted.scores.reshape(-1),
+            "rmse": (np.sqrt(fitted.scores) * scales).reshape(-1),
             **columns,
         }
     )
-    if kind == "line":
-        frame["parameters"] = pd.Series([pd.NA] * len(frame), dtype="Int64")
-    return frame.astype({"parameters": "Int64"})
-
-
-def _lines(
-    datasets: Sequence[Dataset], numbers: Sequence[int], wanted: bool | None
-) -> list["pd.DataFrame"]:
-    if wanted is False:
-        return []
-    frames = []
-    for line in LINES:
-        began = time.perf_counter()
-        try:
-            errors = np.stack([line_errors(line, data.splits) for data in datasets])
-        except ImportError:
-            if wanted:
-                raise
-            continue
-        zero = np.zeros(len(numbers), int)
-        outcome = Outcome(errors, zero - 1, zero, zero, zero, zero.astype(bool))
-        spent = time.perf_counter() - began
-        frames.append(_frame(line.name, outcome, datasets, numbers, spent, kind="line"))
-    return frames
+    unknown = frame["parameters"] < 0
+    return frame.astype({"parameters": "Int64"}).assign(
+        parameters=lambda frame: frame["parameters"].mask(unknown)
+    )
 
 
 def _test_share(datasets: Sequence[Dataset], resplit: bool | None) -> float | None:

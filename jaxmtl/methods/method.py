@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, Protocol
 
 import numpy as np
-from jaxtyping import Array, Float, Int, Key
+from jaxtyping import Array, Bool, Float, Int, Key
 
 from jaxmtl._typing import Device
 from jaxmtl.data.folds import Data, Folds
@@ -81,29 +81,72 @@ class Fitted:
 
     Attributes:
         models: one a fold, at the epoch, penalty or number of trees that was chosen.
-        held: a fold each: ``model.predict`` of the rows that it held out; of no rows where it held
-            out none.
-        scores: mean loss of every task on the rows held out (for a number, the squared error of the
-            coded values), measured by the method itself; NaN where it diverged or there are none.
+        scores: mean loss of every task on the rows held out, of those whose target is known (for a
+            number, the squared error of the coded values); NaN where the training diverged or no
+            row was held out.
         chosen: a fold each: what was chosen for it, such as ``{"epoch": 12}``.
-        parameters: numbers in use, a fold each; -1 where the word has no meaning.
+        parameters: numbers in use at the end of the training, a fold each; -1 where the word has no
+            meaning.
+        splits: nodes that were duplicated by then, a fold each.
         steps: gradient steps, a fold each; 0 for methods without.
-        splits: nodes that were duplicated, a fold each.
         diverged: whether the training did, a fold each.
         traces: how networks were trained, a fold each; empty for other methods.
         notes: what the user should know.
     """
 
     models: tuple[Model, ...]
-    held: tuple[Float[np.ndarray, "held outputs"], ...]
     scores: Float[np.ndarray, "folds tasks"]
     chosen: tuple[Mapping[str, Any], ...]
     parameters: Int[np.ndarray, " folds"]
-    steps: Int[np.ndarray, " folds"]
     splits: Int[np.ndarray, " folds"]
-    diverged: np.ndarray
+    steps: Int[np.ndarray, " folds"]
+    diverged: Bool[np.ndarray, " folds"]
     traces: tuple[Trace, ...] = ()
     notes: tuple[str, ...] = ()
+
+
+def held_out(
+    fitted: Fitted, data: Data, folds: Folds
+) -> tuple[Float[np.ndarray, "held outputs"], ...]:
+    """Predictions of the rows that each fold held out, by the model of that fold.
+
+    Args:
+        fitted: on these data and folds.
+        data: all rows.
+        folds: of the fitted models.
+
+    Returns:
+        A fold each; of no rows where it held out none.
+    """
+    pairs = zip(fitted.models, folds, strict=True)
+    return tuple(model.predict(data.x[fold.test]) for model, fold in pairs)
+
+
+def join_folds(parts: Sequence[tuple[Int[np.ndarray, " some"], Fitted]], folds: int) -> Fitted:
+    """What was fitted on some folds each, as one value in the order of the folds.
+
+    Args:
+        parts: places of the folds, and what was fitted on them; together every fold once.
+        folds: their number.
+
+    Returns:
+        One value for all.
+    """
+    places = np.concatenate([places for places, _ in parts])
+    if sorted(places) != list(range(folds)):
+        raise ValueError(f"parts: expected every fold below {folds} once, got {places.tolist()}")
+    back = np.argsort(places)
+
+    def joined(name: str) -> Any:
+        values = [getattr(part, name) for _, part in parts]
+        if isinstance(values[0], np.ndarray):
+            return np.concatenate(values)[back]
+        every = [value for some in values for value in some]
+        return tuple(every[place] for place in back) if len(every) == folds else ()
+
+    fields = [field.name for field in dataclasses.fields(Fitted) if field.name != "notes"]
+    notes = tuple(dict.fromkeys(note for _, part in parts for note in part.notes))
+    return Fitted(**{name: joined(name) for name in fields}, notes=notes)
 
 
 class Method(Protocol):

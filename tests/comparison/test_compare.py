@@ -6,9 +6,8 @@ import pytest
 
 import jaxmtl
 from jaxmtl.comparison import ARMS, DEFAULT_ARMS, Bench, Protocol, compare
-from jaxmtl.comparison.compare import _stacked
-from jaxmtl.data import Table, prepare, random_split
-from jaxmtl.methods.lines import LINES, line_errors
+from jaxmtl.data import Table, data_of, prepare, random_split
+from jaxmtl.methods import BASELINES, Work
 
 SEEDS = 3
 PHASES = (
@@ -47,7 +46,7 @@ def found():
 def test_every_arm_has_a_row_a_seed_and_target(found):
     assert set(DEFAULT_ARMS) <= set(ARMS)
     frame = found.per_seed
-    assert set(frame["arm"]) == {*DEFAULT_ARMS, *(line.name for line in LINES)}
+    assert set(frame["arm"]) == {*DEFAULT_ARMS, *BASELINES}
     assert (frame.groupby("arm").size() == SEEDS * 2).all()
     assert set(found.leaderboard["arm"]) == set(frame["arm"])
     assert found.selected
@@ -103,14 +102,14 @@ def test_independent_networks_start_where_hard_sharing_starts():
     import jax
 
     datasets = make_datasets()
-    data = _stacked(datasets, range(SEEDS))
-    bench = Bench(PROTOCOL, data, jax.vmap(jax.random.key)(np.arange(SEEDS, dtype=np.uint32)))
+    keys = jax.vmap(jax.random.key)(np.arange(SEEDS, dtype=np.uint32))
+    bench = Bench(PROTOCOL, *data_of(datasets), keys)
     from jaxmtl.methods.study.independent import _of_task
     from jaxmtl.models import IndependentNetworks
 
     params = {f"task_{t}": _of_task(bench, t) for t in range(2)}
     for seed in range(SEEDS):
-        x = data.test.x[seed]
+        x = bench.splits.test.x[seed]
         mine, theirs = (
             model.apply({"params": jax.tree.map(lambda leaf, s=seed: leaf[s], params)}, x)
             for model, params in ((IndependentNetworks(), params), (bench.network(), bench.start))
@@ -118,21 +117,17 @@ def test_independent_networks_start_where_hard_sharing_starts():
         np.testing.assert_allclose(mine, theirs, rtol=1e-6)
 
 
-def test_lines_choose_on_validation_rows_only():
-    splits = make_datasets(1)[0].splits
-    train, test = splits.train, splits.test
-    errors = line_errors(LINES[0], splits)
-    np.testing.assert_allclose(errors, ((test.y - train.y.mean(axis=0)) ** 2).mean(axis=0), 1e-5)
-    from sklearn.linear_model import Ridge
-
-    ridge = line_errors(LINES[1], splits)
-    scores = []
-    for alpha in np.logspace(-4, 3, 15):
-        fit = Ridge(alpha).fit(train.x.astype(float), train.y[:, 0].astype(float))
-        off = fit.predict(splits.validation.x.astype(float)) - splits.validation.y[:, 0]
-        on_test = fit.predict(test.x.astype(float)) - test.y[:, 0]
-        scores.append(((off**2).mean(), (on_test**2).mean()))
-    assert ridge[0] == pytest.approx(min(scores)[1])
+def test_methods_without_a_schedule_take_part_where_they_are_named():
+    datasets = make_datasets()
+    found = compare(datasets, arms=["ridge"], reference="mean")
+    board = found.leaderboard.set_index("arm")
+    assert board["kind"].to_dict() == {"ridge": "arm", "mean": "arm", "boosted_trees": "line"}
+    assert len(found.contrasts) == 2 + 1  # a row a task, and the mean
+    ridge = found.per_seed[(found.per_seed["arm"] == "ridge") & (found.per_seed["seed"] == 1)]
+    data, folds = data_of(datasets)
+    fitted = BASELINES["ridge"].fit(data, folds, None, Work())
+    np.testing.assert_array_equal(ridge["error"], fitted.scores[1])
+    assert ridge["parameters"].isna().all()
 
 
 def test_a_comparison_says_what_the_choice_of_nodes_is_worth(found):
@@ -156,9 +151,7 @@ def test_unknown_labels_count_for_the_other_target_only():
         prepare(table, random_split(90, seed=s, test=0.3), missing_targets="mask") for s in range(2)
     ]
     protocol = Protocol(phases=PHASES[-1:])
-    found = compare(
-        datasets, arms=["restarts"], reference="restarts", protocol=protocol, lines=None
-    )
+    found = compare(datasets, arms=["restarts"], reference="restarts", protocol=protocol)
     assert np.isfinite(found.per_seed["error"]).all()
     assert not found.selected
 

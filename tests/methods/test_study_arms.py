@@ -1,12 +1,17 @@
 """Names of arms, and arms with aggregators."""
 
+import dataclasses
+
 import jax
 import numpy as np
 import pytest
 
-from jaxmtl import Phase, Rows, Splits
+from jaxmtl import Phase
 from jaxmtl.aggregation import REGISTRY
-from jaxmtl.comparison import ARMS, Bench, Protocol, check_arms, expand, find_arm
+from jaxmtl.comparison import ARMS, DEFAULT_ARMS, Bench, Protocol, check_arms, expand, find_arm
+from jaxmtl.data import Data, Folds, SplitIndices
+from jaxmtl.methods import Work, find_method, held_out
+from jaxmtl.tasks import Task, number_tasks
 from jaxmtl.training.phased.combining import METHODS
 
 pytestmark = pytest.mark.few_optimizations
@@ -15,12 +20,12 @@ pytestmark = pytest.mark.few_optimizations
 @pytest.fixture(scope="module")
 def bench():
     rng = np.random.default_rng(0)
-    x = rng.uniform(size=(2, 40, 3)).astype(np.float32)
+    x = rng.uniform(size=(80, 3)).astype(np.float32)
     y = np.stack([x[..., 0] * x[..., 1], 1 - x[..., 0] ** 2], axis=-1)
-    rows = Rows(x, y)
-    phases = (Phase(2, warmup=1, threshold=2), Phase(1))
-    keys = jax.vmap(jax.random.key)(np.arange(2))
-    return Bench(Protocol(phases=phases), Splits(rows, rows, rows), keys)
+    data = Data(x=x, y=y, known=np.ones((80, 2), bool), tasks=number_tasks(["u", "v"]))
+    folds = Folds(parts=tuple(SplitIndices(*(np.arange(40) + at,) * 3) for at in (0, 40)))
+    phases = (Phase(4, warmup=1, threshold=2), Phase(2))
+    return Bench(Protocol(phases=phases), data, folds, jax.vmap(jax.random.key)(np.arange(2)))
 
 
 def test_every_method_is_an_arm_on_every_arm():
@@ -59,15 +64,16 @@ def test_bad_names(name, sentence):
 
 def test_the_sum_is_the_arm_itself(bench):
     plain, summed = ARMS["restarts"].run(bench), find_arm("sum").run(bench)
-    np.testing.assert_allclose(summed.errors, plain.errors, rtol=1e-5)
-    for field in ("epoch", "parameters", "splits", "steps"):
+    np.testing.assert_allclose(summed.scores, plain.scores, rtol=1e-5)
+    assert summed.chosen == plain.chosen
+    for field in ("parameters", "splits", "steps"):
         np.testing.assert_array_equal(getattr(summed, field), getattr(plain, field))
 
 
 def test_the_adaptive_arm_splits_by_its_own_times_and_others_by_the_plain_ones(bench):
     plain = bench.adaptive
     ours = find_arm("adaptive+sum").run(bench)
-    np.testing.assert_allclose(ours.errors, ARMS["adaptive"].run(bench).errors, rtol=1e-5)
+    np.testing.assert_allclose(ours.scores, ARMS["adaptive"].run(bench).scores, rtol=1e-5)
     again = find_arm("one_shot+nash_mtl").run(bench)
     assert bench.adaptive is plain
     assert again.splits.sum() > 0
@@ -76,7 +82,49 @@ def test_the_adaptive_arm_splits_by_its_own_times_and_others_by_the_plain_ones(b
 
 def test_a_bench_with_a_method_names_its_runs(bench):
     asked = []
-    named = Bench(bench.protocol, bench.data, bench.keys, lambda arm: asked.append(arm) or {})
+    work = Work(on_progress=lambda arm, progress: asked.append(arm))
+    named = Bench(bench.protocol, bench.data, bench.folds, bench.keys, work)
     find_arm("mmoe+famo").run(named)
-    assert asked == ["adaptive", "mmoe+famo"]
+    assert list(dict.fromkeys(asked)) == ["adaptive", "mmoe+famo"]
     assert named.method is None
+
+
+@pytest.mark.parametrize("name", [*DEFAULT_ARMS, "mmoe"])
+def test_an_arm_returns_the_models_whose_errors_it_reports(bench, name):
+    """Also those of an epoch before the last, whose parameters training has left behind."""
+    found = ARMS[name].run(bench)
+    again = held_out(found, bench.data, bench.folds)
+    for fold in range(2):
+        held = bench.folds.parts[fold].test
+        errors = ((again[fold] - bench.data.y[held]) ** 2).mean(axis=0)
+        np.testing.assert_allclose(errors, found.scores[fold], rtol=1e-4, atol=1e-7)
+        history = found.traces[fold].history
+        mean = history.validation.astype(float).mean(axis=1)
+        assert found.chosen[fold]["epoch"] == int(mean.argmin()) + 1
+        np.testing.assert_array_equal(history.test[mean.argmin()], found.scores[fold])
+
+
+def test_an_arm_is_a_method_by_itself(bench):
+    """It lays down its own schedule, and one fold alone is the fold among others."""
+    method = find_method("restarts", protocol=bench.protocol)
+    one = Folds(parts=bench.folds.parts[1:])
+    found = method.fit(bench.data, one, bench.keys[1:], Work())
+    among = ARMS["restarts"].run(bench)
+    np.testing.assert_allclose(found.scores[0], among.scores[1], rtol=1e-4)
+    assert found.chosen[0] == among.chosen[1]
+    shared = find_method("restarts", bench=bench)
+    same = shared.fit(bench.data, bench.folds, bench.keys, Work())
+    np.testing.assert_array_equal(same.scores, among.scores)
+
+
+def test_folds_of_other_sizes_are_refused(bench):
+    parts = bench.folds.parts[0], SplitIndices(*(np.arange(39),) * 3)
+    with pytest.raises(ValueError, match="same number of train rows in every fold, got 39"):
+        Bench(bench.protocol, bench.data, Folds(parts=parts), bench.keys)
+
+
+def test_classes_are_refused(bench):
+    level = Task(name="level", kind="classes", classes=(0, 1))
+    data = dataclasses.replace(bench.data, tasks=(bench.data.tasks[0], level))
+    with pytest.raises(ValueError, match="tasks: expected numbers, got classes for 'level'"):
+        Bench(bench.protocol, data, bench.folds, bench.keys)

@@ -4,21 +4,23 @@ from collections.abc import Callable
 from typing import Any
 
 from jaxmtl.constraints.soft_sharing import Tie
+from jaxmtl.methods.method import Fitted
 from jaxmtl.methods.study.arm import Arm
-from jaxmtl.methods.study.bench import Bench, Outcome
+from jaxmtl.methods.study.bench import Bench
 
 Make = Callable[[Bench, dict[str, Any]], Any]
 
 
 def _arm(name: str, description: str, make: Make) -> Arm:
-    def run(bench: Bench) -> Outcome:
+    def run(bench: Bench) -> Fitted:
         p = bench.protocol
         common = {
             "outputs": (1,) * bench.num_tasks,
             "activation": p.activation,
             "output_activation": p.output_activation,
         }
-        return bench.outcome(bench.run(name, make(bench, common), bench.same_schedule))
+        network = make(bench, common)
+        return bench.fitted(network, bench.run(name, network, bench.same_schedule))
 
     return Arm(name, description, run)
 

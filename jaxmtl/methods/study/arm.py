@@ -3,7 +3,8 @@
 from collections.abc import Callable
 from typing import NamedTuple
 
-from jaxmtl.methods.study.bench import Bench, Outcome
+from jaxmtl.methods.method import Fitted
+from jaxmtl.methods.study.bench import Bench
 
 
 class Arm(NamedTuple):
@@ -22,4 +23,4 @@ class Arm(NamedTuple):
 
     name: str
     description: str
-    run: Callable[[Bench], Outcome]
+    run: Callable[[Bench], Fitted]

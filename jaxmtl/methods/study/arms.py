@@ -32,16 +32,19 @@ DEFAULT = (
 ARMS: dict[str, Arm] = {arm.name: arm for arm in (*DEFAULT, *ARCHITECTURES)}
 DEFAULT_ARMS: tuple[str, ...] = tuple(arm.name for arm in DEFAULT)
 
+GROUPS = {"all": tuple(ARMS), "aggregators": AGGREGATORS, "losses": WEIGHTINGS}
+
 JOINT, ALONE = "+", RESTARTS.name
 
 
 @functools.cache
-def find_arm(name: str) -> Arm:
+def find_arm(name: str, beside: tuple[str, ...] = ()) -> Arm:
     """An arm by its name: of ``ARMS``, or one of them with an aggregator, ``mmoe+upgrad``.
 
     Args:
         name: as above; an aggregator or loss method by itself stands on hard sharing with the
             adaptive run's schedule, ``restarts+upgrad``.
+        beside: other names that would have done, for the sentence of an error.
 
     Returns:
         The arm, by its full name.
@@ -60,12 +63,12 @@ def find_arm(name: str) -> Arm:
         base, method = ALONE, base
     if base not in ARMS or method not in METHODS:
         known, wrong = (ARMS, base) if base not in ARMS else (METHODS, method)
-        every = (*ARMS, *METHODS) if not joint else known
+        every = (*ARMS, *METHODS, *beside) if not joint else known
         near = difflib.get_close_matches(wrong, every, n=1)
         hint = f" (did you mean {near[0]!r}?)" if near else ""
         raise ValueError(
-            f"arms: expected names out of {', '.join(ARMS)}, a method of jaxmtl.aggregation, or "
-            f"both as in 'mmoe{JOINT}upgrad', got {name!r}{hint}"
+            f"arms: expected names out of {', '.join((*ARMS, *beside))}, a method of "
+            f"jaxmtl.aggregation, or both as in 'mmoe{JOINT}upgrad', got {name!r}{hint}"
         )
     arm = ARMS[base]
     return Arm(
@@ -128,11 +131,10 @@ def expand(names: Sequence[str], num_tasks: int) -> list[str]:
         >>> "restarts+krum" in expand(["aggregators"], 2)
         False
     """
-    groups = {"all": tuple(ARMS), "aggregators": AGGREGATORS, "losses": WEIGHTINGS}
     found: list[str] = []
     for name in names:
-        if name in groups:
-            found += [each for each in groups[name] if fits(each, num_tasks) is None]
+        if name in GROUPS:
+            found += [each for each in GROUPS[name] if fits(each, num_tasks) is None]
         else:
             found.append(name)
     return list(dict.fromkeys(find_arm(name).name for name in found))

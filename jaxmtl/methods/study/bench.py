@@ -3,19 +3,21 @@
 import copy
 import dataclasses
 import functools
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jaxtyping import Array, Bool, Float, Int, Key, PyTree
+from jaxtyping import Array, Int, Key, PyTree
 
 from jaxmtl.conflict import Rule, Zeros
-from jaxmtl.data import Splits
+from jaxmtl.data import Data, Folds, Splits
 from jaxmtl.duplication import count_parameters
 from jaxmtl.duplication.transplant import Transplant
+from jaxmtl.methods.method import Fitted, Trace, Work
+from jaxmtl.methods.network_model import NetworkModel
 from jaxmtl.training import STUDY_PHASES, Phase, Runs, sweep
 from jaxmtl.training.phased.phases import NEVER, PhaseTable, phase_table
 from jaxmtl.training.phased.state import Optimizer
@@ -61,40 +63,17 @@ class Protocol:
     transplant: Transplant = "fresh"
 
 
-class Outcome(NamedTuple):
-    """What an arm came to, one entry a seed.
-
-    Attributes:
-        errors: scaled mean squared test error of every task, at the selected epoch; NaN where the
-            run diverged.
-        epoch: the selected one, counted from 1 over all phases.
-        parameters: in use at the end.
-        splits: nodes that were duplicated.
-        steps: gradient steps.
-        diverged: whether the run did.
-
-    Example:
-        >>> one = np.ones(1, int)
-        >>> Outcome(np.array([[0.1, 0.3]]), one, one, one, one, one == 0).errors.mean().item()
-        0.2
-    """
-
-    errors: Float[np.ndarray, "seeds tasks"]
-    epoch: Int[np.ndarray, " seeds"]
-    parameters: Int[np.ndarray, " seeds"]
-    splits: Int[np.ndarray, " seeds"]
-    steps: Int[np.ndarray, " seeds"]
-    diverged: Bool[np.ndarray, " seeds"]
-
-
 class Bench:
     """Runs the networks of a comparison; all arms get the same rows, keys and number of steps.
 
     Example:
-        >>> from jaxmtl.data import Rows
-        >>> rows = Rows(np.zeros((2, 10, 4), np.float32), np.zeros((2, 10, 2), np.float32))
+        >>> from jaxmtl.data import SplitIndices
+        >>> from jaxmtl.tasks import number_tasks
+        >>> data = Data(x=np.zeros((20, 4), np.float32), y=np.zeros((20, 2), np.float32),
+        ...             known=np.ones((20, 2), bool), tasks=number_tasks(["a", "b"]))
+        >>> fold = SplitIndices(np.arange(10), np.array([], int), np.arange(10, 20))
         >>> keys = jax.random.split(jax.random.key(0), 2)
-        >>> bench = Bench(Protocol(batch_size=4), Splits(train=rows, test=rows), keys)
+        >>> bench = Bench(Protocol(batch_size=4), data, Folds(parts=(fold, fold)), keys)
         >>> bench.num_tasks, bench.updates_an_epoch
         (2, 3)
     """
@@ -102,23 +81,44 @@ class Bench:
     def __init__(
         self,
         protocol: Protocol,
-        data: Splits,
-        keys: Key[Array, " seeds"],
-        options: Callable[[str], dict[str, Any]] = lambda arm: {},
+        data: Data,
+        folds: Folds,
+        keys: Key[Array, " folds"],
+        work: Work = Work(),  # noqa: B008 (frozen)
     ) -> None:
         """Lays out rows and keys.
 
         Args:
             protocol: common to all arms.
-            data: leaves (seeds, rows, ...).
-            keys: one a seed.
-            options: from the name of an arm to more options of ``sweep``.
+            data: all rows; tasks are numbers.
+            folds: with as many rows of each part in every fold.
+            keys: one a fold.
+            work: how it is to be done; every arm has a checkpoint of its own.
+
+        Raises:
+            ValueError: folds of other numbers of rows, or a task that is no number.
         """
+        classes = [task.name for task in data.tasks if task.kind != "number"]
+        if classes:
+            raise ValueError(
+                f"tasks: expected numbers, got classes for {', '.join(map(repr, classes))}; the "
+                "study's networks predict numbers only"
+            )
         self.protocol = protocol
         self.data = data
+        self.folds = folds
         self.keys = keys
-        self._options = options
+        self.work = work
         self.method: str | None = None
+        self.splits = _stacked(data, folds)
+
+    def is_of(self, data: Data, folds: Folds, keys: Key[Array, " folds"]) -> bool:
+        """Whether it was laid out for these very values."""
+        return self.data is data and self.folds is folds and self.keys is keys
+
+    def lay_down(self) -> None:
+        """Trains the adaptive runs, whose schedule all other arms follow."""
+        _ = self.updates
 
     def combined_by(self, method: str) -> "Bench":
         """The same bench, on the same schedule, but every network trains with an aggregator.
@@ -129,7 +129,7 @@ class Bench:
         Returns:
             A bench whose runs are named ``arm+method``.
         """
-        _ = self.updates  # those of the adaptive run without an aggregator
+        self.lay_down()  # by the adaptive run without an aggregator
         bench = copy.copy(self)
         bench.method = method
         return bench
@@ -137,7 +137,7 @@ class Bench:
     @property
     def num_tasks(self) -> int:
         """Number of targets."""
-        return self.data.train.y.shape[-1]
+        return len(self.data.tasks)
 
     def network(self, nodes: int | None = None, **fields: Any) -> "HardSharing":
         """Hard sharing as the protocol has it, perhaps with another number of nodes."""
@@ -157,7 +157,7 @@ class Bench:
     @functools.cached_property
     def start(self) -> PyTree:
         """Initial values of hard sharing for every seed, as a sweep draws them from the keys."""
-        model, x = self.network(), jnp.asarray(self.data.train.x[:, :1])
+        model, x = self.network(), jnp.asarray(self.splits.train.x[:, :1])
         init_keys = jax.vmap(jax.random.split)(jax.random.clone(self.keys))[:, 0]
         return jax.jit(jax.vmap(lambda key, x: model.init(key, x)["params"]))(init_keys, x)
 
@@ -186,7 +186,7 @@ class Bench:
     @property
     def updates_an_epoch(self) -> int:
         """Updates of one pass over the training rows."""
-        return -(-self.data.train.x.shape[1] // self.protocol.batch_size)
+        return -(-self.splits.train.x.shape[1] // self.protocol.batch_size)
 
     @property
     def same_schedule(self) -> PhaseTable:
@@ -226,7 +226,7 @@ class Bench:
             The runs of those seeds.
         """
         # Arms start from the same keys on purpose.
-        p, data, keys = self.protocol, self.data, jax.random.clone(self.keys)
+        p, data, keys = self.protocol, self.splits, jax.random.clone(self.keys)
         name = arm if self.method is None else f"{arm}+{self.method}"
         if seeds is not None:
             data, table, keys = jax.tree.map(lambda leaf: leaf[seeds], (data, table, keys))
@@ -243,40 +243,76 @@ class Bench:
             zeros=p.zeros,
             transplant=p.transplant,
             aggregator=self.method,
+            keep_best=data.validation is not None,
             **(self._options(name) | options),
         )
 
-    def outcome(self, runs: Runs, *, nodes: int | None = None) -> Outcome:
-        """Selects an epoch of every run by its validation rows, and reads off the test errors.
+    def fitted(self, network: Any, runs: Runs, *, nodes: int | None = None) -> Fitted:
+        """The models of the epochs that were chosen by the validation rows, and what they came to.
 
         Args:
-            runs: of all seeds, or of some.
+            network: that was trained.
+            runs: of all folds, or of some.
             nodes: of the bank at the start; None: as the protocol has it.
 
         Returns:
-            The outcome; without validation rows that of the last epoch.
+            One model a run; without validation rows that of the last epoch.
         """
-        records = runs.records
+        records, best = runs.records, runs.best
         ran = np.asarray(records.ran)
-        if records.validation is None:
-            place = ran.sum(axis=1) - 1
+        if best is None:
+            params, index, epoch = runs.params, runs.head_index, ran.sum(axis=1)
         else:
-            mean = np.nanmean(np.asarray(records.validation, float), axis=2)
-            place = np.argmin(np.where(ran & np.isfinite(mean), mean, np.inf), axis=1)
-        errors = np.asarray(records.test, float)[np.arange(len(runs)), place]
-        errors = np.where(runs.diverged[:, None], np.nan, errors)
+            params, index, epoch = best.params, best.head_index, np.asarray(best.epoch)
+        scores = np.full((len(runs), self.num_tasks), np.nan)
+        if records.test is not None:
+            scores = np.asarray(records.test, float)[np.arange(len(runs)), epoch - 1]
         nodes = self.protocol.nodes if nodes is None else nodes
+        kept, last = jax.tree.map(np.asarray, ((params, index), (runs.params, runs.head_index)))
         splits, parameters = np.zeros(len(runs), int), np.zeros(len(runs), int)
+        models, traces = [], []
         for i in range(len(runs)):
-            one = (runs.params, runs.head_index)
-            params, index = jax.tree.map(lambda leaf, i=i: jnp.asarray(leaf[i]), one)
-            parameters[i] = count_parameters(params, index)
-            if index is not None:
-                splits[i] = len(np.unique(index)) - nodes
+            one: Any = jax.tree.map(lambda leaf, i=i: leaf[i], (kept, last))
+            models.append(NetworkModel(network=network, params=one[0][0], head_index=one[0][1]))
+            parameters[i] = count_parameters(*one[1])
+            if one[1][1] is not None:
+                splits[i] = len(np.unique(one[1][1])) - nodes
+            run = runs[i]
+            traces.append(Trace(history=run.history, events=run.events, divergence=run.divergence))
         steps = -(-np.asarray(records.samples) // self.protocol.batch_size) * ran
-        return Outcome(
-            errors, place + 1, parameters, splits, steps.sum(axis=1), np.asarray(runs.diverged)
+        return Fitted(
+            models=tuple(models),
+            scores=np.where(runs.diverged[:, None], np.nan, scores),
+            chosen=tuple({"epoch": int(number)} for number in epoch),
+            parameters=parameters,
+            splits=splits,
+            steps=steps.sum(axis=1),
+            diverged=np.asarray(runs.diverged),
+            traces=tuple(traces),
         )
+
+    def _options(self, name: str) -> dict[str, Any]:
+        work = self.work
+        report = work.on_progress and functools.partial(work.on_progress, name)
+        return {
+            "devices": work.devices,
+            "chunk": work.chunk,
+            "checkpoint": None if work.checkpoint is None else f"{work.checkpoint}/{name}",
+            "resume": work.resume,
+            "on_progress": report,
+        }
+
+
+def _stacked(data: Data, folds: Folds) -> Splits:
+    """The rows of all folds, leaves (folds, rows, ...)."""
+    for number, fold in enumerate(folds):
+        for name, part, first in zip(fold._fields, fold, folds.parts[0], strict=True):
+            if len(part) != len(first):
+                raise ValueError(
+                    f"folds: expected the same number of {name} rows in every fold, got "
+                    f"{len(part)} in fold {number} and {len(first)} in fold 0"
+                )
+    return jax.tree.map(lambda *leaves: np.stack(leaves), *map(data.splits, folds))
 
 
 def _broadcast(table: PhaseTable, seeds: int) -> PhaseTable:

@@ -4,21 +4,22 @@ import jax
 import jax.numpy as jnp
 
 from jaxmtl.duplication import split_all
+from jaxmtl.methods.method import Fitted
 from jaxmtl.methods.study.arm import Arm
-from jaxmtl.methods.study.bench import Bench, Outcome
+from jaxmtl.methods.study.bench import Bench
 from jaxmtl.training.phased.phases import PhaseTable
 
 
-def _from_start(bench: Bench) -> Outcome:
+def _from_start(bench: Bench) -> Fitted:
     index = bench.network().initial_head_index()
     params, index = jax.vmap(lambda params: split_all(params, index))(bench.start)
     runs = bench.run(
         "fully_split", bench.network(), bench.same_schedule, params=params, head_index=index
     )
-    return bench.outcome(runs)
+    return bench.fitted(bench.network(), runs)
 
 
-def _one_shot(bench: Bench) -> Outcome:
+def _one_shot(bench: Bench) -> Fitted:
     table = bench.same_schedule
     warmup = max(1, bench.protocol.phases[0].warmup - 1)
     # The first phase is parted at the end of its warm-up, and what is left of it follows.
@@ -30,7 +31,8 @@ def _one_shot(bench: Bench) -> Outcome:
 
     stop = jnp.concatenate([first, table.stop[:, :1] - first, table.stop[:, 1:]], axis=1)
     table = PhaseTable(*map(doubled, table))._replace(stop=stop)
-    return bench.outcome(bench.run("one_shot", bench.network(), table, split="all"))
+    network = bench.network()
+    return bench.fitted(network, bench.run("one_shot", network, table, split="all"))
 
 
 FULLY_SPLIT = Arm(

@@ -1,12 +1,13 @@
 """The study's plain baseline: one phase, one learning rate, no split."""
 
+from jaxmtl.methods.method import Fitted
 from jaxmtl.methods.study.arm import Arm
-from jaxmtl.methods.study.bench import Bench, Outcome
+from jaxmtl.methods.study.bench import Bench
 
 
-def _run(bench: Bench) -> Outcome:
-    runs = bench.run("hard_sharing", bench.network(), bench.constant_rate)
-    return bench.outcome(runs)
+def _run(bench: Bench) -> Fitted:
+    network = bench.network()
+    return bench.fitted(network, bench.run("hard_sharing", network, bench.constant_rate))
 
 
 HARD_SHARING = Arm(

@@ -6,11 +6,12 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import PyTree
 
+from jaxmtl.methods.method import Fitted
 from jaxmtl.methods.study.arm import Arm
-from jaxmtl.methods.study.bench import Bench, Outcome
+from jaxmtl.methods.study.bench import Bench
 
 
-def _run(bench: Bench) -> Outcome:
+def _run(bench: Bench) -> Fitted:
     from jaxmtl.models import IndependentNetworks
 
     p = bench.protocol
@@ -24,7 +25,7 @@ def _run(bench: Bench) -> Outcome:
     )
     params = {f"task_{t}": _of_task(bench, t) for t in range(bench.num_tasks)}
     runs = bench.run("independent", model, bench.same_schedule, params=params)
-    return bench.outcome(runs)
+    return bench.fitted(model, runs)
 
 
 def _of_task(bench: Bench, task: int) -> PyTree:

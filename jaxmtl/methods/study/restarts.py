@@ -1,11 +1,13 @@
 """What the schedule is worth without the split."""
 
+from jaxmtl.methods.method import Fitted
 from jaxmtl.methods.study.arm import Arm
-from jaxmtl.methods.study.bench import Bench, Outcome
+from jaxmtl.methods.study.bench import Bench
 
 
-def _run(bench: Bench) -> Outcome:
-    return bench.outcome(bench.run("restarts", bench.network(), bench.same_schedule))
+def _run(bench: Bench) -> Fitted:
+    network = bench.network()
+    return bench.fitted(network, bench.run("restarts", network, bench.same_schedule))
 
 
 RESTARTS = Arm(

@@ -1,0 +1,42 @@
+"""All methods by their names."""
+
+from jaxmtl.methods.constant import Constant
+from jaxmtl.methods.linear import Ridge
+from jaxmtl.methods.method import Method
+from jaxmtl.methods.study.arms import find_arm
+from jaxmtl.methods.study.as_method import StudyMethod
+from jaxmtl.methods.study.bench import Bench, Protocol
+from jaxmtl.methods.trees import BoostedTrees
+
+BASELINES: dict[str, Method] = {
+    method.name: method for method in (Constant(), Ridge(), BoostedTrees())
+}
+"""What an analyst would otherwise use."""
+
+
+def find_method(
+    name: str, *, protocol: Protocol | None = None, bench: Bench | None = None
+) -> Method:
+    """A method by its name.
+
+    Args:
+        name: of ``BASELINES``, or as for ``find_arm``: an arm of the study, an aggregator or loss
+            method, or both as in ``"mmoe+upgrad"``.
+        protocol: what the arms of the study have in common; None for the study's own. Left out of
+            account where there is a bench.
+        bench: on which the arms of a comparison stand.
+
+    Returns:
+        The method, by its full name.
+
+    Raises:
+        ValueError: there is no such method; the sentence says which is near.
+
+    Example:
+        >>> find_method("ridge").name, find_method("upgrad").name
+        ('ridge', 'restarts+upgrad')
+    """
+    if name in BASELINES:
+        return BASELINES[name]
+    shared = protocol or Protocol() if bench is None else bench.protocol
+    return StudyMethod(arm=find_arm(name, tuple(BASELINES)), protocol=shared, bench=bench)
