@@ -8,7 +8,6 @@ from jaxtyping import Array, Bool, Float, Int, PyTree
 
 from jaxmtl.duplication import HeadIndex
 
-
 Parts = tuple[Array, Array, Array]
 
 
