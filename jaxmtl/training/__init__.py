@@ -6,6 +6,7 @@ from jaxmtl.training.constrained import fit_constrained as fit_constrained
 from jaxmtl.training.driver.store import StoreError as StoreError
 from jaxmtl.training.fit import fit as fit
 from jaxmtl.training.fit import fit_adaptive as fit_adaptive
+from jaxmtl.training.phased.best import Best as Best
 from jaxmtl.training.phased.phases import STUDY_PHASES as STUDY_PHASES
 from jaxmtl.training.phased.phases import Phase as Phase
 from jaxmtl.training.phased.run import Divergence as Divergence

@@ -55,6 +55,7 @@ def fit(
     loss: Loss = squared_error,
     aggregator: Combining | None = None,
     head_index: HeadIndex | None = None,
+    keep_best: bool = False,
     devices: Sequence[Device] | None = None,
     on_progress: OnProgress | None = None,
 ) -> Run:
@@ -81,6 +82,8 @@ def fit(
             gradient. Costs a backward pass a task; loss methods cost one in all. Static: make it
             once, outside of loops.
         head_index: of the start, for networks with a bank.
+        keep_best: whether the run keeps, as ``best``, the parameters of the epoch with the least
+            mean validation error besides those of the last one; needs validation rows. Static.
         devices: over which the samples of every batch are spread, each with all parameters; None
             for the default device. Worth it for large batches of a large network only.
         on_progress: called between chunks of epochs.
@@ -109,6 +112,7 @@ def fit(
         "shuffle": shuffle,
         "loss": loss,
         "aggregator": aggregator,
+        "keep_best": keep_best,
     }
     phases = (Phase(epochs=epochs, learning_rate=learning_rate),)
     return _drive(model, choices, data, phases, key, params, head_index, devices, on_progress)
@@ -130,6 +134,7 @@ def fit_adaptive(
     transplant: Transplant = "fresh",
     aggregator: Combining | None = None,
     head_index: HeadIndex | None = None,
+    keep_best: bool = False,
     devices: Sequence[Device] | None = None,
     on_progress: OnProgress | None = None,
 ) -> Run:
@@ -168,6 +173,7 @@ def fit_adaptive(
             aggregator.
         aggregator: see ``fit``. Conflict is counted on the gradients before they are combined.
         head_index: of the start; None: all tasks read all nodes.
+        keep_best: see ``fit``. Static.
         devices: see ``fit``.
         on_progress: called between chunks of epochs.
 
@@ -210,6 +216,7 @@ def fit_adaptive(
         "zeros": zeros,
         "transplant": transplant,
         "aggregator": aggregator,
+        "keep_best": keep_best,
     }
     check_choice("rule", rule, ("nonnegative", "strict"))
     check_choice("zeros", zeros, ("reset", "hold"))
@@ -302,6 +309,7 @@ def _drive(
         history=collect_history(records),
         events=Events(log=log),
         divergence=divergence,
+        best=state.best,
     )
 
 

@@ -45,6 +45,7 @@ def sweep(
     split: Split = "streak",
     aggregator: Combining | None = None,
     head_index: HeadIndex | None = None,
+    keep_best: bool = False,
     devices: Sequence[Device] | None = None,
     chunk: int | None = None,
     checkpoint: str | None = None,
@@ -84,6 +85,7 @@ def sweep(
             conflict, ``"all"``, ``"none"``. Static.
         aggregator: see ``fit``. Static.
         head_index: of the start, (members, tasks, nodes); None: all tasks read all nodes.
+        keep_best: see ``fit``; nothing else about the runs changes, not in the last bit. Static.
         devices: None for all of this process.
         chunk: members to run at once; None: as many as fit the memory.
         checkpoint: folder to save the state in, every few seconds.
@@ -138,6 +140,7 @@ def sweep(
         "transplant": transplant,
         "split": split,
         "aggregator": aggregator,
+        "keep_best": keep_best,
     }
     both = jax.vmap(jax.random.split)(keys)
     init_keys, order_keys = both[:, 0], both[:, 1]

@@ -127,6 +127,7 @@ def run_members(
         records=_trimmed(ledger.records),
         events=None if ledger.states.watch is None else ledger.states.watch.events,
         divergences=ledger.divergences,
+        best=ledger.states.best,
     )
     if jax.process_count() > 1:
         runs = runs if not own else jax.tree.map(lambda leaf: leaf[: len(own)], runs)

@@ -103,7 +103,8 @@ def checked_config(
         check_combining(choices["aggregator"])
     config = Config(**(choices | {"loss": loss, "num_tasks": num_tasks}))
     aligned = config.aggregator is None and _can_align(model, config.optimizer, params, head_index)
-    return dataclasses.replace(config, aligned=aligned)
+    keep_best = config.keep_best and data.validation is not None
+    return dataclasses.replace(config, aligned=aligned, keep_best=keep_best)
 
 
 def _can_align(

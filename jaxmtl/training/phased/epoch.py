@@ -23,6 +23,7 @@ from jaxmtl.duplication import (
     transplant,
 )
 from jaxmtl.training.driver.placement import BATCH
+from jaxmtl.training.phased.best import keep_better
 from jaxmtl.training.phased.combining import draws, looks_ahead, mean_combination, no_combination
 from jaxmtl.training.phased.counting import Tally, choose_node, first_tally, order_columns
 from jaxmtl.training.phased.phases import NEVER, PhaseTable
@@ -173,6 +174,10 @@ def finish(
         conflicts=None if carry.tally is None else carry.tally.conflicts,
         combination=carry.combination and mean_combination(carry.combination, carry.updates),
     )
+    if state.best is not None and record.validation is not None:
+        counts = start.running & (after.status != DIVERGED)
+        best = keep_better(state.best, after.params, after.head_index, record.validation, counts)
+        after = dataclasses.replace(after, best=best)
     return after, record
 
 
@@ -268,6 +273,7 @@ def _end_epoch(
         epoch=jnp.where(moves_on, 0, number),
         status=status.astype(jnp.int32),
         key=state.key,
+        best=state.best,
     )
     if carry.tally is not None:
         bank = cast(BankNetwork, model)

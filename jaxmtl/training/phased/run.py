@@ -10,6 +10,7 @@ from jaxtyping import Array, Float, Int, PyTree
 
 from jaxmtl._pytree import register_dataclass
 from jaxmtl.duplication import HeadIndex
+from jaxmtl.training.phased.best import Best
 from jaxmtl.training.phased.combining import Combination
 from jaxmtl.training.phased.state import EpochRecord, EventLog
 
@@ -161,6 +162,7 @@ class Run:
         history: one row an epoch.
         events: the duplications.
         divergence: None for a run that went to its end.
+        best: parameters at the end of the epoch of least validation error, if they were kept.
     """
 
     params: PyTree
@@ -168,6 +170,7 @@ class Run:
     history: History
     events: Events
     divergence: Divergence | None = dataclasses.field(metadata={"static": True}, default=None)
+    best: Best | None = None
 
 
 def collect_history(records: Sequence[EpochRecord]) -> History:

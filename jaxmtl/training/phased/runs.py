@@ -9,6 +9,7 @@ from jaxtyping import Array, Bool, Float, Int, PyTree
 
 from jaxmtl._pytree import register_dataclass
 from jaxmtl.duplication import HeadIndex
+from jaxmtl.training.phased.best import Best
 from jaxmtl.training.phased.run import Divergence, Events, Run, collect_history
 from jaxmtl.training.phased.state import EpochRecord, EventLog
 
@@ -41,6 +42,7 @@ class Runs:
             ``records.ran`` marks them, the others mean nothing.
         events: leaves (members, phases), see ``EventLog``; None where nothing was counted.
         divergences: where members diverged.
+        best: leaves (members, ...), see ``Best``; None where it was not kept.
 
     Example:
         >>> import jax
@@ -58,6 +60,7 @@ class Runs:
     records: EpochRecord
     events: EventLog | None
     divergences: Divergences
+    best: Best | None = None
 
     def __len__(self) -> int:
         """Number of members."""
@@ -68,9 +71,10 @@ class Runs:
         if not -len(self) <= member < len(self):
             raise IndexError(f"runs: expected a member below {len(self)}, got {member}")
         one = jax.tree.map(
-            lambda leaf: leaf[member], (self.params, self.head_index, self.records, self.events)
+            lambda leaf: leaf[member],
+            (self.params, self.head_index, self.records, self.events, self.best),
         )
-        params, head_index, records, events = one
+        params, head_index, records, events, best = one
         place = Divergence(*(int(field[member]) for field in self.divergences))
         return Run(
             params=params,
@@ -78,6 +82,7 @@ class Runs:
             history=collect_history([records]),
             events=Events(log=events),
             divergence=None if place.phase < 0 else place,
+            best=best,
         )
 
     @property

@@ -17,6 +17,7 @@ from jaxmtl.conflict import Rule, Zeros
 from jaxmtl.duplication import HeadIndex
 from jaxmtl.duplication.transplant import Transplant
 from jaxmtl.losses import Loss, squared_error
+from jaxmtl.training.phased.best import Best, first_best
 from jaxmtl.training.phased.combining import Combination, Combining, first_state
 from jaxmtl.training.phased.phases import PhaseTable
 
@@ -52,6 +53,8 @@ class Config:
         aggregator: how the gradients of the tasks are combined, see ``fit``; None for their sum.
         aligned: whether the columns of the bank are renumbered within an epoch, for speed.
         mesh: over which the samples of a batch are spread; None for one device.
+        keep_best: whether the epoch of least validation error is kept; without validation rows
+            nothing is.
     """
 
     num_tasks: int
@@ -67,6 +70,7 @@ class Config:
     aggregator: Combining | None = None
     aligned: bool = False
     mesh: Mesh | None = None
+    keep_best: bool = False
 
 
 class EventLog(NamedTuple):
@@ -119,6 +123,7 @@ class TrainState:
         epoch: epochs of the phase that are over.
         status: ``RUNNING``, ``FINISHED`` or ``DIVERGED``.
         key: for the order of the samples.
+        best: the epoch of least validation error so far; None where it is not kept.
     """
 
     params: PyTree
@@ -130,6 +135,7 @@ class TrainState:
     epoch: Int[Array, ""]
     status: Int[Array, ""]
     key: Key[Array, ""]
+    best: Best | None = None
 
 
 class EpochRecord(NamedTuple):
@@ -227,6 +233,7 @@ def init_state(
         epoch=zero,
         status=zero,
         key=key,
+        best=first_best(params, head_index, config.num_tasks) if config.keep_best else None,
     )
 
 
