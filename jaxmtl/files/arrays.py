@@ -176,7 +176,12 @@ def _write(file: BinaryIO, arrays: Mapping[str, Any]) -> None:
             with archive.open(info, "w") as entry:
                 entry.write(header.getvalue())
                 if array.nbytes:
-                    entry.write(memoryview(array.reshape(-1).view(np.uint8)))
+                    entry.write(_bytes_of(array))
+
+
+def _bytes_of(array: np.ndarray) -> memoryview:
+    flat: Any = array.reshape(-1).view(np.uint8)
+    return memoryview(flat)
 
 
 def _wrong_with(name: Any, longest: int) -> str | None:
@@ -329,14 +334,14 @@ def _read(archive: zipfile.ZipFile, entry: _Entry) -> np.ndarray:
     array = np.empty(entry.shape[::-1] if entry.fortran else entry.shape, entry.dtype)
     with archive.open(entry.info) as file:
         file.read(entry.start)
-        if array.nbytes:
-            flat = memoryview(array.reshape(-1).view(np.uint8))
-            at = 0
-            while at < len(flat):
-                got = file.readinto(flat[at : at + _CHUNK])
-                if not got:
-                    raise EOFError("it ends too early")
-                at += got
+        at = 0
+        while at < array.nbytes:
+            part = _bytes_of(array)[at : at + _CHUNK]
+            got = file.read(len(part))
+            if not got:
+                raise EOFError("it ends too early")
+            part[: len(got)] = got
+            at += len(got)
         if file.read(1):  # the last read is also the one that compares the checksum
             raise zipfile.BadZipFile("an array goes on after its end")
     _check_values(array, entry.info.filename)
