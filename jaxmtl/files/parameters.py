@@ -1,20 +1,15 @@
 """Parameters in a file without pickle: an ``.npz`` whose entries are the paths of the leaves."""
 
-import io
 import os
-import tempfile
-import zipfile
-from pathlib import Path
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import PyTree
 
 from jaxmtl._paths import leaf_path, named_leaves
-
-_PLAIN = "biufc"  # kinds of dtype that the .npy format knows
+from jaxmtl.files.arrays import read_arrays, write_arrays
+from jaxmtl.files.errors import FileError
 
 
 def save_parameters(path: str | os.PathLike[str], params: PyTree) -> None:
@@ -41,19 +36,8 @@ def save_parameters(path: str | os.PathLike[str], params: PyTree) -> None:
         ...     load_parameters(file)["trunk"]["kernel"]
         array([1, 1], dtype=bfloat16)
     """
-    entries = {_entry(place, leaf): _array(leaf_path(place), leaf) for place, leaf in _flat(params)}
-    path = Path(path)
-    handle, draft = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file, zipfile.ZipFile(file, "w") as archive:
-            for name, array in entries.items():
-                buffer = io.BytesIO()
-                np.lib.format.write_array(buffer, array, allow_pickle=False)
-                archive.writestr(zipfile.ZipInfo(f"{name}.npy"), buffer.getvalue())
-        os.replace(draft, path)
-    except BaseException:
-        Path(draft).unlink(missing_ok=True)
-        raise
+    arrays = {leaf_path(place): leaf for place, leaf in _flat(params)}
+    write_arrays(path, arrays)
 
 
 def load_parameters(path: str | os.PathLike[str], like: PyTree | None = None) -> PyTree:
@@ -82,18 +66,7 @@ def load_parameters(path: str | os.PathLike[str], like: PyTree | None = None) ->
         ...     load_parameters(file, like={"bias": np.ones(2)})
         {'bias': array([0., 0.])}
     """
-    path = Path(path)
-    leaves: dict[str, np.ndarray] = {}
-    try:
-        with zipfile.ZipFile(path) as archive:
-            for name in archive.namelist():
-                with archive.open(name) as file:
-                    leaf, array = _decoded(name, file.read())
-                leaves[leaf] = array
-    except (zipfile.BadZipFile, EOFError) as error:
-        raise ValueError(
-            f"{path}: expected a file written by save_parameters, got something else ({error})"
-        ) from error
+    leaves = read_arrays(path, what="a file written by save_parameters")
     if like is not None:
         return _in_structure(leaves, like, path)
     params: dict[str, Any] = {}
@@ -103,7 +76,9 @@ def load_parameters(path: str | os.PathLike[str], like: PyTree | None = None) ->
         for folder in folders:
             inside = inside.setdefault(folder, {})
             if not isinstance(inside, dict):
-                raise ValueError(f"{path}: {name!r}: expected a leaf, got one inside another")
+                break
+        if not isinstance(inside, dict) or last in inside:
+            raise FileError(f"{path}: {name!r}: expected a leaf, got one inside another")
         inside[last] = array
     return params
 
@@ -114,60 +89,30 @@ def _flat(params: PyTree) -> list[tuple[tuple[Any, ...], Any]]:
         for key in place:
             name = getattr(key, "key", None)
             if not isinstance(name, str) or not name or any(c in name for c in "/:\\\0"):
-                raise ValueError(
+                raise FileError(
                     f"{leaf_path(place)!r}: expected dictionaries whose keys are names without "
                     f"'/', ':' and '\\', got {key}"
                 )
     if not leaves or not leaves[0][0]:
-        raise ValueError(f"params: expected a dictionary of arrays, got {type(params).__name__}")
+        raise FileError(f"params: expected a dictionary of arrays, got {type(params).__name__}")
     return leaves
 
 
-def _entry(place: tuple[Any, ...], leaf: Any) -> str:
-    name = leaf_path(place)
-    dtype = getattr(leaf, "dtype", None)
-    if isinstance(dtype, np.dtype) and dtype.kind == "V" and jnp.issubdtype(dtype, jnp.number):
-        return f"{name}:{dtype.name}"
-    return name
-
-
-def _array(name: str, leaf: Any) -> np.ndarray:
-    dtype = getattr(leaf, "dtype", None)
-    number = isinstance(dtype, np.dtype) and (
-        dtype.kind in _PLAIN or jnp.issubdtype(dtype, jnp.number)
-    )
-    if not number:
-        raise ValueError(
-            f"{name!r}: expected an array of numbers, got "
-            f"{type(leaf).__name__}{'' if dtype is None else f' of dtype {dtype}'}"
-        )
-    array = np.asarray(leaf, order="C")
-    return array if array.dtype.kind in _PLAIN else array.view(f"u{array.dtype.itemsize}")
-
-
-def _decoded(entry: str, content: bytes) -> tuple[str, np.ndarray]:
-    """The leaf's path and array of an entry of the archive."""
-    name, _, dtype = entry.removesuffix(".npy").partition(":")
-    try:
-        array = np.lib.format.read_array(io.BytesIO(content), allow_pickle=False)
-        return name, array.view(jnp.dtype(dtype)) if dtype else array
-    except (ValueError, TypeError) as error:
-        raise ValueError(f"{name!r}: expected an array of numbers, got {error}") from error
-
-
-def _in_structure(leaves: dict[str, np.ndarray], like: PyTree, path: Path) -> PyTree:
+def _in_structure(
+    leaves: dict[str, np.ndarray], like: PyTree, path: str | os.PathLike[str]
+) -> PyTree:
     wanted = named_leaves(like)
     for name, leaf in wanted.items():
         if name not in leaves:
-            raise ValueError(f"{name!r}: expected this parameter in {path}, got none")
+            raise FileError(f"{name!r}: expected this parameter in {path}, got none")
         shape, dtype = tuple(leaf.shape), np.dtype(leaf.dtype)
         got = leaves[name]
         if (got.shape, got.dtype) != (shape, dtype):
-            raise ValueError(
+            raise FileError(
                 f"{name!r}: expected {dtype} of shape {shape}, "
                 f"got {got.dtype} of shape {got.shape} in {path}"
             )
     for name in leaves:
         if name not in wanted:
-            raise ValueError(f"{name!r}: expected no such parameter, got one in {path}")
+            raise FileError(f"{name!r}: expected no such parameter, got one in {path}")
     return jax.tree.unflatten(jax.tree.structure(like), [leaves[name] for name in wanted])

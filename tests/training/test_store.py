@@ -15,8 +15,11 @@ from quick import QUICK
 from same_runs import assert_identical
 
 from jaxmtl import HardSharing, Phase, sweep
+from jaxmtl.files.errors import FileError
+from jaxmtl.files.locked import locked
 from jaxmtl.training.driver import members
-from jaxmtl.training.driver.store import STEP, Store, StoreError, locked
+from jaxmtl.training.driver import store as store_of_files
+from jaxmtl.training.driver.store import DRAFT, STEP, WHOLE, Store, StoreError
 
 from . import store_script as script
 
@@ -33,7 +36,7 @@ def test_only_the_last_checkpoint_is_kept_and_comes_back_to_the_bit(tmp_path):
     store.save(3, TREE)
     store.save(12, jax.tree.map(lambda leaf: leaf * 0, TREE))
     store.save(20, TREE)
-    assert [path.name for path in tmp_path.glob("step_*")] == [f"{STEP}000000000020"]
+    assert [path.name for path in tmp_path.glob("step_*")] == [f"{STEP}000000000020{WHOLE}"]
     step, found = Store(tmp_path, {"options": 1}, resume=True).load(TREE)
     assert step == 20
     assert_identical(found, TREE)
@@ -51,29 +54,56 @@ def test_a_half_written_checkpoint_is_never_read(tmp_path, monkeypatch):
     store.save(3, TREE)
     whole = next(tmp_path.glob("step_*"))
     # A writer that dies in the middle of the file.
-    savez = np.savez
+    write = store_of_files.write_arrays
 
-    def dies(file, **leaves):
-        savez(file, **leaves)
+    def dies(file, leaves):
+        write(file, leaves)
         file.truncate(20)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(np, "savez", dies)
+    monkeypatch.setattr(store_of_files, "write_arrays", dies)
     with pytest.raises(KeyboardInterrupt):
         store.save(9, TREE)
     monkeypatch.undo()
     left = [path for path in tmp_path.glob("step_*") if path != whole]
-    assert len(left) == 1
-    assert not left[0].name[len(STEP) :].isdigit()
-    (tmp_path / f"{STEP}000000000011").mkdir()  # a name without contents
-    (tmp_path / f"{STEP}000000000002.removed").mkdir()  # one that was being removed
+    assert [path.name for path in left] == [f"{STEP}000000000009{DRAFT}"]
     again = Store(tmp_path, {}, resume=True)
     step, found = again.load(TREE)
     assert step == 3
     assert_identical(found, TREE)
     assert not left[0].exists()
     again.save(11, TREE)
-    assert [path.name for path in tmp_path.glob("step_*")] == [f"{STEP}000000000011"]
+    assert [path.name for path in tmp_path.glob("step_*")] == [f"{STEP}000000000011{WHOLE}"]
+
+
+def test_on_a_full_disk_the_last_checkpoint_stays_and_nothing_half_written(tmp_path, monkeypatch):
+    store = Store(tmp_path, {}, resume=False)
+    store.save(3, TREE)
+
+    def fails(file, leaves):
+        file.write(b"half")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(store_of_files, "write_arrays", fails)
+    with pytest.raises(StoreError, match=r"cannot be written \(No space left on device\)"):
+        store.save(9, TREE)
+    assert [path.name for path in tmp_path.glob("step_*")] == [f"{STEP}000000000003{WHOLE}"]
+
+
+def test_a_damaged_checkpoint_is_refused_in_words(tmp_path):
+    store = Store(tmp_path, {}, resume=False)
+    store.save(3, TREE)
+    file = next(tmp_path.glob("step_*"))
+    whole = file.read_bytes()
+    other = {**TREE, "a": np.arange(4)}
+    with pytest.raises(StoreError, match=r"expected int64 of shape \(4,\) in its .*, got int64"):
+        store.load(other)
+    with pytest.raises(StoreError, match=r"expected float64 of .*, got nothing; start anew"):
+        store.load({**TREE, "d": np.zeros(1)})
+    for damaged in (b"", whole[:-30], whole.replace(b"NUMPY", b"numpy")):
+        file.write_bytes(damaged)
+        with pytest.raises(StoreError, match="or start anew without --resume"):
+            Store(tmp_path, {}, resume=True).load(TREE)
 
 
 def test_a_checkpoint_without_its_manifest_is_refused(tmp_path):
@@ -106,6 +136,12 @@ def idle(monkeypatch):
 def test_a_finished_sweep_is_read_and_not_computed(whole):
     folder, runs = whole
     assert_identical(sweep(**script.problem(), checkpoint=folder, resume=True), runs)
+
+
+@pytest.mark.usefixtures("idle")
+def test_a_sweep_whose_folder_another_one_writes_is_refused(tmp_path):
+    with locked(tmp_path), pytest.raises(StoreError, match="another process is writing it"):
+        sweep(**script.problem(), checkpoint=tmp_path)
 
 
 OTHERS = {
@@ -176,7 +212,7 @@ def test_killed_at_random_moments_and_resumed_nothing_is_lost(tmp_path):
             line = process.stdout.readline()  # the first save, or the end
             if line == "saved\n" and kills < KILLS:
                 # Another process is refused while this one writes ...
-                refused = pytest.raises(StoreError, match="another process is writing it; wait fo")
+                refused = pytest.raises(FileError, match="another process is writing it; wait for")
                 with refused, locked(tmp_path / name):
                     pass
                 process.wait(timeout=rng.uniform(0, 0.3))

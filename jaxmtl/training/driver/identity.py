@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import hashlib
+import math
 from typing import Any
 
 import jax
@@ -87,8 +88,10 @@ def _named(value: Any) -> Any:
         values = [*value.args, *sorted(value.keywords.items())]
         return f"{_named(value.func)} with {values}"
     if isinstance(value, jax.Array | np.ndarray):
-        return np.asarray(value).tolist()
-    if isinstance(value, tuple):
+        return _named(np.asarray(value).tolist())
+    if isinstance(value, float) and not math.isfinite(value):
+        return repr(value)  # such as a bound that binds nothing: JSON has no number for it
+    if isinstance(value, tuple | list):
         return [_named(part) for part in value]
     if callable(value):
         name = f"{value.__module__}.{getattr(value, '__qualname__', type(value).__name__)}"

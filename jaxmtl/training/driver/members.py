@@ -18,6 +18,7 @@ from jaxtyping import Int, PyTree
 
 from jaxmtl._typing import Device, Network
 from jaxmtl.data.rows import Splits
+from jaxmtl.files.locked import locked
 from jaxmtl.training.driver.identity import identity
 from jaxmtl.training.driver.placement import (
     chunk_size,
@@ -27,7 +28,7 @@ from jaxmtl.training.driver.placement import (
     size_of,
     spread,
 )
-from jaxmtl.training.driver.store import Store, locked
+from jaxmtl.training.driver.store import Store, StoreError
 from jaxmtl.training.phased.checks import cleared
 from jaxmtl.training.phased.divergence import blame, repeat_carefully
 from jaxmtl.training.phased.epoch import epoch
@@ -139,7 +140,7 @@ def run_members(
 
 @contextlib.contextmanager
 def _saving(folder: Path, what: dict[str, Any], *, resume: bool) -> Any:
-    with locked(folder):
+    with locked(folder, error=StoreError):
         yield Store(folder, what, resume=resume)
 
 

@@ -1,13 +1,10 @@
 """Checkpoints of a sweep: whole or not there, of one writer, and of the very same sweep."""
 
-import contextlib
-import dataclasses
-import functools
 import hashlib
 import json
 import os
-import shutil
-from collections.abc import Iterator, Mapping
+import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +13,16 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import PyTree
 
-MANIFEST, LOCK, STEP, ARRAYS = "manifest.json", "lock", "step_", "arrays.npz"
+from jaxmtl.files.arrays import Limits, read_arrays, write_arrays
+from jaxmtl.files.errors import FileError
+from jaxmtl.files.json_file import read_json_file, write_json_file
+
+MANIFEST, STEP = "manifest.json", "step_"
+WHOLE, DRAFT = ".npz", ".draft"
+NO_LIMITS = Limits(entries=sys.maxsize, total=sys.maxsize)  # a large file, but our own
 
 
-class StoreError(ValueError):
+class StoreError(FileError):
     """A checkpoint that must not be read or written.
 
     Example:
@@ -53,81 +56,6 @@ def digest(tree: PyTree) -> str:
     return found.hexdigest()
 
 
-@contextlib.contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Keeps others from writing a folder; the lock goes with the process, however it ends.
-
-    Args:
-        folder: made if it is not there.
-
-    Raises:
-        StoreError: another process holds it.
-
-    Example:
-        >>> import tempfile
-        >>> with tempfile.TemporaryDirectory() as folder, locked(Path(folder)):
-        ...     pass
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    with open(folder / LOCK, "a+b") as file:
-        try:
-            _lock(file)
-        except OSError as error:
-            raise StoreError(
-                f"folder {folder}: another process is writing it; wait for it to end or choose "
-                "another folder"
-            ) from error
-        yield
-
-
-def _lock(file: Any) -> None:
-    try:
-        import fcntl
-    except ImportError:  # Windows
-        import msvcrt
-
-        msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)  # pyright: ignore
-        return
-    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-
-
-@functools.cache
-def _checkpointer() -> Any:
-    """Orbax's, which gives a checkpoint its name once all of it is written.
-
-    Each process saves when it likes and into a folder of its own. Orbax's own format would have the
-    arrays of process 0 only, so the files in the folder are NumPy's.
-    """
-    import orbax.checkpoint as ocp
-
-    class Arrays(ocp.CheckpointHandler):
-        def save(self, directory: Path, args: Any) -> None:
-            with open(directory / ARRAYS, "xb") as file:
-                np.savez(file, **args.leaves)
-
-        def restore(self, directory: Path, args: Any = None) -> dict[str, np.ndarray]:
-            with np.load(directory / ARRAYS) as file:
-                return dict(file)
-
-        def finalize(self, directory: Any) -> None:
-            pass
-
-    @ocp.args.register_with_handler(Arrays, for_save=True, for_restore=True)
-    @dataclasses.dataclass
-    class Leaves(ocp.args.CheckpointArgs):
-        leaves: Mapping[str, np.ndarray] | None = None
-
-    options = ocp.options.MultiprocessingOptions()
-    if jax.process_count() > 1:
-        process = jax.process_index()
-        options = ocp.options.MultiprocessingOptions(
-            primary_host=process,
-            active_processes={process},
-            barrier_sync_key_prefix=f"process_{process}",
-        )
-    return ocp.Checkpointer(Arrays(), multiprocessing_options=options)
-
-
 class Store:
     """The checkpoints of one sweep in one folder, of which only the last one is kept.
 
@@ -151,21 +79,19 @@ class Store:
             resume: a checkpoint that is there is of use; else it is removed.
 
         Raises:
-            StoreError: the checkpoint there is of something else.
+            StoreError: the checkpoint there is of something else, or nothing can be written there.
         """
         self.folder = Path(folder).absolute()
         identity = json.loads(json.dumps(identity))
         self.folder.mkdir(parents=True, exist_ok=True)
         if not resume:
             for step in self._steps():
-                self._remove(step)
+                self._path(step).unlink()
         elif self._steps():
             self._check(identity)
-        for left_over in self.folder.glob(f"{STEP}*.*"):  # by a process that was killed
-            shutil.rmtree(left_over, ignore_errors=True)
-        temporary = self.folder / f"{MANIFEST}.new"
-        temporary.write_text(json.dumps(identity, indent=1), encoding="utf-8")
-        os.replace(temporary, self.folder / MANIFEST)
+        for left_over in self.folder.glob(f"{STEP}*{DRAFT}"):  # by a process that was killed
+            left_over.unlink()
+        write_json_file(self.folder / MANIFEST, identity, force=True)
 
     def save(self, step: int, tree: PyTree) -> None:
         """Writes a checkpoint, and then removes the one before.
@@ -173,12 +99,26 @@ class Store:
         Args:
             step: grows from save to save.
             tree: of arrays.
+
+        Raises:
+            StoreError: the folder cannot be written.
         """
         leaves = {str(i): np.asarray(leaf) for i, leaf in enumerate(jax.tree.leaves(tree))}
-        _checkpointer().save(self._path(step), leaves, force=True)
+        # Under its name a checkpoint is whole; what is not yet whole has another one.
+        draft = self._path(step).with_suffix(DRAFT)
+        try:
+            with open(draft, "wb") as file:
+                write_arrays(file, leaves)
+            os.replace(draft, self._path(step))
+        except OSError as error:
+            draft.unlink(missing_ok=True)  # a full disk needs the room
+            raise StoreError(
+                f"folder {self.folder}: cannot be written ({error.strerror or error}); check its "
+                "permissions, and the space on the disk"
+            ) from error
         for old in self._steps():
             if old != step:
-                self._remove(old)
+                self._path(old).unlink()
 
     def load(self, like: PyTree) -> tuple[int, PyTree] | None:
         """Reads the last whole checkpoint.
@@ -188,34 +128,39 @@ class Store:
 
         Returns:
             Its step and the tree; None if there is none.
+
+        Raises:
+            StoreError: it is damaged, or of another structure.
         """
         steps = self._steps()
         if not steps:
             return None
-        found = _checkpointer().restore(self._path(steps[-1]))
         leaves, structure = jax.tree.flatten(like)
-        # NumPy's files know no types but its own: bfloat16 comes back as two bytes without a name.
-        read = [found[str(i)].view(np.asarray(leaf).dtype) for i, leaf in enumerate(leaves)]
-        return steps[-1], structure.unflatten(read)
+        try:
+            found = read_arrays(self._path(steps[-1]), limits=NO_LIMITS, what="a checkpoint")
+        except FileError as error:
+            raise StoreError(f"{error}, or start anew without --resume") from error
+        wanted = {str(i): _kind(np.asarray(leaf)) for i, leaf in enumerate(leaves)}
+        for name, kind in wanted.items():
+            got = _kind(found[name]) if name in found else "nothing"
+            if got != kind:
+                raise StoreError(
+                    f"folder {self.folder}: expected {kind} in its checkpoint, got {got}; start "
+                    "anew without --resume"
+                )
+        return steps[-1], structure.unflatten([found[name] for name in wanted])
 
     def _path(self, step: int) -> Path:
-        return self.folder / f"{STEP}{step:012d}"
-
-    def _remove(self, step: int) -> None:
-        # Under its name a checkpoint is whole, to the last moment.
-        doomed = self._path(step).with_suffix(".removed")
-        self._path(step).rename(doomed)
-        shutil.rmtree(doomed, ignore_errors=True)
+        return self.folder / f"{STEP}{step:012d}{WHOLE}"
 
     def _steps(self) -> list[int]:
-        # A checkpoint gets its name only when it is whole.
-        names = [path.parent.name for path in self.folder.glob(f"{STEP}*/{ARRAYS}")]
-        return sorted(int(name[len(STEP) :]) for name in names if name[len(STEP) :].isdigit())
+        names = [path.stem[len(STEP) :] for path in self.folder.glob(f"{STEP}*{WHOLE}")]
+        return sorted(int(name) for name in names if name.isdecimal())
 
     def _check(self, identity: Mapping[str, Any]) -> None:
         try:
-            old = json.loads((self.folder / MANIFEST).read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
+            old = read_json_file(self.folder / MANIFEST)
+        except FileError as error:
             raise StoreError(
                 f"folder {self.folder}: expected {MANIFEST} beside its checkpoint; start anew "
                 "without --resume"
@@ -230,6 +175,10 @@ class Store:
                 f"folder {self.folder}: its checkpoint is of another sweep ("
                 f"{'; '.join(differences)}); repeat that one, or start anew without --resume"
             )
+
+
+def _kind(array: np.ndarray) -> str:
+    return f"{array.dtype} of shape {array.shape}"
 
 
 def _short(value: Any) -> str:
