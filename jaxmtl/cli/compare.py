@@ -3,10 +3,8 @@
 import contextlib
 import dataclasses
 import os
-import shutil
 import sys
 import textwrap
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,9 +19,10 @@ if TYPE_CHECKING:
     from jaxmtl.cli.console import Console
     from jaxmtl.comparison import Comparison
     from jaxmtl.data import Dataset, Table
+    from jaxmtl.files.working import WorkingFolder
 
 OUT = "jaxmtl-comparison"
-CHECKPOINT, SETTINGS = "checkpoint", "config.json"
+CHECKPOINT = "checkpoint"
 # Epochs are selected on rows of their own.
 PRESET = Settings(validation=0.2)
 
@@ -101,17 +100,19 @@ def compare(
     if settings.table is not None:
         asked["table"] = os.path.abspath(settings.table)
     folder = Path(out)
-    if _already_there(folder, asked, resume=resume):
+    working = _working_folder(folder)
+    if working.is_complete(asked, resume=resume):
         console.say(f"the comparison in {out} is complete; there is nothing to resume")
         return
-    with _working_folder(folder, asked, force=force, resume=resume, first=first):
+    # One process of several writes the folder.
+    nothing = contextlib.nullcontext()
+    with working.opened(asked, force=force, resume=resume) if first else nothing:
         found = _compare(
             settings, names, reference, seeds, folder, devices, chunk, console, resume=resume
         )
         if not first:
             return
         _write(folder, found, settings, asked)
-        shutil.rmtree(folder / CHECKPOINT, ignore_errors=True)
     console.say(_summary(found.comparison))
     console.say(f"\nwritten to {out}: open {folder / 'report.html'} in a browser")
 
@@ -290,67 +291,17 @@ def _start_devices(
     jax.distributed.initialize(coordinator, num_processes, process_id)
 
 
-def _already_there(folder: Path, asked: dict[str, Any], *, resume: bool) -> bool:
-    """Whether a comparison to be resumed is complete; one of other options is refused."""
-    from jaxmtl.prediction.folder import read_json
+def _working_folder(folder: Path) -> "WorkingFolder":
+    from jaxmtl.cli.training import BUILT_IN
+    from jaxmtl.files.working import WorkingFolder
+    from jaxmtl.prediction.save import FORMAT
     from jaxmtl.report.comparison_folder import COMPARISON
 
-    if not resume:
-        return False
-    if not (folder / SETTINGS).exists():
-        raise ValueError(
-            f"folder {folder}: expected a comparison to resume, found none; start it without "
-            "--resume"
-        )
-    saved = read_json(folder / SETTINGS).get("settings") or {}
-    differences = [
-        f"{name} was {saved.get(name)} and is {value}"
-        for name, value in asked.items()
-        if saved.get(name) != _as_json(value)
-    ]
-    if differences:
-        raise ValueError(
-            f"folder {folder}: it holds a comparison with other options ({'; '.join(differences)});"
-            " repeat those, or choose another folder with --out"
-        )
-    return (folder / COMPARISON).exists()
-
-
-def _as_json(value: Any) -> Any:
-    import json
-
-    return json.loads(json.dumps(value))
-
-
-@contextlib.contextmanager
-def _working_folder(
-    folder: Path, asked: dict[str, Any], *, force: bool, resume: bool, first: bool
-) -> Iterator[None]:
-    """Makes the folder, or empties it of an older comparison, and keeps others from writing it."""
-    import json
-
-    from jaxmtl.files.atomic import check_folder, new_file
-    from jaxmtl.prediction.save import FORMAT
-    from jaxmtl.training.driver.store import locked
-
-    if not first:
-        yield
-        return
-    if not resume and not force and (folder / CHECKPOINT).is_dir():
-        raise ValueError(
-            f"folder {folder}: it holds an interrupted comparison; go on with it with --resume, or "
-            "replace it with --force"
-        )
-    if not resume:
-        check_folder(folder, force=force, replaceable=lambda path: (path / SETTINGS).is_file())
-    with locked(folder):
-        if not resume:
-            for path in folder.iterdir():
-                if path.name != "lock":
-                    shutil.rmtree(path) if path.is_dir() else path.unlink()
-        with new_file(folder / SETTINGS, force=True) as path:
-            record = {"format": FORMAT, "settings": asked}
-            text = json.dumps(record, indent=2, ensure_ascii=False)
-            path.write_text(text + "\n", encoding="utf-8")
-        yield
-    (folder / "lock").unlink(missing_ok=True)
+    return WorkingFolder(
+        path=folder,
+        kind="comparison",
+        complete=COMPARISON,
+        checkpoint=CHECKPOINT,
+        inputs=(BUILT_IN,),
+        version=FORMAT,
+    )

@@ -274,8 +274,11 @@ def _checked(archive: zipfile.ZipFile, size: int, limits: Limits, texts: bool) -
     for info in infos:
         name, colon, dtype = info.filename.removesuffix(".npy").partition(":")
         wrong = _wrong_with(name, limits.name)
-        if wrong is None and (info.filename != info.orig_filename or info.filename[-4:] != ".npy"):
-            wrong = "the name of an array with .npy behind it"
+        # Names beyond ASCII are read in another alphabet where the mark for UTF-8 is missing.
+        marked = info.filename.isascii() or info.flag_bits & 0x800
+        named = info.filename == info.orig_filename and info.filename.endswith(".npy")
+        if wrong is None and not (marked and named):
+            wrong = "the name of an array in UTF-8 with .npy behind it"
         if wrong is not None:
             raise _Refused(f"{info.filename!r:.80}: expected {wrong}")
         if name in entries:

@@ -90,7 +90,7 @@ def new_folder(
     """
     final = check_folder(path, force=force, replaceable=replaceable)
     unfinished = _beside(final)
-    made = _make_parents(final)
+    made = make_parents(final)
     try:
         try:
             unfinished.mkdir()
@@ -163,7 +163,7 @@ def new_file(path: str | os.PathLike[str], *, force: bool = False) -> Iterator[P
     """
     final = check_file(path, force=force)
     unfinished = _beside(final)
-    made = _make_parents(final)
+    made = make_parents(final)
     try:
         try:
             yield unfinished
@@ -183,8 +183,24 @@ def _beside(final: Path) -> Path:
     return final.with_name(f".{final.stem}.{secrets.token_hex(4)}.tmp{final.suffix}")
 
 
-def _make_parents(final: Path) -> list[Path]:
-    """Makes the folders above; returns those that were missing, the deepest first."""
+def make_parents(final: Path) -> list[Path]:
+    """Makes the folders above a file or folder.
+
+    Args:
+        final: the file or folder, which itself is not made.
+
+    Returns:
+        The folders that were missing, the deepest first.
+
+    Raises:
+        RunFolderError: nothing can be written there.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as place:
+        ...     [folder.name for folder in make_parents(Path(place, "a", "b", "c.txt"))]
+        ['b', 'a']
+    """
     missing = [folder for folder in final.parents if not folder.exists()]
     try:
         final.parent.mkdir(parents=True, exist_ok=True)

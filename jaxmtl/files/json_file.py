@@ -5,6 +5,7 @@ import math
 import os
 import re
 import stat
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ _CHUNK = 2**20
 
 
 def write_json_file(
-    path: str | os.PathLike[str], value: dict[str, Any], *, force: bool = False
+    path: str | os.PathLike[str], value: Mapping[str, Any], *, force: bool = False
 ) -> None:
     """Writes an object as JSON that people can read.
 
@@ -45,7 +46,7 @@ def write_json_file(
         {'town': 'Zürich'}
     """
     try:
-        text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)
+        text = json.dumps(dict(value), indent=2, ensure_ascii=False, allow_nan=False)
         content = f"{text}\n".encode()
     except (ValueError, TypeError, RecursionError) as error:
         raise FileError(

@@ -165,12 +165,15 @@ def test_bad_input_is_one_sentence(call, made, table, tmp_path):
         (["--devices", "0"], "--devices: expected at least 1"),
         (["--num-processes", "2"], "expected --coordinator HOST:PORT"),
         (["--arms", ","], "--arms: expected names"),
+        # Found out when the folder is there already, which must not be in the way afterwards.
+        (["--targets", "PM2.5,ozone"], "ozone"),
     ]
     for options, sentence in cases:
         done = call(*start, "--out", tmp_path / "new", *options)
         assert done.code == 2, options
         assert sentence in done.err
         assert done.err.count("\n") == 1
+        assert not (tmp_path / "new").exists(), options
     done = call(*start, *SHORT, "--out", folder)
     assert done.code == 2
     assert "exists already" in done.err

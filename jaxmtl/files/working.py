@@ -1,0 +1,165 @@
+"""A folder that long work is done in: it can be broken off and gone on with."""
+
+import contextlib
+import dataclasses
+import json
+import shutil
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from jaxmtl.files.atomic import check_folder, make_parents
+from jaxmtl.files.errors import FileError, RunFolderError
+from jaxmtl.files.json_file import read_json_file, write_json_file
+from jaxmtl.files.locked import LOCK, locked
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class WorkingFolder:
+    """The names in such a folder, and the words for it.
+
+    Attributes:
+        path: of the folder.
+        kind: what is worked on, with no article.
+        complete: a file that is there once all is done.
+        settings: the file that says what was asked for.
+        checkpoint: the folder of checkpoints, which is removed once all is done.
+        inputs: files that are written before there is a checkpoint and can be written again.
+        version: of the format of the files.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as place:
+        ...     work = WorkingFolder(path=Path(place, "out"), kind="sweep", complete="end.txt")
+        ...     with work.opened({"seeds": 2}, force=False, resume=False):
+        ...         _ = Path(place, "out", "end.txt").write_text("all is done")
+        ...     work.is_complete({"seeds": 2}, resume=True)
+        True
+    """
+
+    path: Path
+    kind: str
+    complete: str
+    settings: str = "config.json"
+    checkpoint: str = "checkpoint"
+    inputs: tuple[str, ...] = ()
+    version: int = 1
+
+    def is_complete(self, asked: Mapping[str, Any], *, resume: bool) -> bool:
+        """Whether work to be resumed is done already.
+
+        Args:
+            asked: what is asked for now; JSON values.
+            resume: else nothing that is there counts.
+
+        Returns:
+            Whether it is complete.
+
+        Raises:
+            FileError: there is nothing to resume, or it is something else than is asked for.
+        """
+        if not resume:
+            return False
+        record = self.path / self.settings
+        if not record.exists():
+            raise FileError(
+                f"folder {self.path}: expected a {self.kind} to resume, found none; start it "
+                "without --resume"
+            )
+        found = read_json_file(record, what="JSON written by jaxmtl")
+        if found.get("format") != self.version:
+            raise FileError(
+                f"file {record}: expected JSON written by jaxmtl in format {self.version}, got "
+                f"format {found.get('format')}; read it with the version of jaxmtl that wrote it"
+            )
+        saved = found.get("settings")
+        saved = saved if isinstance(saved, dict) else {}
+        differences = [
+            f"{name} was {saved.get(name)} and is {value}"
+            for name, value in asked.items()
+            if saved.get(name) != json.loads(json.dumps(value))
+        ]
+        if differences:
+            raise FileError(
+                f"folder {self.path}: it holds a {self.kind} with other options "
+                f"({'; '.join(differences)}); repeat those, or choose another folder with --out"
+            )
+        return (self.path / self.complete).exists()
+
+    @contextlib.contextmanager
+    def opened(self, asked: Mapping[str, Any], *, force: bool, resume: bool) -> Iterator[None]:
+        """Makes the folder, or empties it of older work, and keeps others from writing it.
+
+        If the block ends with an exception before there is a checkpoint, a folder that was made
+        for it goes again, so that the corrected command finds its place free.
+
+        Args:
+            asked: what is asked for; JSON values.
+            force: an older folder of this kind may be replaced.
+            resume: what is there is gone on with.
+
+        Raises:
+            FileError: something is there that must not be replaced, or another process is writing
+                it.
+        """
+        if not resume and not force and (self.path / self.checkpoint).is_dir():
+            raise FileError(
+                f"folder {self.path}: it holds an interrupted {self.kind}; go on with it with "
+                "--resume, or replace it with --force"
+            )
+        if not resume:
+            check_folder(self.path, force=force, replaceable=self._is_ours)
+        parents = make_parents(self.path)
+        try:
+            self.path.mkdir()
+        except FileExistsError:
+            made = []
+        except OSError as error:
+            for folder in parents:
+                folder.rmdir()
+            raise RunFolderError(
+                f"folder {self.path}: cannot be written ({error.strerror}); check the path and its "
+                "permissions"
+            ) from error
+        else:
+            made = [self.path, *parents]
+        ours = False
+        try:
+            with locked(self.path):
+                ours = self._empty(force=force, resume=resume)
+                record = {"format": self.version, "settings": dict(asked)}
+                write_json_file(self.path / self.settings, record, force=True)
+                yield
+                shutil.rmtree(self.path / self.checkpoint, ignore_errors=True)
+        except BaseException:
+            if made and ours:
+                self._withdraw(made)
+            raise
+        (self.path / LOCK).unlink(missing_ok=True)
+
+    def _is_ours(self, folder: Path) -> bool:
+        return (folder / self.settings).is_file()
+
+    def _empty(self, *, force: bool, resume: bool) -> bool:
+        """Removes what is there, now that nobody else writes it."""
+        if resume:
+            return True
+        left = [path for path in self.path.iterdir() if path.name != LOCK]
+        if left and not force:  # another process has been quicker, and is through
+            check_folder(self.path)
+        for path in left:
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            else:
+                path.unlink()
+        return True
+
+    def _withdraw(self, made: list[Path]) -> None:
+        """Removes the folder and those that were made above it, if nothing of worth is in it."""
+        own = {self.settings, LOCK, *self.inputs}
+        with contextlib.suppress(OSError):
+            if {path.name for path in self.path.iterdir()} <= own:
+                for path in self.path.iterdir():
+                    path.unlink()
+                for folder in made:
+                    folder.rmdir()
