@@ -2,7 +2,6 @@
 
 import dataclasses
 import functools
-import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -18,6 +17,8 @@ from jaxmtl.data import Dataset, Splits
 from jaxmtl.methods.lines import LINES, line_errors
 from jaxmtl.methods.study.arms import DEFAULT_ARMS, expand, find_arm, fits
 from jaxmtl.methods.study.bench import Bench, Outcome, Protocol
+from jaxmtl.metrics import main_measure, values_of_losses
+from jaxmtl.tasks import Task, number_tasks
 from jaxmtl.training import SweepProgress
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ class Comparison:
     """What a comparison found.
 
     Attributes:
+        tasks: what was predicted.
         per_seed: one row an arm, seed and target.
         leaderboard: one row an arm, the best first, reference lines at the end.
         contrasts: paired differences against the reference; empty if there is nothing else.
@@ -40,26 +42,32 @@ class Comparison:
             is worth; empty if they are not there, or if it is the reference.
         reference: name of that arm.
         descriptions: one line about every arm and line.
-        conclusion: what the numbers allow to be said, and what not.
+        sentences: what the numbers allow to be said, and what not.
         test_share: test rows over training rows, where the seeds split one table anew.
         selected: whether the epoch was selected on validation rows; else it is the last one.
         seconds: wall-clock time in all.
 
     Example:
         >>> [field.name for field in dataclasses.fields(Comparison)][:3]
-        ['per_seed', 'leaderboard', 'contrasts']
+        ['tasks', 'per_seed', 'leaderboard']
     """
 
+    tasks: tuple[Task, ...]
     per_seed: "pd.DataFrame"
     leaderboard: "pd.DataFrame"
     contrasts: "pd.DataFrame"
     controls: "pd.DataFrame"
     reference: str
     descriptions: Mapping[str, str]
-    conclusion: str
+    sentences: tuple[str, ...]
     test_share: float | None
     selected: bool
     seconds: float
+
+    @property
+    def conclusion(self) -> str:
+        """The sentences as one paragraph."""
+        return " ".join(self.sentences)
 
 
 def compare(
@@ -165,28 +173,32 @@ def compare(
         controls = contrasts(asked, "adaptive", test_share=share)
     descriptions = {name: find_arm(name).description for name in names}
     descriptions |= {line.name: line.description for line in LINES}
+    tasks = number_tasks(datasets[0].targets)
     return Comparison(
+        tasks=tasks,
         per_seed=per_seed,
         leaderboard=board,
         contrasts=paired,
         controls=controls,
         reference=reference,
         descriptions={name: descriptions[name] for name in board["arm"]},
-        conclusion=_conclusion(paired, controls, board),
+        sentences=_sentences(paired, controls, board, tasks),
         test_share=share,
         selected=data.validation is not None,
         seconds=time.perf_counter() - began,
     )
 
 
-def _conclusion(paired: "pd.DataFrame", controls: "pd.DataFrame", board: "pd.DataFrame") -> str:
+def _sentences(
+    paired: "pd.DataFrame", controls: "pd.DataFrame", board: "pd.DataFrame", tasks: Sequence[Task]
+) -> tuple[str, ...]:
     if not len(paired):
-        return "There is nothing to compare with."
-    text = describe(paired, board)
-    if not len(controls):
-        return text
-    told, *_ = re.split(r"(?<=[.]) (?=[A-Z])", describe(controls, board))
-    return f"{text} Is it the choice of nodes, or only capacity and schedule? {told}"
+        return ("There is nothing to compare with.",)
+    found = describe(paired, board, tasks=tasks)
+    if len(controls):
+        headline, *_ = describe(controls, board, tasks=tasks)
+        found += ["Is it the choice of nodes, or only capacity and schedule?", headline]
+    return tuple(found)
 
 
 def check_arms(arms: Sequence[str], reference: str, num_tasks: int) -> list[str]:
@@ -253,9 +265,9 @@ def _frame(
 ) -> "pd.DataFrame":
     import pandas as pd
 
-    targets = datasets[0].targets
-    tasks, seeds = len(targets), len(numbers)
+    tasks, seeds = number_tasks(datasets[0].targets), len(numbers)
     scales = np.stack([data.target_scaler.scale for data in datasets])
+    values = values_of_losses(tasks, outcome.errors, scales)
     each = {
         "seed": np.asarray(numbers),
         "parameters": outcome.parameters,
@@ -265,15 +277,18 @@ def _frame(
         "epoch": outcome.epoch,
         "diverged": outcome.diverged,
     }
-    columns: dict[str, Any] = {column: np.repeat(value, tasks) for column, value in each.items()}
+    columns: dict[str, Any] = {
+        column: np.repeat(value, len(tasks)) for column, value in each.items()
+    }
     frame = pd.DataFrame(
         {
             "arm": name,
             "kind": kind,
             "seed": columns.pop("seed"),
-            "task": list(targets) * seeds,
+            "task": [task.name for task in tasks] * seeds,
             "error": outcome.errors.reshape(-1),
-            "rmse": (np.sqrt(outcome.errors) * scales).reshape(-1),
+            "measure": [main_measure(task).name for task in tasks] * seeds,
+            "value": values.reshape(-1),
             **columns,
         }
     )
