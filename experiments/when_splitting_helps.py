@@ -101,7 +101,7 @@ def run(
     placed = [members[number] for number in frame["seed"]]
     for name in KEYS:
         frame[name] = [getattr(condition, name) for condition, _ in placed]
-    return frame.assign(seed=[seed for _, seed in placed], error=frame["rmse"] ** 2), found.seconds
+    return frame.assign(seed=[seed for _, seed in placed], error=frame["value"] ** 2), found.seconds
 
 
 def against(frame: Frame, reference: str, by: Sequence[str]) -> Frame:

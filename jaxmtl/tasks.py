@@ -1,6 +1,7 @@
 """What is predicted: one value a task, from which output widths, losses and measures follow."""
 
 import dataclasses
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, get_args
@@ -45,8 +46,10 @@ class Task:
 
     def __post_init__(self) -> None:
         """Checks that the fields go together."""
-        object.__setattr__(self, "classes", tuple(self.classes))
         start = f"task {self.name!r}"
+        if isinstance(self.classes, str) or not isinstance(self.classes, Sequence):
+            raise ValueError(f"{start}: expected a tuple of classes, got {self.classes!r}")
+        object.__setattr__(self, "classes", tuple(self.classes))
         if not isinstance(self.name, str) or not self.name:
             raise ValueError(f"task: expected a name, got {self.name!r}")
         if self.kind not in KINDS:
@@ -54,17 +57,19 @@ class Task:
         if self.kind == "number" and self.classes:
             raise ValueError(f"{start}: expected no classes for a number, got {self.classes}")
         if self.kind == "classes":
-            if len(self.classes) < 2 or len(set(self.classes)) < len(self.classes):
-                raise ValueError(
-                    f"{start}: expected at least two classes, each once, got {self.classes}"
-                )
-            if {type(value) for value in self.classes} not in ({str}, {int}):
+            # Types first: what cannot be hashed cannot be counted. A bool is not an int here.
+            if {type(value) for value in self.classes} not in (set(), {str}, {int}):
                 raise ValueError(
                     f"{start}: expected classes that are all texts or all whole numbers, got "
                     f"{self.classes}"
                 )
-            if self.unit:
-                raise ValueError(f"{start}: expected no unit for classes, got {self.unit!r}")
+            if len(self.classes) < 2 or len(set(self.classes)) < len(self.classes):
+                raise ValueError(
+                    f"{start}: expected at least two classes, each once, got {self.classes}"
+                )
+        if not isinstance(self.unit, str) or (self.unit and self.kind == "classes"):
+            wanted = "no unit for classes" if self.kind == "classes" else "a text as unit"
+            raise ValueError(f"{start}: expected {wanted}, got {self.unit!r}")
         weight = self.weight
         number = isinstance(weight, int | float) and not isinstance(weight, bool)
         if not number or not 0 < weight < math.inf:
@@ -123,8 +128,78 @@ def number_tasks(names: Sequence[str]) -> tuple[Task, ...]:
 def output_widths(tasks: Sequence[Task]) -> tuple[int, ...]:
     """Columns of each task in the outputs of a network, as its field ``outputs`` takes them.
 
+    Args:
+        tasks: in the order of the outputs.
+
+    Returns:
+        One width a task.
+
     Example:
         >>> output_widths([Task(name="CO"), Task(name="level", kind="classes", classes=(0, 1, 2))])
         (1, 3)
     """
     return tuple(task.width for task in tasks)
+
+
+def output_slices(tasks: Sequence[Task]) -> tuple[slice, ...]:
+    """Where the outputs of each task stand among the columns of all.
+
+    Args:
+        tasks: in the order of the outputs.
+
+    Returns:
+        One slice a task.
+
+    Example:
+        >>> output_slices([Task(name="CO"), Task(name="rain", kind="classes", classes=(0, 1))])
+        (slice(0, 1, None), slice(1, 3, None))
+    """
+    ends = list(itertools.accumulate(output_widths(tasks), initial=0))
+    return tuple(itertools.starmap(slice, itertools.pairwise(ends)))
+
+
+def kinds_differ(tasks: Sequence[Task]) -> bool:
+    """Whether the losses of the tasks have different meanings, so that their mean has none.
+
+    Args:
+        tasks: of one network.
+
+    Returns:
+        Whether there are tasks of more than one kind.
+
+    Example:
+        >>> kinds_differ(number_tasks(["CO", "O3"]))
+        False
+    """
+    return len({task.kind for task in tasks}) > 1
+
+
+def check_outputs(name: str, outputs: Any, tasks: Sequence[Task]) -> None:
+    """Raises ValueError unless the outputs are (rows, columns of all tasks).
+
+    Args:
+        name: of the outputs in the error message.
+        outputs: an array.
+        tasks: in the order of the outputs.
+
+    Raises:
+        ValueError: there is no task, or the array has another shape.
+
+    Example:
+        >>> import numpy as np
+        >>> check_outputs("outputs", np.zeros((4, 3)), number_tasks(["CO", "O3"]))
+        Traceback (most recent call last):
+            ...
+        ValueError: outputs: expected shape (rows, 2), the columns of CO, O3, got (4, 3)
+    """
+    if not tasks:
+        raise ValueError("tasks: expected at least one, got none")
+    width = sum(output_widths(tasks))
+    if len(outputs.shape) != 2 or outputs.shape[1] != width:
+        named = ", ".join(
+            task.name if task.width == 1 else f"{task.name} ({task.width})" for task in tasks
+        )
+        raise ValueError(
+            f"{name}: expected shape (rows, {width}), the columns of {named}, got "
+            f"{tuple(outputs.shape)}"
+        )

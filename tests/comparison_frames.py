@@ -36,13 +36,18 @@ def make_frames(
     tasks: Sequence[str] = TASKS,
     resplit: bool = True,
     diverged: Sequence[tuple[str, int]] = (),
+    classes: Sequence[str] = (),
 ) -> Frames:
-    """Frames of arms and lines; `diverged` names (arm, seed); no interval with one seed."""
-    per_seed = _per_seed(seeds, [*arms, *lines], tasks, diverged)
+    """Frames of arms and lines; `diverged` names (arm, seed); no interval with one seed.
+
+    Tasks named in `classes` are no numbers; errors are then relative to a constant prediction, of
+    which the mean predictor makes 1.
+    """
+    per_seed = _per_seed(seeds, [*arms, *lines], tasks, diverged, classes)
     return Frames(_leaderboard(per_seed, tasks), _contrasts(per_seed, tasks, resplit), per_seed)
 
 
-def _per_seed(seeds, arms, tasks, diverged) -> pd.DataFrame:
+def _per_seed(seeds, arms, tasks, diverged, classes) -> pd.DataFrame:
     rng = np.random.default_rng(7)
     base = np.linspace(0.012, 0.021, len(tasks)) * rng.normal(1, 0.06, (seeds, 1))
     rows = []
@@ -55,6 +60,10 @@ def _per_seed(seeds, arms, tasks, diverged) -> pd.DataFrame:
             failed = (arm, seed) in diverged
             for task, name in enumerate(tasks):
                 error = np.nan if failed else errors[seed, task]
+                loss, value = "rmse", np.sqrt(error) * (250, 180, 40)[task % 3]
+                if name in classes:
+                    error = value = 40 * error
+                    loss = "log loss"
                 moved = 9 * (seed % 3 - 1) if splits == 2 else 0
                 rows.append(
                     {
@@ -63,7 +72,8 @@ def _per_seed(seeds, arms, tasks, diverged) -> pd.DataFrame:
                         "seed": seed,
                         "task": name,
                         "error": error,
-                        "rmse": np.sqrt(error) * (250, 180, 40)[task % 3],
+                        "measure": loss,
+                        "value": value,
                         "parameters": pd.NA if line else parameters + moved,
                         "splits": splits,
                         "steps": 0 if line else 480 * 1169,
@@ -73,12 +83,21 @@ def _per_seed(seeds, arms, tasks, diverged) -> pd.DataFrame:
                     }
                 )
     frame = pd.DataFrame(rows)
+    if classes:
+        constant = 5.12 * np.linspace(0.012, 0.021, len(tasks))
+        places = [list(tasks).index(name) for name in frame["task"]]
+        scale = np.where(frame["task"].isin(classes), 40, 1)
+        frame["relative"] = frame["error"] / (scale * constant[places])
     return frame.astype({"parameters": "Int64"})
+
+
+def _compared(per_seed) -> str:
+    return "relative" if "relative" in per_seed else "error"
 
 
 def _overall(per_seed) -> pd.DataFrame:
     """Mean over tasks: one row a seed, one column an arm."""
-    errors = per_seed.pivot(index="seed", columns=["arm", "task"], values="error")
+    errors = per_seed.pivot(index="seed", columns=["arm", "task"], values=_compared(per_seed))
     arms = per_seed["arm"].unique()
     return pd.DataFrame({arm: errors[arm].mean(axis=1, skipna=False) for arm in arms})
 
@@ -91,9 +110,10 @@ def _leaderboard(per_seed, tasks) -> pd.DataFrame:
         row = {"arm": arm, "kind": of_arm["kind"].iloc[0]}
         for task in tasks:
             of_task = of_arm[of_arm["task"] == task]
+            measure = next(iter(of_task["measure"]), "rmse")  # none for a name that pandas changes
             row |= {
-                f"{task} rmse": of_task["rmse"].mean(),
-                f"{task} error": of_task["error"].mean(),
+                f"{task} {measure}": of_task["value"].mean(),
+                f"{task} error": of_task[_compared(per_seed)].mean(),
             }
         delta = np.nan
         if "independent" in overall:
@@ -137,7 +157,7 @@ CONTRASTS = (
 
 
 def _contrasts(per_seed, tasks, resplit) -> pd.DataFrame:
-    errors = per_seed.pivot(index="seed", columns=["task", "arm"], values="error")
+    errors = per_seed.pivot(index="seed", columns=["task", "arm"], values=_compared(per_seed))
     frames = {"overall": _overall(per_seed)} | {task: errors[task] for task in tasks}
     kinds = per_seed.drop_duplicates("arm").set_index("arm")["kind"]
     rows = []

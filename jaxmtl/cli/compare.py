@@ -211,7 +211,6 @@ def _write(folder: Path, found: Found, settings: Settings, asked: dict[str, Any]
         table=found.table.source,
         rows=rows,
         features=found.table.features,
-        targets=found.table.targets,
         split=f"{settings.split}{anew}",
         seeds=found.seeds,
         protocol=(
@@ -225,8 +224,10 @@ def _write(folder: Path, found: Found, settings: Settings, asked: dict[str, Any]
 
 
 def _summary(comparison: "Comparison") -> str:
+    from jaxmtl.metrics import main_measure
+
     board: pd.DataFrame = comparison.leaderboard
-    columns = [name for name in board if name.endswith(" rmse")]
+    columns = [f"{task.name} {main_measure(task).name}" for task in comparison.tasks]
     named = ["arm", *columns, "error", "delta_m", "mean_rank", "parameters", "splits"]
     shown: Any = board[named]
     text = shown.to_string(

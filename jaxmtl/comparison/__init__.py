@@ -5,6 +5,8 @@ from jaxmtl.comparison.compare import check_arms as check_arms
 from jaxmtl.comparison.compare import compare as compare
 from jaxmtl.comparison.contrasts import contrasts as contrasts
 from jaxmtl.comparison.leaderboard import leaderboard as leaderboard
+from jaxmtl.comparison.per_seed import PerSeed as PerSeed
+from jaxmtl.comparison.per_seed import read_per_seed as read_per_seed
 from jaxmtl.comparison.sentences import describe as describe
 from jaxmtl.comparison.sentences import sentence as sentence
 from jaxmtl.methods.study.arms import ARMS as ARMS

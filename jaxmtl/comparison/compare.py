@@ -1,7 +1,6 @@
 """Arms on the same rows over many seeds, and what may be said of them."""
 
 import dataclasses
-import re
 import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -18,6 +17,8 @@ from jaxmtl.methods.method import Fitted, OnProgress, Work
 from jaxmtl.methods.registry import BASELINES, find_method
 from jaxmtl.methods.study.arms import DEFAULT_ARMS, GROUPS, expand, fits
 from jaxmtl.methods.study.bench import Bench, Protocol
+from jaxmtl.metrics import main_measure, values_of_losses
+from jaxmtl.tasks import Task, number_tasks
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -31,6 +32,7 @@ class Comparison:
     """What a comparison found.
 
     Attributes:
+        tasks: what was predicted.
         per_seed: one row an arm, seed and target.
         leaderboard: one row an arm, the best first, reference lines at the end.
         contrasts: paired differences against the reference; empty if there is nothing else.
@@ -38,26 +40,32 @@ class Comparison:
             is worth; empty if they are not there, or if it is the reference.
         reference: name of that arm.
         descriptions: one line about every arm and line.
-        conclusion: what the numbers allow to be said, and what not.
+        sentences: what the numbers allow to be said, and what not.
         test_share: test rows over training rows, where the seeds split one table anew.
         selected: whether the epoch was selected on validation rows; else it is the last one.
         seconds: wall-clock time in all.
 
     Example:
         >>> [field.name for field in dataclasses.fields(Comparison)][:3]
-        ['per_seed', 'leaderboard', 'contrasts']
+        ['tasks', 'per_seed', 'leaderboard']
     """
 
+    tasks: tuple[Task, ...]
     per_seed: "pd.DataFrame"
     leaderboard: "pd.DataFrame"
     contrasts: "pd.DataFrame"
     controls: "pd.DataFrame"
     reference: str
     descriptions: Mapping[str, str]
-    conclusion: str
+    sentences: tuple[str, ...]
     test_share: float | None
     selected: bool
     seconds: float
+
+    @property
+    def conclusion(self) -> str:
+        """The sentences as one paragraph."""
+        return " ".join(self.sentences)
 
 
 def compare(
@@ -158,28 +166,32 @@ def compare(
         asked: Any = per_seed[per_seed["arm"].isin([*told, "adaptive"])]
         controls = contrasts(asked, "adaptive", test_share=share)
     descriptions = {name: find_method(name).description for name in (*names, *lined)}
+    tasks = number_tasks(datasets[0].targets)
     return Comparison(
+        tasks=tasks,
         per_seed=per_seed,
         leaderboard=board,
         contrasts=paired,
         controls=controls,
         reference=reference,
         descriptions={name: descriptions[name] for name in board["arm"]},
-        conclusion=_conclusion(paired, controls, board),
+        sentences=_sentences(paired, controls, board, tasks),
         test_share=share,
         selected=datasets[0].splits.validation is not None,
         seconds=time.perf_counter() - began,
     )
 
 
-def _conclusion(paired: "pd.DataFrame", controls: "pd.DataFrame", board: "pd.DataFrame") -> str:
+def _sentences(
+    paired: "pd.DataFrame", controls: "pd.DataFrame", board: "pd.DataFrame", tasks: Sequence[Task]
+) -> tuple[str, ...]:
     if not len(paired):
-        return "There is nothing to compare with."
-    text = describe(paired, board)
-    if not len(controls):
-        return text
-    told, *_ = re.split(r"(?<=[.]) (?=[A-Z])", describe(controls, board))
-    return f"{text} Is it the choice of nodes, or only capacity and schedule? {told}"
+        return ("There is nothing to compare with.",)
+    found = describe(paired, board, tasks=tasks)
+    if len(controls):
+        headline, *_ = describe(controls, board, tasks=tasks)
+        found += ["Is it the choice of nodes, or only capacity and schedule?", headline]
+    return tuple(found)
 
 
 def check_arms(arms: Sequence[str], reference: str, num_tasks: int) -> list[str]:
@@ -240,9 +252,9 @@ def _frame(
 ) -> "pd.DataFrame":
     import pandas as pd
 
-    targets = datasets[0].targets
-    tasks, seeds = len(targets), len(numbers)
+    tasks, seeds = number_tasks(datasets[0].targets), len(numbers)
     scales = np.stack([data.target_scaler.scale for data in datasets])
+    values = values_of_losses(tasks, outcome.errors, scales)
     each = {
         "seed": np.asarray(numbers),
         "parameters": fitted.parameters,
@@ -252,15 +264,17 @@ def _frame(
         "epoch": [choice.get("epoch", -1) for choice in fitted.chosen],
         "diverged": fitted.diverged,
     }
-    columns: dict[str, Any] = {column: np.repeat(value, tasks) for column, value in each.items()}
+    columns: dict[str, Any] = {
+        column: np.repeat(value, len(tasks)) for column, value in each.items()
+    }
     frame = pd.DataFrame(
         {
             "arm": name,
             "kind": kind,
             "seed": columns.pop("seed"),
-            "task": list(targets) * seeds,
-            "error": fitted.scores.reshape(-1),
-            "rmse": (np.sqrt(fitted.scores) * scales).reshape(-1),
+    tasks, seeds = number_tasks(datasets[0].targets), len(numbers)
+    scales = np.stack([data.target_scaler.scale for data in datasets])
+    values = values_of_losses(tasks, fitted.scores, scales)
             **columns,
         }
     )

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from jaxmtl._validate import check_choice
-from jaxmtl.comparison._per_seed import OVERALL, read_per_seed
+from jaxmtl.comparison.per_seed import OVERALL, read_per_seed
 from jaxmtl.statistics.paired import (
     holm,
     nadeau_bengio,

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from jaxtyping import Float
 
-from jaxmtl.comparison._per_seed import PerSeed, read_per_seed
+from jaxmtl.comparison.per_seed import PerSeed, read_per_seed
 from jaxmtl.statistics.paired import bootstrap_mean
 
 if TYPE_CHECKING:
@@ -22,20 +22,22 @@ def leaderboard(
 
     Args:
         per_seed: one row an arm, seed and task, with the columns arm, kind ("arm", or "line" for
-            one that is no contestant), seed, task, error, rmse, parameters, splits, seconds,
-            diverged.
+            one that is no contestant), seed, task, error, measure (name of the task's main
+            measure), value (of that measure, in original units), parameters, splits, seconds,
+            diverged; and relative, errors relative to a constant prediction, which are then
+            compared instead of error, if the measures of the tasks differ.
         independent: the arm of networks trained on one task each, the baseline of Δm.
         seed: of the bootstrap.
 
     Returns:
-        A frame with the columns arm; kind; ``<task> rmse`` and ``<task> error`` of each task; error
-        (mean over tasks), error_low, error_high (95 % bootstrap interval over the seeds, for which
-        see `bootstrap_mean`; seeds that split one table anew are not independent, and their
-        interval is too narrow); delta_m and worst_task, the mean and the worst over the tasks of
-        the error's change against the independent networks of the same seed in percent, averaged
-        over the seeds (negative: better; NaN without that arm); mean_rank among the contestants
-        over the tasks and the seeds that all of them ran (1 is best); parameters, splits (means);
-        seconds (median); seeds (runs); diverged (how many of them).
+        A frame with the columns arm; kind; ``<task> <measure>``, such as "CO rmse", and ``<task>
+        error`` of each task; error (mean over tasks), error_low, error_high (95 % bootstrap
+        interval over the seeds, for which see `bootstrap_mean`; seeds that split one table anew are
+        not independent, and their interval is too narrow); delta_m and worst_task, the mean and the
+        worst over the tasks of the error's change against the independent networks of the same seed
+        in percent, averaged over the seeds (negative: better; NaN without that arm); mean_rank
+        among the contestants over the tasks and the seeds that all of them ran (1 is best);
+        parameters, splits (means); seconds (median); seeds (runs); diverged (how many of them).
 
     Raises:
         ValueError: a column is missing, or an arm, seed and task has several rows.
@@ -44,8 +46,9 @@ def leaderboard(
         >>> import pandas as pd
         >>> per_seed = pd.DataFrame({
         ...     "arm": ["independent"] * 2 + ["shared"] * 2, "kind": "arm", "seed": 0,
-        ...     "task": ["a", "b"] * 2, "error": [2.0, 1.0, 1.0, 1.1], "rmse": 10.0,
-        ...     "parameters": 9, "splits": 0, "seconds": 0.1, "diverged": False})
+        ...     "task": ["a", "b"] * 2, "error": [2.0, 1.0, 1.0, 1.1],
+        ...     "measure": "rmse", "value": 10.0, "parameters": 9, "splits": 0, "seconds": 0.1,
+        ...     "diverged": False})
         >>> leaderboard(per_seed)[["arm", "error", "delta_m", "worst_task", "mean_rank"]].round(2)
                    arm  error  delta_m  worst_task  mean_rank
         0       shared   1.05    -20.0        10.0        1.5
@@ -53,14 +56,15 @@ def leaderboard(
     """
     import pandas as pd
 
-    runs = read_per_seed(per_seed, ("rmse", "parameters", "splits", "seconds", "diverged"))
-    rmse = runs.column(per_seed, "rmse")
+    needed = ("measure", "value", "parameters", "splits", "seconds", "diverged")
+    runs = read_per_seed(per_seed, needed)
+    value = runs.column(per_seed, "value")
     columns: dict[str, object] = {
         "arm": runs.arms,
         "kind": np.where(runs.contests, "arm", "line"),
     }
-    for task, name in enumerate(runs.tasks):
-        columns[f"{name} rmse"] = _mean(rmse[:, :, task])
+    for task, (name, measure) in enumerate(zip(runs.tasks, runs.measures, strict=True)):
+        columns[f"{name} {measure}"] = _mean(value[:, :, task])
         columns[f"{name} error"] = _mean(runs.error[:, :, task])
     overall = bootstrap_mean(runs.overall.T, seed=seed)
     columns |= {"error": overall.mean, "error_low": overall.low, "error_high": overall.high}

@@ -7,6 +7,7 @@ import numpy as np
 
 from jaxmtl._validate import check_choice
 from jaxmtl.statistics.paired import ALPHA
+from jaxmtl.tasks import Task, kinds_differ
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -41,18 +42,25 @@ def sentence(contrast: "pd.Series | Row", labels: Labels = None) -> str:
     return _clause(_Contrast(contrast, labels))
 
 
-def describe(contrasts: "pd.DataFrame", leaderboard: "pd.DataFrame", labels: Labels = None) -> str:
-    """What the numbers allow and what not: a paragraph for readers who are no statisticians.
+def describe(
+    contrasts: "pd.DataFrame",
+    leaderboard: "pd.DataFrame",
+    labels: Labels = None,
+    *,
+    tasks: Sequence[Task] | None = None,
+) -> list[str]:
+    """What the numbers allow and what not: sentences for readers who are no statisticians.
 
     Args:
         contrasts: of all arms against one, from `contrasts`.
         leaderboard: of the same runs, from `leaderboard`.
         labels: how arms are called, by name; others are called by their name, without underscores.
+        tasks: that were predicted, whose kinds decide what errors are; None for numbers.
 
     Returns:
-        The verdicts with their numbers, then the reservations: tasks that differ from the mean, few
-        seeds, seeds that split one table anew, runs that diverged, and simple reference lines that
-        do as well.
+        The verdicts with their numbers first, then the reservations: tasks that differ from the
+        mean, few seeds, seeds that split one table anew, runs that diverged, and simple reference
+        lines that do as well.
 
     Raises:
         ValueError: there is no contrast, or the leaderboard lacks an arm.
@@ -66,11 +74,11 @@ def describe(contrasts: "pd.DataFrame", leaderboard: "pd.DataFrame", labels: Lab
         >>> errors = {"plain": plain, "split": plain * rng.uniform(0.9, 1.0, 30)}
         >>> per_seed = pd.DataFrame([
         ...     {"arm": arm, "kind": "arm", "seed": seed, "task": "a", "error": error,
-        ...      "rmse": error, "parameters": 9, "splits": 0, "seconds": 0.1, "diverged": False}
+        ...      "measure": "rmse", "value": error, "parameters": 9, "splits": 0, "seconds": 0.1,
+        ...      "diverged": False}
         ...     for arm, column in errors.items() for seed, error in enumerate(column)])
-        >>> text = describe(contrasts(per_seed, "plain"), leaderboard(per_seed))
-        >>> text.split(". ")[0]
-        'Over 30 seeds, split beat plain by 4.5 % (3.4 to 5.4)'
+        >>> describe(contrasts(per_seed, "plain"), leaderboard(per_seed))[0]
+        'Over 30 seeds, split beat plain by 4.5 % (3.4 to 5.4).'
     """
     if not len(contrasts):
         raise ValueError("contrasts: expected an arm besides the reference, got none")
@@ -78,12 +86,12 @@ def describe(contrasts: "pd.DataFrame", leaderboard: "pd.DataFrame", labels: Lab
     kinds = {row["arm"]: row["kind"] for row in board}
     # A target may be called "overall" too: an arm's first row is the mean over the targets.
     overall: dict[str, _Contrast] = {}
-    tasks: list[_Contrast] = []
+    single: list[_Contrast] = []
     rows: list[Any] = contrasts.to_dict("records")
     for row in rows:
         contrast = _Contrast(row, labels)
         if contrast.key in overall:
-            tasks.append(contrast)
+            single.append(contrast)
         else:
             check_choice("arm of the contrasts", contrast.key, tuple(kinds))
             overall[contrast.key] = contrast
@@ -91,17 +99,17 @@ def describe(contrasts: "pd.DataFrame", leaderboard: "pd.DataFrame", labels: Lab
     contests = [row for key, row in overall.items() if kinds[key] == "arm"]
     lines = [row for key, row in overall.items() if kinds[key] != "arm"]
     reference = _name(rows[0]["reference"], labels)
-    num_tasks = len(tasks) // len(overall)
+    num_tasks = len(single) // len(overall)
     num_seeds = max(row["seeds"] for row in board)
     parts = [
         _headline(contests, reference, num_seeds),
-        _tasks_that_differ(contests, tasks) if num_tasks > 1 else "",
-        _reading(reference, num_tasks, num_seeds),
+        _tasks_that_differ(contests, single) if num_tasks > 1 else "",
+        _reading(reference, num_tasks, num_seeds, relative=kinds_differ(tasks or ())),
         *_limits(contests, num_seeds, any(row.corrected for row in overall.values())),
         _diverged(board, labels),
-        _lines(lines, board, labels),
+        *_lines(lines, board, labels),
     ]
-    return " ".join(part for part in parts if part)
+    return [part for part in parts if part]
 
 
 class _Contrast:
@@ -184,8 +192,13 @@ def _headline(contests: Sequence[_Contrast], reference: str, num_seeds: int) -> 
     return f"{over}, {_clauses(contests)}."
 
 
-def _reading(reference: str, num_tasks: int, num_seeds: int) -> str:
+def _reading(reference: str, num_tasks: int, num_seeds: int, *, relative: bool) -> str:
     mean = f" (mean over the {num_tasks} tasks)" if num_tasks > 1 else ""
+    if relative:
+        mean = (
+            f" (mean over the {num_tasks} tasks, each relative to the error of the best constant "
+            "prediction)"
+        )
     intervals = "; in brackets, 95 % intervals" if num_seeds > 1 else ""
     return f"Percentages are of the test error of {reference}{mean}{intervals}."
 
@@ -260,10 +273,10 @@ def _diverged(board: Sequence[Row], labels: Labels) -> str:
     )
 
 
-def _lines(lines: Sequence[_Contrast], board: Sequence[Row], labels: Labels) -> str:
+def _lines(lines: Sequence[_Contrast], board: Sequence[Row], labels: Labels) -> list[str]:
     if not lines:
-        return ""
-    said = f"Of the reference lines, which are no contestants, {_clauses(lines)}."
+        return []
+    said = [f"Of the reference lines, which are no contestants, {_clauses(lines)}."]
     contests = [row["error"] for row in board if row["kind"] == "arm" and row["error"] >= 0]
     best = min(contests, default=np.inf)
     # Comparisons with NaN are false.
@@ -271,7 +284,7 @@ def _lines(lines: Sequence[_Contrast], board: Sequence[Row], labels: Labels) -> 
         _name(row["arm"], labels) for row in board if row["kind"] != "arm" and row["error"] <= best
     ]
     if as_good:
-        said += f" No network here has a lower mean error than {_join(as_good)}."
+        said.append(f"No network here has a lower mean error than {_join(as_good)}.")
     return said
 
 

@@ -7,6 +7,8 @@ from typing import Any
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
+from jaxmtl._validate import check_positive
+
 Loss = Callable[
     [Float[Array, "batch outputs"], Float[Array, "batch outputs"]], Float[Array, "batch tasks"]
 ]
@@ -104,6 +106,29 @@ def configured(loss: Callable[..., Array], **options: Any) -> Loss:
     return _Configured(loss, tuple(sorted(fixed.items())))
 
 
+def weighted(loss: Loss, weight: float) -> Loss:
+    """A loss times a number, equal to its like.
+
+    Args:
+        loss: ``loss(outputs, targets)``.
+        weight: above 0. Static.
+
+    Returns:
+        ``loss(outputs, targets)``.
+
+    Raises:
+        ValueError: a weight that is not above 0.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from jaxmtl.losses import squared_error
+        >>> weighted(squared_error, 0.5)(jnp.array([[2.0]]), jnp.array([[0.0]])).tolist()
+        [[2.0]]
+    """
+    check_positive("weight", weight)
+    return _Weighted(loss, float(weight))
+
+
 @dataclasses.dataclass(frozen=True)
 class _Sliced:
     parts: tuple[Loss, ...]
@@ -133,3 +158,12 @@ class _Configured:
 
     def __call__(self, outputs: Array, targets: Array) -> Array:
         return self.loss(outputs, targets, **dict(self.options))
+
+
+@dataclasses.dataclass(frozen=True)
+class _Weighted:
+    loss: Loss
+    weight: float
+
+    def __call__(self, outputs: Array, targets: Array) -> Array:
+        return self.weight * self.loss(outputs, targets)

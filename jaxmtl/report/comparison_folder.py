@@ -1,7 +1,6 @@
 """A comparison as a folder: tables, pictures, and a page to read."""
 
 import json
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -26,7 +25,6 @@ def write_comparison(
     table: str,
     rows: Mapping[str, int],
     features: tuple[str, ...],
-    targets: tuple[str, ...],
     split: str,
     seeds: tuple[int, ...],
     protocol: str,
@@ -41,7 +39,6 @@ def write_comparison(
         table: where the rows come from.
         rows: number of rows by split.
         features: names of columns.
-        targets: names of columns.
         split: how the rows were divided, in words.
         seeds: numbers of the seeds.
         protocol: what was common to all arms, in words.
@@ -70,7 +67,7 @@ def write_comparison(
         table=table,
         rows=dict(rows),
         features=features,
-        targets=targets,
+        tasks=comparison.tasks,
         split=split,
         seeds=seeds,
         arms=dict(comparison.descriptions),
@@ -82,10 +79,13 @@ def write_comparison(
         seconds=comparison.seconds,
         machine=", ".join(f"{name} {value}" for name, value in machine().items()),
     )
-    sentences = re.split(r"(?<=[.?]) (?=[A-Z])", comparison.conclusion)
     written.append(
         write_comparison_page(
-            folder / "report.html", sentences=sentences, about=about, force=True, **frames
+            folder / "report.html",
+            sentences=comparison.sentences,
+            about=about,
+            force=True,
+            **frames,
         )
     )
     record = {

@@ -82,7 +82,7 @@ def test_errors_in_original_units_are_scaled_errors_times_the_range(found):
     for seed, dataset in enumerate(make_datasets()):
         for task, scale in zip(dataset.targets, dataset.target_scaler.scale, strict=True):
             rows = frame[(frame["seed"] == seed) & (frame["task"] == task)]
-            np.testing.assert_allclose(rows["rmse"], np.sqrt(rows["error"]) * scale)
+            np.testing.assert_allclose(rows["value"], np.sqrt(rows["error"]) * scale)
 
 
 def test_the_adaptive_arm_is_fit_adaptive_with_the_epoch_of_the_least_validation_error(found):
@@ -133,7 +133,9 @@ def test_methods_without_a_schedule_take_part_where_they_are_named():
 def test_a_comparison_says_what_the_choice_of_nodes_is_worth(found):
     controls = found.controls
     assert set(controls["reference"]) == {"adaptive"}
-    assert "Is it the choice of nodes" in found.conclusion
+    assert found.sentences[-2].startswith("Is it the choice of nodes")
+    assert found.conclusion == " ".join(found.sentences)
+    assert [task.name for task in found.tasks] == ["u", "v"]
     assert set(found.descriptions) == set(found.leaderboard["arm"])
 
 

@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from jaxmtl.comparison import bootstrap_mean, leaderboard
+from jaxmtl.comparison import bootstrap_mean, contrasts, leaderboard
 
 # error by arm, seed and task
 ERRORS = {
@@ -27,7 +27,8 @@ def make(errors=None):
                     "seed": seed,
                     "task": ("PM2.5", "O3")[task],
                     "error": error,
-                    "rmse": 10 * np.sqrt(error),
+                    "measure": "rmse",
+                    "value": 10 * np.sqrt(error),
                     "parameters": None if line else 40 + seed,
                     "splits": seed if arm == "adaptive" else 0,
                     "seconds": (1.0, 9.0, 2.0)[seed],
@@ -141,9 +142,51 @@ def test_an_independent_network_without_error():
     assert board["delta_m"].isna().all()
 
 
+def mixed():
+    """O3 is measured by its log loss, and twice as far from its constant as PM2.5."""
+    frame = make()
+    is_class = frame["task"] == "O3"
+    return frame.assign(
+        measure=np.where(is_class, "log loss", "rmse"),
+        value=np.where(is_class, frame["error"], frame["value"]),
+        relative=frame["error"] / np.where(is_class, 20, 10),
+    )
+
+
+def test_only_relative_errors_are_averaged_over_kinds():
+    frame = mixed()
+    board = leaderboard(frame)
+    assert board.columns.tolist()[2:6] == ["PM2.5 rmse", "PM2.5 error", "O3 log loss", "O3 error"]
+    row = of(board, "adaptive")
+    assert row["O3 log loss"] == pytest.approx(9.4 / 3)
+    assert row["O3 error"] == pytest.approx(9.4 / 3 / 20)
+    assert row["error"] == pytest.approx((3 / 10 + 9.4 / 20) / 6)
+    found = contrasts(frame, "hard").set_index(["arm", "quantity"])
+    relative = frame.pivot_table(index="arm", columns="task", values="relative")
+    difference = relative.loc["adaptive"] - relative.loc["hard"]
+    assert found.loc[("adaptive", "O3"), "difference"] == pytest.approx(difference["O3"])
+    assert found.loc[("adaptive", "overall"), "difference"] == pytest.approx(difference.mean())
+    # What is a ratio or a rank of one task does not change with its scale.
+    for column in ("delta_m", "mean_rank"):
+        np.testing.assert_allclose(
+            of(board, "adaptive")[column], of(leaderboard(make()), "adaptive")[column]
+        )
+
+
+def test_relative_errors_of_tasks_of_one_kind_are_not_asked_for():
+    frame = make()
+    with_relative = frame.assign(relative=1.0)
+    pd.testing.assert_frame_equal(leaderboard(with_relative), leaderboard(frame))
+
+
 def test_bad_input():
     frame = make()
-    with pytest.raises(ValueError, match="none of the name 'rmse', 'seconds'"):
-        leaderboard(frame.drop(columns=["rmse", "seconds"]))
+    with pytest.raises(ValueError, match="none of the name 'value', 'seconds'"):
+        leaderboard(frame.drop(columns=["value", "seconds"]))
     with pytest.raises(ValueError, match="got several for arm"):
         leaderboard(pd.concat([frame, frame]))
+    with pytest.raises(ValueError, match="measured by log loss and rmse, whose mean .* 'relative'"):
+        leaderboard(mixed().drop(columns=["relative"]))
+    twice = frame.assign(measure=["rmse", *["log loss"] * (len(frame) - 1)])
+    with pytest.raises(ValueError, match="expected one measure a task, got 'rmse' and 'log loss'"):
+        leaderboard(twice)

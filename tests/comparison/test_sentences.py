@@ -2,7 +2,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from jaxmtl.comparison import contrasts, describe, leaderboard, sentence
+from jaxmtl.comparison import contrasts, leaderboard, sentence
+from jaxmtl.comparison import describe as sentences
+from jaxmtl.tasks import Task, number_tasks
 
 NAN = float("nan")
 UNCLEAR = "equal nodes could not be distinguished from hard sharing"
@@ -22,6 +24,11 @@ ROW = {
 }
 BETTER = {"percent": -2.1, "percent_low": -3.9, "percent_high": -0.4, "verdict": "better"}
 WORSE = {"percent": 412.3, "percent_low": 399.6, "percent_high": 425.1, "verdict": "worse"}
+
+
+def describe(*args, **options):
+    """The sentences as one text."""
+    return " ".join(sentences(*args, **options))
 
 
 def frame_of(rows):
@@ -186,8 +193,8 @@ def test_tasks_whose_verdict_differs():
 
 def test_one_seed_from_end_to_end():
     rows = [
-        {"arm": arm, "kind": "arm", "seed": 0, "task": "a", "error": error, "rmse": error,
-         "parameters": 1, "splits": 0, "seconds": 1.0, "diverged": False}
+        {"arm": arm, "kind": "arm", "seed": 0, "task": "a", "error": error, "value": error,
+         "measure": "rmse", "parameters": 1, "splits": 0, "seconds": 1.0, "diverged": False}
         for arm, error in (("hard", 1.0), ("adaptive", 0.9))
     ]  # fmt: skip
     frame = pd.DataFrame(rows)
@@ -197,6 +204,28 @@ def test_one_seed_from_end_to_end():
         "interval). Percentages are of the test error of hard. Fewer than two seeds can be "
         "compared: no interval and no verdict is possible."
     )
+
+
+def test_sentences_come_one_by_one():
+    rows = [{"percent_low": -2.0, "arm": "adaptive"}, {"arm": "ridge"} | BETTER]
+    board = BOARD.assign(error=[0.98, 1.0, NAN, 1.01, 0.97, 5.0])
+    found = sentences(frame_of(rows), board)
+    assert len(found) == 6
+    assert all(said[0].isupper() and said.endswith(".") for said in found)
+    assert found[-1] == "No network here has a lower mean error than ridge."
+
+
+def test_errors_of_tasks_of_different_kinds_are_relative():
+    tasks = [Task(name="PM2.5"), Task(name="level", kind="classes", classes=("good", "poor"))]
+    rows = [{}, {"quantity": "PM2.5"}, {"quantity": "level"}]
+    text = describe(frame_of(rows), BOARD, tasks=tasks)
+    assert (
+        "Percentages are of the test error of hard sharing (mean over the 2 tasks, each relative "
+        "to the error of the best constant prediction); in brackets"
+    ) in text
+    alike = describe(frame_of(rows), BOARD, tasks=number_tasks(["PM2.5", "level"]))
+    assert alike == describe(frame_of(rows), BOARD)
+    assert "relative" not in alike
 
 
 def test_bad_input():

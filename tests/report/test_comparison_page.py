@@ -15,6 +15,7 @@ from jaxmtl.comparison import contrasts, describe, leaderboard
 from jaxmtl.files.errors import RunFolderError
 from jaxmtl.report.page.comparison_page import AboutComparison, write_comparison_page
 from jaxmtl.report.page.markup import text
+from jaxmtl.tasks import Task, number_tasks
 
 SENTENCES = ("adaptive beats hard_sharing by 2.0 % <0.8 to 3.2> & more.", "A second sentence.")
 VOID = {"meta", "br", "hr", "img", "link", "input", "wbr", "col"}
@@ -68,7 +69,7 @@ def about_of(frames, **changes) -> AboutComparison:
         "table": "file a <b>.xlsx, sheet 'days'",
         "rows": {"train": 1169, "validation": 146, "test": 146},
         "features": ["SO2", "temperature <°C>"],
-        "targets": frames.per_seed["task"].drop_duplicates().tolist(),
+        "tasks": number_tasks(frames.per_seed["task"].drop_duplicates()),
         "split": "random, anew for every seed",
         "seeds": range(frames.per_seed["seed"].nunique()),
         "arms": {arm: f"What {arm} & Co. is." for arm in frames.per_seed["arm"].unique()},
@@ -297,6 +298,43 @@ def test_one_arm_alone_has_no_contrasts(tmp_path):
     assert "<h2>Differences</h2>" not in found.markup
 
 
+def test_tasks_of_different_kinds_are_named_and_compared_by_relative_errors(tmp_path):
+    made = {"seeds": 6, "arms": [REFERENCE, "adaptive"], "tasks": ["PM2.5", "level"]}
+    frames = make_frames(**made, classes=["level"])
+    tasks = [
+        Task(name="PM2.5", unit="µg/m³"),
+        Task(name="level", kind="classes", classes=("good", "poor")),
+    ]
+    found = Page(
+        write(tmp_path, about=about_of(frames, tasks=tasks), **made, classes=["level"]).read_text(
+            encoding="utf-8"
+        )
+    )
+    board = found.tables[0]
+    assert board[0][1] == "Measure of each taskerror relative to a constant prediction"
+    assert board[1] == ["PM2.5RMSE (µg/m³)", "levellog loss"]
+    first = frames.leaderboard.iloc[0]
+    (row,) = [row for row in board if row[0].startswith("adaptive")]
+    assert row[2].startswith(f"{first['level log loss']:.4f}")
+    assert row[2].endswith(f"{first['level error']:.4f}")
+    assert "Mean relative error (95 % interval)" in board[0]
+    assert "with this arm the error relative to a constant prediction is 2 % smaller" in found.text
+    assert "Tasks of different kinds have no measure in common" in found.text
+    for scaled in ("scaled", "Scaled", "squared", "original units"):
+        assert scaled not in found.text
+    with pytest.raises(ValueError, match="PM2.5 by rmse, level by log loss.* got PM2.5 by rmse, l"):
+        write(tmp_path, about=about_of(frames), **made, classes=["level"])
+
+
+def test_units_are_named_where_they_are_known(tmp_path):
+    made = {"seeds": 2, "arms": [REFERENCE, "adaptive"], "lines": [], "tasks": ["a", "b"]}
+    tasks = [Task(name="a", unit="µg/m³"), Task(name="b")]
+    about = about_of(make_frames(**made), tasks=tasks)
+    board = Page(write(tmp_path, about=about, **made).read_text(encoding="utf-8")).tables[0]
+    assert board[0][1] == "Root mean squared errormean squared error, scaled"
+    assert board[1] == ["aµg/m³", "boriginal units"]
+
+
 def test_frames_of_the_comparison_itself_are_shown(tmp_path):
     per_seed = make_frames(seeds=8, diverged=[("adaptive", 1)]).per_seed
     found = contrasts(per_seed, REFERENCE, test_share=0.25, resamples=1000)
@@ -304,14 +342,14 @@ def test_frames_of_the_comparison_itself_are_shown(tmp_path):
     labels = {"adaptive": "the adaptive one"}
     file = write_comparison_page(
         tmp_path / "report.html",
-        sentences=[describe(found, board, labels)],
+        sentences=describe(found, board, labels),
         leaderboard=board,
         contrasts=found,
         per_seed=per_seed,
         about=about_of(make_frames(seeds=8), labels=labels),
     )
     page = Page(file.read_text(encoding="utf-8"))
-    assert describe(found, board, labels) in page.text
+    assert " ".join(describe(found, board, labels)) in page.text
     assert [len(table) for table in page.tables] == [2 + 9 + 1 + 3, 1 + 8 + 1 + 3, 1 + 8 + 1 + 3]
     assert "the adaptive onediverged in 1 of 8 seeds" in column(page.tables[0])
     assert "verdicts are adjusted for their number" in page.text
@@ -323,8 +361,8 @@ def test_bad_input_is_refused(tmp_path):
         about_of(frames, reference="nobody")
     with pytest.raises(ValueError, match="seeds: expected at least one"):
         about_of(frames, seeds=[])
-    about = about_of(frames, targets=["other"])
-    with pytest.raises(ValueError, match="about.targets: expected the tasks of per_seed"):
+    about = about_of(frames, tasks=number_tasks(["other"]))
+    with pytest.raises(ValueError, match="about.tasks: expected the tasks of per_seed"):
         write_comparison_page(tmp_path / "a.html", sentences=[], about=about, **frames._asdict())
     (tmp_path / "report.html").write_text("mine")
     with pytest.raises(RunFolderError, match="exists already"):

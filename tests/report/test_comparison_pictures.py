@@ -11,6 +11,7 @@ from matplotlib.image import imread
 from matplotlib.text import Annotation, Text
 from matplotlib.transforms import Bbox
 
+from jaxmtl.comparison import read_per_seed
 from jaxmtl.report.pictures import style
 from jaxmtl.report.pictures.comparison_pictures import (
     plot_differences,
@@ -97,7 +98,7 @@ def test_dots_means_and_intervals_are_those_of_the_frames(frames):
 
 def test_bootstrap_intervals_stand_in_for_those_of_nadeau_and_bengio():
     made = make_frames(seeds=5, resplit=False)
-    found = differences(made.per_seed, made.contrasts, REFERENCE)
+    found = differences(read_per_seed(made.per_seed), made.contrasts, REFERENCE)
     contrast = made.contrasts.set_index(["arm", "quantity"]).loc[(found[0].arm, "overall")]
     assert (found[0].low, found[0].high) == (contrast["percent_low"], contrast["percent_high"])
     texts = texts_of(plot_differences(made.per_seed, made.contrasts, REFERENCE))
@@ -155,6 +156,18 @@ def test_arms_are_called_by_their_labels(frames):
     assert rows_of(figure.axes[0])[:2] == ["adaptive", "least_conflict"]
 
 
+def test_tasks_of_different_kinds_are_compared_by_relative_errors():
+    made = make_frames(seeds=4, arms=[REFERENCE, "adaptive"], tasks=["a", "b"], classes=["b"])
+    figure = plot_error_against_parameters(made.leaderboard, made.per_seed)
+    assert figure.axes[0].get_ylabel() == "test error relative to a constant prediction"
+    relative = made.per_seed.pivot(index="seed", columns=["arm", "task"], values="relative")
+    overall = {arm: relative[arm].mean(axis=1) for arm in (REFERENCE, "adaptive")}
+    found, *_ = differences(read_per_seed(made.per_seed), made.contrasts, REFERENCE)
+    expected = 100 * (overall["adaptive"] - overall[REFERENCE]) / overall[REFERENCE].mean()
+    assert found.arm == "adaptive"
+    np.testing.assert_allclose(found.seeds, expected, rtol=1e-9)
+
+
 def test_target_may_be_called_overall():
     made = make_frames(seeds=4, arms=[REFERENCE, "adaptive"], lines=[], tasks=["a", "overall"])
     per_seed = made.per_seed
@@ -162,7 +175,7 @@ def test_target_may_be_called_overall():
         index="seed", columns="arm", values="error"
     )
     expected = 100 * (errors["adaptive"].mean() / errors[REFERENCE].mean() - 1)
-    (found,) = differences(per_seed, made.contrasts, REFERENCE, "overall")
+    (found,) = differences(read_per_seed(per_seed), made.contrasts, REFERENCE, "overall")
     np.testing.assert_allclose(found.percent, expected)
     np.testing.assert_allclose(found.seeds.mean(), expected)
 
@@ -258,6 +271,6 @@ def test_errors_of_zero_and_frames_without_contrasts_do_not_warn():
             "error": [0.0, 0.0, 0.0, 1.0],
         }
     )
-    (found,) = differences(per_seed, pd.DataFrame(), "a")
+    (found,) = differences(read_per_seed(per_seed), pd.DataFrame(), "a")
     assert (found.pairs, found.absence) == (2, "the reference has no error")
     plot_differences(per_seed, pd.DataFrame(), "a").draw_without_rendering()

@@ -28,22 +28,24 @@ def test_errors_by_hand():
             rows = slice(None) if mask is None else mask[:, t]
             wrong = predicted[rows, t] - y[rows, t]
             scale = CODING.target_scaler.scale[t]
-            np.testing.assert_allclose(errors.mse[t], np.mean(wrong**2), rtol=1e-12)
-            np.testing.assert_allclose(errors.rmse[t], scale * np.sqrt(np.mean(wrong**2)), 1e-12)
-            np.testing.assert_allclose(errors.mae[t], scale * np.mean(np.abs(wrong)), 1e-12)
+            np.testing.assert_allclose(errors.loss[t], np.mean(wrong**2), rtol=1e-12)
+            rmse, mae = errors.scores.of("rmse")[t], errors.scores.of("mae")[t]
+            np.testing.assert_allclose(rmse, scale * np.sqrt(np.mean(wrong**2)), 1e-12)
+            np.testing.assert_allclose(mae, scale * np.mean(np.abs(wrong)), 1e-12)
 
 
 def test_task_without_a_known_value_has_no_error():
     rows = Rows(np.zeros((3, 1)), np.zeros((3, 2)), np.array([[True, False]] * 3))
     errors = task_errors(np.ones((3, 2)), rows, CODING)
-    assert [np.isnan(e).tolist() for e in errors] == [[False, True]] * 3
+    found = errors.loss, errors.scores.of("rmse"), errors.scores.of("mae")
+    assert [np.isnan(e).tolist() for e in found] == [[False, True]] * 3
 
 
 def test_errors_beyond_all_bounds_warn_of_nothing():
     rows = Rows(np.zeros((2, 1)), np.zeros((2, 2)))
     errors = task_errors(np.array([[np.inf, 1e200], [1, np.nan]]), rows, CODING)
-    assert errors.mse[0] == np.inf
-    assert np.isnan(errors.mse[1])
+    assert errors.loss[0] == np.inf
+    assert np.isnan(errors.loss[1])
     assert np.isnan(ratio(np.array([np.inf]), np.array([np.inf]))).all()
 
 

@@ -7,6 +7,7 @@ import matplotlib
 import numpy as np
 import pytest
 from matplotlib.image import imread
+from sklearn.metrics import confusion_matrix, log_loss
 
 from jaxmtl import Event
 from jaxmtl.report.pictures import style
@@ -17,6 +18,7 @@ from jaxmtl.report.pictures.network_drawing import draw_network
 from jaxmtl.report.pictures.of_a_run import draw_pictures
 from jaxmtl.report.pictures.scatter import draw_predictions
 from jaxmtl.report.pictures.style import looks
+from jaxmtl.tasks import Task, number_tasks
 
 THREE = (
     Event(1, 4, 7, 1, 3, 5, (0,)),
@@ -94,7 +96,7 @@ def test_all_pictures_are_drawn_without_a_warning(make, tmp_path, monkeypatch, c
 def test_error_curves_have_titles_units_and_marks(made):
     labels = make_labels(made.dataset.features, made.dataset.targets)
     runs = {"adaptive": made.run, "hard sharing": made.baseline}
-    figure = draw_errors(runs, labels, "test")
+    figure = draw_errors(runs, labels, "test", number_tasks(made.dataset.targets))
     texts = texts_of(figure)
     for text in ("PM2.5", "O3", "epoch of the run", "mean squared error (scaled)", "node 1"):
         assert text in texts
@@ -111,7 +113,8 @@ def test_errors_that_are_not_finite_leave_a_gap(made, tmp_path):
         made.run.history, test=np.full_like(made.run.history.test, np.inf)
     )
     run = dataclasses.replace(made.run, history=history)
-    figure = draw_errors({"adaptive": run}, make_labels(["a"], ["b", "c"]), "test")
+    labels = make_labels(["a"], ["b", "c"])
+    figure = draw_errors({"adaptive": run}, labels, "test", number_tasks("bc"))
     with looks(make_labels(["a"], ["b", "c"])):
         figure.savefig(tmp_path / "a.png")
     np.testing.assert_array_equal(figure.axes[0].lines[1].get_ydata(), np.nan)
@@ -152,7 +155,7 @@ def test_predictions_are_in_original_units_with_the_identity(made):
     labels = make_labels(made.dataset.features, made.dataset.targets)
     observed = made.table.y[20:]
     predicted = {"adaptive": observed + 3.0, "hard sharing": observed - 4.0}
-    figure = draw_predictions(observed, predicted, labels, "test")
+    figure = draw_predictions(observed, predicted, labels, "test", number_tasks(["PM2.5", "O3"]))
     ax = figure.axes[1]
     assert ax.get_xlim() == ax.get_ylim()
     (line,) = ax.lines
@@ -163,3 +166,47 @@ def test_predictions_are_in_original_units_with_the_identity(made):
     assert "observed (original units)" in texts
     assert "predicted (original units)" in texts
     assert "RMSE\nadaptive 3.00\nhard sharing 4.00" in texts
+
+
+MIXED = (
+    Task(name="PM2.5", unit="µg/m³"),
+    Task(name="level", kind="classes", classes=("good", "fair $", "差")),
+)
+
+
+def test_classes_are_shown_as_a_table_of_what_was_taken_for_what(tmp_path, monkeypatch):
+    monkeypatch.setattr("jaxmtl.report.pictures.labels._families", only_latin)
+    rng = np.random.default_rng(0)
+    labels = make_labels(["a"], ["PM2.5", "level"])
+    observed = np.stack([rng.uniform(5, 90, 60), rng.integers(0, 3, 60)], axis=1)
+    observed[:5, 1] = np.nan
+    p = rng.dirichlet([1, 1, 1], 60)
+    outputs = np.column_stack([observed[:, 0] + 3, p])
+    predicted = dict.fromkeys(("adaptive", "hard sharing"), outputs)
+    with looks(labels):
+        figure = draw_predictions(observed, predicted, labels, "test", MIXED)
+        figure.savefig(tmp_path / "predictions.png")
+    numbers, table = figure.axes
+    assert numbers.get_xlabel() == "observed (µg/m³)"
+    assert table.get_xlabel() == "predicted (adaptive, test rows)"
+    # A class that no font can show is numbered; a dollar starts no formula.
+    assert [text.get_text() for text in table.get_yticklabels()] == ["good", r"fair \$", "class 2"]
+    cells = [text.get_text() for text in table.texts]
+    known = observed[5:, 1].astype(int)
+    expected = confusion_matrix(known, p[5:].argmax(axis=1), labels=[0, 1, 2])
+    assert cells == [str(number) for number in expected.ravel()]
+    loss = log_loss(known, p[5:], labels=[0, 1, 2])
+    assert f"log loss, adaptive {loss:#.3g}" in table.get_title()
+
+
+def test_error_curves_of_classes_are_of_the_log_loss(made):
+    labels = make_labels(["a"], ["PM2.5", "level"])
+    figure = draw_errors({"adaptive": made.run}, labels, "test", MIXED)
+    named = [ax.get_ylabel() for ax in figure.axes]
+    assert named == ["mean squared error (scaled)", "log loss"]
+
+
+def only_latin():
+    from matplotlib import font_manager
+
+    return {"DejaVu Sans": font_manager.findfont("DejaVu Sans")}

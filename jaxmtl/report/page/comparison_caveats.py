@@ -5,19 +5,26 @@ import pandas as pd
 
 from jaxmtl.report.page.markup import name
 from jaxmtl.report.pictures.comparison_rows import LINE, records
+from jaxmtl.report.words.compared import Compared
 from jaxmtl.report.words.numbers import count
 
 FEW = 6  # pairs below which the Wilcoxon test cannot reach 5 %
 
 
 def caveats(
-    leaderboard: pd.DataFrame, contrasts: pd.DataFrame, *, num_seeds: int, num_tasks: int
+    leaderboard: pd.DataFrame,
+    contrasts: pd.DataFrame,
+    errors: Compared,
+    *,
+    num_seeds: int,
+    num_tasks: int,
 ) -> list[str]:
     """Reservations that hold for this comparison.
 
     Args:
         leaderboard: one row an arm.
         contrasts: one row an arm and quantity.
+        errors: words for what arms are compared by.
         num_seeds: that were run.
         num_tasks: that were learned.
 
@@ -26,7 +33,9 @@ def caveats(
 
     Example:
         >>> frame = pd.DataFrame({"arm": ["a"], "kind": "arm", "seeds": 1, "diverged": 0})
-        >>> caveats(frame, pd.DataFrame(), num_seeds=1, num_tasks=2)[0]
+        >>> from jaxmtl.report.words.compared import compared
+        >>> errors = compared(["rmse", "rmse"])
+        >>> caveats(frame, pd.DataFrame(), errors, num_seeds=1, num_tasks=2)[0]
         'One seed has no interval and no test: seeds often move a result more than methods do.'
     """
     found = [*_seeds(contrasts, num_seeds), *_diverged(leaderboard)]
@@ -49,10 +58,7 @@ def caveats(
             "simpler or other methods reach on the same rows."
         )
     if num_tasks > 1:
-        found.append(
-            "Errors are scaled so that tasks with large units do not decide the mean; a mean over "
-            "tasks can hide one that became worse: see the contrasts task by task."
-        )
+        found.append(errors.caveat)
     found.append(
         "Seconds are an arm's share of one program that trains all its seeds together, not the "
         "time of a run by itself."

@@ -6,33 +6,37 @@ import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
+from jaxtyping import Float
 
+from jaxmtl.comparison import PerSeed, read_per_seed
 from jaxmtl.files.atomic import new_file
+from jaxmtl.metrics import main_measure
 from jaxmtl.report.page.comparison_caveats import caveats
 from jaxmtl.report.page.contrast_tables import contrast_table, task_contrast_table
 from jaxmtl.report.page.inline_svg import inline_svg
 from jaxmtl.report.page.leaderboard_table import leaderboard_table
 from jaxmtl.report.page.markup import figure, items, name, section, terms, text
 from jaxmtl.report.page.page_style import SCRIPT, STYLE
-from jaxmtl.report.pictures.comparison_pictures import names_of
+from jaxmtl.report.pictures.comparison_pictures import names_of, parameters_of
 from jaxmtl.report.pictures.comparison_rows import (
-    LINE,
     differences,
-    kinds_of,
     label_arms,
     number,
     records,
     relabel,
-    tasks_of,
+    relabel_runs,
 )
 from jaxmtl.report.pictures.differences_picture import draw_differences
 from jaxmtl.report.pictures.parameters_picture import draw_error_against_parameters
 from jaxmtl.report.pictures.style import looks
+from jaxmtl.report.words.compared import compared
 from jaxmtl.report.words.numbers import count, duration, percent_decimals, with_interval
+from jaxmtl.tasks import Task
 
 READING = (
-    "A difference of −2 % (−3.5 to −0.5) says: with this arm the mean squared error is 2 % smaller "
+    "A difference of −2 % (−3.5 to −0.5) says: with this arm the {error} is 2 % smaller "
     "than with the reference, and were the seeds drawn anew, the mean would hardly be outside "
     "−3.5 % to −0.5 %. p is the probability of a difference at least as large if there were none; "
     "Holm's adjustment allows for having asked about several arms at once. “Better” and “worse” "
@@ -52,7 +56,7 @@ class AboutComparison:
         table: where the rows come from, "file air.xlsx, sheet 'days'".
         rows: number of rows by split: "train", "validation", "test".
         features: names of the feature columns.
-        targets: names of the target columns, in the order of the tasks.
+        tasks: what the target columns are, in the order in which they are shown.
         split: how rows are divided, and whether seeds divide them anew.
         seeds: the seeds, as integers.
         arms: what each arm and line is, in one line, by its name.
@@ -70,17 +74,18 @@ class AboutComparison:
         ValueError: the reference is not one of the arms, or there is no seed.
 
     Example:
+        >>> from jaxmtl.tasks import number_tasks
         >>> AboutComparison(
-        ...     table="file a.csv", rows={"train": 80, "test": 20}, features=["x"], targets=["y"],
-        ...     split="random", seeds=[0], arms={"plain": "Hard sharing."}, reference="plain",
-        ...     selection="last epoch").seeds
+        ...     table="file a.csv", rows={"train": 80, "test": 20}, features=["x"],
+        ...     tasks=number_tasks("y"), split="random", seeds=[0], arms={"plain": "Hard sharing."},
+        ...     reference="plain", selection="last epoch").seeds
         (0,)
     """
 
     table: str
     rows: Mapping[str, int]
     features: Sequence[str]
-    targets: Sequence[str]
+    tasks: Sequence[Task]
     split: str
     seeds: Sequence[int]
     arms: Mapping[str, str]
@@ -95,7 +100,7 @@ class AboutComparison:
 
     def __post_init__(self) -> None:
         """Freezes sequences, and checks what the page is built on."""
-        for field in ("features", "targets", "seeds"):
+        for field in ("features", "tasks", "seeds"):
             object.__setattr__(self, field, tuple(getattr(self, field)))
         if self.reference not in self.arms:
             raise ValueError(
@@ -139,17 +144,18 @@ def write_comparison_page(
 
     Example:
         >>> import tempfile
+        >>> from jaxmtl.tasks import number_tasks
         >>> per_seed = pd.DataFrame({
         ...     "arm": ["plain"], "kind": "arm", "seed": 0, "task": "y", "error": 0.2,
-        ...     "rmse": 4.5, "parameters": 46, "diverged": False})
+        ...     "measure": "rmse", "value": 4.5, "parameters": 46, "diverged": False})
         >>> row = {"arm": "plain", "kind": "arm", "y rmse": 4.5, "y error": 0.2, "error": 0.2}
         >>> row |= dict.fromkeys(["error_low", "error_high", "delta_m", "worst_task"], math.nan)
         >>> row |= {"mean_rank": 1.0, "parameters": 46, "splits": 0, "seconds": 2.6}
         >>> row |= {"seeds": 1, "diverged": 0}
         >>> about = AboutComparison(
-        ...     table="file a.csv", rows={"train": 80, "test": 20}, features=["x"], targets=["y"],
-        ...     split="random", seeds=[0], arms={"plain": "Hard sharing."}, reference="plain",
-        ...     selection="last epoch")
+        ...     table="file a.csv", rows={"train": 80, "test": 20}, features=["x"],
+        ...     tasks=number_tasks("y"), split="random", seeds=[0], arms={"plain": "Hard sharing."},
+        ...     reference="plain", selection="last epoch")
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     file = write_comparison_page(
         ...         Path(folder, "report.html"), sentences=["One arm is no contest."],
@@ -158,42 +164,52 @@ def write_comparison_page(
         ...     "One arm is no contest." in file.read_text(encoding="utf-8")
         True
     """
-    _check(per_seed, about)
-    shown = label_arms([*kinds_of(per_seed), *about.arms], about.labels)
-    per_seed, leaderboard, contrasts = (
-        relabel(frame, shown) for frame in (per_seed, leaderboard, contrasts)
-    )
+    runs = read_per_seed(per_seed, ("measure", "parameters"))
+    _check(runs, about)
+    shown = label_arms([*runs.arms, *about.arms], about.labels)
+    sizes = parameters_of(runs, per_seed)
+    runs = relabel_runs(runs, shown)
+    leaderboard, contrasts = relabel(leaderboard, shown), relabel(contrasts, shown)
     how = _how(about, shown)
     arms = {shown[arm]: said for arm, said in about.arms.items()}
     about = dataclasses.replace(about, reference=shown[about.reference], arms=arms)
     reservations = caveats(
-        leaderboard, contrasts, num_seeds=len(about.seeds), num_tasks=len(about.targets)
+        leaderboard,
+        contrasts,
+        compared(runs.measures),
+        num_seeds=len(about.seeds),
+        num_tasks=len(about.tasks),
     )
     parts = [
-        _header(sentences, per_seed, about),
-        _differences(per_seed, contrasts, about),
-        section("Leaderboard", leaderboard_table(leaderboard, about.targets, about.reference)),
-        _contrasts(per_seed, contrasts, about),
-        _parameters(leaderboard, per_seed),
+        _header(sentences, runs, about),
+        _differences(runs, contrasts, about),
+        section("Leaderboard", leaderboard_table(leaderboard, about.tasks, about.reference)),
+        _contrasts(runs, contrasts, about),
+        _parameters(leaderboard, runs, sizes),
         how,
         section("What to beware of", items(reservations)),
     ]
-    page = _page("\n".join(part for part in parts if part), _title(per_seed, about), about)
+    page = _page("\n".join(part for part in parts if part), _title(runs, about), about)
     with new_file(path, force=force) as file:
         file.write_text(page, encoding="utf-8", newline="\n")
     return Path(path)
 
 
-def _check(per_seed: pd.DataFrame, about: AboutComparison) -> None:
-    tasks, arms = tasks_of(per_seed), list(kinds_of(per_seed))
-    if set(tasks) != set(about.targets):
-        raise ValueError(
-            f"about.targets: expected the tasks of per_seed ({', '.join(map(str, tasks))}), got "
-            f"{', '.join(about.targets)}; hand over what belongs to one comparison"
+def _check(runs: PerSeed, about: AboutComparison) -> None:
+    measures = dict(zip(map(str, runs.tasks), runs.measures, strict=True))
+    asked = {task.name: main_measure(task).name for task in about.tasks}
+    if measures != asked:
+        found, wanted = (
+            ", ".join(f"{task} by {measure}" for task, measure in each.items())
+            for each in (asked, measures)
         )
-    if about.reference not in arms:
         raise ValueError(
-            f"about.reference: expected an arm of per_seed ({', '.join(arms)}), got "
+            f"about.tasks: expected the tasks of per_seed ({wanted}), got {found}; hand over what "
+            "belongs to one comparison"
+        )
+    if about.reference not in runs.arms:
+        raise ValueError(
+            f"about.reference: expected an arm of per_seed ({', '.join(runs.arms)}), got "
             f"{about.reference!r}; hand over what belongs to one comparison"
         )
 
@@ -228,15 +244,15 @@ def _page(body: str, title: str, about: AboutComparison) -> str:
     )
 
 
-def _title(per_seed: pd.DataFrame, about: AboutComparison) -> str:
-    arms = sum(kind != LINE for kind in kinds_of(per_seed).values())
-    tasks = count(len(about.targets), "task")
+def _title(runs: PerSeed, about: AboutComparison) -> str:
+    arms = int(runs.contests.sum())
+    tasks = count(len(about.tasks), "task")
     return f"{arms} ways to learn {tasks}, compared" if arms > 1 else f"One way to learn {tasks}"
 
 
-def _header(sentences: Sequence[str], per_seed: pd.DataFrame, about: AboutComparison) -> str:
+def _header(sentences: Sequence[str], runs: PerSeed, about: AboutComparison) -> str:
     seeds, table = count(len(about.seeds), "seed"), text(about.table)
-    targets = ", ".join(name(target) for target in about.targets)
+    targets = ", ".join(name(task.name) for task in about.tasks)
     said = "\n".join(
         f"<p{LONG * (len(sentence) > LONGEST_HEADLINE)}>{text(sentence)}</p>"
         for sentence in sentences
@@ -244,7 +260,7 @@ def _header(sentences: Sequence[str], per_seed: pd.DataFrame, about: AboutCompar
     return "\n".join(
         [
             "<header>",
-            f"<h1>{text(_title(per_seed, about))}</h1>",
+            f"<h1>{text(_title(runs, about))}</h1>",
             f'<p class="about">{targets} · {table} · {seeds}</p>',
             f'<div class="answer" role="note" aria-label="Answer">\n{said}\n</div>' if said else "",
             "</header>",
@@ -252,13 +268,13 @@ def _header(sentences: Sequence[str], per_seed: pd.DataFrame, about: AboutCompar
     )
 
 
-def _differences(per_seed: pd.DataFrame, contrasts: pd.DataFrame, about: AboutComparison) -> str:
-    found = differences(per_seed, contrasts, about.reference)
+def _differences(runs: PerSeed, contrasts: pd.DataFrame, about: AboutComparison) -> str:
+    found = differences(runs, contrasts, about.reference)
     if not found:
         return ""
-    names = names_of(per_seed)
+    names = names_of(runs)
     with looks(names.labels):
-        drawn = draw_differences(per_seed, contrasts, about.reference, names)
+        drawn = draw_differences(runs, contrasts, about.reference, names)
     decimals = percent_decimals(found)
     said = "; ".join(
         f"{row.arm} {with_interval(row.percent, row.low, row.high, decimals)}" for row in found
@@ -281,23 +297,24 @@ def _differences(per_seed: pd.DataFrame, contrasts: pd.DataFrame, about: AboutCo
     return section("Differences", figure(svg, caption))
 
 
-def _contrasts(per_seed: pd.DataFrame, contrasts: pd.DataFrame, about: AboutComparison) -> str:
-    overall = contrast_table(per_seed, contrasts, about.reference)
+def _contrasts(runs: PerSeed, contrasts: pd.DataFrame, about: AboutComparison) -> str:
+    overall = contrast_table(runs, contrasts, about.reference)
     if not overall:
         return ""
-    several = any(
-        math.isfinite(row.low) for row in differences(per_seed, contrasts, about.reference)
-    )
-    reading = f"<p>{READING}</p>" if several else ""
-    each = task_contrast_table(per_seed, contrasts, about.reference, about.targets)
+    several = any(math.isfinite(row.low) for row in differences(runs, contrasts, about.reference))
+    reading = f"<p>{READING.format(error=compared(runs.measures).noun)}</p>" if several else ""
+    tasks = [task.name for task in about.tasks]
+    each = task_contrast_table(runs, contrasts, about.reference, tasks)
     heading = "<h3>Task by task</h3>" if each else ""
     return section("Contrasts", overall, reading, heading, each)
 
 
-def _parameters(leaderboard: pd.DataFrame, per_seed: pd.DataFrame) -> str:
-    names = names_of(per_seed)
+def _parameters(
+    leaderboard: pd.DataFrame, runs: PerSeed, sizes: Float[np.ndarray, "arms seeds"]
+) -> str:
+    names = names_of(runs)
     with looks(names.labels):
-        drawn = draw_error_against_parameters(leaderboard, per_seed, names)
+        drawn = draw_error_against_parameters(leaderboard, runs, sizes, names)
     board = records(leaderboard)
     said = "; ".join(
         f"{row['arm']} {number(row['error']):.4g}"
@@ -313,9 +330,10 @@ def _parameters(leaderboard: pd.DataFrame, per_seed: pd.DataFrame) -> str:
             " Intervals here are those of each mean by itself and hold what all arms of a seed "
             "have in common: to compare two arms, see the paired differences."
         )
+    axis = compared(runs.measures).axis
     svg = inline_svg(
         drawn,
-        label=f"Scaled mean squared test error against active parameters: {said}.",
+        label=f"{axis[0].upper()}{axis[1:]} against active parameters: {said}.",
         prefix="parameters",
         replaced=names.replaced,
     )
@@ -336,7 +354,7 @@ def _how(about: AboutComparison, shown: Mapping[str, str]) -> str:
         "Rows": rows,
         "Split": text(about.split),
         "Features": ", ".join(map(name, about.features)),
-        "Targets": ", ".join(map(name, about.targets)),
+        "Targets": ", ".join(name(task.name) for task in about.tasks),
         "Seeds": _seeds(about.seeds),
         "Protocol": text(about.protocol),
         "Selection": text(about.selection),

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from jaxmtl.comparison import PerSeed
 from jaxmtl.report.page.markup import name, table, text
 from jaxmtl.report.pictures.comparison_rows import (
     LINE,
@@ -14,8 +15,8 @@ from jaxmtl.report.pictures.comparison_rows import (
     differences,
     number,
     records,
-    tasks_of,
 )
+from jaxmtl.report.words.compared import compared
 from jaxmtl.report.words.numbers import (
     NONE,
     decimals_for,
@@ -28,11 +29,11 @@ from jaxmtl.report.words.numbers import (
 MARKS = {"better": "▼", "worse": "▲"}
 
 
-def contrast_table(per_seed: pd.DataFrame, contrasts: pd.DataFrame, reference: str) -> str:
+def contrast_table(runs: PerSeed, contrasts: pd.DataFrame, reference: str) -> str:
     """Overall contrasts: difference, interval, p values and verdict of every arm.
 
     Args:
-        per_seed: one row an arm, seed and task.
+        runs: errors of every arm, seed and task.
         contrasts: one row an arm and quantity.
         reference: name of the arm that others are compared with.
 
@@ -40,14 +41,15 @@ def contrast_table(per_seed: pd.DataFrame, contrasts: pd.DataFrame, reference: s
         The element; empty where there is nothing to compare.
 
     Example:
-        >>> alone = pd.DataFrame(
-        ...     {"arm": ["a"], "kind": "arm", "seed": 0, "task": "t", "error": 1.0})
-        >>> contrast_table(alone, pd.DataFrame(), "a")
+        >>> from jaxmtl.comparison import read_per_seed
+        >>> alone = pd.DataFrame({"arm": ["a"], "kind": "arm", "seed": 0, "task": "t",
+        ...                       "error": 1.0, "measure": "rmse"})
+        >>> contrast_table(read_per_seed(alone), pd.DataFrame(), "a")
         ''
     """
     rows = [
         (row, contrast)
-        for row in differences(per_seed, contrasts, reference)
+        for row in differences(runs, contrasts, reference)
         if (contrast := contrast_of(contrasts, row.arm)) is not None
     ]
     if not rows:
@@ -55,11 +57,11 @@ def contrast_table(per_seed: pd.DataFrame, contrasts: pd.DataFrame, reference: s
     corrected = any(row.corrected for row, _ in rows)
     decimals = percent_decimals([row for row, _ in rows])
     scaled = decimals_for([number(contrast["difference"]) for _, contrast in rows], 3)
-    titles = ["Difference of the mean error", "Scaled", "p, Wilcoxon"]
+    titles = ["Difference of the mean error", compared(runs.measures).difference, "p, Wilcoxon"]
     titles += ["p, Nadeau–Bengio"] if corrected else []
     titles += ["p, adjusted by Holm", "Pairs of seeds"]
     head = "".join(f'<th scope="col">{text(title)}</th>' for title in titles)
-    mean = ", mean over tasks" if len(tasks_of(per_seed)) > 1 else ""
+    mean = ", mean over tasks" if len(runs.tasks) > 1 else ""
     interval = "Nadeau–Bengio where there is one, else bootstrap" if corrected else "bootstrap"
     caption = f"Every arm minus {name(reference)}{mean}, seed by seed; negative is better."
     if any(np.isfinite(row.low) for row, _ in rows):
@@ -88,12 +90,12 @@ def contrast_table(per_seed: pd.DataFrame, contrasts: pd.DataFrame, reference: s
 
 
 def task_contrast_table(
-    per_seed: pd.DataFrame, contrasts: pd.DataFrame, reference: str, tasks: Sequence[str]
+    runs: PerSeed, contrasts: pd.DataFrame, reference: str, tasks: Sequence[str]
 ) -> str:
     """Contrasts task by task: one row an arm, one column a task.
 
     Args:
-        per_seed: one row an arm, seed and task.
+        runs: errors of every arm, seed and task.
         contrasts: one row an arm and quantity.
         reference: name of the arm that others are compared with.
         tasks: names of the targets.
@@ -102,12 +104,15 @@ def task_contrast_table(
         The element; empty with a single task, of which the overall contrasts say all.
 
     Example:
-        >>> task_contrast_table(pd.DataFrame(), pd.DataFrame(), "a", ["only"])
+        >>> from jaxmtl.comparison import read_per_seed
+        >>> alone = pd.DataFrame({"arm": ["a"], "kind": "arm", "seed": 0, "task": "only",
+        ...                       "error": 1.0, "measure": "rmse"})
+        >>> task_contrast_table(read_per_seed(alone), pd.DataFrame(), "a", ["only"])
         ''
     """
     if len(tasks) < 2 or not len(contrasts):
         return ""
-    columns = [differences(per_seed, contrasts, reference, task) for task in tasks]
+    columns = [differences(runs, contrasts, reference, task) for task in tasks]
     decimals = [percent_decimals(column) for column in columns]
     head = "".join(f'<th scope="col">{name(task)}</th>' for task in tasks)
     bodies: list[list[str]] = [[], []]

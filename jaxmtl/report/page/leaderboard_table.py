@@ -7,9 +7,12 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
+from jaxmtl.metrics import main_measure
 from jaxmtl.report.page.markup import name, table, text
 from jaxmtl.report.pictures.comparison_rows import LINE, number, records
+from jaxmtl.report.words.compared import Compared, compared
 from jaxmtl.report.words.numbers import NONE, decimals_for, fixed, signed
+from jaxmtl.tasks import Task
 
 AGAINST_INDEPENDENT = (
     " Δm is the mean over tasks of the change of the error against independent networks, and worst "
@@ -22,30 +25,32 @@ BOLD = (
 )
 
 
-def leaderboard_table(leaderboard: pd.DataFrame, tasks: Sequence[str], reference: str) -> str:
+def leaderboard_table(leaderboard: pd.DataFrame, tasks: Sequence[Task], reference: str) -> str:
     """One row an arm, as the frame orders them.
 
     Args:
         leaderboard: one row an arm.
-        tasks: names of the targets.
+        tasks: that were predicted, in the order of the columns.
         reference: name of the arm that is marked.
 
     Returns:
         The element.
 
     Example:
+        >>> from jaxmtl.tasks import number_tasks
         >>> row = {"arm": "plain", "kind": "arm", "a rmse": 20.13, "a error": 0.0123}
         >>> row |= dict.fromkeys(["error", "error_low", "error_high"], 0.0123)
         >>> row |= dict.fromkeys(["delta_m", "worst_task", "mean_rank", "splits"], 1.0)
         >>> row |= {"parameters": 46, "seconds": 2.6, "seeds": 3, "diverged": 0}
-        >>> "20.13" in leaderboard_table(pd.DataFrame([row]), ["a"], "plain")
+        >>> "20.13" in leaderboard_table(pd.DataFrame([row]), number_tasks("a"), "plain")
         True
     """
     board = records(leaderboard)
     contestants = [row for row in board if row["kind"] != LINE]
     lines = [row for row in board if row["kind"] == LINE]
-    columns = [_task(board, task) for task in tasks] + _others(board)
-    head = _head(tasks, [title for title, _ in columns[len(tasks) :]])
+    errors = compared([main_measure(task).name for task in tasks])
+    columns = [_task(board, task, errors) for task in tasks] + _others(board, errors)
+    head = _head(tasks, errors, [title for title, _ in columns[len(tasks) :]])
     cells = [cell for _, cell in columns]
     bodies = [
         [_row(row, cells, contestants, reference) for row in contestants],
@@ -69,19 +74,21 @@ Row = dict[str, Any]
 Cell = Callable[[Row, Sequence[Row]], str]
 
 
-def _task(board: Sequence[Row], task: str) -> tuple[str, Cell]:
-    """Error in the target's own units, and below it the scaled one."""
-    rmse, error = f"{task} rmse", f"{task} error"
-    decimals = decimals_for(_column(board, rmse)), decimals_for(_column(board, error))
+def _task(board: Sequence[Row], task: Task, errors: Compared) -> tuple[str, Cell]:
+    """The task's main measure, in its own units, and below it the error that is compared."""
+    value, error = f"{task.name} {main_measure(task).name}", f"{task.name} error"
+    decimals = decimals_for(_column(board, value)), decimals_for(_column(board, error))
 
     def cell(row: Row, contestants: Sequence[Row]) -> str:
-        small = f"<small>{fixed(number(row[error]), decimals[1])}</small>"
-        return _cell(row, rmse, fixed(number(row[rmse]), decimals[0]) + small, contestants)
+        shown = fixed(number(row[value]), decimals[0])
+        if errors.note:
+            shown += f"<small>{fixed(number(row[error]), decimals[1])}</small>"
+        return _cell(row, value, shown, contestants)
 
-    return task, cell
+    return task.name, cell
 
 
-def _others(board: Sequence[Row]) -> list[tuple[str, Cell]]:
+def _others(board: Sequence[Row], errors: Compared) -> list[tuple[str, Cell]]:
     digits = decimals_for(_column(board, "error"))
 
     def error(row: Row, contestants: Sequence[Row]) -> str:
@@ -100,7 +107,7 @@ def _others(board: Sequence[Row]) -> list[tuple[str, Cell]]:
     whole = 0 if np.allclose(sizes, np.round(sizes), equal_nan=True) else 1
     time = 2 if (_column(board, "seconds") < 1).any() else 1
     found = [
-        ("Mean error, scaled (95 % interval)", error),
+        (f"{errors.mean} (95 % interval)", error),
         ("Δm, %", plain("delta_m", lambda v: signed(v, 1))),
         ("Worst task, %", plain("worst_task", lambda v: signed(v, 1))),
         ("Mean rank", plain("mean_rank", lambda v: fixed(v, 2))),
@@ -113,23 +120,44 @@ def _others(board: Sequence[Row]) -> list[tuple[str, Cell]]:
     return found
 
 
-def _head(tasks: Sequence[str], others: Sequence[str]) -> list[str]:
+def _head(tasks: Sequence[Task], errors: Compared, others: Sequence[str]) -> list[str]:
+    """Two rows; what all tasks have in common is said once, above their names."""
     first = '<th class="first" scope="col" rowspan="2" data-column="0">Arm</th>'
+    title, *said = _measures(tasks)
     group = (
-        f'<th scope="colgroup" colspan="{len(tasks)}">Root mean squared error in original units'
-        "<small>mean squared error, scaled</small></th>"
+        f'<th scope="colgroup" colspan="{len(tasks)}">{text(title)}'
+        + f"<small>{text(errors.note)}</small>" * bool(errors.note)
+        + "</th>"
     )
     rest = [
         f'<th scope="col" rowspan="2" data-column="{i}">{text(title)}</th>'
         for i, title in enumerate(others, 1 + len(tasks))
     ]
     named = [
-        f'<th scope="col" data-column="{i}">{name(task)}</th>' for i, task in enumerate(tasks, 1)
+        f'<th scope="col" data-column="{i}">{name(task.name)}'
+        + f"<small>{text(small)}</small>" * bool(small)
+        + "</th>"
+        for i, (task, small) in enumerate(zip(tasks, said, strict=True), 1)
     ]
     return [
         "<tr>" + "".join([first, group, *rest]) + "</tr>",
         "<tr>" + "".join(named) + "</tr>",
     ]
+
+
+def _measures(tasks: Sequence[Task]) -> list[str]:
+    """What is said of the measures above all tasks, then below the name of each."""
+    measures = [main_measure(task) for task in tasks]
+    words = measures[0].words[0].upper() + measures[0].words[1:]
+    if len({measure.name for measure in measures}) > 1:
+        return [
+            "Measure of each task",
+            *(measure.title_of(task) for measure, task in zip(measures, tasks, strict=True)),
+        ]
+    if any(task.unit for task in tasks):
+        units = [measure.unit_of(task) for measure, task in zip(measures, tasks, strict=True)]
+        return [words, *units]
+    return [words + " in original units" * (measures[0].power > 0), *([""] * len(tasks))]
 
 
 def _row(row: Row, cells: Sequence[Cell], contestants: Sequence[Row], reference: str) -> str:

@@ -4,16 +4,18 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
+from jaxtyping import Float
 from matplotlib.figure import Figure
 
+from jaxmtl.comparison import PerSeed, read_per_seed
 from jaxmtl.report.pictures.comparison_rows import (
     Names,
-    kinds_of,
     label_arms,
     name_arms_and_tasks,
     relabel,
-    tasks_of,
+    relabel_runs,
 )
 from jaxmtl.report.pictures.differences_picture import draw_differences
 from jaxmtl.report.pictures.parameters_picture import draw_error_against_parameters
@@ -21,6 +23,7 @@ from jaxmtl.report.pictures.style import looks, save
 
 DIFFERENCES = "differences"
 PARAMETERS = "error_against_parameters"
+NEEDED = ("measure", "parameters")  # columns, besides those of errors
 
 
 def plot_differences(
@@ -59,16 +62,17 @@ def plot_differences(
         >>> plot_differences(per_seed, contrasts, "plain").axes[0].get_title(loc="left")
         'a, paired differences of 2 seeds'
     """
-    shown = label_arms(kinds_of(per_seed), labels)
+    runs = read_per_seed(per_seed)
+    shown = label_arms(runs.arms, labels)
     if reference not in shown:
         raise ValueError(
             f"reference: expected one of {', '.join(shown)}, got {reference!r}; name an arm of the "
             "comparison"
         )
-    per_seed, contrasts = relabel(per_seed, shown), relabel(contrasts, shown)
-    names = names_of(per_seed)
+    runs = relabel_runs(runs, shown)
+    names = names_of(runs)
     with looks(names.labels):
-        return draw_differences(per_seed, contrasts, shown[reference], names)
+        return draw_differences(runs, relabel(contrasts, shown), shown[reference], names)
 
 
 def plot_error_against_parameters(
@@ -85,7 +89,8 @@ def plot_error_against_parameters(
     Args:
         leaderboard: one row an arm, with columns arm, kind, error, error_low, error_high and
             parameters.
-        per_seed: one row an arm, seed and task, with columns arm, kind, seed, task and parameters.
+        per_seed: one row an arm, seed and task, with columns arm, kind, seed, task, error, measure
+            and parameters.
         labels: what arms are called, by name; others are called by their name, without underscores.
 
     Returns:
@@ -97,15 +102,17 @@ def plot_error_against_parameters(
         ...     "error_low": [0.05, 0.1], "error_high": [0.15, 0.3], "parameters": [55.0, 46.0]})
         >>> per_seed = pd.DataFrame({
         ...     "arm": ["plain", "split"], "kind": "arm", "seed": 0, "task": "a",
-        ...     "parameters": [46, 55]})
+        ...     "error": [0.2, 0.1], "measure": "rmse", "parameters": [46, 55]})
         >>> plot_error_against_parameters(leaderboard, per_seed).axes[0].get_title()
         'Error against size'
     """
-    shown = label_arms(kinds_of(per_seed), labels)
-    per_seed, leaderboard = relabel(per_seed, shown), relabel(leaderboard, shown)
-    names = names_of(per_seed)
+    runs = read_per_seed(per_seed, NEEDED)
+    shown = label_arms(runs.arms, labels)
+    sizes = parameters_of(runs, per_seed)
+    runs = relabel_runs(runs, shown)
+    names = names_of(runs)
     with looks(names.labels):
-        return draw_error_against_parameters(leaderboard, per_seed, names)
+        return draw_error_against_parameters(relabel(leaderboard, shown), runs, sizes, names)
 
 
 def write_comparison_pictures(
@@ -136,8 +143,8 @@ def write_comparison_pictures(
     Example:
         >>> import tempfile
         >>> alone = pd.DataFrame({
-        ...     "arm": ["plain"], "kind": "arm", "seed": 0, "task": "a", "parameters": 46,
-        ...     "error": 0.2, "error_low": float("nan"), "error_high": float("nan")})
+        ...     "arm": ["plain"], "kind": "arm", "seed": 0, "task": "a", "measure": "rmse",
+        ...     "parameters": 46, "error": 0.2, "error_low": 0.1, "error_high": 0.3})
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     files = write_comparison_pictures(
         ...         folder, leaderboard=alone, contrasts=pd.DataFrame(), per_seed=alone,
@@ -145,7 +152,8 @@ def write_comparison_pictures(
         ...     [file.name for file in files if file.exists()]
         ['differences.png', 'error_against_parameters.png']
     """
-    names = names_of(relabel(per_seed, label_arms(kinds_of(per_seed), labels)))
+    runs = read_per_seed(per_seed, NEEDED)
+    names = names_of(relabel_runs(runs, label_arms(runs.arms, labels)))
     # The picture of errors against parameters writes no names of tasks.
     without = names.labels._replace(note="")
     shows_arms = (
@@ -160,17 +168,37 @@ def write_comparison_pictures(
     return files
 
 
-def names_of(per_seed: pd.DataFrame) -> Names:
+def names_of(runs: PerSeed) -> Names:
     """How the arms and tasks of a comparison are written in its pictures.
 
     Args:
-        per_seed: one row an arm, seed and task.
+        runs: errors of every arm, seed and task.
 
     Returns:
         Texts that the installed fonts can show.
 
     Example:
-        >>> names_of(pd.DataFrame({"arm": ["a"], "kind": ["arm"], "task": ["PM2.5"]})).tasks
+        >>> names_of(read_per_seed(pd.DataFrame(
+        ...     {"arm": ["a"], "kind": "arm", "seed": 0, "task": "PM2.5", "error": 0.2}))).tasks
         {'PM2.5': 'PM2.5'}
     """
-    return name_arms_and_tasks(list(kinds_of(per_seed)), tasks_of(per_seed))
+    return name_arms_and_tasks(runs.arms, runs.tasks)
+
+
+def parameters_of(runs: PerSeed, per_seed: pd.DataFrame) -> Float[np.ndarray, "arms seeds"]:
+    """Parameters of every run, which are the same for all its tasks.
+
+    Args:
+        runs: errors of every arm, seed and task.
+        per_seed: that they were read from.
+
+    Returns:
+        Their numbers, NaN where there is none.
+
+    Example:
+        >>> per_seed = pd.DataFrame({"arm": ["a"], "kind": "arm", "seed": 0, "task": "PM2.5",
+        ...                          "error": 0.2, "parameters": 46})
+        >>> parameters_of(read_per_seed(per_seed), per_seed).tolist()
+        [[46.0]]
+    """
+    return runs.column(per_seed, "parameters")[:, :, 0]

@@ -1,4 +1,4 @@
-"""What the pictures and tables of a comparison show, taken out of its data frames."""
+"""What the pictures and tables of a comparison show, taken out of its arrays and data frames."""
 
 import itertools
 import unicodedata
@@ -9,10 +9,11 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
+from jaxmtl.comparison import PerSeed
+from jaxmtl.comparison.per_seed import OVERALL
 from jaxmtl.report.page.markup import clean
 from jaxmtl.report.pictures.labels import LATIN, Labels, find_fonts, make_labels
 
-OVERALL = "overall"
 LINE = "line"
 LONGEST_ARM, LONGEST_TASK = 34, 28  # in cells, of which a Chinese character takes two
 
@@ -66,39 +67,6 @@ class Names(NamedTuple):
     replaced: dict[str, str]
 
 
-def tasks_of(per_seed: pd.DataFrame) -> list[str]:
-    """Names of the targets in the order of the frame.
-
-    Args:
-        per_seed: one row an arm, seed and task.
-
-    Returns:
-        Each name once.
-
-    Example:
-        >>> tasks_of(pd.DataFrame({"task": ["b", "a", "b"]}))
-        ['b', 'a']
-    """
-    return per_seed["task"].drop_duplicates().tolist()
-
-
-def kinds_of(per_seed: pd.DataFrame) -> dict[str, str]:
-    """Which arms are contestants.
-
-    Args:
-        per_seed: one row an arm, seed and task.
-
-    Returns:
-        "arm" or "line" by the name of the arm, in the order of the frame.
-
-    Example:
-        >>> kinds_of(pd.DataFrame({"arm": ["ridge", "a"], "kind": ["line", "arm"]}))
-        {'ridge': 'line', 'a': 'arm'}
-    """
-    first = per_seed.drop_duplicates("arm")
-    return dict(zip(first["arm"], first["kind"], strict=True))
-
-
 def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
     """The rows of a frame, each by the names of its columns.
 
@@ -131,22 +99,6 @@ def number(value: Any) -> float:
         (nan, 46.0)
     """
     return np.nan if pd.isna(value) else float(value)
-
-
-def num_seeds(per_seed: pd.DataFrame) -> int:
-    """How many seeds there are.
-
-    Args:
-        per_seed: one row an arm, seed and task.
-
-    Returns:
-        Their number.
-
-    Example:
-        >>> num_seeds(pd.DataFrame({"seed": [0, 1, 0, 1]}))
-        2
-    """
-    return len(set(per_seed["seed"].tolist()))
 
 
 def label_arms(arms: Iterable[str], labels: Mapping[str, str] | None = None) -> dict[str, str]:
@@ -185,6 +137,26 @@ def relabel(frame: pd.DataFrame, shown: Mapping[str, str]) -> pd.DataFrame:
     return frame.assign(**{column: [shown[arm] for arm in frame[column]] for column in columns})
 
 
+def relabel_runs(runs: PerSeed, shown: Mapping[str, str]) -> PerSeed:
+    """Runs with labels in place of the names of arms.
+
+    Args:
+        runs: errors of every arm, seed and task.
+        shown: label by name.
+
+    Returns:
+        The same errors.
+
+    Example:
+        >>> from jaxmtl.comparison import read_per_seed
+        >>> frame = pd.DataFrame({"arm": ["a_b"], "kind": "arm", "seed": 0, "task": "t",
+        ...                       "error": 0.2})
+        >>> relabel_runs(read_per_seed(frame), {"a_b": "a b"}).arms
+        ('a b',)
+    """
+    return runs._replace(arms=tuple(shown[arm] for arm in runs.arms))
+
+
 def contrast_of(
     contrasts: pd.DataFrame, arm: str, task: str | None = None
 ) -> dict[str, Any] | None:
@@ -212,14 +184,14 @@ def contrast_of(
 
 
 def differences(
-    per_seed: pd.DataFrame, contrasts: pd.DataFrame, reference: str, task: str | None = None
+    runs: PerSeed, contrasts: pd.DataFrame, reference: str, task: str | None = None
 ) -> list[Difference]:
     """Every arm against the reference: contestants best first, then lines best first.
 
     The order is that of the overall differences, whichever quantity is asked for.
 
     Args:
-        per_seed: one row an arm, seed and task.
+        runs: errors of every arm, seed and task.
         contrasts: one row an arm and quantity.
         reference: name of the arm that others are compared with.
         task: name of the target; None for the mean over targets.
@@ -228,6 +200,7 @@ def differences(
         One element an arm other than the reference; arms without any contrast come last.
 
     Example:
+        >>> from jaxmtl.comparison import read_per_seed
         >>> per_seed = pd.DataFrame({
         ...     "arm": ["plain", "plain", "split", "split"], "kind": "arm",
         ...     "seed": [0, 1, 0, 1], "task": "a", "error": [2.0, 2.0, 1.0, 2.0]})
@@ -235,22 +208,22 @@ def differences(
         ...     "arm": ["split"], "quantity": ["overall"], "percent": [-25.0],
         ...     "percent_low": [-50.0], "percent_high": [0.0], "nb_low": [float("nan")],
         ...     "nb_high": [float("nan")], "verdict": ["not distinguishable"]})
-        >>> [difference] = differences(per_seed, contrasts, "plain")
+        >>> [difference] = differences(read_per_seed(per_seed), contrasts, "plain")
         >>> difference.low, difference.seeds.tolist()
         (-50.0, [-50.0, 0.0])
     """
-    kinds = kinds_of(per_seed)
-    errors = per_seed.pivot(index="seed", columns=["arm", "task"], values="error").astype(float)
+    errors = runs.overall if task is None else runs.error[:, :, runs.tasks.index(task)]
+    base = errors[runs.arms.index(reference)]
     found = []
-    for arm, kind in kinds.items():
+    for arm, contests, error in zip(runs.arms, runs.contests, errors, strict=True):
         if arm == reference:
             continue
+        kind = "arm" if contests else LINE
         overall = contrast_of(contrasts, arm)
         place = np.nan if overall is None else number(overall["percent"])
         order = (kind == LINE, np.isnan(place), 0.0 if np.isnan(place) else place)
         row = overall if task is None else contrast_of(contrasts, arm, task)
-        pairs = _paired(errors, arm, reference, task)
-        found.append((order, _difference(arm, kind, row, *pairs)))
+        found.append((order, _difference(arm, kind, row, *_paired(error, base))))
     return [difference for _, difference in sorted(found, key=lambda pair: pair[0])]
 
 
@@ -292,17 +265,12 @@ def name_arms_and_tasks(arms: Sequence[str], tasks: Sequence[str]) -> Names:
 
 
 def _paired(
-    errors: Any, arm: str, reference: str, task: str | None
-) -> tuple[int, Float[np.ndarray, " seeds"]]:
+    error: Float[np.ndarray, " seeds"], base: Float[np.ndarray, " seeds"]
+) -> tuple[int, Float[np.ndarray, " pairs"]]:
     """Number of pairs, and the difference of each; their mean is that of the mean errors."""
-
-    def of(name: str) -> Any:
-        return errors[name].mean(axis=1, skipna=False) if task is None else errors[name][task]
-
-    pairs = pd.concat([of(arm), of(reference)], axis=1, keys=["arm", "reference"]).dropna()
-    change = (pairs["arm"] - pairs["reference"]).to_numpy()
-    mean = float(pairs["reference"].to_numpy().mean()) if len(pairs) else 0.0
-    return len(pairs), 100 * change / mean if mean else np.zeros(0)
+    both = ~(np.isnan(error) | np.isnan(base))
+    mean = float(base[both].mean()) if both.any() else 0.0
+    return int(both.sum()), 100 * (error - base)[both] / mean if mean else np.zeros(0)
 
 
 def _difference(

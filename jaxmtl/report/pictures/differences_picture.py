@@ -10,13 +10,12 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
+from jaxmtl.comparison import PerSeed
 from jaxmtl.report.pictures.comparison_rows import (
     LINE,
     Difference,
     Names,
     differences,
-    num_seeds,
-    tasks_of,
 )
 from jaxmtl.report.pictures.style import (
     BLUE,
@@ -44,12 +43,12 @@ class _Layout(NamedTuple):
 
 
 def draw_differences(
-    per_seed: pd.DataFrame, contrasts: pd.DataFrame, reference: str, names: Names
+    runs: PerSeed, contrasts: pd.DataFrame, reference: str, names: Names
 ) -> Figure:
     """A large panel for the mean over tasks, and below it a small one a task.
 
     Args:
-        per_seed: one row an arm, seed and task.
+        runs: errors of every arm, seed and task.
         contrasts: one row an arm and quantity.
         reference: name of the arm at the line of zero.
         names: how arms and tasks are written.
@@ -57,11 +56,11 @@ def draw_differences(
     Returns:
         The figure.
     """
-    tasks = tasks_of(per_seed)
-    overall = differences(per_seed, contrasts, reference)
+    tasks = runs.tasks
+    overall = differences(runs, contrasts, reference)
     if not overall:
         return _nothing_to_compare(names.arms[reference])
-    small = tasks if len(tasks) > 1 else []
+    small = tasks if len(tasks) > 1 else tasks[:0]
     columns = panel_columns(len(small)) if small else 1
     rows = -(-len(small) // columns)
     tall = 0.27 * len(overall) + 1.75
@@ -80,7 +79,7 @@ def draw_differences(
 
     ax = parts[0].subplots()
     _draw_rows(ax, overall, layout(overall), numbers=True)
-    seeds = count(num_seeds(per_seed), "seed")
+    seeds = count(len(runs.seeds), "seed")
     what = f"Mean over the {len(tasks)} tasks" if small else names.tasks[tasks[0]]
     _title(ax, f"{what}, paired differences of {seeds}")
     ax.set_xlabel(f"test error against {names.arms[reference]} (%), negative is better")
@@ -88,7 +87,7 @@ def draw_differences(
     if small:
         grid = parts[1].subplots(rows, columns, squeeze=False).ravel()
         for number, (ax, task) in enumerate(zip(grid, small, strict=False)):
-            found = differences(per_seed, contrasts, reference, task)
+            found = differences(runs, contrasts, reference, task)
             _draw_rows(ax, found, layout(found), named=number % columns == 0)
             _title(ax, names.tasks[task])
         for ax in grid[len(small) :]:

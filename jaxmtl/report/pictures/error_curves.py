@@ -1,6 +1,6 @@
 """Error curves of every task, with the duplications marked."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -8,26 +8,32 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, ScalarFormatter
 
+from jaxmtl.metrics import main_measure
 from jaxmtl.report.pictures.labels import Labels
 from jaxmtl.report.pictures.marks import mark_duplications
 from jaxmtl.report.pictures.style import FAINT, INK, RUN_COLOURS, panel_columns, panels
+from jaxmtl.tasks import Task, kinds_differ
 from jaxmtl.training import Run
 
 
-def draw_errors(runs: Mapping[str, Run], labels: Labels, split: str) -> Figure:
-    """Mean squared error of each task over the epochs of each run.
+def draw_errors(
+    runs: Mapping[str, Run], labels: Labels, split: str, tasks: Sequence[Task]
+) -> Figure:
+    """Mean loss of each task over the epochs of each run.
 
     Args:
         runs: by name; duplications of the first are marked.
         labels: of the tasks.
         split: whose errors are drawn in full colour, "test" or "validation"; those of the training
             rows are drawn faintly beside them. "train" if there are no other rows.
+        tasks: what the errors are of.
 
     Returns:
         One panel a task.
     """
     figure, axes = panels(len(labels.tasks))
     adaptive = next(iter(runs.values()))
+    measures = [main_measure(task) for task in tasks]
     for task, (ax, label) in enumerate(zip(axes, labels.tasks, strict=True)):
         for name, run in runs.items():
             colour, style = RUN_COLOURS[name], "-" if run is adaptive else (0, (4, 1.5))
@@ -50,8 +56,9 @@ def draw_errors(runs: Mapping[str, Run], labels: Labels, split: str) -> Figure:
         mark_duplications(ax, adaptive)
         if task + panel_columns(len(axes)) >= len(axes):
             ax.set_xlabel("epoch of the run")
-        if task % panel_columns(len(axes)) == 0:
-            ax.set_ylabel("mean squared error (scaled)")
+        if task % panel_columns(len(axes)) == 0 or kinds_differ(tasks):
+            measure = measures[task]
+            ax.set_ylabel(f"{measure.loss} (scaled)" if measure.scaled else measure.loss)
     handles = [
         Line2D(
             [],

@@ -15,6 +15,7 @@ from jaxmtl.report.pictures.labels import make_labels
 from jaxmtl.report.pictures.network_drawing import draw_network
 from jaxmtl.report.pictures.scatter import draw_predictions
 from jaxmtl.report.pictures.style import looks, save
+from jaxmtl.tasks import number_tasks
 from jaxmtl.training import Run
 
 
@@ -39,13 +40,14 @@ def draw_pictures(
         predicted: the same by the name of the run.
     """
     run = runs[ADAPTIVE]
+    tasks = number_tasks(coding.targets)
     labels = make_labels(coding.features, coding.targets)
     with looks(labels):
         figures = {
-            "errors": draw_errors(runs, labels, split),
+            "errors": draw_errors(runs, labels, split, tasks),
             "conflicts": draw_conflicts(run, labels),
             "network": draw_network(model, run, labels),
-            "predictions": draw_predictions(observed, predicted, labels, split),
+            "predictions": draw_predictions(observed, predicted, labels, split, tasks),
         }
         for name, figure in figures.items():
             save(figure, folder / f"{name}.png", labels)

@@ -4,14 +4,17 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
+from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
-from jaxmtl.report.pictures.comparison_rows import LINE, Names, num_seeds, number, records
+from jaxmtl.comparison import PerSeed
+from jaxmtl.report.pictures.comparison_rows import LINE, Names, number, records
 from jaxmtl.report.pictures.name_placement import place_names, spread
 from jaxmtl.report.pictures.style import BLUE, SOFT, new_figure
+from jaxmtl.report.words.compared import compared
 from jaxmtl.report.words.numbers import count, decimals_for, fixed
 
 FROM_LOG = 8.0  # ratio of parameters from which their axis is logarithmic
@@ -29,19 +32,24 @@ class _Point(NamedTuple):
 
 
 def draw_error_against_parameters(
-    leaderboard: pd.DataFrame, per_seed: pd.DataFrame, names: Names
+    leaderboard: pd.DataFrame,
+    runs: PerSeed,
+    parameters: Float[np.ndarray, "arms seeds"],
+    names: Names,
 ) -> Figure:
     """A named point an arm, and a named dashed line a reference line.
 
     Args:
         leaderboard: one row an arm.
-        per_seed: one row an arm, seed and task.
+        runs: errors of every arm, seed and task.
+        parameters: numbers in use, NaN where a line has none.
         names: how arms are written.
 
     Returns:
         The figure.
     """
-    found = [_point(row, per_seed) for row in records(leaderboard)]
+    sizes = dict(zip(runs.arms, parameters, strict=True))
+    found = [_point(row, sizes[row["arm"]]) for row in records(leaderboard)]
     shown = [point for point in found if np.isfinite(point.error)]
     arms = [point for point in shown if np.isfinite(point.parameters)]
     lines = [point for point in shown if not np.isfinite(point.parameters)]
@@ -49,7 +57,7 @@ def draw_error_against_parameters(
     ax = figure.subplots()
     ax.set_title("Error against size")
     ax.set_xlabel("active parameters (mean over seeds)")
-    ax.set_ylabel("scaled mean squared test error")
+    ax.set_ylabel(compared(runs.measures).axis)
     _set_limits(ax, arms, lines)
     bars = []
     arms, moved = _side_by_side(ax, arms)
@@ -70,7 +78,7 @@ def draw_error_against_parameters(
     absent = [names.arms[point.arm] for point in found if not np.isfinite(point.error)]
     if not shown:
         ax.text(0.5, 0.5, "no finite error", transform=ax.transAxes, ha="center")
-    handles = _legend(bool(uprights), ranges, bool(lines), num_seeds(per_seed))
+    handles = _legend(bool(uprights), ranges, bool(lines), len(runs.seeds))
     if absent:
         label = f"not shown, diverged in every seed: {', '.join(absent)}"
         handles.append(Line2D([], [], ls="", label=label))
@@ -82,9 +90,8 @@ def draw_error_against_parameters(
     return figure
 
 
-def _point(row: dict[str, Any], per_seed: pd.DataFrame) -> _Point:
-    of_arm = per_seed[per_seed["arm"] == row["arm"]]["parameters"]
-    of_seeds = [value for value in map(number, of_arm.tolist()) if np.isfinite(value)]
+def _point(row: dict[str, Any], sizes: Float[np.ndarray, " seeds"]) -> _Point:
+    of_seeds = sizes[np.isfinite(sizes)].tolist()
     # A line may count parameters of its own (a ridge regression does), but is no network.
     mean = np.nan if row["kind"] == LINE else number(row["parameters"])
     return _Point(

@@ -1,4 +1,4 @@
-"""How well a network does, task by task, in scaled and in original units."""
+"""How well a network does, task by task, by its loss and in original units."""
 
 from typing import NamedTuple
 
@@ -6,20 +6,20 @@ import numpy as np
 from jaxtyping import Float
 
 from jaxmtl.data import Preprocessing, Rows
+from jaxmtl.metrics import Scores, score
+from jaxmtl.tasks import number_tasks
 
 
 class TaskErrors(NamedTuple):
     """Errors of each task over the rows whose target is known; NaN where there are none.
 
     Attributes:
-        mse: mean squared error of the scaled values, which training minimises.
-        rmse: root of the mean squared error in original units.
-        mae: mean absolute error in original units.
+        loss: mean squared error of the scaled values, which training minimises.
+        scores: measures in original units.
     """
 
-    mse: Float[np.ndarray, " tasks"]
-    rmse: Float[np.ndarray, " tasks"]
-    mae: Float[np.ndarray, " tasks"]
+    loss: Float[np.ndarray, " tasks"]
+    scores: Scores
 
 
 def task_errors(
@@ -41,21 +41,18 @@ def task_errors(
         >>> coding = Preprocessing(features=("CO",), targets=("PM2.5",), feature_scaler=scaler,
         ...                        target_scaler=scaler)
         >>> rows = Rows(x=np.zeros((2, 1)), y=np.array([[0.5], [0.25]]))
-        >>> [e.tolist() for e in task_errors(np.array([[0.0], [0.75]]), rows, coding)]
-        [[0.25], [50.0], [50.0]]
+        >>> loss, scores = task_errors(np.array([[0.0], [0.75]]), rows, coding)
+        >>> loss.tolist(), scores.of("rmse").tolist(), scores.of("mae").tolist()
+        ([0.25], [50.0], [50.0])
     """
+    tasks = number_tasks(coding.targets)
     y = np.asarray(rows.y, dtype=np.float64)
     predicted = np.asarray(predicted, dtype=np.float64)
-    known = np.ones(y.shape, bool) if rows.known is None else np.asarray(rows.known)
-    # After a divergence, predictions may be anything; what is not finite is told as such.
-    with np.errstate(over="ignore", invalid="ignore"):
-        scaled = predicted - y
-        original = coding.decode(predicted) - coding.decode(y)
-        return TaskErrors(
-            mse=_mean_over_known(scaled**2, known),
-            rmse=np.sqrt(_mean_over_known(original**2, known)),
-            mae=_mean_over_known(np.abs(original), known),
-        )
+    known = None if rows.known is None else np.asarray(rows.known)
+    return TaskErrors(
+        loss=score(tasks, predicted, y, known).of("mse"),
+        scores=score(tasks, coding.decode(predicted), coding.decode(y), known),
+    )
 
 
 def ratio(
@@ -77,11 +74,3 @@ def ratio(
     hard = np.asarray(hard)
     with np.errstate(invalid="ignore"):  # infinite over infinite, after a divergence
         return np.where(hard > 0, np.asarray(adaptive) / np.where(hard > 0, hard, 1), np.nan)
-
-
-def _mean_over_known(
-    values: Float[np.ndarray, "rows tasks"], known: np.ndarray
-) -> Float[np.ndarray, " tasks"]:
-    count = known.sum(axis=0)
-    total = np.where(known, values, 0).sum(axis=0)
-    return np.where(count > 0, total / np.maximum(count, 1), np.nan)

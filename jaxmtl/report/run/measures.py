@@ -12,6 +12,9 @@ from jaxmtl.prediction.save import FORMAT
 from jaxmtl.report.run.errors import TaskErrors, ratio, task_errors
 from jaxmtl.training import Divergence, Run
 
+LOSS = "mse_scaled"  # what training minimises
+SHOWN = ("rmse", "mae")  # measures in original units
+
 
 def measure(
     runs: Mapping[str, Run],
@@ -57,8 +60,8 @@ def measure(
     if HARD in errors:
         found["ratio"] = {
             split: {
-                "by_task": _by_task(ratio(e.mse, errors[HARD][split].mse), tasks),
-                "of_means": _number(ratio(_mean(e.mse), _mean(errors[HARD][split].mse))),
+                "by_task": _by_task(ratio(e.loss, errors[HARD][split].loss), tasks),
+                "of_means": _number(ratio(_mean(e.loss), _mean(errors[HARD][split].loss))),
             }
             for split, e in errors[ADAPTIVE].items()
         }
@@ -125,10 +128,9 @@ def _ending(
 
 def _as_json(errors: TaskErrors, tasks: Sequence[str]) -> dict[str, Any]:
     return {
-        "mse_scaled": _by_task(errors.mse, tasks),
-        "mean_mse_scaled": _number(_mean(errors.mse)),
-        "rmse": _by_task(errors.rmse, tasks),
-        "mae": _by_task(errors.mae, tasks),
+        LOSS: _by_task(errors.loss, tasks),
+        f"mean_{LOSS}": _number(_mean(errors.loss)),
+        **{name: _by_task(errors.scores.of(name), tasks) for name in SHOWN},
     }
 
 

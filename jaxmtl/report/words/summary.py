@@ -4,14 +4,13 @@ import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from jaxmtl.metrics import measure_named
 from jaxmtl.prediction.folder import SavedRun
 from jaxmtl.prediction.records import ADAPTIVE, HARD
+from jaxmtl.report.run.measures import LOSS, SHOWN
+from jaxmtl.tasks import Task, number_tasks
 
-MEASURES = (
-    ("mse_scaled", "MSE (scaled)"),
-    ("rmse", "RMSE (original units)"),
-    ("mae", "MAE (original units)"),
-)
+LOSS_TITLE = "MSE (scaled)"
 SPLIT_NAMES = {"test": "test", "validation": "validation", "train": "training"}
 
 
@@ -142,15 +141,20 @@ def _errors(metrics: Mapping[str, Any], split: str, tasks: Sequence[str]) -> lis
     runs = [name for name in (ADAPTIVE, HARD) if name in metrics["errors"]]
     header = ["", "", *runs] + (["ratio"] if len(runs) == 2 else [])
     rows = []
-    for task in tasks:
-        for i, (key, name) in enumerate(MEASURES):
-            values = [metrics["errors"][run][split][key][task] for run in runs]
-            rows.append([task if i == 0 else "", name, *_cells(values)])
-    means = [metrics["errors"][run][split]["mean_mse_scaled"] for run in runs]
+    for task in number_tasks(tasks):
+        for i, (key, title) in enumerate(_titles(task)):
+            values = [metrics["errors"][run][split][key][task.name] for run in runs]
+            rows.append([task.name if i == 0 else "", title, *_cells(values)])
+    means = [metrics["errors"][run][split][f"mean_{LOSS}"] for run in runs]
     if len(tasks) > 1:
-        rows.append(["mean of tasks", MEASURES[0][1], *_cells(means)])
+        rows.append(["mean of tasks", LOSS_TITLE, *_cells(means)])
     title = f"Errors on the {metrics['rows'][split]} {SPLIT_NAMES[split]} rows"
     return [title, *_table([header, *rows])]
+
+
+def _titles(task: Task) -> list[tuple[str, str]]:
+    """Keys of what ``metrics.json`` holds of a task, with titles for a reader."""
+    return [(LOSS, LOSS_TITLE), *((name, measure_named(name).title_of(task)) for name in SHOWN)]
 
 
 def _cells(values: Sequence[float | None]) -> list[str]:

@@ -1,0 +1,79 @@
+"""What the errors of a comparison are, in words."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from jaxmtl.metrics import measure_named
+
+HIDDEN = "a mean over tasks can hide one that became worse: see the contrasts task by task."
+
+
+class Compared(NamedTuple):
+    """Words for the errors by which arms are compared.
+
+    Attributes:
+        axis: of a picture.
+        noun: within a sentence.
+        mean: over a column of means.
+        difference: over a column of differences that are no percentages.
+        note: below the values of the single tasks, what the second number is; empty if there is
+            none.
+        caveat: about their mean over tasks.
+    """
+
+    axis: str
+    noun: str
+    mean: str
+    difference: str
+    note: str
+    caveat: str
+
+
+def compared(measures: Sequence[str]) -> Compared:
+    """What arms are compared by, given what their tasks are measured by.
+
+    Args:
+        measures: names of the main measures, one a task.
+
+    Returns:
+        The words.
+
+    Example:
+        >>> compared(["rmse", "rmse"]).axis
+        'scaled mean squared test error'
+        >>> compared(["rmse", "log loss"]).noun
+        'error relative to a constant prediction'
+    """
+    if len(set(measures)) > 1:
+        return Compared(
+            axis="test error relative to a constant prediction",
+            noun="error relative to a constant prediction",
+            mean="Mean relative error",
+            difference="Relative",
+            note="error relative to a constant prediction",
+            caveat=(
+                "Tasks of different kinds have no measure in common: the mean is over each task's "
+                "error relative to that of the best constant prediction, so that 1 is no better "
+                f"than a constant; {HIDDEN}"
+            ),
+        )
+    measure = measure_named(measures[0])
+    if measure.scaled:
+        return Compared(
+            axis=f"scaled {measure.loss.replace(' error', ' test error')}",
+            noun=measure.loss,
+            mean="Mean error, scaled",
+            difference="Scaled",
+            note=f"{measure.loss}, scaled",
+            caveat=(
+                f"Errors are scaled so that tasks with large units do not decide the mean; {HIDDEN}"
+            ),
+        )
+    return Compared(
+        axis=f"test {measure.loss}",
+        noun=measure.loss,
+        mean=f"Mean {measure.loss}",
+        difference="Absolute",
+        note="",
+        caveat=HIDDEN[0].upper() + HIDDEN[1:],
+    )
