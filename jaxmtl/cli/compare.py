@@ -11,7 +11,10 @@ from typing import TYPE_CHECKING, Any
 from jaxmtl.cli import options
 from jaxmtl.cli.cache import use_cache
 from jaxmtl.cli.errors import in_one_sentence
+from jaxmtl.cli.options import with_options
 from jaxmtl.cli.settings import Settings
+from jaxmtl.data.options import FoldOptions, ReadingOptions
+from jaxmtl.methods.study.options import StudyOptions
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -28,42 +31,18 @@ PRESET = Settings(validation=0.2)
 
 
 @in_one_sentence
+@with_options(ReadingOptions, FoldOptions, StudyOptions, preset=PRESET)
 def compare(
-    table: options.Table = None,
-    features: options.Features = None,
-    targets: options.Targets = None,
-    sheet: options.Sheet = None,
+    *,
     arms: options.Arms = None,
     list_arms: options.ListArms = False,
     reference: options.Reference = "hard_sharing",
     seeds: options.Seeds = 30,
-    seed: options.Seed = None,
     out: options.Out = OUT,
     force: options.Force = False,
     resume: options.Resume = False,
     quiet: options.Quiet = False,
-    missing: options.Missing = None,
-    missing_targets: options.MissingTargets = None,
-    missing_values: options.MissingValues = None,
-    scaling: options.Scaling = None,
-    scale_on: options.ScaleOn = None,
-    split: options.Split = None,
-    test: options.Test = None,
-    validation: options.ValidationOfComparison = None,
-    gap: options.Gap = None,
-    split_column: options.SplitColumn = None,
-    shared: options.Shared = None,
-    nodes: options.Nodes = None,
-    towers: options.Towers = None,
-    activation: options.Activation = None,
-    output_activation: options.OutputActivation = None,
-    optimizer: options.Optimizer = None,
-    batch_size: options.BatchSize = None,
-    shuffle: options.Shuffle = None,
-    phases: options.Phases = None,
-    rule: options.Rule = None,
-    zeros: options.Zeros = None,
-    transplant: options.Transplant = None,
+    given: dict[str, Any],
     devices: options.Devices = None,
     chunk: options.Chunk = None,
     coordinator: options.Coordinator = None,
@@ -80,11 +59,7 @@ def compare(
     if list_arms:
         _list_arms()
         return
-    given = options.given_options(locals())
     settings = PRESET.with_options(**given).complete()
-    for name, value, least in (("--seeds", seeds, 1), ("--num-processes", num_processes, 1)):
-        if value < least:
-            raise ValueError(f"{name}: expected at least {least}, got {value}")
     if settings.seed + seeds > 2**32:
         raise ValueError(f"--seeds: expected --seed + --seeds below 2**32, got {seeds}")
     _start_devices(devices, coordinator, num_processes, process_id)
@@ -276,8 +251,6 @@ def _start_devices(
     """Fixes how many devices a CPU counts as, and joins the other processes; before JAX starts."""
     import jax
 
-    if devices is not None and devices < 1:
-        raise ValueError(f"--devices: expected at least 1, got {devices}")
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     # JAX has started already where a program calls this from within.
     with contextlib.suppress(RuntimeError):

@@ -7,48 +7,25 @@ from typing import Any
 from jaxmtl.cli import options
 from jaxmtl.cli.cache import use_cache
 from jaxmtl.cli.errors import DivergedError, in_one_sentence
+from jaxmtl.cli.options import with_options
 from jaxmtl.cli.settings import Settings, settings_from_json
+from jaxmtl.data.options import FoldOptions, ReadingOptions
+from jaxmtl.methods.study.options import PairOptions
 
 PRESETS = {"study": Settings()}
 OUT = "jaxmtl-run"
 
 
 @in_one_sentence
+@with_options(ReadingOptions, FoldOptions, PairOptions, preset=PRESETS["study"])
 def fit(
-    table: options.Table = None,
-    features: options.Features = None,
-    targets: options.Targets = None,
-    sheet: options.Sheet = None,
+    *,
     preset: options.Preset = "study",
     config: options.Config = None,
     out: options.Out = OUT,
     force: options.Force = False,
     quiet: options.Quiet = False,
-    seed: options.Seed = None,
-    missing: options.Missing = None,
-    missing_targets: options.MissingTargets = None,
-    missing_values: options.MissingValues = None,
-    scaling: options.Scaling = None,
-    scale_on: options.ScaleOn = None,
-    split: options.Split = None,
-    test: options.Test = None,
-    validation: options.Validation = None,
-    gap: options.Gap = None,
-    split_column: options.SplitColumn = None,
-    shared: options.Shared = None,
-    nodes: options.Nodes = None,
-    towers: options.Towers = None,
-    activation: options.Activation = None,
-    output_activation: options.OutputActivation = None,
-    optimizer: options.Optimizer = None,
-    batch_size: options.BatchSize = None,
-    shuffle: options.Shuffle = None,
-    phases: options.Phases = None,
-    hard_epochs: options.HardEpochs = None,
-    rule: options.Rule = None,
-    zeros: options.Zeros = None,
-    transplant: options.Transplant = None,
-    aggregator: options.Aggregator = None,
+    given: dict[str, Any],
     no_cache: options.NoCache = False,
 ) -> None:
     """Train the adaptive network, and plain hard sharing beside it, and write a run folder.
@@ -57,7 +34,6 @@ def fit(
     """
     if preset not in PRESETS:
         raise ValueError(f"--preset: expected one of {', '.join(PRESETS)}, got {preset!r}")
-    given = options.given_options(locals())
     _fit(PRESETS[preset], given, config, out, force=force, quiet=quiet, cache=not no_cache)
 
 

@@ -1,217 +1,148 @@
-"""The options that several commands share."""
+"""Options become parameters of the shell; those that are no settings are declared here."""
 
+import functools
+import inspect
+from collections.abc import Callable
 from typing import Annotated, Any
 
+import msgspec
 import typer
 
-from jaxmtl.cli.parse import FORM, parse_names, parse_phases, parse_sizes
-from jaxmtl.cli.settings import CHOICES, OPTIMIZERS, Settings
+from jaxmtl._options import Count, Declared, Option, Options, as_option, declared, read_text
+from jaxmtl.cli.settings import Settings
 
-STUDY = Settings()
-
-
-def _one_of(name: str) -> str:
-    return "|".join(CHOICES[name])
-
-
-Table = Annotated[
-    str | None,
-    typer.Argument(help="Workbook (.xlsx) or text table (.csv).", show_default="built-in data"),
-]
-Features = Annotated[
-    str | None, typer.Option(help="Columns to predict from: A,B.", metavar="NAMES")
-]
-Targets = Annotated[
-    str | None, typer.Option(help="Columns to predict, one task each: C,D.", metavar="NAMES")
-]
-Sheet = Annotated[
-    str | None, typer.Option(help="Name or number (from 0).", show_default="the first")
-]
-Preset = Annotated[str, typer.Option(help="Defaults of all options: study.")]
+Preset = Annotated[str, Option(help="Defaults of all options: study.")]
 Config = Annotated[
-    str | None,
-    typer.Option(help="Repeat the run of this folder or config.json.", metavar="RUN"),
+    str | None, Option(help="Repeat the run of this folder or config.json.", metavar="RUN")
 ]
-Out = Annotated[str, typer.Option(help="Folder to write.")]
+Out = Annotated[str, Option(help="Folder to write.")]
 Force = Annotated[bool, typer.Option("--force", help="Replace an older run folder.")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="Print nothing but errors.")]
-Seed = Annotated[
-    int | None,
-    typer.Option(help="Of split, initial values and order.", show_default=str(STUDY.seed)),
-]
-Missing = Annotated[
-    str | None,
-    typer.Option(help="Missing features.", metavar=_one_of("missing"), show_default=STUDY.missing),
-]
-MissingTargets = Annotated[
-    str | None,
-    typer.Option(
-        help="Missing targets.", metavar=_one_of("missing_targets"), show_default="as --missing"
-    ),
-]
-MissingValues = Annotated[
-    str | None,
-    typer.Option(help="What stands for a missing value: 0,-999.", metavar="VALUES"),
-]
-Scaling = Annotated[
-    str | None,
-    typer.Option(metavar=_one_of("scaling"), show_default=STUDY.scaling, help="Of all columns."),
-]
-ScaleOn = Annotated[
-    str | None,
-    typer.Option(
-        help="Rows that scales are fitted on.",
-        metavar=_one_of("scale_on"),
-        show_default=STUDY.scale_on,
-    ),
-]
-Split = Annotated[
-    str | None,
-    typer.Option(help="How rows are divided.", metavar=_one_of("split"), show_default="random"),
-]
-Test = Annotated[
-    float | None, typer.Option(help="Fraction to test on.", show_default=str(STUDY.test))
-]
-Validation = Annotated[
-    float | None, typer.Option(help="Fraction to validate on.", show_default="0")
-]
-Gap = Annotated[
-    int | None,
-    typer.Option(help="Rows left out between parts of a chronological split.", show_default="0"),
-]
-SplitColumn = Annotated[
-    str | None, typer.Option(help="Column with train, validation or test.", metavar="NAME")
-]
-Shared = Annotated[
-    str | None,
-    typer.Option(help="Sizes of shared layers below the bank.", metavar="SIZES", show_default="4"),
-]
-Nodes = Annotated[
-    int | None, typer.Option(help="Nodes of the bank.", show_default=str(STUDY.nodes))
-]
-Towers = Annotated[
-    str | None,
-    typer.Option(help="Sizes of each task's own layers.", metavar="SIZES", show_default="none"),
-]
-Activation = Annotated[
-    str | None, typer.Option(help="Of hidden layers.", show_default=STUDY.activation)
-]
-OutputActivation = Annotated[
-    str | None,
-    typer.Option(help="Of outputs.", show_default="sigmoid if scaled to 0..1, else identity"),
-]
-Optimizer = Annotated[
-    str | None,
-    typer.Option(help=f"One of {', '.join(OPTIMIZERS)}.", show_default=STUDY.optimizer),
-]
-BatchSize = Annotated[int | None, typer.Option(help="Rows of one update.", show_default="1")]
-Shuffle = Annotated[
-    bool | None,
-    typer.Option("--shuffle/--no-shuffle", help="A new order every epoch.", show_default="no"),
-]
-Phases = Annotated[
-    str | None,
-    typer.Option(
-        help=f"Schedule, each phase as {FORM}.",
-        metavar="PHASES",
-        show_default="200,80,10,0.005;50,50,8;100,51,8;300,,,0.001",
-    ),
-]
-HardEpochs = Annotated[
-    int | None,
-    typer.Option(
-        help="Epochs of plain hard sharing, to compare with.",
-        show_default="480; with --phases, those of all phases",
-    ),
-]
-Rule = Annotated[
-    str | None,
-    typer.Option(help="Signs in conflict.", metavar=_one_of("rule"), show_default=STUDY.rule),
-]
-Zeros = Annotated[
-    str | None,
-    typer.Option(
-        help="What exact zeros do to a streak.",
-        metavar=_one_of("zeros"),
-        show_default=STUDY.zeros,
-    ),
-]
-Transplant = Annotated[
-    str | None,
-    typer.Option(
-        help="Optimizer state across phases.",
-        metavar=_one_of("transplant"),
-        show_default=STUDY.transplant,
-    ),
-]
-Aggregator = Annotated[
-    str | None,
-    typer.Option(
-        help="What combines task gradients; jaxmtl compare --list-arms names all.",
-        metavar="NAME",
-        show_default="their sum",
-    ),
-]
-ValidationOfComparison = Annotated[
-    float | None, typer.Option(help="Fraction to select epochs on.", show_default="0.2")
-]
 NoCache = Annotated[
     bool, typer.Option("--no-cache", help="Compile anew; keep no compiled programs.")
 ]
 Arms = Annotated[
     str | None,
-    typer.Option(
+    Option(
         help="Methods to compare, A,B, or all, aggregators, losses; --list-arms names them.",
         metavar="NAMES",
-        show_default="node duplication and what it has to beat",
+        shown="node duplication and what it has to beat",
     ),
 ]
 ListArms = Annotated[bool, typer.Option("--list-arms", help="Name the methods and exit.")]
-Reference = Annotated[str, typer.Option(help="Method that the others are compared with.")]
-Seeds = Annotated[int, typer.Option(help="Number of seeds, from --seed on.")]
+Reference = Annotated[str, Option(help="Method that the others are compared with.")]
+Seeds = Annotated[Count, Option(help="Number of seeds, from --seed on.")]
 Resume = Annotated[
     bool, typer.Option("--resume", help="Go on with an interrupted comparison in --out.")
 ]
 Devices = Annotated[
-    int | None,
-    typer.Option(help="Devices to spread the seeds over.", show_default="all; on a CPU its cores"),
+    Annotated[int, msgspec.Meta(ge=1, le=2**16)] | None,
+    Option(help="Devices to spread the seeds over.", shown="all; on a CPU its cores"),
 ]
-Chunk = Annotated[
-    int | None, typer.Option(help="Seeds to run at once.", show_default="as many as fit")
-]
+Chunk = Annotated[Count | None, Option(help="Seeds to run at once.", shown="as many as fit")]
 Coordinator = Annotated[
     str | None,
-    typer.Option(help="Address of process 0, if several share the work.", metavar="HOST:PORT"),
+    Option(help="Address of process 0, if several share the work.", metavar="HOST:PORT"),
 ]
-NumProcesses = Annotated[int, typer.Option(help="Processes that share the work.")]
-ProcessId = Annotated[int, typer.Option(help="Number of this process, from 0.")]
+NumProcesses = Annotated[
+    Annotated[int, msgspec.Meta(ge=1, le=2**16)], Option(help="Processes that share the work.")
+]
+ProcessId = Annotated[int, Option(help="Number of this process, from 0.")]
 
 
-def given_options(values: dict[str, Any]) -> dict[str, Any]:
-    """The options that were given, as fields of ``Settings``.
+def with_options(
+    *parts: type[Options], preset: Settings
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Gives a command the options of some parts of ``Settings``.
+
+    The command has keyword-only parameters. One of them is named ``given`` and takes the values of
+    the options that were given, by name; in ``--help``, TABLE and the first part stand before all
+    other parameters, and the other parts stand where ``given`` does. Parameters of the command
+    that are annotated with an ``Option`` are read in the same way.
 
     Args:
-        values: texts and numbers by name, None where not given; others than fields are left out.
+        parts: of ``Settings``.
+        preset: whose values ``--help`` shows as defaults.
 
     Returns:
-        The fields.
-
-    Raises:
-        ValueError: a text that cannot be read.
+        What makes such a command a function for typer.
 
     Example:
-        >>> given_options({"features": "SO2,CO", "shared": "8,4", "seed": None, "quiet": True})
-        {'features': ('SO2', 'CO'), 'shared': (8, 4)}
+        >>> from jaxmtl.data.options import FoldOptions, ReadingOptions
+        >>> @with_options(ReadingOptions, FoldOptions, preset=Settings())
+        ... def show(*, out: Out = "here", given: dict[str, Any]) -> None:
+        ...     print(out, given)
+        >>> show(features="SO2,CO", seed="7", split=None)
+        here {'features': ('SO2', 'CO'), 'seed': 7}
+        >>> show(test="1.5")
+        Traceback (most recent call last):
+            ...
+        ValueError: --test: expected below 1, got 1.5
     """
-    fields = {name for name in Settings.__dataclass_fields__ if values.get(name) is not None}
-    return {name: _read(name, values[name]) for name in values if name in fields}
+    settings = declared(Settings)
+    first, *others = [list(declared(part).values()) for part in parts]
+    first = [settings["table"], *first]
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        own = inspect.signature(command, eval_str=True).parameters
+        names = list(own)
+        place = names.index("given")
+        of_command = {
+            name: one
+            for name, parameter in own.items()
+            if (one := as_option(name, parameter.annotation, parameter.default)) is not None
+        }
+        shown = [_of_settings(one, preset) for one in first]
+        shown += [_of_command(own[name], of_command) for name in names[:place]]
+        shown += [_of_settings(one, preset) for part in others for one in part]
+        shown += [_of_command(own[name], of_command) for name in names[place + 1 :]]
+
+        @functools.wraps(command)
+        def called(**values: Any) -> None:
+            given, rest = {}, {}
+            for name, value in values.items():
+                if name not in own:
+                    if value is not None:
+                        given[name] = read_text(settings[name], value)
+                elif name in of_command and value is not None:
+                    rest[name] = read_text(of_command[name], value)
+                else:
+                    rest[name] = value
+            command(given=given, **rest)
+
+        signature: Any = called
+        signature.__signature__ = inspect.Signature(shown)
+        signature.__annotations__ = {one.name: one.annotation for one in shown}
+        return called
+
+    return decorate
 
 
-def _read(name: str, value: Any) -> Any:
-    if name in ("features", "targets", "missing_values"):
-        return parse_names(value)
-    if name in ("shared", "towers"):
-        return parse_sizes("--" + name, value)
-    if name == "phases":
-        return parse_phases(value)
-    return value
+def _of_settings(one: Declared, preset: Settings) -> inspect.Parameter:
+    """None by default, so that it is known whether the option was given."""
+    shown = one.shown(getattr(preset, one.name))
+    return _parameter(one, None, shown is not None and shown)
+
+
+def _of_command(parameter: inspect.Parameter, of_command: dict[str, Declared]) -> inspect.Parameter:
+    if parameter.name not in of_command:
+        return parameter
+    one = of_command[parameter.name]
+    default = None if one.default is None else str(one.default)
+    return _parameter(one, default, one.shown(None) if default is None else True)
+
+
+def _parameter(one: Declared, default: str | None, shown: Any) -> inspect.Parameter:
+    """Texts of the shell reach us as they are: what is wrong with them is said by the option."""
+    how: dict[str, Any] = {"help": one.option.help, "show_default": shown or False}
+    if one.metavar is None:
+        switch = f"{one.flag}/--no-{one.flag.removeprefix('--')}"
+        annotation: Any = Annotated[bool | None, typer.Option(switch, **how)]
+    elif one.option.positional:
+        annotation = Annotated[str | None, typer.Argument(**how)]
+    else:
+        kind = str if default is not None else str | None
+        annotation = Annotated[kind, typer.Option(metavar=one.metavar, **how)]
+    return inspect.Parameter(
+        one.name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation
+    )

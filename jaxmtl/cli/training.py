@@ -149,9 +149,9 @@ def train(settings: Settings, table: Table, console: Console) -> Trained:
             model,
             dataset.splits,
             phases=settings.phases,
-            rule=_choice(settings.rule),
-            zeros=_choice(settings.zeros),
-            transplant=_choice(settings.transplant),
+            rule=settings.rule,
+            zeros=settings.zeros,
+            transplant=settings.transplant,
             on_progress=on_progress,
             key=jax.random.key(settings.seed),
             **shared,
@@ -189,10 +189,10 @@ def prepare_rows(settings: Settings, table: Table) -> tuple[Dataset, list[str]]:
         dataset = prepare(
             table,
             indices,
-            missing_features=_choice(settings.missing),
-            missing_targets=_choice(settings.missing_targets),
-            scaling=_choice(settings.scaling),
-            scale_on=_choice(settings.scale_on),
+            missing_features=settings.missing,
+            missing_targets=settings.missing_targets or settings.missing,
+            scaling=settings.scaling,
+            scale_on=settings.scale_on,
         )
     return dataset, [str(warning.message) for warning in caught]
 
@@ -206,8 +206,3 @@ def _split(settings: Settings, table: Table) -> SplitIndices:
     if settings.split == "chronological":
         return chronological_split(num_rows, gap=settings.gap, **fractions)
     return random_split(num_rows, seed=settings.seed, **fractions)
-
-
-def _choice(value: Any) -> Any:
-    """A text that ``Settings.complete`` has found to be one of the literals asked for."""
-    return value

@@ -254,7 +254,7 @@ def _frame(
 
     tasks, seeds = number_tasks(datasets[0].targets), len(numbers)
     scales = np.stack([data.target_scaler.scale for data in datasets])
-    values = values_of_losses(tasks, outcome.errors, scales)
+    values = values_of_losses(tasks, fitted.scores, scales)
     each = {
         "seed": np.asarray(numbers),
         "parameters": fitted.parameters,
@@ -272,9 +272,10 @@ def _frame(
             "arm": name,
             "kind": kind,
             "seed": columns.pop("seed"),
-    tasks, seeds = number_tasks(datasets[0].targets), len(numbers)
-    scales = np.stack([data.target_scaler.scale for data in datasets])
-    values = values_of_losses(tasks, fitted.scores, scales)
+            "task": [task.name for task in tasks] * seeds,
+            "error": fitted.scores.reshape(-1),
+            "measure": [main_measure(task).name for task in tasks] * seeds,
+            "value": values.reshape(-1),
             **columns,
         }
     )

@@ -5,8 +5,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jaxmtl import Phase
-from jaxmtl.cli.parse import parse_names, parse_phases, parse_sizes
+from jaxmtl._options.text import parse_names, parse_sizes
 from jaxmtl.cli.settings import Settings, settings_from_json
+from jaxmtl.methods.study.options import parse_phases, write_phases
 
 PHASES = st.builds(
     Phase,
@@ -25,6 +26,7 @@ def test_phases_written_out_are_read_back(phases):
         for p in phases
     )
     assert parse_phases(text) == tuple(phases)
+    assert parse_phases(write_phases(tuple(phases))) == tuple(phases)
     assert settings_from_json(Settings(phases=tuple(phases)).to_json()).phases == tuple(phases)
 
 

@@ -1,0 +1,78 @@
+"""Texts of the shell that stand for several values."""
+
+import csv
+import difflib
+from collections.abc import Collection
+from typing import Any
+
+LONGEST = 80  # characters of a wrong value that an error repeats
+
+
+def parse_names(text: str) -> tuple[str, ...]:
+    """Names of columns, separated by commas; one that holds a comma stands in double quotes.
+
+    Args:
+        text: of the option.
+
+    Returns:
+        The names without blanks around them.
+
+    Example:
+        >>> parse_names('SO2, CO,"a, b"')
+        ('SO2', 'CO', 'a, b')
+    """
+    names = next(csv.reader([text], skipinitialspace=True), [])
+    return tuple(name.strip() for name in names if name.strip())
+
+
+def parse_sizes(option: str, text: str) -> tuple[int, ...]:
+    """Sizes of layers, separated by commas; an empty text or "none" for no layer.
+
+    Args:
+        option: its name, for the sentence of an error.
+        text: of the option.
+
+    Returns:
+        The sizes.
+
+    Raises:
+        ValueError: not whole numbers of at least 1.
+
+    Example:
+        >>> parse_sizes("--shared", "8,4"), parse_sizes("--shared", "none")
+        ((8, 4), ())
+    """
+    if text.strip().lower() in ("", "none"):
+        return ()
+    try:
+        sizes = tuple(int(size) for size in text.split(","))
+    except ValueError:
+        sizes = (0,)
+    if min(sizes) < 1:
+        raise ValueError(
+            f"{option}: expected sizes of layers such as 8,4, or none, got {short(text)}"
+        )
+    return sizes
+
+
+def did_you_mean(name: str, known: Collection[str]) -> str:
+    """The end of a sentence about a name that there is not.
+
+    Args:
+        name: as it was given.
+        known: those that there are.
+
+    Returns:
+        The nearest name in brackets; empty if none is near.
+
+    Example:
+        >>> did_you_mean("nodse", ["nodes", "towers"])
+        " (did you mean 'nodes'?)"
+    """
+    near = difflib.get_close_matches(name, known, n=1)
+    return f" (did you mean {near[0]!r}?)" if near else ""
+
+
+def short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= LONGEST else text[:LONGEST] + "..."

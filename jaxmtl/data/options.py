@@ -1,0 +1,108 @@
+"""Options of reading a table, dividing its rows and scaling its columns."""
+
+import dataclasses
+from typing import Annotated, Literal
+
+import msgspec
+
+from jaxmtl._options import INT32, Option, Options
+from jaxmtl.data.prepare import MissingFeatures, MissingTargets
+from jaxmtl.data.scaling import ScalingKind
+
+Fraction = Annotated[float, msgspec.Meta(ge=0, lt=1)]
+# Seeds of JAX and NumPy alike.
+Seed = Annotated[int, msgspec.Meta(ge=0, le=2**32 - 1)]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ReadingOptions(Options):
+    """Which columns of a table are read, and what a gap in them means.
+
+    Example:
+        >>> ReadingOptions(missing="mean").missing
+        'mean'
+    """
+
+    features: Annotated[
+        tuple[str, ...] | None, Option(help="Columns to predict from: A,B.", metavar="NAMES")
+    ] = None
+    targets: Annotated[
+        tuple[str, ...] | None,
+        Option(help="Columns to predict, one task each: C,D.", metavar="NAMES"),
+    ] = None
+    sheet: Annotated[str | None, Option(help="Name or number (from 0).", shown="the first")] = None
+    missing: Annotated[MissingFeatures, Option(help="Missing features.")] = "error"
+    missing_targets: Annotated[
+        MissingTargets | None,
+        Option(
+            help="Missing targets.",
+            shown="as --missing",
+            follows="missing",
+            derive=lambda options: options.missing,
+        ),
+    ] = None
+    missing_values: Annotated[
+        tuple[str, ...],
+        Option(help="What stands for a missing value: 0,-999.", metavar="VALUES"),
+    ] = ()
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class FoldOptions(Options):
+    """Which rows are learned from, chosen by and reported on.
+
+    Example:
+        >>> FoldOptions(split="random", gap=3).check()
+        Traceback (most recent call last):
+            ...
+        ValueError: --gap: expected with --split chronological only, got it with --split random
+    """
+
+    seed: Annotated[Seed, Option(help="Of split, initial values and order.")] = 0
+    split: Annotated[
+        Literal["random", "chronological", "column"] | None,
+        Option(
+            help="How rows are divided.",
+            shown="random",
+            follows="split_column",
+            derive=lambda options: "random" if options.split_column is None else "column",
+        ),
+    ] = None
+    test: Annotated[Fraction, Option(help="Fraction to test on.")] = 0.2
+    validation: Annotated[
+        Fraction, Option(help="Fraction to validate on; compare selects epochs on it.")
+    ] = 0.0
+    gap: Annotated[
+        Annotated[int, msgspec.Meta(ge=0, le=INT32)],
+        Option(help="Rows left out between parts of a chronological split."),
+    ] = 0
+    split_column: Annotated[
+        str | None, Option(help="Column with train, validation or test.", metavar="NAME")
+    ] = None
+
+    def check(self) -> None:
+        """Raises ValueError for a column or a gap that the kind of split does not use."""
+        if (self.split == "column") != (self.split_column is not None):
+            raise ValueError(
+                "--split column: expected together with --split-column NAME, got one without the "
+                "other"
+            )
+        if self.gap and self.split != "chronological":
+            raise ValueError(
+                f"--gap: expected with --split chronological only, got it with --split {self.split}"
+            )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ScalingOptions(Options):
+    """How columns are scaled, and by which rows.
+
+    Example:
+        >>> ScalingOptions().scaling
+        'minmax'
+    """
+
+    scaling: Annotated[ScalingKind, Option(help="Of all columns.")] = "minmax"
+    scale_on: Annotated[Literal["train", "all"], Option(help="Rows that scales are fitted on.")] = (
+        "train"
+    )
