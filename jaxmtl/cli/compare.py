@@ -141,7 +141,7 @@ def _compare(
     import jax
     import optax
 
-    from jaxmtl.cli.training import load_table, prepare_rows
+    from jaxmtl.cli.fit import load_table, prepare_rows
     from jaxmtl.comparison import Protocol, compare
 
     table = load_table(settings, folder)
@@ -288,7 +288,7 @@ def _start_devices(
 
 def _already_there(folder: Path, asked: dict[str, Any], *, resume: bool) -> bool:
     """Whether a comparison to be resumed is complete; one of other options is refused."""
-    from jaxmtl.prediction.folder import read_json
+    from jaxmtl.prediction.run_json import read_json
     from jaxmtl.report.comparison_folder import COMPARISON
 
     if not resume:
@@ -326,7 +326,7 @@ def _working_folder(
     import json
 
     from jaxmtl.files.atomic import check_folder, new_file
-    from jaxmtl.prediction.save import FORMAT
+    from jaxmtl.prediction.run_json import FORMAT
     from jaxmtl.training.driver.store import locked
 
     if not first:

@@ -1,16 +1,21 @@
 """``jaxmtl fit``: from a table to a run folder."""
 
+import dataclasses
 import os
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jaxmtl.cli import options
 from jaxmtl.cli.cache import use_cache
 from jaxmtl.cli.errors import DivergedError, in_one_sentence
 from jaxmtl.cli.settings import Settings, settings_from_json
 
+if TYPE_CHECKING:
+    from jaxmtl.data import Dataset, Table
+
 PRESETS = {"study": Settings()}
 OUT = "jaxmtl-run"
+BUILT_IN = "air_quality.xlsx"
 
 
 @in_one_sentence
@@ -72,13 +77,16 @@ def _fit(
     cache: bool,
 ) -> None:
     # These load pandas and flax, which --help should not wait for.
+    import optax
+
     from jaxmtl.cli.console import Console
-    from jaxmtl.cli.training import load_table, train
     from jaxmtl.files.atomic import new_folder
+    from jaxmtl.methods.study.run_study import run_study
+    from jaxmtl.models import HardSharing
     from jaxmtl.prediction.card import fingerprint
     from jaxmtl.prediction.folder import is_run_folder
     from jaxmtl.report import Reading, load_run, summarize
-    from jaxmtl.report.run.outcome import Outcome, write_run
+    from jaxmtl.report.run.save import write_run
 
     console = Console(quiet=quiet)
     if (why := use_cache(wanted=cache)) is not None:
@@ -88,23 +96,49 @@ def _fit(
     _keep_table(settings.table, out)
     with new_folder(out, force=force, replaceable=is_run_folder) as folder:
         table = load_table(settings, folder)
-        trained = train(settings, table, console)
+        dataset, notes = prepare_rows(settings, table)
+        for note in notes:
+            console.note(note)
+        model = HardSharing(
+            shared=settings.shared,
+            nodes=settings.nodes,
+            towers=settings.towers,
+            outputs=(1,) * len(dataset.targets),
+            activation=settings.activation,
+            output_activation=settings.output_activation,
+        )
+        choice: Any = settings
+        runs = run_study(
+            model,
+            dataset.splits,
+            seed=settings.seed,
+            phases=settings.phases,
+            hard_epochs=settings.hard_epochs or 1,
+            optimizer=getattr(optax, settings.optimizer),
+            batch_size=settings.batch_size,
+            shuffle=settings.shuffle,
+            rule=choice.rule,
+            zeros=choice.zeros,
+            transplant=choice.transplant,
+            aggregator=settings.aggregator,
+            watch=lambda name: console.training(name, dataset.targets),
+        )
         saved = settings.to_json()
         if settings.table is not None:
             saved["table"] = os.path.abspath(settings.table)
             saved["table_sha256"] = fingerprint(settings.table)
-        outcome = Outcome(
-            run=trained.run,
-            model=trained.model,
-            dataset=trained.dataset,
-            baseline=trained.hard,
+        write_run(
+            folder,
+            runs.adaptive,
+            model=model,
+            dataset=dataset,
+            baseline=runs.hard,
             table=table,
             phases=settings.phases,
             shuffled=settings.shuffle,
             reading=Reading(settings.missing, settings.missing_values),
             settings=saved,
         )
-        write_run(folder, outcome)
     run = load_run(out)
     console.say(summarize(run))
     console.say(f"\nwritten to {out}")
@@ -114,6 +148,82 @@ def _fit(
             f"{diverged[0]['sentence']}; the last finite state is saved in {out}; lower the "
             "learning rate in --phases or scale the columns"
         )
+
+
+def load_table(settings: Settings, folder: Path) -> "Table":
+    """Reads the table, or writes the built-in one into a folder and reads that.
+
+    Args:
+        settings: complete.
+        folder: where the built-in workbook is written.
+
+    Returns:
+        The columns in use.
+
+    Raises:
+        TableError: see ``jaxmtl.data.read_table``.
+    """
+    from jaxmtl.data import TableError, write_air_quality
+
+    if settings.table is not None:
+        return _read(settings, settings.table)
+    path = os.fspath(write_air_quality(folder / BUILT_IN))
+    # The folder has another name once it is complete, and none if something is wrong.
+    shown = f"{BUILT_IN} (built-in data)"
+    try:
+        table = _read(settings, path)
+    except TableError as error:
+        raise TableError(str(error).replace(path, shown)) from error
+    return dataclasses.replace(table, source=table.source.replace(path, shown))
+
+
+def prepare_rows(settings: Settings, table: "Table") -> "tuple[Dataset, tuple[str, ...]]":
+    """Splits and scales the rows.
+
+    Args:
+        settings: complete; the seed is that of a random split.
+        table: see ``load_table``.
+
+    Returns:
+        Scaled rows, and what the user should know about them.
+
+    Raises:
+        TableError: rows or options that do not go together.
+    """
+    from jaxmtl.data.divide import divide, prepare_noted
+
+    choice: Any = settings
+    indices = divide(
+        table,
+        choice.split,
+        seed=settings.seed,
+        test=settings.test,
+        validation=settings.validation,
+        gap=settings.gap,
+        column=settings.split_column,
+    )
+    return prepare_noted(
+        table,
+        indices,
+        missing_features=settings.missing,
+        missing_targets=settings.missing_targets,
+        scaling=settings.scaling,
+        scale_on=settings.scale_on,
+    )
+
+
+def _read(settings: Settings, path: str) -> "Table":
+    from jaxmtl.data import read_table
+    from jaxmtl.data.reading.sheets import find_sheet
+
+    return read_table(
+        path,
+        features=settings.features or (),
+        targets=settings.targets or (),
+        sheet=find_sheet(path, settings.sheet),
+        missing_values=settings.missing_values,
+        keep=() if settings.split_column is None else (settings.split_column,),
+    )
 
 
 def _keep_table(table: str | None, out: str) -> None:
@@ -127,7 +237,7 @@ def _keep_table(table: str | None, out: str) -> None:
 def _repeated(config: str, given: dict[str, Any], console: Any) -> Settings:
     """The settings of an older run; notes what is not as it was then."""
     from jaxmtl.prediction.card import fingerprint, versions
-    from jaxmtl.prediction.folder import read_json
+    from jaxmtl.prediction.run_json import read_json
 
     path = Path(config)
     path = path / "config.json" if path.is_dir() else path

@@ -118,8 +118,8 @@ def network_model_of(
         expected[INDEX] = ((network.num_tasks, network.nodes), np.dtype(np.int32))
     check_arrays(arrays, expected)
     if INDEX in expected:
-        check_head_index(arrays[INDEX], network.num_columns)
         index = jnp.asarray(arrays[INDEX])
+        check_head_index(index, network.num_columns)
     params: dict[str, Any] = {}
     for name, array in with_prefix(arrays, "params/").items():
         *path, last = name.split("/")

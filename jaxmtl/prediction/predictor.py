@@ -90,13 +90,9 @@ class Predictor:
         Raises:
             KeyError: there is no such baseline.
         """
-        return dataclasses.replace(
-            self, models=(self.baselines[name],), method=name, baselines={}
-        )
+        return dataclasses.replace(self, models=(self.baselines[name],), method=name, baselines={})
 
-    def outputs(
-        self, x: Float[np.ndarray, "rows features"]
-    ) -> Float[np.ndarray, "rows outputs"]:
+    def outputs(self, x: Float[np.ndarray, "rows features"]) -> Float[np.ndarray, "rows outputs"]:
         """Coded outputs for coded features: the mean over the folds.
 
         Args:
@@ -108,7 +104,7 @@ class Predictor:
         first, *others = (model.predict(x) for model in self.models)
         if not others:
             return first
-        return np.mean([np.asarray(first, np.float64), *others], axis=0, dtype=np.float64)
+        return np.asarray(np.mean([first, *others], axis=0, dtype=np.float64))
 
     def decoded(
         self, outputs: Float[np.ndarray, "rows outputs"]

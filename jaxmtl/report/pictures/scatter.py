@@ -7,7 +7,7 @@ from jaxtyping import Float
 from matplotlib.figure import Figure
 
 from jaxmtl.report.pictures.labels import Labels
-from jaxmtl.report.pictures.style import INK, RUN_COLOURS, panel_columns, panels
+from jaxmtl.report.pictures.style import INK, panel_columns, panels, run_colours
 
 
 def draw_predictions(
@@ -28,17 +28,18 @@ def draw_predictions(
         The figure.
     """
     figure, axes = panels(len(labels.tasks), height=3.6)
-    # The last one drawn is on top: the adaptive run, which the picture is about.
+    colours, about = run_colours(predicted), next(iter(predicted))
+    # The last one drawn is on top: the run that the picture is about.
     for task, (ax, label) in enumerate(zip(axes, labels.tasks, strict=True)):
         for name in reversed(list(predicted)):
             ax.scatter(
                 observed[:, task],
                 predicted[name][:, task],
                 s=14,
-                marker="o" if name == "adaptive" else "^",
-                facecolors=RUN_COLOURS[name] if name == "adaptive" else "none",
-                edgecolors="white" if name == "adaptive" else RUN_COLOURS[name],
-                linewidths=0.4 if name == "adaptive" else 0.7,
+                marker="o" if name == about else "^",
+                facecolors=colours[name] if name == about else "none",
+                edgecolors="white" if name == about else colours[name],
+                linewidths=0.4 if name == about else 0.7,
                 alpha=0.85,
                 label=name,
             )
