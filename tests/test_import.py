@@ -70,7 +70,6 @@ WITHOUT_EXAMPLE = {
     "LevelGates",
     "Progress",
     "Run",
-    "SavedNetwork",
     "Violation",
 }
 

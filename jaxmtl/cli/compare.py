@@ -115,10 +115,9 @@ def _compare(
     resume: bool,
 ) -> Found:
     import jax
-    import optax
 
-    from jaxmtl.cli.training import load_table, prepare_rows
-    from jaxmtl.comparison import Protocol, compare
+    from jaxmtl.cli.fit import load_table, prepare_rows
+    from jaxmtl.comparison import compare
 
     table = load_table(settings, folder)
     numbers = tuple(range(settings.seed, settings.seed + seeds))
@@ -129,28 +128,13 @@ def _compare(
         notes += said
     for note in dict.fromkeys(notes):
         console.note(note)
-    choice: Any = settings
-    protocol = Protocol(
-        shared=settings.shared,
-        nodes=settings.nodes,
-        towers=settings.towers,
-        activation=settings.activation,
-        output_activation=settings.output_activation,
-        phases=settings.phases,
-        optimizer=getattr(optax, settings.optimizer),
-        batch_size=settings.batch_size,
-        shuffle=settings.shuffle,
-        rule=choice.rule,
-        zeros=choice.zeros,
-        transplant=choice.transplant,
-    )
     with console.sweeping() as on_progress:
         comparison = compare(
             datasets,
             arms=arms,
             reference=reference,
             seeds=numbers,
-            protocol=protocol,
+            protocol=settings.protocol(),
             devices=None if devices is None else jax.local_devices()[:devices],
             chunk=chunk,
             checkpoint=os.fspath(folder / CHECKPOINT),
@@ -266,9 +250,9 @@ def _start_devices(
 
 
 def _working_folder(folder: Path) -> "WorkingFolder":
-    from jaxmtl.cli.training import BUILT_IN
+    from jaxmtl.cli.fit import BUILT_IN
     from jaxmtl.files.working import WorkingFolder
-    from jaxmtl.prediction.save import FORMAT
+    from jaxmtl.prediction.run_json import FORMAT
     from jaxmtl.report.comparison_folder import COMPARISON
 
     return WorkingFolder(

@@ -149,8 +149,10 @@ def describe_sweep(progress: SweepProgress) -> str:
     left = ""
     if progress.seconds_left == progress.seconds_left and progress.finished < progress.members:
         left = f", {int(progress.seconds_left) // 60}:{int(progress.seconds_left) % 60:02d} left"
-    seeds = f"{progress.finished}/{progress.members} seeds through"
-    return f"{seeds}, {share} % of the epochs{left}"
+    epochs = f"{share} % of the epochs{left}"
+    if progress.members == 1:
+        return epochs
+    return f"{progress.finished}/{progress.members} seeds through, {epochs}"
 
 
 @contextlib.contextmanager

@@ -1,19 +1,26 @@
 """``jaxmtl fit``: from a table to a run folder."""
 
+import dataclasses
 import os
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jaxmtl.cli import options
 from jaxmtl.cli.cache import use_cache
 from jaxmtl.cli.errors import DivergedError, in_one_sentence
 from jaxmtl.cli.options import with_options
-from jaxmtl.cli.settings import Settings, settings_from_json
-from jaxmtl.data.options import FoldOptions, ReadingOptions
-from jaxmtl.methods.study.options import PairOptions
+from jaxmtl.cli.settings import Settings, check_used, settings_from_json
+from jaxmtl.data.options import FoldOptions, ReadingOptions, ScalingOptions
+from jaxmtl.methods.study.options import PairOptions, StudyOptions
+
+if TYPE_CHECKING:
+    from jaxmtl.cli.console import Console
+    from jaxmtl.data import Dataset, Table
 
 PRESETS = {"study": Settings()}
 OUT = "jaxmtl-run"
+BUILT_IN = "air_quality.xlsx"
+OF_A_COMPARISON = ("arms", "reference", "seeds")
 
 
 @in_one_sentence
@@ -21,6 +28,7 @@ OUT = "jaxmtl-run"
 def fit(
     *,
     preset: options.Preset = "study",
+    method: options.MethodName = None,
     config: options.Config = None,
     out: options.Out = OUT,
     force: options.Force = False,
@@ -30,57 +38,65 @@ def fit(
 ) -> None:
     """Train the adaptive network, and plain hard sharing beside it, and write a run folder.
 
-    Without TABLE, a made-up air-quality workbook is written into the run folder and used.
+    With --method, train what that names instead. Without TABLE, a made-up air-quality workbook is
+    written into the run folder and used.
     """
     if preset not in PRESETS:
         raise ValueError(f"--preset: expected one of {', '.join(PRESETS)}, got {preset!r}")
-    _fit(PRESETS[preset], given, config, out, force=force, quiet=quiet, cache=not no_cache)
+    from jaxmtl.cli.console import Console
+
+    console = Console(quiet=quiet)
+    if (why := use_cache(wanted=not no_cache)) is not None:
+        console.note(why)
+    settings, before = PRESETS[preset], None
+    if config is not None:
+        settings, before = _repeated(config, given, console)
+    settings = settings.with_options(**given).complete()
+    name = method or before
+    if name is not None:
+        name = _method_name(name, given, len(settings.targets or ()))
+    _fit(settings, name, out, console, force=force)
+
+
+def _method_name(name: str, given: dict[str, Any], num_tasks: int) -> str:
+    """The full name of a method, if it goes with the options that were given."""
+    from jaxmtl.comparison import check_arms
+    from jaxmtl.methods import BASELINES
+
+    try:
+        (found,) = check_arms([name], name, num_tasks)
+    except ValueError as error:
+        several = "too many values" in str(error)
+        why = f"expected the name of one method, got {name!r}" if several else str(error)
+        raise ValueError(f"--method: {why.removeprefix('arms: ')}") from error
+    used = [ScalingOptions] if found in BASELINES else [StudyOptions]
+    check_used(given, used, f"--method {name}")
+    return found
 
 
 def _fit(
-    preset: Settings,
-    given: dict[str, Any],
-    config: str | None,
-    out: str,
-    *,
-    force: bool,
-    quiet: bool,
-    cache: bool,
+    settings: Settings, method: str | None, out: str, console: "Console", *, force: bool
 ) -> None:
-    # These load pandas and flax, which --help should not wait for.
-    from jaxmtl.cli.console import Console
-    from jaxmtl.cli.training import load_table, train
     from jaxmtl.files.atomic import new_folder
     from jaxmtl.prediction.card import fingerprint
     from jaxmtl.prediction.folder import is_run_folder
-    from jaxmtl.report import Reading, load_run, summarize
-    from jaxmtl.report.run.outcome import Outcome, write_run
+    from jaxmtl.report import load_run, summarize
 
-    console = Console(quiet=quiet)
-    if (why := use_cache(wanted=cache)) is not None:
-        console.note(why)
-    settings = preset if config is None else _repeated(config, given, console)
-    settings = settings.with_options(**given).complete()
     _keep_table(settings.table, out)
     with new_folder(out, force=force, replaceable=is_run_folder) as folder:
         table = load_table(settings, folder)
-        trained = train(settings, table, console)
+        dataset, notes = prepare_rows(settings, table)
+        for note in notes:
+            console.note(note)
         saved = settings.to_json()
         if settings.table is not None:
             saved["table"] = os.path.abspath(settings.table)
             saved["table_sha256"] = fingerprint(settings.table)
-        outcome = Outcome(
-            run=trained.run,
-            model=trained.model,
-            dataset=trained.dataset,
-            baseline=trained.hard,
-            table=table,
-            phases=settings.phases,
-            shuffled=settings.shuffle,
-            reading=Reading(settings.missing, settings.missing_values),
-            settings=saved,
-        )
-        write_run(folder, outcome)
+        if method is None:
+            _train_study(settings, folder, table, dataset, saved, console)
+        else:
+            saved["method"] = method
+            _train_method(settings, method, folder, table, dataset, saved, console)
     run = load_run(out)
     console.say(summarize(run))
     console.say(f"\nwritten to {out}")
@@ -92,6 +108,172 @@ def _fit(
         )
 
 
+def _train_study(
+    settings: Settings,
+    folder: Path,
+    table: "Table",
+    dataset: "Dataset",
+    saved: dict[str, Any],
+    console: "Console",
+) -> None:
+    """The adaptive network, and plain hard sharing beside it."""
+    import optax
+
+    from jaxmtl.methods.study.run_study import run_study
+    from jaxmtl.models import HardSharing
+    from jaxmtl.report import Reading
+    from jaxmtl.report.run.save import write_run
+
+    model = HardSharing(
+        shared=settings.shared,
+        nodes=settings.nodes,
+        towers=settings.towers,
+        outputs=(1,) * len(dataset.targets),
+        activation=settings.activation,
+        output_activation=settings.output_activation,
+    )
+    runs = run_study(
+        model,
+        dataset.splits,
+        seed=settings.seed,
+        phases=settings.phases,
+        hard_epochs=settings.hard_epochs or 1,
+        optimizer=getattr(optax, settings.optimizer),
+        batch_size=settings.batch_size,
+        shuffle=settings.shuffle,
+        rule=settings.rule,
+        zeros=settings.zeros,
+        transplant=settings.transplant,
+        aggregator=settings.aggregator,
+        watch=lambda name: console.training(name, dataset.targets),
+    )
+    write_run(
+        folder,
+        runs.adaptive,
+        model=model,
+        dataset=dataset,
+        baseline=runs.hard,
+        table=table,
+        phases=settings.phases,
+        shuffled=settings.shuffle,
+        reading=Reading(settings.missing, settings.missing_values),
+        settings=saved,
+    )
+
+
+def _train_method(
+    settings: Settings,
+    method: str,
+    folder: Path,
+    table: "Table",
+    dataset: "Dataset",
+    saved: dict[str, Any],
+    console: "Console",
+) -> None:
+    """Any method, as ``compare`` trains it for the one seed."""
+    import jax
+    import numpy as np
+
+    from jaxmtl.data import data_of
+    from jaxmtl.methods import Work, find_method
+    from jaxmtl.report import Reading
+    from jaxmtl.report.run.fitted import write_fitted_run
+
+    data, folds = data_of([dataset])
+    keys = jax.vmap(jax.random.key)(np.array([settings.seed], np.uint32))
+    with console.sweeping() as on_progress:
+        fitted = find_method(method, protocol=settings.protocol()).fit(
+            data, folds, keys, Work(on_progress=on_progress)
+        )
+    for note in fitted.notes:
+        console.note(note)
+    write_fitted_run(
+        folder,
+        fitted,
+        method=method,
+        dataset=dataset,
+        table=table,
+        reading=Reading(settings.missing, settings.missing_values),
+        shuffled=settings.shuffle,
+        settings=saved,
+    )
+
+
+def load_table(settings: Settings, folder: Path) -> "Table":
+    """Reads the table, or writes the built-in one into a folder and reads that.
+
+    Args:
+        settings: complete.
+        folder: where the built-in workbook is written.
+
+    Returns:
+        The columns in use.
+
+    Raises:
+        TableError: see ``jaxmtl.data.read_table``.
+    """
+    from jaxmtl.data import TableError, write_air_quality
+
+    if settings.table is not None:
+        return _read(settings, settings.table)
+    path = os.fspath(write_air_quality(folder / BUILT_IN))
+    # The folder has another name once it is complete, and none if something is wrong.
+    shown = f"{BUILT_IN} (built-in data)"
+    try:
+        table = _read(settings, path)
+    except TableError as error:
+        raise TableError(str(error).replace(path, shown)) from error
+    return dataclasses.replace(table, source=table.source.replace(path, shown))
+
+
+def prepare_rows(settings: Settings, table: "Table") -> "tuple[Dataset, tuple[str, ...]]":
+    """Splits and scales the rows.
+
+    Args:
+        settings: complete; the seed is that of a random split.
+        table: see ``load_table``.
+
+    Returns:
+        Scaled rows, and what the user should know about them.
+
+    Raises:
+        TableError: rows or options that do not go together.
+    """
+    from jaxmtl.data.divide import divide, prepare_noted
+
+    indices = divide(
+        table,
+        settings.split or "random",
+        seed=settings.seed,
+        test=settings.test,
+        validation=settings.validation,
+        gap=settings.gap,
+        column=settings.split_column,
+    )
+    return prepare_noted(
+        table,
+        indices,
+        missing_features=settings.missing,
+        missing_targets=settings.missing_targets or settings.missing,
+        scaling=settings.scaling,
+        scale_on=settings.scale_on,
+    )
+
+
+def _read(settings: Settings, path: str) -> "Table":
+    from jaxmtl.data import read_table
+    from jaxmtl.data.reading.sheets import find_sheet
+
+    return read_table(
+        path,
+        features=settings.features or (),
+        targets=settings.targets or (),
+        sheet=find_sheet(path, settings.sheet),
+        missing_values=settings.missing_values,
+        keep=() if settings.split_column is None else (settings.split_column,),
+    )
+
+
 def _keep_table(table: str | None, out: str) -> None:
     if table is not None and Path(out).resolve() in Path(table).resolve().parents:
         raise ValueError(
@@ -100,10 +282,12 @@ def _keep_table(table: str | None, out: str) -> None:
         )
 
 
-def _repeated(config: str, given: dict[str, Any], console: Any) -> Settings:
-    """The settings of an older run; notes what is not as it was then."""
+def _repeated(
+    config: str, given: dict[str, Any], console: "Console"
+) -> tuple[Settings, str | None]:
+    """Settings and method of an older run, or of a comparison; notes what is not as it was then."""
     from jaxmtl.prediction.card import fingerprint, versions
-    from jaxmtl.prediction.folder import read_json
+    from jaxmtl.prediction.run_json import read_json
 
     path = Path(config)
     path = path / "config.json" if path.is_dir() else path
@@ -114,7 +298,8 @@ def _repeated(config: str, given: dict[str, Any], console: Any) -> Settings:
             f"file {path}: expected the settings of 'jaxmtl fit', got none; repeat the run as it "
             "was made"
         )
-    settings = dict(settings)
+    settings = {name: v for name, v in settings.items() if name not in OF_A_COMPARISON}
+    method = settings.pop("method", None)
     digest, table = settings.pop("table_sha256", None), settings.get("table")
     if "table" not in given and digest and table and os.path.isfile(table):
         if fingerprint(table) != digest:
@@ -126,6 +311,6 @@ def _repeated(config: str, given: dict[str, Any], console: Any) -> Settings:
     if changed:
         console.note(f"{path} was made with {', '.join(changed)}: results may differ")
     try:
-        return settings_from_json(settings)
+        return settings_from_json(settings), method
     except ValueError as error:
         raise ValueError(f"file {path}, {error}") from error

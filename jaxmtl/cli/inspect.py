@@ -15,16 +15,9 @@ def inspect(
 ) -> None:
     """Say what was split, when and why, how large the network is, and how well it predicts.
 
-    Errors are given per task, in original units and scaled, against plain hard sharing.
+    Errors are given per task, in original units and scaled, against plain hard sharing, or against
+    the mean of the training rows if another method was trained.
     """
-    from jaxmtl.report import RunFolderError, load_run, summarize
+    from jaxmtl.report import load_run, summarize
 
-    run = load_run(folder)
-    try:
-        text = summarize(run)
-    except (KeyError, TypeError, IndexError, AttributeError) as error:
-        raise RunFolderError(
-            f"folder {folder}: its files do not belong together ({type(error).__name__}: {error}); "
-            "copy the folder again or repeat the run"
-        ) from error
-    print(text)
+    print(summarize(load_run(folder)))

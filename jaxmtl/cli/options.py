@@ -12,6 +12,15 @@ from jaxmtl._options import Count, Declared, Option, Options, as_option, declare
 from jaxmtl.cli.settings import Settings
 
 Preset = Annotated[str, Option(help="Defaults of all options: study.")]
+MethodName = Annotated[
+    str | None,
+    Option(
+        help="What to train instead of the study's pair of runs; jaxmtl compare --list-arms names "
+        "all.",
+        metavar="NAME",
+        shown="the adaptive network, and plain hard sharing beside it",
+    ),
+]
 Config = Annotated[
     str | None, Option(help="Repeat the run of this folder or config.json.", metavar="RUN")
 ]

@@ -34,8 +34,8 @@ def predict(
     filled with the means of the training rows, with --missing drop its prediction is left blank.
     """
     from jaxmtl.cli.console import Console
-    from jaxmtl.cli.training import find_sheet
     from jaxmtl.data import read_table
+    from jaxmtl.data.reading.sheets import find_sheet
     from jaxmtl.files.atomic import check_file, new_file
     from jaxmtl.report import load_run
 

@@ -1,6 +1,7 @@
 """What every method has to beat: the mean of the training rows, whatever the inputs."""
 
 import dataclasses
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import numpy as np
@@ -9,6 +10,7 @@ from jaxtyping import Array, Float, Key
 from jaxmtl.data.folds import Data, Folds
 from jaxmtl.methods.method import Fitted, Work
 from jaxmtl.methods.of_each_task import fit_each_fold
+from jaxmtl.methods.saved import check_arrays, check_fields
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
@@ -38,6 +40,16 @@ class ConstantModel:
     def arrays(self) -> dict[str, np.ndarray]:
         """The outputs."""
         return {"outputs": self.outputs}
+
+
+def constant_model_of(
+    spec: Mapping[str, Any], arrays: Mapping[str, np.ndarray], *, features: int, outputs: int
+) -> ConstantModel:
+    """Reads what ``spec`` and ``arrays`` gave; a ``Reader``."""
+    del features
+    check_fields("model of kind constant", spec, set())
+    check_arrays(arrays, {"outputs": ((outputs,), np.dtype(float))})
+    return ConstantModel(**arrays)
 
 
 @dataclasses.dataclass(frozen=True)

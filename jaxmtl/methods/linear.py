@@ -1,6 +1,7 @@
 """Ridge regression: a straight line for every task."""
 
 import dataclasses
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import numpy as np
@@ -9,6 +10,7 @@ from jaxtyping import Array, Float, Key
 from jaxmtl.data.folds import Data, Folds
 from jaxmtl.methods.method import Fitted, Work
 from jaxmtl.methods.of_each_task import check_numbers, fit_each_fold
+from jaxmtl.methods.saved import check_arrays, check_fields
 
 PENALTIES = np.logspace(-4, 3, 15)
 
@@ -43,6 +45,18 @@ class LinearModel:
     def arrays(self) -> dict[str, np.ndarray]:
         """Slopes and intercept."""
         return {"slopes": self.slopes, "intercept": self.intercept}
+
+
+def linear_model_of(
+    spec: Mapping[str, Any], arrays: Mapping[str, np.ndarray], *, features: int, outputs: int
+) -> LinearModel:
+    """Reads what ``spec`` and ``arrays`` gave; a ``Reader``."""
+    check_fields("model of kind linear", spec, set())
+    numbers = np.dtype(float)
+    check_arrays(
+        arrays, {"slopes": ((features, outputs), numbers), "intercept": ((outputs,), numbers)}
+    )
+    return LinearModel(**arrays)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """Gradient-boosted trees: grown by scikit-learn, kept as plain arrays."""
 
 import dataclasses
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import numpy as np
@@ -9,6 +10,7 @@ from jaxtyping import Array, Bool, Float, Int, Key
 from jaxmtl.data.folds import Data, Folds
 from jaxmtl.methods.method import Fitted, Work
 from jaxmtl.methods.of_each_task import check_numbers, fit_each_fold
+from jaxmtl.methods.saved import check_arrays, check_fields
 
 MOST_TREES = 200
 
@@ -81,6 +83,47 @@ class TreesModel:
         return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
 
 
+NUMBERS, PLACES, MARKS = np.dtype(float), np.dtype(np.int64), np.dtype(bool)
+OF_NODES = {
+    "feature": PLACES,
+    "threshold": NUMBERS,
+    "left": PLACES,
+    "right": PLACES,
+    "missing_left": MARKS,
+    "value": NUMBERS,
+}
+
+
+def trees_model_of(
+    spec: Mapping[str, Any], arrays: Mapping[str, np.ndarray], *, features: int, outputs: int
+) -> TreesModel:
+    """Reads what ``spec`` and ``arrays`` gave; a ``Reader``."""
+    check_fields("model of kind trees", spec, set())
+    sizes = {name: np.size(arrays.get(name, ())) for name in ("roots", "value")}
+    trees, nodes = (sizes["roots"],), (sizes["value"],)
+    expected = {name: (nodes, dtype) for name, dtype in OF_NODES.items()}
+    expected |= {"roots": (trees, PLACES), "output_of_tree": (trees, PLACES)}
+    check_arrays(arrays, expected | {"baseline": ((outputs,), NUMBERS)})
+    below = {"roots": nodes[0], "output_of_tree": outputs, "feature": features}
+    for name, most in below.items():
+        _check_below(name, arrays[name], most)
+    here = np.arange(nodes[0])
+    for name in ("left", "right"):
+        _check_below(name, arrays[name], nodes[0])
+        # Children stand behind their parents: every way down has an end.
+        if (arrays[name] < here).any():
+            raise ValueError(f"array {name!r}: expected children behind their parents, got others")
+    return TreesModel(**arrays)
+
+
+def _check_below(name: str, places: np.ndarray, most: int) -> None:
+    if len(places) and not (0 <= places.min() and places.max() < most):
+        raise ValueError(
+            f"array {name!r}: expected numbers from 0 to {most - 1}, got {places.min()} to "
+            f"{places.max()}"
+        )
+
+
 @dataclasses.dataclass(frozen=True)
 class BoostedTrees:
     """Histogram gradient boosting with squared error, a task at a time.
@@ -135,7 +178,7 @@ def _as_arrays(grown: list[Any], numbers: list[int]) -> TreesModel:
             here, leaf = np.arange(len(nodes)) + at, nodes["is_leaf"].astype(bool)
             tables.append(
                 {
-                    "feature": np.where(leaf, 0, nodes["feature_idx"]).astype(np.int32),
+                    "feature": np.where(leaf, 0, nodes["feature_idx"]).astype(np.int64),
                     "threshold": np.where(leaf, 0.0, nodes["num_threshold"]),
                     "left": np.where(leaf, here, nodes["left"].astype(np.int64) + at),
                     "right": np.where(leaf, here, nodes["right"].astype(np.int64) + at),
@@ -149,7 +192,7 @@ def _as_arrays(grown: list[Any], numbers: list[int]) -> TreesModel:
     columns = {name: np.concatenate([table[name] for table in tables]) for name in tables[0]}
     return TreesModel(
         baseline=np.array([np.ravel(trees._baseline_prediction)[0] for trees in grown], float),
-        roots=np.array(roots),
-        output_of_tree=np.array(outputs),
+        roots=np.array(roots, np.int64),
+        output_of_tree=np.array(outputs, np.int64),
         **columns,
     )

@@ -1,7 +1,6 @@
 """A run as a folder: everything to predict with, to judge it by, and to repeat it."""
 
 import dataclasses
-import json
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,19 +12,21 @@ from jaxtyping import Float, PyTree
 from jaxmtl.data import Preprocessing, Table
 from jaxmtl.duplication import HeadIndex
 from jaxmtl.files.errors import RunFolderError
-from jaxmtl.models import HardSharing
-from jaxmtl.prediction.records import read_events
-from jaxmtl.prediction.save import FORMAT, Reading, load_network
-from jaxmtl.training.in_chunks import predictor
-
-FILES = (
-    "config.json",
-    "metrics.json",
-    "history.csv",
-    "events.csv",
-    "predictions.csv",
-    "model.npz",
+from jaxmtl.methods.network_model import NetworkModel
+from jaxmtl.prediction.belonging import check_belonging
+from jaxmtl.prediction.predictor import Predictor, Reading
+from jaxmtl.prediction.records import HARD, read_events
+from jaxmtl.prediction.run_json import (
+    STUDY,
+    ConfigRecord,
+    MetricsRecord,
+    checked,
+    read_json,
 )
+from jaxmtl.prediction.save import MODEL, load_predictor
+
+FILES = ("config.json", "metrics.json", "predictions.csv", MODEL)
+STUDY_FILES = ("history.csv", "events.csv")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
@@ -34,32 +35,64 @@ class SavedRun:
 
     Attributes:
         folder: where it was read.
-        model: its capacity is the number of columns in use.
-        params: ``model.apply({"params": params}, x, head_index)`` predicts scaled values.
-        head_index: which task reads which column.
-        dataset: names, scalers and fill values of the columns.
-        hard: parameters and head index of plain hard sharing, for ``model.clone(capacity=None)`` or
-            any other capacity that fits; None if it was not trained.
-        reading: how tables to predict are to be read.
+        predictor: the trained models and the coding of the columns.
         config: contents of ``config.json``.
         metrics: contents of ``metrics.json``.
         events: the duplications, one dictionary each.
 
     Example:
         >>> sorted(field.name for field in dataclasses.fields(SavedRun))[:4]
-        ['config', 'dataset', 'events', 'folder']
+        ['config', 'events', 'folder', 'metrics']
     """
 
     folder: Path
-    model: HardSharing
-    params: PyTree
-    head_index: HeadIndex
-    dataset: Preprocessing
-    hard: tuple[PyTree, HeadIndex] | None
-    reading: Reading
+    predictor: Predictor
     config: Mapping[str, Any]
     metrics: Mapping[str, Any]
     events: Sequence[Mapping[str, Any]]
+
+    @property
+    def method(self) -> str:
+        """That trained it: "study" for the adaptive network and hard sharing beside it."""
+        return self.predictor.method
+
+    @property
+    def dataset(self) -> Preprocessing:
+        """Names, scalers and fill values of the columns."""
+        return self.predictor.coding
+
+    @property
+    def reading(self) -> Reading:
+        """How tables to predict are to be read."""
+        return self.predictor.reading
+
+    @property
+    def model(self) -> Any:
+        """The network; the capacity of a bank is the number of columns in use.
+
+        Raises:
+            AttributeError: the run trained another kind of model, or one a fold.
+        """
+        return self._network.network
+
+    @property
+    def params(self) -> PyTree:
+        """``model.apply({"params": params}, x, head_index)`` predicts scaled values."""
+        return self._network.params
+
+    @property
+    def head_index(self) -> HeadIndex | None:
+        """Which task reads which column; None without a bank."""
+        return self._network.head_index
+
+    @property
+    def hard(self) -> tuple[PyTree, HeadIndex | None] | None:
+        """Parameters and head index of plain hard sharing; None if it was not trained.
+
+        They are for ``model.clone(capacity=None)`` or any other capacity that fits.
+        """
+        model = self.predictor.baselines.get(HARD)
+        return (model.params, model.head_index) if isinstance(model, NetworkModel) else None
 
     def predict(
         self, x: Table | Float[np.ndarray, "rows features"]
@@ -76,20 +109,21 @@ class SavedRun:
             TableError: a feature is missing and the run neither fills nor drops, or the columns are
                 other ones.
         """
-        values = np.asarray(x.x if isinstance(x, Table) else x, dtype=np.float64)
-        known = np.ones(len(values), bool)
-        if self.reading.missing_features == "drop" and values.ndim == 2:
-            known = np.asarray(~np.isnan(values).any(axis=1))
-            x = _only(x, known)
-        predict = predictor(self.model, self.params, self.head_index)
-        predicted = self.dataset.decode(predict(self.dataset.encode(x)))
-        whole = np.full((len(known), predicted.shape[1]), np.nan)
-        whole[known] = predicted
-        return whole
+        return self.predictor.predict(x)
+
+    @property
+    def _network(self) -> NetworkModel:
+        models = self.predictor.models
+        model, kinds = models[0], ", ".join(model.kind for model in models)
+        if len(models) > 1 or not isinstance(model, NetworkModel):
+            raise AttributeError(
+                f"run {self.folder}: expected one network, got {kinds}; use run.predictor.models"
+            )
+        return model
 
 
 def load_run(folder: str | os.PathLike[str]) -> SavedRun:
-    """Reads a run folder.
+    """Reads a run folder, and checks that its files are whole and belong together.
 
     Args:
         folder: its path.
@@ -98,7 +132,7 @@ def load_run(folder: str | os.PathLike[str]) -> SavedRun:
         The run; ``predict`` of it takes and gives original units.
 
     Raises:
-        RunFolderError: the folder is not there, is none of a run, or is damaged.
+        FileError: the folder is not there, is none of a run, or is damaged.
 
     Example:
         >>> load_run("no such folder")
@@ -110,25 +144,24 @@ def load_run(folder: str | os.PathLike[str]) -> SavedRun:
     if not folder.is_dir():
         what = "expected a folder, got a file" if folder.exists() else "there is no such folder"
         raise RunFolderError(f"folder {folder}: {what}; check the path")
-    missing = [name for name in FILES if not (folder / name).is_file()]
-    if missing:
+    _check_files(folder, FILES)
+    config, metrics = (read_json(folder / name) for name in ("config.json", "metrics.json"))
+    made: ConfigRecord = checked(folder / "config.json", config, ConfigRecord)
+    found: MetricsRecord = checked(folder / "metrics.json", metrics, MetricsRecord)
+    if made.method == STUDY:
+        _check_files(folder, STUDY_FILES)
+    file = folder / "events.csv"
+    events = read_events(file) if file.exists() else []
+    predictor = load_predictor(folder / MODEL)
+    try:
+        check_belonging(made, found, events, predictor)
+    except ValueError as error:
         raise RunFolderError(
-            f"folder {folder}: expected the folder of a run, got one without {missing[0]}; name a "
-            "folder that 'jaxmtl fit' has written"
-        )
-    config = read_json(folder / "config.json")
-    network = load_network(folder / "model.npz")
+            f"folder {folder}: its files do not belong together ({error}); copy the folder again "
+            "or repeat the run"
+        ) from error
     return SavedRun(
-        folder=folder,
-        model=network.model,
-        params=network.params,
-        head_index=network.head_index,
-        dataset=network.coding,
-        hard=network.hard,
-        reading=network.reading,
-        config=config,
-        metrics=read_json(folder / "metrics.json"),
-        events=read_events(folder / "events.csv"),
+        folder=folder, predictor=predictor, config=config, metrics=metrics, events=events
     )
 
 
@@ -145,47 +178,13 @@ def is_run_folder(folder: Path) -> bool:
         >>> is_run_folder(Path("."))
         False
     """
-    return all((folder / name).is_file() for name in ("config.json", "model.npz", "history.csv"))
+    return all((folder / name).is_file() for name in ("config.json", "metrics.json", MODEL))
 
 
-def read_json(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """Reads ``config.json`` or ``metrics.json``.
-
-    Args:
-        path: of the file.
-
-    Returns:
-        What it holds.
-
-    Raises:
-        RunFolderError: the file does not open, is no JSON, or is of another version.
-
-    Example:
-        >>> read_json("a.json")
-        Traceback (most recent call last):
-            ...
-        jaxmtl.files.errors.RunFolderError: file a.json: there is no such file; check the path
-    """
-    path = Path(path)
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise RunFolderError(f"file {path}: there is no such file; check the path") from error
-    except (OSError, ValueError) as error:
+def _check_files(folder: Path, names: Sequence[str]) -> None:
+    missing = [name for name in names if not (folder / name).is_file()]
+    if missing:
         raise RunFolderError(
-            f"file {path}: expected JSON written by jaxmtl, got a damaged or other file ({error}); "
-            "copy it again or repeat the run"
-        ) from error
-    got = found.get("format") if isinstance(found, dict) else None
-    if got != FORMAT:
-        raise RunFolderError(
-            f"file {path}: expected JSON written by jaxmtl in format {FORMAT}, got format {got}; "
-            "read it with the version of jaxmtl that wrote it"
+            f"folder {folder}: expected the folder of a run, got one without {missing[0]}; name a "
+            "folder that 'jaxmtl fit' has written"
         )
-    return found
-
-
-def _only(x: Any, known: np.ndarray) -> Any:
-    if not isinstance(x, Table):
-        return np.asarray(x)[known]
-    return dataclasses.replace(x, x=x.x[known], y=x.y[known], rows=x.rows[known], kept={})

@@ -16,6 +16,7 @@ from jaxtyping import Float, Int
 
 from jaxmtl.duplication import HeadIndex
 from jaxmtl.files.errors import RunFolderError
+from jaxmtl.methods.method import Trace
 from jaxmtl.training import Event, Run
 
 EVENT_COLUMNS = (
@@ -30,7 +31,8 @@ EVENT_COLUMNS = (
     "tasks",
 )
 SPLITS = ("train", "validation", "test")
-ADAPTIVE, HARD = "adaptive", "hard sharing"
+ADAPTIVE, HARD, MEAN = "adaptive", "hard sharing", "mean"
+MOST_BYTES = 64 * 2**20  # of a table that is read
 
 
 def write_csv(
@@ -57,7 +59,7 @@ def write_csv(
 
 
 def write_history(
-    path: str | os.PathLike[str], runs: Mapping[str, Run], tasks: Sequence[str]
+    path: str | os.PathLike[str], runs: Mapping[str, Run | Trace], tasks: Sequence[str]
 ) -> None:
     """Writes one row an epoch: mean squared errors of the scaled values, and conflicts.
 
@@ -100,7 +102,7 @@ def write_history(
 
 def write_events(
     path: str | os.PathLike[str],
-    run: Run,
+    run: Run | Trace,
     tasks: Sequence[str],
     sheet_rows: Int[np.ndarray, " train"] | None,
 ) -> None:
@@ -140,23 +142,63 @@ def read_events(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
 
     Raises:
         RunFolderError: the file does not open, or is another one."""
+    path = Path(path)
     try:
-        with Path(path).open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file)
-            if tuple(reader.fieldnames or ()) != EVENT_COLUMNS:
-                raise ValueError(f"columns {reader.fieldnames}")
-            return [
-                {
-                    name: cell if name == "tasks" else int(cell) if cell else None
-                    for name, cell in row.items()
-                }
-                for row in reader
-            ]
-    except (OSError, ValueError, TypeError, csv.Error) as error:
+        if (size := path.stat().st_size) > MOST_BYTES:
+            raise ValueError(f"{size} bytes, more than {MOST_BYTES}")
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            reader = csv.reader(file)
+            header = tuple(next(reader, ()))
+            if header != EVENT_COLUMNS:
+                raise ValueError(f"columns {str(header)[:200]}")
+            return [_event_of(row) for row in reader]
+    except (OSError, ValueError, csv.Error) as error:
         raise RunFolderError(
             f"file {path}: expected the events of a run, got a damaged or other file ({error}); "
             "copy the run folder again or repeat the run"
         ) from error
+
+
+def moved_tasks(text: str, tasks: Sequence[str]) -> tuple[int, ...]:
+    """The tasks that a cell of ``events.csv`` names, even if "; " is part of a name.
+
+    Args:
+        text: of the cell.
+        tasks: names of all tasks.
+
+    Returns:
+        Numbers of the tasks, ascending; none if the cell names others.
+
+    Example:
+        >>> moved_tasks("a; c", ["a", "b", "c"])
+        (0, 2)
+    """
+    starts: dict[str, tuple[int, ...]] = {}
+    for number, task in enumerate(tasks):
+        longer = {start + "; " + task: (*moved, number) for start, moved in starts.items()}
+        longer |= {task: (number,)}
+        for start, moved in longer.items():
+            if text.startswith(start):
+                starts.setdefault(start, moved)
+    return starts.get(text, ())
+
+
+def _event_of(row: Sequence[str]) -> dict[str, Any]:
+    if len(row) != len(EVENT_COLUMNS):
+        raise ValueError(f"{len(row)} cells in a row")
+    event: dict[str, Any] = {}
+    for name, cell in zip(EVENT_COLUMNS, row, strict=True):
+        if name == "tasks":
+            event[name] = cell
+        elif name == "sheet_row" and not cell:
+            event[name] = None
+        elif cell.isascii() and cell.isdecimal() and len(cell) < 16:
+            event[name] = int(cell)
+        else:
+            raise ValueError(f"{cell[:60]!r} for {name}")
+    if not all(event[name] for name in ("phase", "epoch", "epoch_of_run", "streak")):
+        raise ValueError("0 where numbers count from 1")
+    return event
 
 
 def write_predictions(
@@ -193,7 +235,7 @@ def write_predictions(
     write_csv(path, header, rows)
 
 
-def epoch_of_run(run: Run, event: Event) -> int:
+def epoch_of_run(run: Run | Trace, event: Event) -> int:
     """The epoch of an event counted from the start of the run, from 1.
 
     Args:

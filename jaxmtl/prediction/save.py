@@ -1,241 +1,175 @@
-"""A trained network in one .npz file that NumPy loads without pickle."""
+"""A predictor in one .npz file that NumPy loads without pickle."""
 
 import json
 import os
-import zipfile
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-import jax.numpy as jnp
 import numpy as np
-from jaxtyping import PyTree
 
-from jaxmtl.data import Preprocessing, Scaler
-from jaxmtl.duplication import HeadIndex, bank_capacity, check_head_index, compact
-from jaxmtl.files.errors import RunFolderError
-from jaxmtl.models import HardSharing
+from jaxmtl.files.arrays import read_arrays, write_arrays
+from jaxmtl.files.errors import FileError, RunFolderError
+from jaxmtl.methods.method import Model
+from jaxmtl.methods.models import model_of
+from jaxmtl.methods.saved import check_fields, with_prefix
+from jaxmtl.prediction.coding_spec import coding_arrays, coding_of, describe_coding, tasks_of
+from jaxmtl.prediction.format_1 import from_format_1
+from jaxmtl.prediction.plain_json import parse_json
+from jaxmtl.prediction.predictor import Predictor
+from jaxmtl.tasks import output_widths
 
-FORMAT = 1
-SIZES = ("shared", "towers", "outputs")
-NAMES = ("activation", "output_activation", "initializer")
-
-
-class Reading(NamedTuple):
-    """How a table of rows to predict is to be read, as the run read its own.
-
-    Attributes:
-        missing_features: "error", "drop" (no prediction for such a row) or "mean".
-        missing_values: numbers and texts that stand for a missing value.
-
-    Example:
-        >>> Reading(missing_values=("0",)).missing_features
-        'error'
-    """
-
-    missing_features: str = "error"
-    missing_values: tuple[str | float, ...] = ()
+MODEL = "model.npz"
+MODEL_FORMAT = 2
+WHAT = "a model written by jaxmtl"
+FIELDS = {"format", "method", "coding", "tasks", "models", "baselines"}
 
 
-class SavedNetwork(NamedTuple):
-    """What it takes to predict new rows.
+def save_predictor(path: str | os.PathLike[str], predictor: Predictor) -> None:
+    """Writes a predictor.
 
-    Attributes:
-        model: its capacity is the number of columns in use.
-        params: of ``model``.
-        head_index: of ``model``.
-        coding: scaling and filling of columns.
-        hard: parameters and head index of the hard-sharing baseline; None if there is none.
-        reading: how tables to predict are to be read.
-
-    Example:
-        >>> SavedNetwork._fields[:4]
-        ('model', 'params', 'head_index', 'coding')
-    """
-
-    model: HardSharing
-    params: PyTree
-    head_index: HeadIndex
-    coding: Preprocessing
-    hard: tuple[PyTree, HeadIndex] | None
-    reading: Reading = Reading()
-
-
-def describe_network(model: HardSharing) -> dict[str, Any]:
-    """The fields of a network as JSON keeps them.
+    Keys of the file: ``spec``, a JSON text; ``coding/feature_offset`` and so on; ``models/0/...``,
+    the arrays of the first fold; ``baselines/hard sharing/...``, those of a baseline.
 
     Args:
-        model: activations and initializer by name.
-
-    Returns:
-        Arguments of ``HardSharing``.
+        path: of the file, or a folder in which it is called ``model.npz``.
+        predictor: with models that can be saved.
 
     Raises:
-        ValueError: a field is a function, which no file can hold.
+        ValueError: a model that no file can hold.
+        FileError: nothing can be written there.
 
     Example:
-        >>> describe_network(HardSharing())["activation"]
-        'sigmoid'
-    """
-    fields: dict[str, Any] = {name: list(getattr(model, name)) for name in SIZES}
-    fields |= {"nodes": model.nodes, "param_dtype": jnp.dtype(model.param_dtype).name}
-    fields["dtype"] = None if model.dtype is None else jnp.dtype(model.dtype).name
-    for name in NAMES:
-        value = getattr(model, name)
-        if value is not None and not isinstance(value, str):
-            raise ValueError(
-                f"{name}: expected a name, which can be saved, got {value!r}; build the model with "
-                "a name that jaxmtl.models knows"
-            )
-        fields[name] = value
-    return fields
-
-
-def save_network(path: str | os.PathLike[str], network: SavedNetwork) -> None:
-    """Writes a network without its spare columns.
-
-    Keys of the file: ``params/<layer>/<kernel or bias>``, ``head_index``, ``feature_offset``,
-    ``feature_scale``, ``target_offset``, ``target_scale``, ``fill`` (if missing features are
-    filled), ``hard/params/...`` and ``hard/head_index`` (the baseline), and ``spec``, a JSON text.
-
-    Args:
-        path: of the file.
-        network: with any capacity.
-
-    Raises:
-        ValueError: see ``describe_network``.
-
-    Example:
-        >>> import jax, tempfile
-        >>> model, scaler = HardSharing(), Scaler(np.zeros(4), np.ones(4))
-        >>> params = model.init(jax.random.key(0), jnp.zeros((1, 4)))["params"]
+        >>> import tempfile
+        >>> import jax
+        >>> import jax.numpy as jnp
+        >>> from jaxmtl.data import Preprocessing, Scaler
+        >>> from jaxmtl.methods.network_model import NetworkModel
+        >>> from jaxmtl.models import MMoE
+        >>> from jaxmtl.tasks import number_tasks
+        >>> network = MMoE(experts=[4])
+        >>> params = network.init(jax.random.key(0), jnp.zeros((1, 4)))["params"]
         >>> coding = Preprocessing(
-        ...     features=tuple("abcd"), targets=("y", "z"), feature_scaler=scaler,
+        ...     features=tuple("abcd"), targets=("y", "z"),
+        ...     feature_scaler=Scaler(np.zeros(4), np.ones(4)),
         ...     target_scaler=Scaler(np.zeros(2), np.ones(2)))
-        >>> network = SavedNetwork(model, params, model.initial_head_index(), coding, None)
+        >>> predictor = Predictor(
+        ...     coding=coding, tasks=number_tasks(["y", "z"]), method="mmoe",
+        ...     models=(NetworkModel(network=network, params=params),))
         >>> with tempfile.TemporaryDirectory() as folder:
-        ...     save_network(Path(folder, "model.npz"), network)
-        ...     load_network(Path(folder, "model.npz")).params["bank"]["kernel"].shape
-        (4, 3)
+        ...     save_predictor(folder, predictor)
+        ...     load_predictor(folder).method
+        'mmoe'
     """
-    coding = network.coding
+    specs = [_describe(model) for model in predictor.models]
+    baselines = {name: _describe(model) for name, model in predictor.baselines.items()}
     spec = {
-        "format": FORMAT,
-        "network": describe_network(network.model),
-        "features": list(coding.features),
-        "targets": list(coding.targets),
-        "dtype": coding.dtype.name,
-        "reading": network.reading._asdict(),
+        "format": MODEL_FORMAT,
+        "method": predictor.method,
+        "coding": describe_coding(predictor.coding, predictor.reading),
+        "tasks": [task.to_json() for task in predictor.tasks],
+        "models": specs,
+        "baselines": baselines,
     }
-    arrays = {
-        "spec": np.array(json.dumps(spec, ensure_ascii=False)),
-        "feature_offset": coding.feature_scaler.offset,
-        "feature_scale": coding.feature_scaler.scale,
-        "target_offset": coding.target_scaler.offset,
-        "target_scale": coding.target_scaler.scale,
-        **_flatten("", *compact(network.params, network.head_index)),
-    }
-    if coding.fill is not None:
-        arrays["fill"] = coding.fill
-    if network.hard is not None:
-        arrays |= _flatten("hard/", *compact(*network.hard))
-    with Path(path).open("wb") as file:
-        np.savez(file, allow_pickle=False, **{key: np.asarray(a) for key, a in arrays.items()})
+    arrays = {"spec": np.array(json.dumps(spec, ensure_ascii=False, allow_nan=False))}
+    parts = {"coding": coding_arrays(predictor.coding)}
+    parts |= {f"models/{i}": model.arrays() for i, model in enumerate(predictor.models)}
+    parts |= {f"baselines/{name}": model.arrays() for name, model in predictor.baselines.items()}
+    for prefix, own in parts.items():
+        arrays |= {f"{prefix}/{name}": np.asarray(array) for name, array in own.items()}
+    path = Path(path)
+    write_arrays(path / MODEL if path.is_dir() else path, arrays, texts=True)
 
 
-def load_network(path: str | os.PathLike[str]) -> SavedNetwork:
-    """Reads what ``save_network`` wrote.
+def load_predictor(path: str | os.PathLike[str]) -> Predictor:
+    """Reads what ``save_predictor`` wrote, or the version before it.
 
     Args:
-        path: of the file.
+        path: of the file, or of the folder in which it is called ``model.npz``.
 
     Returns:
-        The network, its capacity the number of columns in use.
+        A predictor that gives the same predictions.
 
     Raises:
-        RunFolderError: the file is not there, is damaged, or is no model of this version.
+        FileError: the file is not there, is damaged, or is no model of this version; a
+            ``RunFolderError`` where it opens but is none.
 
     Example:
-        >>> load_network("a.npz")
+        >>> load_predictor("a.npz")
         Traceback (most recent call last):
             ...
-        jaxmtl.files.errors.RunFolderError: file a.npz: there is no such file; check the path
+        jaxmtl.files.errors.MissingFileError: file a.npz: there is no such file; check the path
     """
     path = Path(path)
+    path = path / MODEL if path.is_dir() else path
+    arrays = read_arrays(path, texts=True, what=WHAT)
     try:
-        # NumPy leaves a file open that it fails to read, unless someone else has opened it.
-        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
-            arrays = {key: file[key] for key in file.files}
-        spec = json.loads(str(arrays["spec"]))
-        if spec["format"] != FORMAT:
-            raise RunFolderError(
-                f"file {path}: expected a model of format {FORMAT}, got format {spec['format']}; "
-                "load it with the version of jaxmtl that wrote it"
-            )
-        return _network_of(spec, arrays)
-    except FileNotFoundError as error:
-        raise RunFolderError(f"file {path}: there is no such file; check the path") from error
-    except RunFolderError:
+        text = arrays.pop("spec", None)
+        if text is None or text.dtype.kind != "U" or text.shape != ():
+            raise ValueError("no text 'spec'")
+        spec = parse_json(str(text))
+        if not isinstance(spec, Mapping):
+            raise ValueError(f"a spec that is a {type(spec).__name__}")
+        _check_format(path, spec.get("format"))
+        if spec["format"] == 1:
+            spec, arrays = from_format_1(spec, arrays)
+        return _predictor_of(spec, arrays)
+    except FileError:
         raise
-    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
+    except ValueError as error:
         raise RunFolderError(
-            f"file {path}: expected a model written by jaxmtl, got a damaged or other file "
-            f"({type(error).__name__}: {error}); copy it again or repeat the run"
+            f"file {path}: expected {WHAT}, got a damaged or other file ({error}); copy it again "
+            "or repeat the run"
         ) from error
 
 
-def _network_of(spec: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> SavedNetwork:
-    fields = dict(spec["network"])
-    params, head_index = _unflatten("", arrays, fields["param_dtype"])
-    hard = None
-    if "hard/head_index" in arrays:
-        hard = _unflatten("hard/", arrays, fields["param_dtype"])
-    for name in ("dtype", "param_dtype"):
-        fields[name] = None if fields[name] is None else jnp.dtype(fields[name])
-    coding = Preprocessing(
-        features=tuple(spec["features"]),
-        targets=tuple(spec["targets"]),
-        feature_scaler=Scaler(arrays["feature_offset"], arrays["feature_scale"]),
-        target_scaler=Scaler(arrays["target_offset"], arrays["target_scale"]),
-        fill=arrays.get("fill"),
-        dtype=np.dtype(spec["dtype"]),
+def _check_format(path: Path, got: Any) -> None:
+    if isinstance(got, int) and not isinstance(got, bool) and got in (1, MODEL_FORMAT):
+        return
+    run = path.absolute().parent
+    old, new = (shlex.quote(os.fspath(place)) for place in (run, run.with_name(f"{run.name}-new")))
+    raise RunFolderError(
+        f"file {path}: expected a model of format {MODEL_FORMAT} or 1, got format {str(got)[:60]}; "
+        f"make the run anew with: jaxmtl fit --config {old} --out {new}"
     )
-    model = HardSharing(**fields, capacity=bank_capacity(params))
-    reading = spec["reading"]
-    reading = Reading(reading["missing_features"], tuple(reading["missing_values"]))
-    return SavedNetwork(model, params, head_index, coding, hard, reading)
 
 
-def _flatten(
-    prefix: str, params: Mapping[str, Any], head_index: HeadIndex
-) -> dict[str, np.ndarray]:
-    arrays = {f"{prefix}head_index": np.asarray(head_index)}
-
-    def walk(path: str, value: Any) -> None:
-        if isinstance(value, Mapping):
-            for name, part in value.items():
-                walk(f"{path}/{name}", part)
-            return
-        array = np.asarray(value)
-        # NumPy's file format does not know bfloat16 and its like; float32 holds them exactly.
-        arrays[path] = array.astype(np.float32) if array.dtype.kind == "V" else array
-
-    walk(f"{prefix}params", params)
-    return arrays
+def _describe(model: Model) -> dict[str, Any]:
+    return {"kind": model.kind, "spec": model.spec()}
 
 
-def _unflatten(
-    prefix: str, arrays: Mapping[str, np.ndarray], dtype: str
-) -> tuple[dict[str, Any], HeadIndex]:
-    params: dict[str, Any] = {}
-    start = f"{prefix}params/"
-    for key, array in arrays.items():
-        if key.startswith(start):
-            *path, name = key[len(start) :].split("/")
-            place = params
-            for part in path:
-                place = place.setdefault(part, {})
-            place[name] = jnp.asarray(array, dtype=dtype)
-    head_index = jnp.asarray(arrays[f"{prefix}head_index"])
-    check_head_index(head_index, bank_capacity(params))
-    return params, head_index
+def _predictor_of(spec: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Predictor:
+    check_fields("spec", spec, FIELDS)
+    method, models, baselines = spec["method"], spec["models"], spec["baselines"]
+    if not isinstance(method, str) or not method:
+        raise ValueError(f"method: expected a name, got {str(method)[:60]!r}")
+    if not isinstance(models, list) or not models:
+        raise ValueError(f"models: expected one a fold, got {str(models)[:60]!r}")
+    if not isinstance(baselines, Mapping):
+        raise ValueError(f"baselines: expected models by name, got {str(baselines)[:60]!r}")
+    coding, reading = coding_of(spec["coding"], with_prefix(arrays, "coding/"))
+    tasks = tasks_of(spec["tasks"], coding.targets)
+    parts = {f"models/{i}/": model for i, model in enumerate(models)}
+    parts |= {f"baselines/{name}/": model for name, model in baselines.items()}
+    for name in arrays:
+        if not name.startswith(("coding/", *parts)):
+            raise ValueError(f"array {name!r}: expected no such array, got one")
+    outputs = sum(output_widths(tasks))
+    found = []
+    for prefix, saved in parts.items():
+        check_fields(prefix.rstrip("/"), saved, {"kind", "spec"})
+        own = with_prefix(arrays, prefix)
+        found.append(
+            model_of(
+                saved["kind"], saved["spec"], own, features=len(coding.features), outputs=outputs
+            )
+        )
+    return Predictor(
+        coding=coding,
+        tasks=tasks,
+        models=tuple(found[: len(models)]),
+        method=method,
+        reading=reading,
+        baselines=dict(zip(baselines, found[len(models) :], strict=True)),
+    )

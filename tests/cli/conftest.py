@@ -96,8 +96,8 @@ def untrained(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
             events=Events(log=None),
         )
 
-    monkeypatch.setattr("jaxmtl.cli.training.fit_adaptive", skip)
-    monkeypatch.setattr("jaxmtl.cli.training.fit", skip)
+    monkeypatch.setattr("jaxmtl.methods.study.run_study.fit_adaptive", skip)
+    monkeypatch.setattr("jaxmtl.methods.study.run_study.fit", skip)
     monkeypatch.setattr("jaxmtl.report.pictures.of_a_run.draw_pictures", lambda *args: None)
     return calls
 

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 import warnings
 
 import jax
@@ -51,12 +52,13 @@ def test_model_file_needs_no_pickle_and_has_readable_keys(made, save, tmp_path):
     folder = save(tmp_path / "run", made)
     with np.load(folder / "model.npz", allow_pickle=False) as file:
         arrays = {key: file[key] for key in file.files}
-    assert arrays["params/bank/kernel"].shape == (4, 4)
-    assert arrays["params/output/bias"].shape == (2, 1)
-    assert arrays["head_index"].tolist() == [[0, 3, 2], [0, 1, 2]]
-    assert arrays["hard/head_index"].tolist() == [[0, 1, 2]] * 2
-    np.testing.assert_array_equal(arrays["feature_scale"], made.dataset.feature_scaler.scale)
-    assert json.loads(str(arrays["spec"]))["targets"] == ["PM2.5", "O3"]
+    assert arrays["models/0/params/bank/kernel"].shape == (4, 4)
+    assert arrays["models/0/params/output/bias"].shape == (2, 1)
+    assert arrays["models/0/head_index"].tolist() == [[0, 3, 2], [0, 1, 2]]
+    assert arrays["baselines/hard sharing/head_index"].tolist() == [[0, 1, 2]] * 2
+    scale = made.dataset.feature_scaler.scale
+    np.testing.assert_array_equal(arrays["coding/feature_scale"], scale)
+    assert json.loads(str(arrays["spec"]))["coding"]["targets"] == ["PM2.5", "O3"]
 
 
 @pytest.mark.parametrize(
@@ -146,7 +148,7 @@ def test_existing_folder_is_refused_before_anything_is_written(made, save, tmp_p
     assert load_run(tmp_path / "run").config["settings"] == {"mine": 1}
 
 
-@pytest.mark.parametrize("name", ["save_network", "write_predictions"])
+@pytest.mark.parametrize("name", ["save_predictor", "write_predictions"])
 def test_failure_in_the_middle_leaves_the_older_run(made, save, tmp_path, monkeypatch, name):
     folder = save(tmp_path / "run", made, settings={"number": 1})
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
@@ -155,7 +157,7 @@ def test_failure_in_the_middle_leaves_the_older_run(made, save, tmp_path, monkey
         path.write_text("half")
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(f"jaxmtl.report.run.outcome.{name}", half)
+    monkeypatch.setattr(f"jaxmtl.prediction.write_run.{name}", half)
     with pytest.raises(OSError, match="No space left"):
         save(folder, made, force=True, settings={"number": 2})
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
@@ -190,9 +192,12 @@ def test_other_format_is_refused(made, save, tmp_path):
         (folder / name).write_text(text, encoding="utf-8")
     with np.load(folder / "model.npz") as file:
         arrays = dict(file)
-    arrays["spec"] = np.array(str(arrays["spec"]).replace('"format": 1', '"format": 2'))
+    arrays["spec"] = np.array(str(arrays["spec"]).replace('"format": 2', '"format": 3'))
     np.savez(folder / "model.npz", **arrays)
-    with pytest.raises(RunFolderError, match="a model of format 1, got format 2"):
+    command = (
+        f"got format 3; make the run anew with: jaxmtl fit --config {folder} --out {folder}-new"
+    )
+    with pytest.raises(RunFolderError, match=re.escape(command)):
         load_run(folder)
 
 

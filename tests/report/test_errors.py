@@ -7,7 +7,7 @@ import numpy as np
 from jaxmtl import HardSharing
 from jaxmtl.data import Preprocessing, Rows, Scaler
 from jaxmtl.methods.study.parameters import parameter_counts
-from jaxmtl.report.run.errors import ratio, task_errors
+from jaxmtl.prediction.task_errors import ratio, task_errors
 from jaxmtl.training.in_chunks import CHUNK, predictor
 
 CODING = Preprocessing(

@@ -60,7 +60,7 @@ def draw_differences(
     overall = differences(runs, contrasts, reference)
     if not overall:
         return _nothing_to_compare(names.arms[reference])
-    small = tasks if len(tasks) > 1 else tasks[:0]
+    small: tuple[str, ...] = tasks if len(tasks) > 1 else ()
     columns = panel_columns(len(small)) if small else 1
     rows = -(-len(small) // columns)
     tall = 0.27 * len(overall) + 1.75
@@ -80,7 +80,7 @@ def draw_differences(
     ax = parts[0].subplots()
     _draw_rows(ax, overall, layout(overall), numbers=True)
     seeds = count(len(runs.seeds), "seed")
-    what = f"Mean over the {len(tasks)} tasks" if small else names.tasks[tasks[0]]
+    what = f"Mean over the {len(tasks)} tasks" if small else names.tasks[next(iter(tasks))]
     _title(ax, f"{what}, paired differences of {seeds}")
     ax.set_xlabel(f"test error against {names.arms[reference]} (%), negative is better")
     parts[0].legend(handles=_legend(overall), loc="outside lower center", ncols=3)

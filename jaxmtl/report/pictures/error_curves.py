@@ -8,16 +8,17 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, ScalarFormatter
 
+from jaxmtl.methods.method import Trace
 from jaxmtl.metrics import main_measure
 from jaxmtl.report.pictures.labels import Labels
 from jaxmtl.report.pictures.marks import mark_duplications
-from jaxmtl.report.pictures.style import FAINT, INK, RUN_COLOURS, panel_columns, panels
+from jaxmtl.report.pictures.style import FAINT, INK, panel_columns, panels, run_colours
 from jaxmtl.tasks import Task, kinds_differ
 from jaxmtl.training import Run
 
 
 def draw_errors(
-    runs: Mapping[str, Run], labels: Labels, split: str, tasks: Sequence[Task]
+    runs: Mapping[str, Run | Trace], labels: Labels, split: str, tasks: Sequence[Task]
 ) -> Figure:
     """Mean loss of each task over the epochs of each run.
 
@@ -32,11 +33,11 @@ def draw_errors(
         One panel a task.
     """
     figure, axes = panels(len(labels.tasks))
-    adaptive = next(iter(runs.values()))
+    colours, adaptive = run_colours(runs), next(iter(runs.values()))
     measures = [main_measure(task) for task in tasks]
     for task, (ax, label) in enumerate(zip(axes, labels.tasks, strict=True)):
         for name, run in runs.items():
-            colour, style = RUN_COLOURS[name], "-" if run is adaptive else (0, (4, 1.5))
+            colour, style = colours[name], "-" if run is adaptive else (0, (4, 1.5))
             epochs = np.arange(1, len(run.history) + 1)
             if split != "train":
                 ax.plot(
@@ -63,7 +64,7 @@ def draw_errors(
         Line2D(
             [],
             [],
-            color=RUN_COLOURS[name],
+            color=colours[name],
             ls="-" if run is adaptive else (0, (4, 1.5)),
             label=f"{name}, {_rows(split)}",
         )

@@ -2,12 +2,13 @@
 
 from matplotlib.axes import Axes
 
+from jaxmtl.methods.method import Trace
 from jaxmtl.prediction.records import epoch_of_run
 from jaxmtl.report.pictures.style import INK
 from jaxmtl.training import Run
 
 
-def mark_duplications(ax: Axes, run: Run, *, named: bool = True) -> None:
+def mark_duplications(ax: Axes, run: Run | Trace, *, named: bool = True) -> None:
     """Draws a dotted line at the end of each epoch in which a node was duplicated.
 
     Args:

@@ -7,6 +7,7 @@ import numpy as np
 from jaxtyping import Float
 
 from jaxmtl.data import Preprocessing
+from jaxmtl.methods.method import Trace
 from jaxmtl.models import HardSharing
 from jaxmtl.prediction.records import ADAPTIVE
 from jaxmtl.report.pictures.conflict_rates import draw_conflicts
@@ -39,15 +40,40 @@ def draw_pictures(
         observed: of these rows, in original units, NaN where not known.
         predicted: the same by the name of the run.
     """
-    run = runs[ADAPTIVE]
+    bank = (model, runs[ADAPTIVE])
+    draw_fitted(folder, runs, bank, coding, split, observed, predicted)
+
+
+def draw_fitted(
+    folder: Path,
+    runs: Mapping[str, Run | Trace],
+    bank: tuple[HardSharing, Run] | None,
+    coding: Preprocessing,
+    split: str,
+    observed: Float[np.ndarray, "rows tasks"],
+    predicted: Mapping[str, Float[np.ndarray, "rows tasks"]],
+) -> None:
+    """Draws ``predictions.png``, and the other pictures of whatever there is.
+
+    Args:
+        folder: to write into.
+        runs: with a history, by name; that which the picture is about first.
+        bank: a network with a bank, and its run, which counted conflicts; None for others.
+        coding: names of the columns.
+        split: of the rows that errors and predictions are shown of.
+        observed: of these rows, in original units, NaN where not known.
+        predicted: the same by the name of the run.
+    """
     tasks = number_tasks(coding.targets)
     labels = make_labels(coding.features, coding.targets)
     with looks(labels):
-        figures = {
-            "errors": draw_errors(runs, labels, split, tasks),
-            "conflicts": draw_conflicts(run, labels),
-            "network": draw_network(model, run, labels),
-            "predictions": draw_predictions(observed, predicted, labels, split, tasks),
-        }
+        figures = {}
+        if runs:
+            known = all(getattr(run.history, split) is not None for run in runs.values())
+            figures["errors"] = draw_errors(runs, labels, split if known else "train", tasks)
+        if bank is not None:
+            figures["conflicts"] = draw_conflicts(bank[1], labels)
+            figures["network"] = draw_network(*bank, labels)
+        figures["predictions"] = draw_predictions(observed, predicted, labels, split, tasks)
         for name, figure in figures.items():
             save(figure, folder / f"{name}.png", labels)

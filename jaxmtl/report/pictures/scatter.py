@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from jaxmtl.metrics import main_measure, score
 from jaxmtl.report.pictures.confusion import draw_confusion
 from jaxmtl.report.pictures.labels import Labels
-from jaxmtl.report.pictures.style import INK, RUN_COLOURS, panel_columns, panels
+from jaxmtl.report.pictures.style import INK, panel_columns, panels, run_colours
 from jaxmtl.tasks import Task, output_slices
 
 EXACT = "predicted = observed"
@@ -83,16 +83,17 @@ def draw_predictions(
 
 
 def _draw_numbers(ax: Axes, observed: np.ndarray, predicted: Mapping[str, np.ndarray]) -> None:
-    # The last one drawn is on top: the adaptive run, which the picture is about.
+    colours, about = run_colours(predicted), next(iter(predicted))
+    # The last one drawn is on top: the run that the picture is about.
     for name in reversed(list(predicted)):
         ax.scatter(
             observed,
             predicted[name],
             s=14,
-            marker="o" if name == "adaptive" else "^",
-            facecolors=RUN_COLOURS[name] if name == "adaptive" else "none",
-            edgecolors="white" if name == "adaptive" else RUN_COLOURS[name],
-            linewidths=0.4 if name == "adaptive" else 0.7,
+            marker="o" if name == about else "^",
+            facecolors=colours[name] if name == about else "none",
+            edgecolors="white" if name == about else colours[name],
+            linewidths=0.4 if name == about else 0.7,
             alpha=0.85,
             label=name,
         )

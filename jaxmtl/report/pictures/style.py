@@ -1,7 +1,8 @@
 """The look that all pictures share."""
 
 import contextlib
-from collections.abc import Iterator
+import itertools
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,23 @@ RC = {
     "axes.unicode_minus": False,
     "savefig.dpi": 200,
 }
+
+
+def run_colours(names: Iterable[str]) -> dict[str, str]:
+    """A colour for each run.
+
+    Args:
+        names: of the runs; the first is the one that the picture is about.
+
+    Returns:
+        Colours by name; those of the study are the same in all pictures.
+
+    Example:
+        >>> run_colours(["ridge"]), run_colours(["adaptive", "hard sharing"])
+        ({'ridge': '#0072B2'}, {'adaptive': '#0072B2', 'hard sharing': '#D55E00'})
+    """
+    others = itertools.cycle((BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY))
+    return {name: RUN_COLOURS.get(name) or next(others) for name in names}
 
 
 @contextlib.contextmanager

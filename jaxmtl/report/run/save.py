@@ -9,8 +9,9 @@ from jaxmtl.data import Dataset, Table
 from jaxmtl.files import new_folder
 from jaxmtl.models import HardSharing
 from jaxmtl.prediction.folder import is_run_folder
-from jaxmtl.prediction.save import Reading
-from jaxmtl.report.run.outcome import Outcome, write_run
+from jaxmtl.prediction.predictor import Reading
+from jaxmtl.prediction.records import ADAPTIVE, HARD
+from jaxmtl.prediction.write_run import study_predictor, write_study
 from jaxmtl.training import STUDY_PHASES, Phase, Run
 
 
@@ -69,17 +70,64 @@ def save_run(
         ...     load_run(folder).predict(table.x).shape
         (40, 2)
     """
-    outcome = Outcome(
-        run=run,
-        model=model,
+    with new_folder(folder, force=force, replaceable=is_run_folder) as unfinished:
+        write_run(
+            unfinished,
+            run,
+            model=model,
+            dataset=dataset,
+            baseline=baseline,
+            table=table,
+            phases=phases,
+            shuffled=shuffled,
+            reading=Reading() if reading is None else reading,
+            settings=settings,
+        )
+    return Path(folder)
+
+
+def write_run(
+    folder: Path,
+    run: Run,
+    *,
+    model: HardSharing,
+    dataset: Dataset,
+    baseline: Run | None,
+    table: Table | None,
+    phases: Sequence[Phase],
+    shuffled: bool,
+    reading: Reading,
+    settings: Mapping[str, Any] | None,
+) -> None:
+    """Writes all files of a run of the study, and its pictures.
+
+    Args:
+        folder: that exists.
+        run: see ``save_run``, and so are all others.
+        model: that was trained.
+        dataset: that it was trained on.
+        baseline: plain hard sharing, or None.
+        table: that the data set was prepared from, or None.
+        phases: the schedule.
+        shuffled: whether rows were shuffled every epoch.
+        reading: how tables to predict are to be read.
+        settings: whatever repeats the run, or None.
+
+    Raises:
+        ValueError: a model that cannot be saved, or a task with several outputs.
+    """
+    runs = {ADAPTIVE: run} | ({} if baseline is None else {HARD: baseline})
+    shown = write_study(
+        folder,
+        study_predictor(model, run, baseline, dataset, reading),
+        runs,
         dataset=dataset,
-        baseline=baseline,
         table=table,
         phases=phases,
         shuffled=shuffled,
-        reading=Reading() if reading is None else reading,
         settings=settings,
     )
-    with new_folder(folder, force=force, replaceable=is_run_folder) as unfinished:
-        write_run(unfinished, outcome)
-    return Path(folder)
+    # matplotlib takes half a second to load.
+    from jaxmtl.report.pictures.of_a_run import draw_pictures
+
+    draw_pictures(folder, runs, model, dataset, *shown)

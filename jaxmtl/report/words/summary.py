@@ -6,8 +6,9 @@ from typing import Any
 
 from jaxmtl.metrics import measure_named
 from jaxmtl.prediction.folder import SavedRun
-from jaxmtl.prediction.records import ADAPTIVE, HARD
-from jaxmtl.report.run.measures import LOSS, SHOWN
+from jaxmtl.prediction.measures import LOSS, SHOWN
+from jaxmtl.prediction.records import ADAPTIVE, HARD, MEAN, moved_tasks
+from jaxmtl.prediction.run_json import STUDY
 from jaxmtl.tasks import Task, number_tasks
 
 LOSS_TITLE = "MSE (scaled)"
@@ -17,14 +18,14 @@ SPLIT_NAMES = {"test": "test", "validation": "validation", "train": "training"}
 def summarize(run: SavedRun) -> str:
     """What was split, when and why; how large the network is; its errors against hard sharing.
 
+    Of a run of another method than the study's: its size, and its errors against those of the
+    constant prediction.
+
     Args:
         run: read from its folder.
 
     Returns:
         Lines of plain text.
-
-    Raises:
-        KeyError: the files of the folder do not belong together.
 
     Example:
         >>> import tempfile
@@ -45,10 +46,53 @@ def summarize(run: SavedRun) -> str:
         ...     print(summarize(load_run(folder)).splitlines()[6])
           phase 1: 1 epoch, never splits
     """
-    parts = [_heading(run), _duplications(run), _parameters(run.metrics["parameters"])]
-    splits = [s for s in ("test", "validation", "train") if s in run.metrics["errors"][ADAPTIVE]]
-    parts += [_errors(run.metrics, split, run.config["targets"]) for split in splits]
+    metrics, targets = run.metrics, run.config["targets"]
+    if run.method == STUDY:
+        parts = [_heading(run), _duplications(run), _parameters(metrics["parameters"])]
+        names, beside = [name for name in (ADAPTIVE, HARD) if name in metrics["errors"]], "ratio"
+    else:
+        parts = [_heading_of_fitted(run)]
+        names, beside = list(dict.fromkeys([run.method, MEAN])), "relative"
+    splits = [split for split in SPLIT_NAMES if metrics["rows"][split]]
+    parts += [_errors(metrics, split, targets, names, beside) for split in splits]
     return "\n\n".join("\n".join(part) for part in parts)
+
+
+def _heading_of_fitted(run: SavedRun) -> list[str]:
+    config, rows, metrics = run.config, run.metrics["rows"], run.metrics
+    kinds = dict.fromkeys(model.kind for model in run.predictor.models)
+    size = ", ".join(f"{number} parameters" for number in metrics["parameters"].values())
+    lines = [
+        f"Run {run.folder}: {metrics['status']}",
+        f"  table    {config['source']}",
+        f"  rows     {rows['train']} to train on, {rows['validation']} to validate, "
+        f"{rows['test']} to test",
+        f"  method   {run.method}: {_count(len(config['features']), 'input')}, "
+        f"{_count(len(config['targets']), 'task')}, {' and '.join(kinds)}"
+        + (f" of {size}" if size else ""),
+    ]
+    for name, ended in metrics["runs"].items():
+        chosen = [f"{what} {_short(value)}" for what, value in ended.get("chosen", {}).items()]
+        if chosen:
+            lines.append(f"  chosen   {', '.join(chosen)}")
+        if (found := ended.get("combination")) is not None:
+            lines.append(_combination(found, None))
+        if ended["status"] == "diverged":
+            where = ended.get("divergence") or {"sentence": f"the {name} run diverged"}
+            lines.append(f"  {where['sentence']}; the last finite state is kept")
+    for event in run.events:
+        moved = _join(
+            [config["targets"][t] for t in moved_tasks(event["tasks"], config["targets"])]
+        )
+        lines.append(
+            f"  split    node {event['node']} in epoch {event['epoch_of_run']} of the run: copy "
+            f"{event['copy']} for {moved}"
+        )
+    return lines + [f"  note     {note}" for note in metrics.get("notes", ())]
+
+
+def _short(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def _heading(run: SavedRun) -> list[str]:
@@ -95,7 +139,7 @@ def _duplications(run: SavedRun) -> list[str]:
     for number, phase in enumerate(run.config["phases"], 1):
         event = events.get(number)
         if event is not None:
-            moved = [task for task in tasks if task in event["tasks"].split("; ")]
+            moved = [tasks[number] for number in moved_tasks(event["tasks"], tasks)]
             stayed = [task for task in tasks if task in reads[event["node"]] and task not in moved]
             reads[event["node"]], reads[event["copy"]] = set(stayed), set(moved)
             lines += _event(event, phase, moved, stayed)
@@ -137,9 +181,14 @@ def _parameters(counts: Mapping[str, int]) -> list[str]:
     ]
 
 
-def _errors(metrics: Mapping[str, Any], split: str, tasks: Sequence[str]) -> list[str]:
-    runs = [name for name in (ADAPTIVE, HARD) if name in metrics["errors"]]
-    header = ["", "", *runs] + (["ratio"] if len(runs) == 2 else [])
+def _errors(
+    metrics: Mapping[str, Any],
+    split: str,
+    tasks: Sequence[str],
+    runs: Sequence[str],
+    beside: str,
+) -> list[str]:
+    header = ["", "", *runs] + ([beside] if len(runs) == 2 else [])
     rows = []
     for task in number_tasks(tasks):
         for i, (key, title) in enumerate(_titles(task)):

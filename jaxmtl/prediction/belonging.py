@@ -1,0 +1,161 @@
+"""Whether the files of a run belong together."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from jaxtyping import Int
+
+from jaxmtl.duplication import count_parameters
+from jaxmtl.methods.network_model import NetworkModel
+from jaxmtl.prediction.predictor import Predictor
+from jaxmtl.prediction.records import ADAPTIVE, HARD, SPLITS, moved_tasks
+from jaxmtl.prediction.run_json import STUDY, ConfigRecord, MetricsRecord
+
+STUDY_COUNTS = {"adaptive", "hard_sharing", "independent_networks"}
+
+
+def check_belonging(
+    config: ConfigRecord,
+    metrics: MetricsRecord,
+    events: Sequence[Mapping[str, Any]],
+    predictor: Predictor,
+) -> None:
+    """Raises unless the files of a run are of the same run, as far as they tell.
+
+    Args:
+        config: of ``config.json``.
+        metrics: of ``metrics.json``.
+        events: of ``events.csv``.
+        predictor: of ``model.npz``.
+
+    Raises:
+        ValueError: what is expected where, and what is there.
+    """
+    coding = predictor.coding
+    _same("features", list(coding.features), config.features)
+    _same("targets", list(coding.targets), config.targets)
+    _same("method", predictor.method, config.method)
+    _same("status", config.status, metrics.status)
+    if config.method == STUDY:
+        _check_study(config, metrics, predictor)
+    elif config.method not in metrics.runs:
+        raise ValueError(f"metrics.json: expected the run {config.method!r}, got none")
+    _check_metrics(config, metrics)
+    if events:
+        _check_events(config, events, predictor)
+
+
+def undo_events(
+    head_index: Int[np.ndarray, "tasks nodes"],
+    events: Sequence[tuple[int, int, Sequence[int]]],
+) -> Int[np.ndarray, "tasks nodes"]:
+    """The head index before duplications.
+
+    Args:
+        head_index: after them.
+        events: node, copy and tasks that moved to it, in their order.
+
+    Returns:
+        Which task read which node at the start.
+
+    Raises:
+        ValueError: the duplications did not lead to this head index.
+
+    Example:
+        >>> undo_events(np.array([[0, 3, 2], [0, 1, 2]]), [(1, 3, [0])]).tolist()
+        [[0, 1, 2], [0, 1, 2]]
+    """
+    index = np.array(head_index)
+    for node, copy, tasks in reversed(events):
+        readers = np.flatnonzero((index == copy).any(axis=1)).tolist()
+        both = [task for task in readers if (index[task] == node).any()]
+        if node == copy or readers != sorted(tasks) or both:
+            raise ValueError(
+                f"expected a network in which tasks {list(tasks)} read node {copy}, a copy of "
+                f"{node}, got tasks {readers}"
+            )
+        index[index == copy] = node
+    return index
+
+
+def _check_study(config: ConfigRecord, metrics: MetricsRecord, predictor: Predictor) -> None:
+    if not config.phases:
+        raise ValueError("config.json: expected at least one phase, got none")
+    model = predictor.models[0]
+    if not isinstance(model, NetworkModel) or model.head_index is None:
+        raise ValueError("model.npz: expected a network with a bank, got another model")
+    spec = model.spec()
+    _same("network", "HardSharing", spec["network"])
+    fields = {name: value for name, value in spec["fields"].items() if name != "capacity"}
+    _same("network", fields, config.network)
+    names = [ADAPTIVE, *(name for name in predictor.baselines if name == HARD)]
+    for what in ("runs", "errors"):
+        _same(f"{what} of metrics.json", sorted(names), sorted(getattr(metrics, what)))
+    _same("parameters", sorted(STUDY_COUNTS), sorted(metrics.parameters))
+    size = count_parameters(model.params, model.head_index)
+    _same("number of parameters", size, metrics.parameters[ADAPTIVE])
+
+
+def _check_metrics(config: ConfigRecord, metrics: MetricsRecord) -> None:
+    targets = set(config.targets)
+    splits = {name for name in SPLITS if getattr(metrics.rows, name)}
+    ended = {end.status for end in metrics.runs.values()}
+    _same("status", "diverged" if "diverged" in ended else "finished", metrics.status)
+    for end in metrics.runs.values():
+        found, where = end.combination, end.divergence
+        if found is not None:
+            _same("tasks with a weight", sorted(targets), sorted(found.weights))
+        if where is not None and config.phases and where.phase > len(config.phases):
+            raise ValueError(
+                f"metrics.json: expected one of {len(config.phases)} phases, got {where.phase}"
+            )
+        told = where is not None or config.method != STUDY
+        if (end.status == "diverged" and not told) or (end.status == "finished" and where):
+            raise ValueError(
+                f"metrics.json: expected a divergence of a run that diverged, got {end.status!r}"
+            )
+    if not metrics.errors:
+        raise ValueError("metrics.json: expected errors of a run, got none")
+    for by_split in metrics.errors.values():
+        _same("splits with errors", sorted(splits), sorted(by_split))
+        for errors in by_split.values():
+            for by_task in (errors.mse_scaled, errors.rmse, errors.mae):
+                _same("tasks with an error", sorted(targets), sorted(by_task))
+
+
+def _check_events(
+    config: ConfigRecord, events: Sequence[Mapping[str, Any]], predictor: Predictor
+) -> None:
+    phases = [event["phase"] for event in events]
+    if len(set(phases)) < len(phases) or (config.phases and max(phases) > len(config.phases)):
+        raise ValueError(
+            f"events.csv: expected one event a phase at most, of {len(config.phases)} phases, got "
+            f"phases {phases[:20]}"
+        )
+    moves = []
+    for event in events:
+        moved = moved_tasks(event["tasks"], config.targets)
+        if not moved:
+            raise ValueError(
+                f"events.csv: expected tasks of {', '.join(config.targets)}, got "
+                f"{event['tasks'][:60]!r}"
+            )
+        moves.append((event["node"], event["copy"], moved))
+    model = predictor.models[0]
+    if not isinstance(model, NetworkModel) or model.head_index is None:
+        raise ValueError("events.csv: expected no events without a bank of nodes, got some")
+    network: Any = model.network
+    index = np.asarray(model.head_index)
+    if config.method != STUDY:
+        # The model may be that of an earlier epoch than the last.
+        moves = moves[: max(len(np.unique(index)) - network.nodes, 0)]
+    try:
+        undo_events(index, moves)
+    except ValueError as error:
+        raise ValueError(f"events.csv: {error}") from error
+
+
+def _same(what: str, expected: Any, got: Any) -> None:
+    if expected != got:
+        raise ValueError(f"{what}: expected {str(expected)[:200]}, got {str(got)[:200]}")

@@ -1,0 +1,158 @@
+"""Everything that it takes to predict rows of a table: the one value that training ends in."""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+from jaxtyping import Float
+
+from jaxmtl.data import Preprocessing, Table
+from jaxmtl.methods.method import Model
+from jaxmtl.tasks import Task, output_widths
+
+
+class Reading(NamedTuple):
+    """How a table of rows to predict is to be read, as the run read its own.
+
+    Attributes:
+        missing_features: "error", "drop" (no prediction for such a row) or "mean".
+        missing_values: numbers and texts that stand for a missing value.
+
+    Example:
+        >>> Reading(missing_values=("0",)).missing_features
+        'error'
+    """
+
+    missing_features: str = "error"
+    missing_values: tuple[str | float, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class Predictor:
+    """From a table to predictions in original units.
+
+    Attributes:
+        coding: scaling and filling of columns.
+        tasks: what is predicted, one for each target of ``coding``.
+        models: one a fold; the prediction is the mean of their outputs.
+        method: that trained them, by name.
+        reading: how tables to predict are to be read.
+        baselines: models that were trained beside them to compare with, by name.
+
+    Example:
+        >>> import jax
+        >>> import jax.numpy as jnp
+        >>> from jaxmtl.data import Scaler
+        >>> from jaxmtl.methods.network_model import NetworkModel
+        >>> from jaxmtl.models import HardSharing
+        >>> from jaxmtl.tasks import number_tasks
+        >>> network = HardSharing()
+        >>> params = network.init(jax.random.key(0), jnp.zeros((1, 4)))["params"]
+        >>> coding = Preprocessing(
+        ...     features=tuple("abcd"), targets=("y", "z"),
+        ...     feature_scaler=Scaler(np.zeros(4), np.ones(4)),
+        ...     target_scaler=Scaler(np.zeros(2), np.ones(2)))
+        >>> predictor = Predictor(
+        ...     coding=coding, tasks=number_tasks(["y", "z"]), method="hard_sharing",
+        ...     models=(NetworkModel(network=network, params=params),))
+        >>> predictor.predict(np.ones((3, 4))).shape
+        (3, 2)
+    """
+
+    coding: Preprocessing
+    tasks: tuple[Task, ...]
+    models: tuple[Model, ...]
+    method: str
+    reading: Reading = Reading()
+    baselines: Mapping[str, Model] = dataclasses.field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Checks that the parts go together."""
+        names = tuple(task.name for task in self.tasks)
+        if names != self.coding.targets:
+            raise ValueError(
+                f"tasks: expected the targets {', '.join(self.coding.targets)}, got "
+                f"{', '.join(names)}"
+            )
+        if not self.models:
+            raise ValueError("models: expected one a fold, got none")
+
+    def baseline(self, name: str) -> "Predictor":
+        """The same with the model of a baseline instead.
+
+        Args:
+            name: of the baseline.
+
+        Returns:
+            A predictor without baselines.
+
+        Raises:
+            KeyError: there is no such baseline.
+        """
+        return dataclasses.replace(self, models=(self.baselines[name],), method=name, baselines={})
+
+    def outputs(self, x: Float[np.ndarray, "rows features"]) -> Float[np.ndarray, "rows outputs"]:
+        """Coded outputs for coded features: the mean over the folds.
+
+        Args:
+            x: coded features.
+
+        Returns:
+            Coded numbers and probabilities, the outputs of all tasks side by side.
+        """
+        first, *others = (model.predict(x) for model in self.models)
+        if not others:
+            return first
+        return np.asarray(np.mean([first, *others], axis=0, dtype=np.float64))
+
+    def decoded(
+        self, outputs: Float[np.ndarray, "rows outputs"]
+    ) -> Float[np.ndarray, "rows tasks"]:
+        """What outputs say in original units.
+
+        Args:
+            outputs: of ``outputs``.
+
+        Returns:
+            A column a task; of classes, the number of the most probable one.
+        """
+        widths = output_widths(self.tasks)
+        parts = np.split(outputs, np.cumsum(widths)[:-1], axis=1)
+        columns = [
+            part[:, 0] if task.kind == "number" else part.argmax(axis=1)
+            for task, part in zip(self.tasks, parts, strict=True)
+        ]
+        return self.coding.decode(np.stack(columns, axis=1))
+
+    def predict(
+        self, x: Table | Float[np.ndarray, "rows features"]
+    ) -> Float[np.ndarray, "rows tasks"]:
+        """Predictions in original units; that of a row does not depend on the rows around it.
+
+        Args:
+            x: features in original units, NaN where missing, or a table with these features.
+
+        Returns:
+            One column a task: numbers in original units, or numbers of classes. If the run dropped
+            rows with missing features, NaN for such rows.
+
+        Raises:
+            TableError: a feature is missing and the run neither fills nor drops, or the columns are
+                other ones.
+        """
+        values = np.asarray(x.x if isinstance(x, Table) else x, dtype=np.float64)
+        known = np.ones(len(values), bool)
+        if self.reading.missing_features == "drop" and values.ndim == 2:
+            known = np.asarray(~np.isnan(values).any(axis=1))
+            x = _only(x, known)
+        predicted = self.decoded(self.outputs(self.coding.encode(x)))
+        whole = np.full((len(known), predicted.shape[1]), np.nan)
+        whole[known] = predicted
+        return whole
+
+
+def _only(x: Any, known: np.ndarray) -> Any:
+    if not isinstance(x, Table):
+        return np.asarray(x)[known]
+    return dataclasses.replace(x, x=x.x[known], y=x.y[known], rows=x.rows[known], kept={})

@@ -1,0 +1,5 @@
+"""Made-up runs, shared with other folders of tests."""
+
+from made_runs import made as made
+from made_runs import make as make
+from made_runs import save as save
