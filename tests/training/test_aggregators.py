@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from same_runs import assert_identical
 
 import jaxmtl.aggregation as ag
 from jaxmtl import HardSharing, Phase, Rows, Splits, fit, fit_adaptive, sweep
@@ -242,9 +243,11 @@ def test_methods_start_anew_with_a_phase_or_go_on(data):
     assert drift["fresh"] < drift["copy"]
 
 
+REMEMBERING = Config(num_tasks=2, counts=True, aggregator="excess_mtl", transplant="copy")
+
+
 def test_a_copied_node_takes_over_what_a_method_remembers_of_it(data):
-    model = HardSharing()
-    config = Config(num_tasks=2, counts=True, aggregator="excess_mtl", transplant="copy")
+    model, config = HardSharing(), REMEMBERING
     table = phase_table([Phase(2, threshold=1, learning_rate=0.05), Phase(1)])
     state = init_state(model, config, start(model), table, jax.random.key(0))
     after, _ = advance(model, config, state, data, table, jnp.int32(1))
@@ -300,3 +303,48 @@ def test_checkpoints_tell_methods_and_their_options_apart(data, tmp_path):
         options["keys"] = jax.vmap(jax.random.key)(np.arange(2))
         with pytest.raises(ValueError, match="option aggregator"):
             sweep(HardSharing(), data, aggregator=other, resume=True, **options)
+
+
+def plain(tree):
+    """Leaves as NumPy has them; keys by their numbers."""
+
+    def numbers(leaf):
+        key = jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
+        return np.asarray(jax.random.key_data(leaf) if key else leaf)
+
+    return jax.tree.map(numbers, tree)
+
+
+def test_runs_and_loops_of_ones_own_go_on_from_a_checkpoint_of_orbax(data, tmp_path):
+    from orbax.checkpoint import v1 as ocp
+
+    table = phase_table([Phase(3, threshold=1000, learning_rate=0.05), Phase(1)])
+
+    def run_on(state):
+        return advance(HardSharing(), REMEMBERING, state, data, table, jnp.int32(1))
+
+    def losses(params, batch):
+        return ((batch[0] @ params["w"] - batch[1]) ** 2).mean(axis=0)
+
+    init, step = ag.aggregated_step(losses, ag.nash_mtl(2), optax.adam(0.05))
+    step, batch, params = jax.jit(step), (data.train.x, data.train.y), {"w": jnp.ones((4, 2))}
+    run, _ = run_on(
+        init_state(HardSharing(), REMEMBERING, start(HardSharing()), table, jax.random.key(0))
+    )
+    loop = step(params, init(params, batch), batch)[:2]
+    saved = {"run": run, "loop": loop}
+
+    ocp.save(tmp_path / "mine", saved)
+    shapes = jax.tree.map(
+        lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=leaf.sharding), saved
+    )
+    found = ocp.load(tmp_path / "mine", shapes)
+    assert_identical(plain(found), plain(saved))
+    assert all(jax.tree.leaves(jax.tree.map(lambda a, b: a.dtype == b.dtype, found, saved)))
+
+    undisturbed, gone_on = run_on(run), run_on(found["run"])
+    assert_identical(plain(gone_on), plain(undisturbed))
+    assert int(gone_on[0].epoch) == 2
+    undisturbed, gone_on = step(*loop, batch), step(*found["loop"], batch)
+    assert_identical(plain(gone_on), plain(undisturbed))
+    assert int(gone_on[1].number) == 2

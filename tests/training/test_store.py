@@ -19,6 +19,7 @@ from jaxmtl.files.errors import FileError
 from jaxmtl.files.locked import locked
 from jaxmtl.training.driver import members
 from jaxmtl.training.driver import store as store_of_files
+from jaxmtl.training.driver.identity import _named as named
 from jaxmtl.training.driver.store import DRAFT, STEP, WHOLE, Store, StoreError
 
 from . import store_script as script
@@ -111,6 +112,13 @@ def test_a_checkpoint_without_its_manifest_is_refused(tmp_path):
     (tmp_path / "manifest.json").write_text("{")
     with pytest.raises(StoreError, match=r"expected manifest.json beside its checkpoint; start"):
         Store(tmp_path, {}, resume=True)
+
+
+def test_bounds_that_bind_nothing_are_named_in_a_manifest(tmp_path):
+    bounds = named(((0.5, float("inf")), np.array([[-np.inf, 1.0]])))
+    assert bounds == [[0.5, "inf"], [["-inf", 1.0]]]
+    Store(tmp_path, {"model bounds": bounds}, resume=False).save(3, TREE)
+    assert Store(tmp_path, {"model bounds": bounds}, resume=True).load(TREE) is not None
 
 
 @pytest.fixture(scope="module")
