@@ -29,13 +29,8 @@ def rows():
 def test_a_number_and_classes_are_learned_together(rows):
     x, y, known = rows
     parts = [Rows(x[part], y[part], known[part]) for part in (slice(TRAIN), slice(TRAIN, None))]
-    model = jaxmtl.HardSharing(
-        shared=(12,),
-        nodes=8,
-        outputs=output_widths(TASKS),
-        activation="tanh",
-        output_activation=None,
-    )
+    linear = {"outputs": output_widths(TASKS), "output_activation": None}
+    model = jaxmtl.HardSharing(shared=(12,), nodes=8, activation="tanh", **linear)
     run = jaxmtl.fit(
         model,
         Splits(train=parts[0], test=parts[1]),
