@@ -18,7 +18,7 @@ def loss_of(tasks: Sequence[Task]) -> Loss:
     """The loss of a network that predicts tasks of any kinds.
 
     The squared error of numbers, and the cross-entropy of classes from logits, each times the
-    weight of its task.
+    weight of its task. Logits are unbounded: ``HardSharing(output_activation=None)``.
 
     Args:
         tasks: at least one; in their order the outputs have ``task.width`` columns each and the

@@ -55,7 +55,8 @@ def draw_confusion(
     """
     counts = confusion(task, observed, predicted)
     share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    ax.imshow(share, cmap="Blues", vmin=0, vmax=1, aspect="equal")
+    ax.imshow(share, cmap="Blues", vmin=0, vmax=1, aspect="auto")
+    ax.set_box_aspect(1)
     if task.width <= MOST_NUMBERS:
         for (row, column), number in np.ndenumerate(counts):
             ax.text(
