@@ -62,7 +62,7 @@ ProcessId = Annotated[int, Option(help="Number of this process, from 0.")]
 def with_options(
     *parts: type[Options], preset: Settings
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Gives a command the options of some parts of ``Settings``.
+    """Gives a command the options of some parts of the settings.
 
     The command has keyword-only parameters. One of them is named ``given`` and takes the values of
     the options that were given, by name; in ``--help``, TABLE and the first part stand before all
@@ -70,8 +70,8 @@ def with_options(
     that are annotated with an ``Option`` are read in the same way.
 
     Args:
-        parts: of ``Settings``.
-        preset: whose values ``--help`` shows as defaults.
+        parts: of the settings.
+        preset: settings whose values ``--help`` shows as defaults.
 
     Returns:
         What makes such a command a function for typer.
@@ -88,9 +88,9 @@ def with_options(
             ...
         ValueError: --test: expected below 1, got 1.5
     """
-    settings = declared(Settings)
     first, *others = [list(declared(part).values()) for part in parts]
-    first = [settings["table"], *first]
+    first = [declared(Settings)["table"], *first]
+    settings = {one.name: one for part in (first, *others) for one in part}
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
         own = inspect.signature(command, eval_str=True).parameters

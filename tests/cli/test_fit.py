@@ -178,7 +178,7 @@ def test_repetition_notes_a_changed_table_and_other_versions(call, own_run, tmp_
         ({"shuffle": 1}, "expected true or false for 'shuffle', got 1"),
         ({"phases": [{"epoch": 3}]}, "expected a phase with epochs"),
         ({"phases": [{"epochs": 0}]}, "expected at least 1 epoch"),
-        ({"optimizer": "lion"}, "--optimizer: expected one of adam"),
+        ({"optimizer": "lion"}, "settings: expected one of adam"),
     ],
 )
 def test_edited_config_with_a_mistake_is_one_sentence(call, own_run, tmp_path, edit, sentence):

@@ -3,16 +3,21 @@
 import dataclasses
 import inspect
 import json
+import re
 import subprocess
 import sys
+from typing import Annotated, Any
 
 import optax
 import pytest
+import typer
+from typer.testing import CliRunner
 
 from jaxmtl import STUDY_PHASES, Phase
-from jaxmtl._options import declared
+from jaxmtl._options import Count, Option, Options, declared
 from jaxmtl.cli.compare import compare
 from jaxmtl.cli.fit import fit
+from jaxmtl.cli.options import with_options
 from jaxmtl.cli.settings import Settings, check_used, settings_from_json
 from jaxmtl.data.options import FoldOptions, ReadingOptions, ScalingOptions
 from jaxmtl.methods.study.bench import Protocol
@@ -233,6 +238,29 @@ def test_options_that_would_change_nothing_are_refused():
         with pytest.raises(ValueError, match="only for the study's pair of runs; --method mmoe"):
             check_used({name}, [*lines, StudyOptions], "--method mmoe")
         check_used({name}, [PairOptions], "--preset study")
+
+
+def test_a_new_option_is_one_declaration():
+    @dataclasses.dataclass(frozen=True, kw_only=True)
+    class Depth(Options):
+        num_trees: Annotated[Count, Option(help="Trees of a forest.")] = 100
+
+    @dataclasses.dataclass(frozen=True, kw_only=True)
+    class All(Settings, Depth):
+        pass
+
+    @with_options(ReadingOptions, Depth, preset=All(num_trees=7))
+    def grow(*, given: dict[str, Any]) -> None:
+        print(All(**given).num_trees)
+
+    app = typer.Typer(add_completion=False)
+    app.command()(grow)
+    result = CliRunner().invoke(app, ["--help"], env={"COLUMNS": "200"})
+    assert re.search(r"--num-trees.*<int>.*Trees of a forest.*7", result.output)
+    assert CliRunner().invoke(app, ["--num-trees", "3"]).output == "3\n"
+    error = CliRunner().invoke(app, ["--num-trees", "0"]).exception
+    assert str(error) == "--num-trees: expected at least 1, got 0"
+    assert All().to_json()["num_trees"] == 100
 
 
 def test_the_defaults_are_those_of_the_study():
