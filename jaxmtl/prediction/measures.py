@@ -78,10 +78,7 @@ def measure_fitted(
             ended[label] |= _ending(label, fitted.traces[fold], tasks, sheet_rows)
     found = _record(ended, errors, dataset)
     found["relative"] = {
-        split: {
-            "by_task": _by_task(ratio(e.mse, errors[MEAN][split].mse), tasks),
-            "mean": _number(_mean(ratio(e.mse, errors[MEAN][split].mse))),
-        }
+        split: _by_task(ratio(e.mse, errors[MEAN][split].mse), tasks)
         for split, e in errors[name].items()
     }
     found["parameters"] = {
