@@ -124,17 +124,18 @@ def made(make: Callable[..., Made]) -> Made:
     return make()
 
 
-@pytest.fixture
-def save(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
-    """Saves without pictures, which have tests of their own."""
+def save_without_pictures(folder: Any, made: Made, **options: Any) -> Any:
+    """Pictures have tests of their own."""
     from jaxmtl.report import save_run
 
-    monkeypatch.setattr("jaxmtl.report.pictures.of_a_run.draw_pictures", lambda *args: None)
-
-    def save(folder: Any, made: Made, **options: Any) -> Any:
-        fields = {"baseline": made.baseline, "table": made.table, "phases": made.phases}
+    fields = {"baseline": made.baseline, "table": made.table, "phases": made.phases}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("jaxmtl.report.pictures.of_a_run.draw_pictures", lambda *args: None)
         return save_run(
             folder, made.run, model=made.model, dataset=made.dataset, **(fields | options)
         )
 
-    return save
+
+@pytest.fixture
+def save() -> Callable[..., Any]:
+    return save_without_pictures

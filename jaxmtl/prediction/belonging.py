@@ -9,8 +9,8 @@ from jaxtyping import Int
 from jaxmtl.duplication import count_parameters
 from jaxmtl.methods.network_model import NetworkModel
 from jaxmtl.prediction.predictor import Predictor
-from jaxmtl.prediction.records import ADAPTIVE, HARD, SPLITS, moved_tasks
-from jaxmtl.prediction.run_json import STUDY, ConfigRecord, MetricsRecord
+from jaxmtl.prediction.records import ADAPTIVE, HARD, MEAN, SPLITS, moved_tasks
+from jaxmtl.prediction.run_json import STUDY, ConfigRecord, MetricsRecord, PhaseRecord
 
 STUDY_COUNTS = {"adaptive", "hard_sharing", "independent_networks"}
 
@@ -39,10 +39,14 @@ def check_belonging(
     _same("status", config.status, metrics.status)
     if config.method == STUDY:
         _check_study(config, metrics, predictor)
-    elif config.method not in metrics.runs:
-        raise ValueError(f"metrics.json: expected the run {config.method!r}, got none")
+    else:
+        _same("number of runs", len(predictor.models), len(metrics.runs))
+        if config.method not in metrics.errors:
+            raise ValueError(f"metrics.json: expected errors of {config.method}, got none")
+        if config.method != MEAN and MEAN not in metrics.errors:
+            raise ValueError("metrics.json: expected errors of the constant prediction, got none")
     _check_metrics(config, metrics)
-    if events:
+    if events or config.method == STUDY:
         _check_events(config, events, predictor)
 
 
@@ -67,7 +71,10 @@ def undo_events(
         [[0, 1, 2], [0, 1, 2]]
     """
     index = np.array(head_index)
+    columns = int(index.max()) + 1
     for node, copy, tasks in reversed(events):
+        if max(node, copy) >= columns:
+            raise ValueError(f"expected nodes below {columns}, got {node} and its copy {copy}")
         readers = np.flatnonzero((index == copy).any(axis=1)).tolist()
         both = [task for task in readers if (index[task] == node).any()]
         if node == copy or readers != sorted(tasks) or both:
@@ -95,6 +102,11 @@ def _check_study(config: ConfigRecord, metrics: MetricsRecord, predictor: Predic
     _same("parameters", sorted(STUDY_COUNTS), sorted(metrics.parameters))
     size = count_parameters(model.params, model.head_index)
     _same("number of parameters", size, metrics.parameters[ADAPTIVE])
+    for name, end in metrics.runs.items():
+        if end.epochs is None:
+            raise ValueError(f"metrics.json: expected the epochs of the {name} run, got none")
+    if (metrics.ratio is None) != (len(names) == 1):
+        raise ValueError("metrics.json: expected a ratio to the errors of hard sharing, got none")
 
 
 def _check_metrics(config: ConfigRecord, metrics: MetricsRecord) -> None:
@@ -117,6 +129,11 @@ def _check_metrics(config: ConfigRecord, metrics: MetricsRecord) -> None:
             )
     if not metrics.errors:
         raise ValueError("metrics.json: expected errors of a run, got none")
+    for by_split in (metrics.ratio, metrics.relative):
+        _same("splits", sorted(splits), sorted(splits if by_split is None else by_split))
+    ratios = [found.by_task for found in (metrics.ratio or {}).values()]
+    for by_task in (*ratios, *(metrics.relative or {}).values()):
+        _same("tasks with a ratio", sorted(targets), sorted(by_task))
     for by_split in metrics.errors.values():
         _same("splits with errors", sorted(splits), sorted(by_split))
         for errors in by_split.values():
@@ -128,7 +145,8 @@ def _check_events(
     config: ConfigRecord, events: Sequence[Mapping[str, Any]], predictor: Predictor
 ) -> None:
     phases = [event["phase"] for event in events]
-    if len(set(phases)) < len(phases) or (config.phases and max(phases) > len(config.phases)):
+    last = max(phases, default=0)
+    if len(set(phases)) < len(phases) or last > len(config.phases) > 0:
         raise ValueError(
             f"events.csv: expected one event a phase at most, of {len(config.phases)} phases, got "
             f"phases {phases[:20]}"
@@ -141,6 +159,8 @@ def _check_events(
                 f"events.csv: expected tasks of {', '.join(config.targets)}, got "
                 f"{event['tasks'][:60]!r}"
             )
+        if config.phases:
+            _check_event(event, config.phases[event["phase"] - 1])
         moves.append((event["node"], event["copy"], moved))
     model = predictor.models[0]
     if not isinstance(model, NetworkModel) or model.head_index is None:
@@ -151,9 +171,22 @@ def _check_events(
         # The model may be that of an earlier epoch than the last.
         moves = moves[: max(len(np.unique(index)) - network.nodes, 0)]
     try:
-        undo_events(index, moves)
+        start = undo_events(index, moves).tolist()
     except ValueError as error:
         raise ValueError(f"events.csv: {error}") from error
+    if config.start is not None and start != config.start:
+        raise ValueError(
+            f"events.csv: expected the duplications of a run that began with {config.start}, got "
+            f"those of one that began with {start}"
+        )
+
+
+def _check_event(event: Mapping[str, Any], phase: PhaseRecord) -> None:
+    if phase.threshold is None or event["epoch"] > phase.epochs:
+        raise ValueError(
+            f"events.csv: expected no event in epoch {event['epoch']} of phase {event['phase']}, "
+            "got one"
+        )
 
 
 def _same(what: str, expected: Any, got: Any) -> None:

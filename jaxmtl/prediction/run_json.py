@@ -45,6 +45,7 @@ class ConfigRecord(Struct):
     method: str = STUDY
     network: dict[str, Any] | None = None
     phases: list[PhaseRecord] = []
+    start: list[list[int]] | None = None
 
 
 class Combined(Struct):
@@ -84,6 +85,13 @@ class SplitErrors(Struct):
     mae: ByTask
 
 
+class Ratio(Struct):
+    """Errors of a split over those that they are compared with."""
+
+    by_task: ByTask
+    of_means: float | None
+
+
 class RowCounts(Struct):
     """Rows of each split."""
 
@@ -100,8 +108,8 @@ class MetricsRecord(Struct):
     rows: RowCounts
     errors: dict[str, dict[str, SplitErrors]]
     parameters: dict[str, int]
-    ratio: dict[str, Any] = {}
-    relative: dict[str, Any] = {}
+    ratio: dict[str, Ratio] | None = None
+    relative: dict[str, ByTask] | None = None
     notes: list[str] = []
 
 

@@ -131,7 +131,7 @@ def write_study(
     network: Any = model.network
     fields = model.spec()["fields"]
     index: Any = model.compacted().head_index
-    undo_events(index, [(event.node, event.copy, event.tasks) for event in run.events])
+    start = undo_events(index, [(event.node, event.copy, event.tasks) for event in run.events])
     models = {ADAPTIVE: model, **predictor.baselines}
     parts = _parts(dataset)
     predicted = {
@@ -146,6 +146,7 @@ def write_study(
     config = _configuration(dataset, metrics["status"], STUDY, settings)
     config["network"] = {name: value for name, value in fields.items() if name != "capacity"}
     config["phases"] = describe_phases(phases)
+    config["start"] = start.tolist()
     _write_json(folder / "config.json", config)
     _write_json(folder / "metrics.json", metrics)
     save_predictor(folder / MODEL, predictor)

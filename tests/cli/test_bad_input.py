@@ -141,7 +141,12 @@ def test_damaged_run_folder(call, own_run, table, tmp_path, name, damage):
 
 
 def test_files_that_do_not_belong_together(call, own_run, tmp_path):
-    (own_run / "metrics.json").write_text('{"format": 1, "runs": {}}')
+    path = own_run / "metrics.json"
+    whole = path.read_text(encoding="utf-8")
+    path.write_text('{"format": 1, "runs": {}}')
+    said = ("metrics.json", "Object missing required field")
+    check(call("inspect", own_run), tmp_path, *said, written=("own",))
+    path.write_text(whole.replace('"PM2.5"', '"PM10"'), encoding="utf-8")
     check(call("inspect", own_run), tmp_path, "do not belong together", written=("own",))
 
 

@@ -4,7 +4,13 @@ import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+<<<<<<< HEAD
 from jaxmtl.metrics import measure_named
+=======
+import numpy as np
+
+from jaxmtl.prediction.belonging import undo_events
+>>>>>>> prediction
 from jaxmtl.prediction.folder import SavedRun
 from jaxmtl.prediction.measures import LOSS, SHOWN
 from jaxmtl.prediction.records import ADAPTIVE, HARD, MEAN, moved_tasks
@@ -129,9 +135,11 @@ def _combination(found: Mapping[str, Any], name: str | None) -> str:
 
 def _duplications(run: SavedRun) -> list[str]:
     tasks = run.config["targets"]
-    reads: dict[int, set[str]] = {
-        node: set(tasks) for node in range(run.config["network"]["nodes"])
-    }
+    moves = [(e["node"], e["copy"], moved_tasks(e["tasks"], tasks)) for e in run.events]
+    reads: dict[int, set[str]] = {}
+    for task, columns in zip(tasks, undo_events(np.asarray(run.head_index), moves), strict=True):
+        for node in columns.tolist():
+            reads.setdefault(node, set()).add(task)
     events = {event["phase"]: event for event in run.events}
     divergence = run.metrics["runs"][ADAPTIVE].get("divergence")
     last = divergence["phase"] if divergence else len(run.config["phases"])

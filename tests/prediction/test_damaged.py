@@ -1,0 +1,234 @@
+"""Some hundred damages of a run folder: each is one sentence, or does no harm."""
+
+import copy
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from made_runs import save_without_pictures
+
+from jaxmtl import Event
+from jaxmtl.files.errors import FileError
+from jaxmtl.report import load_run, summarize
+
+# What a value may become: another type, no number, another sign, too many, too deep.
+OTHERS: tuple[Any, ...] = (None, True, -1, 1e300, float("nan"), "x", [], {}, [["x"]], {"x": {}})
+
+
+@pytest.fixture(scope="module")
+def whole(make, tmp_path_factory) -> Path:
+    made = make(towers=(2,))
+    return save_without_pictures(tmp_path_factory.mktemp("whole") / "run", made)
+
+
+@pytest.fixture(scope="module")
+def other(make, tmp_path_factory) -> Path:
+    """A run of other columns that has split twice."""
+    events = (Event(1, 4, 7, 1, 3, 5, (0,)), Event(2, 2, 3, 0, 4, 5, (0,)))
+    made = make(features=("SO2", "NO2"), events=events)
+    return save_without_pictures(tmp_path_factory.mktemp("other") / "run", made)
+
+
+@pytest.fixture(scope="module")
+def sibling(make, tmp_path_factory) -> Path:
+    """A run of the same columns and network that has split another node."""
+    made = make(towers=(2,), events=(Event(1, 4, 7, 2, 3, 5, (1,)),))
+    return save_without_pictures(tmp_path_factory.mktemp("sibling") / "run", made)
+
+
+def asked(folder: Path) -> tuple[str, np.ndarray]:
+    """What `inspect` and `predict` say of a folder."""
+    run = load_run(folder)
+    return summarize(run).replace(str(folder), ""), run.predict(np.array([[20.0, 30.0]]))
+
+
+@pytest.fixture(scope="module")
+def unharmed(whole):
+    return asked(whole)
+
+
+@pytest.fixture
+def check(whole, unharmed, tmp_path):
+    """Does something to a file of the run, and looks what comes of it."""
+    folder = Path(shutil.copytree(whole, tmp_path / "run"))
+
+    def check(name: str, content: bytes | None) -> bool:
+        """Whether the damage was found; whatever was not has done no harm to predictions."""
+        path = folder / name
+        path.unlink() if content is None else path.write_bytes(content)
+        try:
+            _, predicted = asked(folder)
+        except FileError as error:
+            text = str(error)
+            assert text.startswith(("file ", "folder ")), text
+            assert "\n" not in text, text
+            assert len(text) < 1500, text
+            return True
+        finally:
+            path.write_bytes((whole / name).read_bytes())
+        np.testing.assert_array_equal(predicted, unharmed[1])
+        return False
+
+    return check
+
+
+def places(value: Any, path: tuple = ()) -> Iterator[tuple]:
+    """All places of a JSON value, from the outside in."""
+    if path:
+        yield path
+    if isinstance(value, dict):
+        for key, part in value.items():
+            yield from places(part, (*path, key))
+    elif isinstance(value, list):
+        for number, part in enumerate(value):
+            yield from places(part, (*path, number))
+
+
+def damaged(value: Any) -> Iterator[tuple[str, Any]]:
+    """A JSON value without each of its keys, with more, and with other things at each place."""
+    for number, path in enumerate(places(value)):
+        turns = (OTHERS[(number + step) % len(OTHERS)] for step in (0, 3))
+        for change in ("missing", "more", *turns):
+            changed = copy.deepcopy(value)
+            place = changed
+            for key in path[:-1]:
+                place = place[key]
+            if change == "missing":
+                del place[path[-1]]
+            elif change == "more":
+                if not isinstance(place[path[-1]], dict):
+                    continue
+                place[path[-1]]["one more"] = 1
+            else:
+                place[path[-1]] = change
+            yield f"{path}: {change}", changed
+
+
+@pytest.mark.parametrize("name", ["config.json", "metrics.json"])
+def test_json(check, whole, name):
+    value = json.loads((whole / name).read_text(encoding="utf-8"))
+    found = {what: check(name, json.dumps(v).encode()) for what, v in damaged(value)}
+    assert len(found) > 150
+    equal = (": True", ": more")  # True is 1, and further keys are not looked at
+    missed = [what for what, told in found.items() if not told and not what.endswith(equal)]
+    # What is not read again, what may be any number, and what there is only one of anyway.
+    free = {
+        "config.json": ("settings", "versions", "machine", "written", "source", "phases", "start"),
+        "metrics.json": ("errors", "ratio", "rows", "epochs"),
+    }[name]
+    other = [what for what in missed if not any(f"'{word}'" in what for word in free)]
+    assert other in ([], ["('method',): missing"]), other
+    unread = ("settings", "versions", "machine", "start")
+    gone = [what for what in missed if "missing" in what and what != "('phases', 1): missing"]
+    assert all(any(f"'{word}'" in what for word in (*unread, "method")) for what in gone), gone
+
+
+def test_json_of_the_model(check, whole, tmp_path):
+    with np.load(whole / "model.npz", allow_pickle=False) as file:
+        arrays = {key: file[key] for key in file.files}
+    value = json.loads(str(arrays.pop("spec")))
+    told = []
+    for what, changed in damaged(value):
+        np.savez(tmp_path / "a.npz", spec=np.array(json.dumps(changed)), **arrays)
+        if not check("model.npz", (tmp_path / "a.npz").read_bytes()):
+            told.append(what)
+    # Equal numbers, other ways to read a table, and words that no prediction depends on.
+    free = ("missing_values", "missing_features", "unit", "weight", "kind", "True", "classes")
+    assert all(any(word in what for word in free) for what in told), told
+
+
+def test_text_that_is_no_json(check):
+    for name in ("config.json", "metrics.json"):
+        for text in (
+            "",
+            "{",
+            "[]",
+            "3",
+            "null",
+            "[" * 100_000,
+            '{"a":' * 100_000,
+            '{"format": 1e999}',
+        ):
+            assert check(name, text.encode())
+        assert check(name, b"\xff\xfe\x00")
+        assert check(name, None)
+
+
+def test_arrays(check, whole, tmp_path):
+    with np.load(whole / "model.npz", allow_pickle=False) as file:
+        arrays = {key: file[key] for key in file.files}
+
+    def told(changed, **more) -> bool:
+        np.savez(tmp_path / "a.npz", **changed, **more)
+        return check("model.npz", (tmp_path / "a.npz").read_bytes())
+
+    for name, array in arrays.items():
+        rest = {key: value for key, value in arrays.items() if key != name}
+        assert told(rest), name
+        bad = [array.astype(np.complex64)] if array.dtype.kind != "U" else [np.zeros(3)]
+        bad += [np.array("text"), np.array(["a", "b"]), np.zeros(array.shape, bool), np.array(7.0)]
+        bad += [np.zeros((*array.shape, 2), array.dtype), np.zeros((0,), array.dtype)]
+        if array.dtype.kind == "f":
+            bad += [array * np.nan, array + np.inf, array.astype(np.float16), array.astype(int)]
+        if array.dtype.kind == "i":
+            bad += [array + 1000, array - 1000, array * 0, array.astype(np.int64), array * 1.0]
+        for value in bad:
+            assert told({**rest, name: value}), (name, value)
+        assert told({**rest, f"{name}x": array}), name
+    assert told(arrays, more=np.zeros(3))
+    assert told(arrays, **{"models/1/head_index": arrays["models/0/head_index"]})
+    assert told(arrays | {f"models/0/params/{i}": np.zeros(1) for i in range(300)})
+    objects = np.array([{"a": 1}], dtype=object)
+    np.savez(tmp_path / "a.npz", allow_pickle=True, **(arrays | {"coding/fill": objects}))
+    assert check("model.npz", (tmp_path / "a.npz").read_bytes())
+
+
+def test_events(check, whole):
+    header, row = (whole / "events.csv").read_text(encoding="utf-8").splitlines()[:2]
+    cells = row.split(",")
+    for place in range(len(cells)):
+        for cell in ("", "x", "-1", "1e3", "9" * 5000, "999", "٣", '"', "PM2.5; O3", "nan"):
+            changed = [*cells[:place], cell, *cells[place + 1 :]]
+            told = check("events.csv", f"{header}\n{','.join(changed)}\n".encode())
+            assert told or cell in ("", "999"), (place, cell)
+        assert check("events.csv", f"{header}\n{','.join(cells[:place])}\n".encode())
+    for text in ("", header, f"{header}\n{row},1\n", f"{header}\n{row}\n{row}\n", row, "\0" * 99):
+        assert check("events.csv", text.encode()), text
+
+
+def test_flipped_and_missing_bytes(check, whole):
+    for name in ("config.json", "metrics.json", "events.csv"):
+        content = (whole / name).read_bytes()
+        for at in range(0, len(content), max(len(content) // 20, 1)):
+            check(name, content[:at])
+            check(name, content[:at] + bytes([content[at] ^ 128]) + content[at + 1 :])
+    content = (whole / "model.npz").read_bytes()
+    rng = np.random.default_rng(0)
+    for at in rng.integers(0, len(content), 60).tolist():
+        assert check("model.npz", content[:at])
+        # A byte that says when the file was made, or how to name it, does no harm.
+        check("model.npz", content[:at] + bytes([content[at] ^ (1 << at % 8)]) + content[at + 1 :])
+
+
+@pytest.mark.parametrize("stranger", ["other", "sibling"])
+def test_files_of_another_run(check, stranger, request):
+    strange = request.getfixturevalue(stranger)
+    found = {
+        name: check(name, (strange / name).read_bytes())
+        for name in ("config.json", "metrics.json", "events.csv")
+    }
+    assert found["events.csv"]
+    if stranger == "other":
+        assert found == {"config.json": True, "metrics.json": True, "events.csv": True}
+    # A model beside the records of another.
+    assert check("model.npz", (strange / "model.npz").read_bytes())
+
+
+@pytest.mark.parametrize("name", ["history.csv", "events.csv", "predictions.csv", "model.npz"])
+def test_files_that_are_missing(check, name):
+    assert check(name, None)
+    assert name in ("history.csv", "predictions.csv") or check(name, b"")
