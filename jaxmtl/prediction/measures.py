@@ -81,14 +81,7 @@ def measure_fitted(
             ended[label] |= _ending(label, fitted.traces[fold], tasks, sheet_rows)
     found = _record(ended, errors, dataset)
     found["relative"] = {
-<<<<<<< HEAD
-        split: {
-            "by_task": _by_task(ratio(e.loss, errors[MEAN][split].loss), tasks),
-            "mean": _number(_mean(ratio(e.loss, errors[MEAN][split].loss))),
-        }
-=======
-        split: _by_task(ratio(e.mse, errors[MEAN][split].mse), tasks)
->>>>>>> prediction
+        split: _by_task(ratio(e.loss, errors[MEAN][split].loss), tasks)
         for split, e in errors[name].items()
     }
     found["parameters"] = {

@@ -60,11 +60,7 @@ def draw_differences(
     overall = differences(runs, contrasts, reference)
     if not overall:
         return _nothing_to_compare(names.arms[reference])
-<<<<<<< HEAD
-    small: tuple[str, ...] = tasks if len(tasks) > 1 else ()
-=======
     small = tasks if len(tasks) > 1 else []
->>>>>>> tasks
     columns = panel_columns(len(small)) if small else 1
     rows = -(-len(small) // columns)
     tall = 0.27 * len(overall) + 1.75

@@ -4,13 +4,10 @@ import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-<<<<<<< HEAD
-from jaxmtl.metrics import measure_named
-=======
 import numpy as np
 
+from jaxmtl.metrics import measure_named
 from jaxmtl.prediction.belonging import undo_events
->>>>>>> prediction
 from jaxmtl.prediction.folder import SavedRun
 from jaxmtl.prediction.measures import LOSS, SHOWN
 from jaxmtl.prediction.records import ADAPTIVE, HARD, MEAN, moved_tasks
