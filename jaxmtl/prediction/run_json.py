@@ -1,7 +1,6 @@
 """What ``config.json`` and ``metrics.json`` of a run hold, and how they are read."""
 
 import os
-import stat
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -9,12 +8,10 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta, Struct
 
-from jaxmtl.files.errors import FileError, MissingFileError, RunFolderError
-from jaxmtl.prediction.plain_json import parse_json
+from jaxmtl.files import RunFolderError, read_json_file
 
 FORMAT = 1  # of config.json and metrics.json
 STUDY = "study"
-MOST_BYTES = 64 * 2**20
 
 Status = Literal["finished", "diverged"]
 Natural = Annotated[int, Meta(ge=0)]
@@ -123,7 +120,8 @@ def read_json(path: str | os.PathLike[str]) -> dict[str, Any]:
         What it holds.
 
     Raises:
-        FileError: the file does not open, is no JSON, or is of another version.
+        FileError: the file does not open or is no JSON; a ``RunFolderError`` if it is of another
+            version.
 
     Example:
         >>> read_json("a.json")
@@ -131,19 +129,8 @@ def read_json(path: str | os.PathLike[str]) -> dict[str, Any]:
             ...
         jaxmtl.files.errors.MissingFileError: file a.json: there is no such file; check the path
     """
-    path = Path(path)
-    try:
-        found = parse_json(_bytes(path))
-    except FileNotFoundError as error:
-        raise MissingFileError(f"file {path}: there is no such file; check the path") from error
-    except FileError:
-        raise
-    except (OSError, ValueError) as error:
-        raise RunFolderError(
-            f"file {path}: expected JSON written by jaxmtl, got a damaged or other file ({error}); "
-            "copy it again or repeat the run"
-        ) from error
-    got = found.get("format") if isinstance(found, dict) else None
+    found = read_json_file(path, what="JSON written by jaxmtl")
+    got = found.get("format")
     if not isinstance(got, int) or isinstance(got, bool) or got != FORMAT:
         raise RunFolderError(
             f"file {path}: expected JSON written by jaxmtl in format {FORMAT}, got format "
@@ -180,12 +167,3 @@ def checked(path: Path, found: Mapping[str, Any], record: Any) -> Any:
             f"file {path}: expected what 'jaxmtl fit' writes, got another field ({error}); copy it "
             "again or repeat the run"
         ) from error
-
-
-def _bytes(path: Path) -> bytes:
-    state = path.stat()
-    if not stat.S_ISREG(state.st_mode):  # a pipe would keep us waiting
-        raise ValueError("no file")
-    if state.st_size > MOST_BYTES:
-        raise ValueError(f"{state.st_size} bytes, more than {MOST_BYTES}")
-    return path.read_bytes()

@@ -1,7 +1,6 @@
 """The files of a run, but its pictures."""
 
 import datetime
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -10,6 +9,7 @@ import numpy as np
 from jaxtyping import Float
 
 from jaxmtl.data import Dataset, Rows, Table
+from jaxmtl.files import write_json_file
 from jaxmtl.methods.method import Fitted
 from jaxmtl.methods.network_model import NetworkModel
 from jaxmtl.methods.study.parameters import parameter_counts
@@ -147,8 +147,8 @@ def write_study(
     config["network"] = {name: value for name, value in fields.items() if name != "capacity"}
     config["phases"] = describe_phases(phases)
     config["start"] = start.tolist()
-    _write_json(folder / "config.json", config)
-    _write_json(folder / "metrics.json", metrics)
+    write_json_file(folder / "config.json", config)
+    write_json_file(folder / "metrics.json", metrics)
     save_predictor(folder / MODEL, predictor)
     write_history(folder / "history.csv", runs, dataset.targets)
     write_events(folder / "events.csv", run, dataset.targets, sheet_rows)
@@ -198,8 +198,8 @@ def write_fitted(
     sheet_rows = None if shuffled else dataset.rows.train
     metrics = measure_fitted(method, fitted, predicted, dataset, sheet_rows)
     config = _configuration(dataset, metrics["status"], method, settings)
-    _write_json(folder / "config.json", config)
-    _write_json(folder / "metrics.json", metrics)
+    write_json_file(folder / "config.json", config)
+    write_json_file(folder / "metrics.json", metrics)
     save_predictor(folder / MODEL, predictor)
     if fitted.traces:
         traces = dict(zip(metrics["runs"], fitted.traces, strict=True))
@@ -230,11 +230,6 @@ def _configuration(
         "machine": machine(),
         "written": datetime.datetime.now().astimezone().isoformat(timespec="seconds"),
     }
-
-
-def _write_json(path: Path, value: Mapping[str, Any]) -> None:
-    text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)
-    path.write_text(text + "\n", encoding="utf-8")
 
 
 def _write_predictions(

@@ -56,8 +56,7 @@ def fitted_of(*models, traces=(), **fields) -> Fitted:
         "splits": zeros,
         "diverged": zeros > 0,
     } | fields
-    held = tuple(np.zeros((0, 2)) for _ in models)
-    return Fitted(models=models, held=held, scores=np.zeros((folds, 2)), traces=traces, **values)
+    return Fitted(models=models, scores=np.zeros((folds, 2)), traces=traces, **values)
 
 
 @pytest.fixture

@@ -1,0 +1,138 @@
+"""Every network of the package is saved and read again; whatever is wrong is one sentence."""
+
+import copy
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxmtl import models
+from jaxmtl.constraints import Box
+from jaxmtl.methods.models import model_of
+from jaxmtl.methods.network_model import NetworkModel
+from jaxmtl.methods.network_spec import network_classes
+
+FIELDS = {
+    "HardSharing": {"shared": [4], "towers": [2], "outputs": (2, 1)},
+    "IndependentNetworks": {"shared": [4], "outputs": (2, 1)},
+    "SharedBottom": {"trunk": [6], "towers": [[4], [3, 4]], "outputs": (2, 1)},
+    "OMoE": {"num_experts": 2, "experts": [3], "outputs": (2, 1)},
+    "MMoE": {"num_experts": 2, "experts": [3], "dtype": jnp.float32, "outputs": (2, 1)},
+    "CGC": {"own_experts": 1, "shared_experts": 2, "experts": [3], "outputs": (2, 1)},
+    "PLE": {"own_experts": 1, "experts": [[3], [2]], "outputs": (2, 1)},
+    "CrossStitch": {"layers": [3], "same": 1, "per_node": True, "outputs": (2, 1)},
+    "MTAN": {"layers": [3, 2], "attention": 2, "outputs": (2, 1)},
+    "DSelectK": {"num_experts": 3, "experts": [3], "outputs": (2, 1)},
+    "AITM": {"trunk": [3], "towers": [2], "activation": "tanh", "outputs": (2, 1)},
+    "SoftSharing": {"hidden": [3, 2], "strength": [0.1, 0.2], "outputs": (2, 1)},
+}
+WIDTHS = {"features": 5, "outputs": 3}
+
+
+def drawn(network) -> NetworkModel:
+    rng = np.random.default_rng(0)
+    shapes = jax.eval_shape(network.init, jax.random.key(0), jnp.zeros((1, 5)))["params"]
+    params = jax.tree.map(lambda leaf: rng.normal(size=leaf.shape).astype(leaf.dtype), shapes)
+    index = network.initial_head_index() if hasattr(network, "initial_head_index") else None
+    return NetworkModel(network=network, params=params, head_index=index)
+
+
+@pytest.fixture(scope="module")
+def mmoe():
+    return drawn(models.MMoE(**FIELDS["MMoE"]))
+
+
+def test_no_network_is_forgotten():
+    assert set(network_classes()) == set(FIELDS)
+
+
+@pytest.mark.parametrize("name", FIELDS)
+def test_what_is_read_is_what_was_saved(name):
+    model = drawn(getattr(models, name)(**FIELDS[name])).compacted()
+    again = model_of("network", model.spec(), model.arrays(), **WIDTHS)
+    assert isinstance(again, NetworkModel)
+    assert again.network == model.network  # equal networks and parameters predict the same
+    same = jax.tree.map(lambda a, b: bool((a == b).all()), model.params, again.params)
+    assert all(jax.tree.leaves(same))
+    assert again.spec() == model.spec()
+
+
+@pytest.mark.parametrize("name", FIELDS)
+def test_fields_of_other_types_are_refused(name):
+    model = drawn(getattr(models, name)(**FIELDS[name]))
+    spec, arrays, sentences = model.spec(), model.arrays(), []
+    for field in spec["fields"]:
+        for other in ({}, [["x"]], "x", -1, 10**9, 1e300, [10**9], [[[1]]], [1] * 9):
+            changed = copy.deepcopy(spec)
+            changed["fields"][field] = other
+            try:
+                again = model_of("network", changed, arrays, **WIDTHS)
+            except ValueError as error:
+                sentences.append(str(error))
+            else:  # what changes no shape is another network, but a sound one
+                assert again.spec()["fields"][field] == other
+        del changed["fields"][field]
+        with pytest.raises(ValueError, match="expected the fields"):
+            model_of("network", changed, arrays, **WIDTHS)
+    assert len(sentences) > 5 * len(spec["fields"])
+    assert not any("\n" in sentence for sentence in sentences)
+
+
+@pytest.mark.parametrize("kind", ["forest", None, 3, [], {}])
+def test_unknown_kinds_are_refused(mmoe, kind):
+    with pytest.raises(ValueError, match="expected one of the kinds"):
+        model_of(kind, mmoe.spec(), mmoe.arrays(), **WIDTHS)
+
+
+@pytest.mark.parametrize(
+    ("spec", "said"),
+    [
+        ({"network": "Constrained"}, "expected one of AITM"),
+        ({"network": ["MMoE"]}, "expected one of AITM"),
+        ({"network": "CGC"}, "expected the fields"),
+        ({"fields": None}, "expected fields, got NoneType"),
+        ({"more": 1}, "expected the fields fields, network, got"),
+    ],
+)
+def test_other_specs_are_refused(mmoe, spec, said):
+    with pytest.raises(ValueError, match=said):
+        model_of("network", mmoe.spec() | spec, mmoe.arrays(), **WIDTHS)
+
+
+def test_other_numbers_of_inputs_and_outputs_are_refused(mmoe):
+    with pytest.raises(ValueError, match="expected 4 outputs, got 3"):
+        model_of("network", mmoe.spec(), mmoe.arrays(), features=5, outputs=4)
+    with pytest.raises(ValueError, match=r"expected float32 of shape \(.*6.*\), got float32"):
+        model_of("network", mmoe.spec(), mmoe.arrays(), features=6, outputs=3)
+
+
+def test_bank_is_saved_without_spare_columns():
+    model = drawn(models.HardSharing(outputs=(2, 1), shared=[4], nodes=3))
+    index = jnp.array([[0, 5, 2], [0, 1, 2]])
+    split = NetworkModel(network=model.network, params=model.params, head_index=index)
+    assert split.spec()["fields"]["capacity"] == 4
+    arrays = split.arrays()
+    assert arrays["head_index"].tolist() == [[0, 3, 2], [0, 1, 2]]
+    again = model_of("network", split.spec(), arrays, **WIDTHS)
+    x = np.ones((2, 5), np.float32)
+    np.testing.assert_allclose(again.predict(x), split.predict(x), rtol=1e-6)
+    for wrong in ([[0, 4, 2], [0, 1, 2]], [[0, 0, 2], [0, 1, 2]]):
+        bad = arrays | {"head_index": np.array(wrong, np.int32)}
+        with pytest.raises(ValueError, match="head_index: expected"):
+            model_of("network", split.spec(), bad, **WIDTHS)
+
+
+@pytest.mark.parametrize(
+    ("network", "said"),
+    [
+        (models.Constrained(models.HardSharing(), hard=(None, Box(lower=0.5))), "got Constrained"),
+        (models.SharedBottom(trunk=models.ConvTrunk()), "got the network ConvTrunk"),
+        (models.MMoE(activation=jnp.tanh), "activation: expected a name, which can be saved"),
+        (models.MMoE(initializer=jax.nn.initializers.ones), "initializer: expected a name"),
+        (object(), "expected one that can be saved .*, got object"),
+    ],
+)
+def test_networks_that_no_file_can_hold_are_refused(network, said):
+    with pytest.raises(ValueError, match=said):
+        NetworkModel(network=network, params={}).spec()
