@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 import numpy as np
 from jaxtyping import Float, PyTree
 
-from jaxmtl._typing import Network
+from jaxmtl._typing import NetworkLike
 from jaxmtl.duplication import HeadIndex
 from jaxmtl.training.in_chunks import predictor
 
@@ -32,7 +32,7 @@ class NetworkModel:
 
     kind: ClassVar[str] = "network"
 
-    network: Network
+    network: NetworkLike
     params: PyTree
     head_index: HeadIndex | None = None
 
