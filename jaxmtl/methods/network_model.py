@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, PyTree
 
-from jaxmtl._typing import Network
+from jaxmtl._typing import NetworkLike
 from jaxmtl.duplication import HeadIndex, bank_capacity, check_head_index, compact
 from jaxmtl.methods.network_spec import build_network, describe_network
 from jaxmtl.methods.saved import check_arrays, with_prefix
@@ -44,7 +44,7 @@ class NetworkModel:
 
     kind: ClassVar[str] = "network"
 
-    network: Network
+    network: NetworkLike
     params: PyTree
     head_index: HeadIndex | None = None
 
@@ -130,7 +130,7 @@ def network_model_of(
     return NetworkModel(network=network, params=params, head_index=index)
 
 
-def _has_bank(network: Network) -> bool:
+def _has_bank(network: NetworkLike) -> bool:
     return hasattr(network, "initial_head_index")
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import jax.numpy as jnp
 
-from jaxmtl._typing import Network
+from jaxmtl._typing import NetworkLike
 from jaxmtl.methods.saved import check_fields
 
 # Their fields are other networks, sets and functions, which no JSON keeps.
@@ -33,7 +33,7 @@ def network_classes() -> dict[str, Any]:
     }
 
 
-def describe_network(network: Network) -> dict[str, Any]:
+def describe_network(network: NetworkLike) -> dict[str, Any]:
     """The name of a network in ``jaxmtl.models``, and its fields.
 
     Args:
@@ -65,7 +65,7 @@ def describe_network(network: Network) -> dict[str, Any]:
     }
 
 
-def build_network(saved: Any, *, most: int) -> Network:
+def build_network(saved: Any, *, most: int) -> NetworkLike:
     """The network that ``describe_network`` was called on.
 
     Args:

@@ -10,20 +10,21 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Bool, Float, Int, Key, PyTree
 
-from jaxmtl._typing import Network
+from jaxmtl._typing import NetworkLike
 from jaxmtl._validate import check_positive
 from jaxmtl.constraints import AugmentedLagrangian, Violation, excess_of, measure_violation
 from jaxmtl.constraints.violation import Equality
 from jaxmtl.data.rows import Rows, Splits
 from jaxmtl.losses import Loss, squared_error
-from jaxmtl.training.phased.checks import checked_config, cleared, run_keys, start_parameters
-from jaxmtl.training.phased.state import Config, Optimizer, pack
+from jaxmtl.training.network import Network, as_network
+from jaxmtl.training.phased.checks import checked_config, cleared, run_keys, start_values
+from jaxmtl.training.phased.state import Config, Optimizer, Options, pack
 from jaxmtl.training.phased.step import Seen, look
 
 Constraint = Callable[[Float[Array, "batch outputs"], Float[Array, " tasks"]], Array]
 
 
-class Method(Protocol):
+class Penalty(Protocol):
     """How constraints act on the loss: ``AugmentedLagrangian``, ``QuadraticPenalty``."""
 
     @property
@@ -86,11 +87,11 @@ class ConstrainedRun(NamedTuple):
 
 
 def fit_constrained(
-    model: Network,
+    model: NetworkLike,
     data: Splits,
     constraint: Constraint,
     *,
-    method: Method | None = None,
+    method: Penalty | None = None,
     key: Key[Array, ""] | None = None,
     params: PyTree | None = None,
     epochs: int = 100,
@@ -116,8 +117,7 @@ def fit_constrained(
     ``QuadraticPenalty(strength=0.0)``.
 
     Args:
-        model: a flax.linen network, ``model.apply({"params": p}, x)`` gives (batch, outputs).
-            Static.
+        model: see ``as_network``; without state, and drawing nothing. Static.
         data: rows of training, and of validation and test if any.
         constraint: from outputs (batch, outputs) and mean task losses (tasks,) to values that are
             to be <= 0 (or 0, as the method's ``equality`` says). Values (batch, constraints) hold
@@ -164,10 +164,16 @@ def fit_constrained(
     check_positive("epochs", epochs)
     check_positive("update_every", update_every)
     check_positive("batch_size", size)
+    network = as_network(model)
     init_key, order_key = run_keys(key, params, shuffle)
-    params = start_parameters(model, init_key, data, params)
-    choices = {"optimizer": optimizer, "batch_size": size, "shuffle": shuffle, "loss": loss}
-    config = checked_config(model, choices, data, params, None)
+    params, state = start_values(network, init_key, data, params)
+    options = Options(optimizer=optimizer, batch_size=size, shuffle=shuffle, loss=loss)
+    config = checked_config(network, options, data, params, state, None)
+    if state is not None or config.draws:
+        raise ValueError(
+            "model: expected a network without running statistics and dropout, which "
+            "fit_constrained does not carry; write its constraint as a penalty and use fit"
+        )
     if jax.tree_util.all_leaves([constraint]):  # a plain function, not a pytree with numbers
         constraint = jax.tree_util.Partial(constraint)
     weights = jnp.ones(config.num_tasks) if task_weights is None else jnp.asarray(task_weights)
@@ -183,7 +189,7 @@ def fit_constrained(
         jnp.asarray(learning_rate, float),
         jnp.asarray(tolerance, float),
     )
-    return _train(model, config, schedule, params, data, knobs, order_key)
+    return _train(network, config, schedule, params, data, knobs, order_key)
 
 
 class _Knobs(NamedTuple):
@@ -225,9 +231,9 @@ def _order(
     return places.reshape(steps, -1), counted.reshape(steps, -1)
 
 
-@functools.partial(jax.jit, static_argnames=("model", "config", "schedule"))
+@functools.partial(jax.jit, static_argnames=("network", "config", "schedule"))
 def _train(
-    model: Network,
+    network: Network,
     config: Config,
     schedule: _Schedule,
     params: PyTree,
@@ -240,7 +246,7 @@ def _train(
     packed, unpack = pack(config.optimizer, params)
 
     def objective(packed: PyTree, state: PyTree, batch: Rows, index: Array, counts: Array) -> Array:
-        seen = look(model, config, unpack(packed), None, batch)
+        seen = look(network, config, unpack(packed), None, None, batch, train=True)
         values = _values(knobs, seen)
         if values.ndim == 2:
             own = jax.tree.map(lambda leaf: leaf[index], state)
@@ -270,7 +276,7 @@ def _train(
         def measured(rows: Rows | None) -> tuple[Any, Any, Any]:
             if rows is None:
                 return None, None, None
-            seen = look(model, config, unpack(packed), None, rows)
+            seen = look(network, config, unpack(packed), None, None, rows)
             values = _values(knobs, seen)
             return values, seen.errors, _violation(knobs, values)
 
@@ -292,12 +298,10 @@ def _train(
         )
         return (packed, opt_state, state), record
 
-    state = knobs.method.init(
-        jax.tree.map(
-            lambda leaf: jnp.zeros(leaf.shape, leaf.dtype),
-            jax.eval_shape(lambda p: _values(knobs, look(model, config, p, None, train)), params),
-        )
+    shapes = jax.eval_shape(
+        lambda p: _values(knobs, look(network, config, p, None, None, train)), params
     )
+    state = knobs.method.init(jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes))
     carry = (packed, optimizer.init(packed), state)
     carry, history = jax.lax.scan(epoch, carry, jnp.arange(schedule.epochs))
     params, state = unpack(carry[0]), carry[2]

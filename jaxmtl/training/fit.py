@@ -1,9 +1,10 @@
 """Whole runs: ``fit`` never splits, ``fit_adaptive`` duplicates nodes where tasks disagree."""
 
+import dataclasses
 import functools
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -11,15 +12,21 @@ import numpy as np
 import optax
 from jaxtyping import Array, Int, Key, PyTree
 
-from jaxmtl._typing import Device, Network
-from jaxmtl._validate import check_choice, check_positive
+from jaxmtl._typing import Device, NetworkLike
 from jaxmtl.conflict import Rule, Zeros
 from jaxmtl.data.rows import Splits
 from jaxmtl.duplication import HeadIndex
 from jaxmtl.duplication.transplant import Transplant
 from jaxmtl.losses import Loss, squared_error
 from jaxmtl.training.driver.placement import batch_mesh, spread
-from jaxmtl.training.phased.checks import checked_config, cleared, run_keys, start_parameters
+from jaxmtl.training.network import Network, as_network
+from jaxmtl.training.phased.checks import (
+    check_key,
+    checked_config,
+    cleared,
+    run_keys,
+    start_values,
+)
 from jaxmtl.training.phased.combining import Combining
 from jaxmtl.training.phased.divergence import blame, repeat_carefully
 from jaxmtl.training.phased.epoch import epoch
@@ -31,6 +38,7 @@ from jaxmtl.training.phased.state import (
     Config,
     EpochRecord,
     Optimizer,
+    Options,
     TrainState,
     init_state,
 )
@@ -42,7 +50,7 @@ OnProgress = Callable[[Progress], None]
 
 
 def fit(
-    model: Network,
+    model: NetworkLike,
     data: Splits,
     *,
     key: Key[Array, ""] | None = None,
@@ -64,10 +72,13 @@ def fit(
     The same loop as ``fit_adaptive`` with one phase that never splits.
 
     Args:
-        model: a flax.linen network, ``model.apply({"params": p}, x)`` gives (batch, outputs).
+        model: a flax.linen, flax.nnx or Equinox module, or two functions, whose outputs are
+            (batch, outputs); see ``jaxmtl.training.as_network``. Running statistics go on from
+            update to update, dropout draws from the key. Static.
         data: rows of training, and of validation and test if any.
         key: for the initial values and, with ``shuffle``, the order; a typed ``jax.random.key``.
-        params: initial values instead of those drawn from the key.
+        params: initial values instead of those drawn from the key, or that the model brought; for
+            flax.linen perhaps with its other variables, ``{"params": ..., "batch_stats": ...}``.
         epochs: passes over the training rows.
         learning_rate: of the optimizer.
         optimizer: factory from a learning rate to an optax optimizer.
@@ -106,20 +117,21 @@ def fit(
         >>> run.history.train.shape, len(run.events)
         ((3, 2), 0)
     """
-    choices = {
-        "optimizer": optimizer,
-        "batch_size": batch_size,
-        "shuffle": shuffle,
-        "loss": loss,
-        "aggregator": aggregator,
-        "keep_best": keep_best,
-    }
+    options = Options(
+        optimizer=optimizer,
+        batch_size=batch_size,
+        shuffle=shuffle,
+        loss=loss,
+        aggregator=aggregator,
+        keep_best=keep_best,
+    )
     phases = (Phase(epochs=epochs, learning_rate=learning_rate),)
-    return _drive(model, choices, data, phases, key, params, head_index, devices, on_progress)
+    start = Start(key, params, head_index)
+    return _drive(as_network(model), options, data, phases, start, devices, on_progress)
 
 
 def fit_adaptive(
-    model: Network,
+    model: NetworkLike,
     data: Splits,
     *,
     key: Key[Array, ""] | None = None,
@@ -201,32 +213,31 @@ def fit_adaptive(
         (there, from the second one on, it does); a phase without a trigger is no error; counts run
         on across mini-batches.
     """
-    if not hasattr(model, "heads"):
+    network = as_network(model)
+    if network.bank is None:
         raise ValueError(
             "model: expected a network with a bank, such as HardSharing, "
             f"got {type(model).__name__}; use fit for networks that never split"
         )
-    choices = {
-        "optimizer": optimizer,
-        "batch_size": batch_size,
-        "shuffle": shuffle,
-        "loss": loss,
-        "counts": True,
-        "rule": rule,
-        "zeros": zeros,
-        "transplant": transplant,
-        "aggregator": aggregator,
-        "keep_best": keep_best,
-    }
-    check_choice("rule", rule, ("nonnegative", "strict"))
-    check_choice("zeros", zeros, ("reset", "hold"))
-    check_choice("transplant", transplant, ("fresh", "copy"))
-    return _drive(model, choices, data, phases, key, params, head_index, devices, on_progress)
+    options = Options(
+        optimizer=optimizer,
+        batch_size=batch_size,
+        shuffle=shuffle,
+        loss=loss,
+        counts=True,
+        rule=rule,
+        zeros=zeros,
+        transplant=transplant,
+        aggregator=aggregator,
+        keep_best=keep_best,
+    )
+    start = Start(key, params, head_index)
+    return _drive(network, options, data, phases, start, devices, on_progress)
 
 
-@functools.partial(jax.jit, static_argnames=("model", "config"))
+@functools.partial(jax.jit, static_argnames=("network", "config"))
 def advance(
-    model: Network,
+    network: Network,
     config: Config,
     state: TrainState,
     data: Splits,
@@ -236,7 +247,7 @@ def advance(
     """Runs up to ``limit`` epochs (``CHUNK`` at most) in one compiled call.
 
     Args:
-        model: static.
+        network: static.
         config: static.
         state: traced.
         data: traced.
@@ -248,7 +259,7 @@ def advance(
     """
     blank = jax.tree.map(
         lambda leaf: jnp.zeros((CHUNK, *leaf.shape), leaf.dtype),
-        jax.eval_shape(lambda s: epoch(model, config, s, data, phases)[1], state),
+        jax.eval_shape(lambda s: epoch(network, config, s, data, phases)[1], state),
     )
 
     def going(loop: tuple[Any, ...]) -> Array:
@@ -257,45 +268,52 @@ def advance(
 
     def body(loop: tuple[Any, ...]) -> tuple[Any, ...]:
         state, records, i = loop
-        state, record = epoch(model, config, state, data, phases)
+        state, record = epoch(network, config, state, data, phases)
         return state, jax.tree.map(lambda rows, row: rows.at[i].set(row), records, record), i + 1
 
     state, records, _ = jax.lax.while_loop(going, body, (state, blank, jnp.int32(0)))
     return state, records
 
 
+class Start(NamedTuple):
+    """What a run starts from, as the user gave it."""
+
+    key: Key[Array, ""] | None
+    values: PyTree | None
+    head_index: HeadIndex | None
+
+
 def _drive(
-    model: Network,
-    choices: dict[str, Any],
+    network: Network,
+    options: Options,
     data: Splits,
     phases: Sequence[Phase],
-    key: Key[Array, ""] | None,
-    params: PyTree | None,
-    head_index: HeadIndex | None,
+    start: Start,
     devices: Sequence[Device] | None,
     on_progress: OnProgress | None,
 ) -> Run:
-    check_positive("batch_size", choices["batch_size"])
-    mesh = batch_mesh(devices, choices["batch_size"])
+    mesh = batch_mesh(devices, options.batch_size)
     table = phase_table(phases)
     data = cleared(data)
-    init_key, order_key = run_keys(key, params, choices["shuffle"])
-    params = start_parameters(model, init_key, data, params)
-    config = checked_config(model, choices | {"mesh": mesh}, data, params, head_index)
-    state = init_state(model, config, params, table, order_key, head_index)
+    init_key, order_key = run_keys(start.key, start.values, options.shuffle)
+    params, own = start_values(network, init_key, data, start.values)
+    options = dataclasses.replace(options, mesh=mesh)
+    config = checked_config(network, options, data, params, own, start.head_index)
+    check_key(config, start.key)
+    state = init_state(network, config, params, table, order_key, start.head_index, own)
     if mesh is not None:
         state, data, table = spread((state, data, table), mesh, replicated=True)
     records: list[EpochRecord] = []
     divergence, limit = None, 1
     while int(state.status) == RUNNING:
         began = time.perf_counter()
-        state, chunk = advance(model, config, state, data, table, jnp.int32(limit))
+        state, chunk = advance(network, config, state, data, table, jnp.int32(limit))
         records.append(jax.tree.map(np.array, chunk))
         if int(state.status) == DIVERGED:
-            state, again = repeat_carefully(model, config, state, data, table)
+            state, again = repeat_carefully(network, config, state, data, table)
             records[-1].ran[np.flatnonzero(records[-1].ran)[-1]] = False
             records.append(jax.tree.map(lambda leaf: np.asarray(leaf)[None], again))
-            divergence = blame(model, config, state, data, again)
+            divergence = blame(network, config, state, data, again)
         if on_progress is not None:
             on_progress(_progress(records[-1], phases))
         spent = time.perf_counter() - began
@@ -310,6 +328,7 @@ def _drive(
         events=Events(log=log),
         divergence=divergence,
         best=state.best,
+        state=state.state,
     )
 
 

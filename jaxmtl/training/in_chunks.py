@@ -8,24 +8,31 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import PyTree
 
-from jaxmtl._typing import Network
+from jaxmtl._typing import NetworkLike
 from jaxmtl.duplication import HeadIndex
+from jaxmtl.training.network import Network, as_network
 
 CHUNK = 1024  # rows of one compiled call
 
 Predict = Callable[[np.ndarray], np.ndarray]
 
 
-def predictor(model: Network, params: PyTree, head_index: HeadIndex | None = None) -> Predict:
+def predictor(
+    model: NetworkLike,
+    params: PyTree,
+    head_index: HeadIndex | None = None,
+    state: PyTree = None,
+) -> Predict:
     """A function from scaled features to scaled predictions.
 
     Rows are taken in chunks of one size, the last filled up, so that the prediction of a row does
     not depend on the rows around it, not even in its last bit.
 
     Args:
-        model: static.
+        model: see ``as_network``. Static.
         params: trained parameters.
         head_index: None for networks without a bank.
+        state: of the network, such as running statistics; None for most.
 
     Returns:
         ``predict(x)`` for NumPy arrays (rows, features), giving (rows, outputs).
@@ -37,13 +44,14 @@ def predictor(model: Network, params: PyTree, head_index: HeadIndex | None = Non
         >>> predictor(model, params, model.initial_head_index())(np.zeros((2000, 4))).shape
         (2000, 2)
     """
-    index = () if head_index is None else (jnp.asarray(head_index),)
+    network = as_network(model)
+    index = None if head_index is None else jnp.asarray(head_index)
 
     def predict(x: np.ndarray) -> np.ndarray:
         missing = -len(x) % CHUNK if len(x) else CHUNK
         padded = np.concatenate([x, np.zeros((missing, x.shape[1]), x.dtype)])
         parts = [
-            np.asarray(_apply(model, params, padded[i : i + CHUNK], *index))
+            np.asarray(_outputs(network, params, state, padded[i : i + CHUNK], index))
             for i in range(0, len(padded), CHUNK)
         ]
         return np.concatenate(parts)[: len(x)]
@@ -51,6 +59,8 @@ def predictor(model: Network, params: PyTree, head_index: HeadIndex | None = Non
     return predict
 
 
-@functools.partial(jax.jit, static_argnames="model")
-def _apply(model: Network, params: PyTree, x: np.ndarray, *index: HeadIndex) -> jax.Array:
-    return model.apply({"params": params}, x, *index)
+@functools.partial(jax.jit, static_argnames="network")
+def _outputs(
+    network: Network, params: PyTree, state: PyTree, x: np.ndarray, index: HeadIndex | None
+) -> jax.Array:
+    return network.apply(params, state, jnp.asarray(x), pointers=index).outputs

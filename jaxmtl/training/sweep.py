@@ -10,25 +10,26 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Key, PyTree
 
-from jaxmtl._typing import Device, Network
-from jaxmtl._validate import check_choice, check_positive
+from jaxmtl._typing import Device, NetworkLike
+from jaxmtl._validate import check_positive
 from jaxmtl.conflict import Rule, Zeros
 from jaxmtl.data.rows import Splits
 from jaxmtl.duplication import HeadIndex, can_align
 from jaxmtl.duplication.transplant import Transplant
 from jaxmtl.losses import Loss, squared_error
 from jaxmtl.training.driver.members import run_members
-from jaxmtl.training.phased.checks import checked_config, cleared
+from jaxmtl.training.network import Network, as_network
+from jaxmtl.training.phased.checks import checked_config, cleared, first_state_of
 from jaxmtl.training.phased.combining import Combining
 from jaxmtl.training.phased.phases import NEVER, STUDY_PHASES, Phase, PhaseTable, phase_table
 from jaxmtl.training.phased.runs import Runs, SweepProgress
-from jaxmtl.training.phased.state import Config, Optimizer, Split, TrainState, init_state
+from jaxmtl.training.phased.state import Config, Optimizer, Options, Split, TrainState, init_state
 
 Schedule = Sequence[Phase] | Sequence[Sequence[Phase]] | PhaseTable
 
 
 def sweep(
-    model: Network,
+    model: NetworkLike,
     data: Splits,
     *,
     keys: Key[Array, " members"],
@@ -64,7 +65,8 @@ def sweep(
     devices is set before JAX starts, ``jax.config.update("jax_num_cpu_devices", 2)``: one a core.
 
     Args:
-        model: a flax.linen network; one with a bank, such as ``HardSharing``, if a phase splits.
+        model: see ``fit``; with a bank, such as ``HardSharing``, if a phase splits. A model that
+            brings its values (flax.nnx, Equinox) needs ``params``, as members would be alike.
             Static.
         data: the same rows for all members or, if ``stacked``, leaves (members, rows, ...).
         keys: one a member, for initial values and, with ``shuffle``, the order.
@@ -111,50 +113,45 @@ def sweep(
         ([1, 1, 1, 1, 1], 1)
     """
     members = _check_keys(keys)
+    network = as_network(model)
     table = _stacked_table(phases, members)
     counts = split in ("random", "least", "all") or bool((table.threshold != NEVER).any())
-    if counts and not hasattr(model, "heads"):
+    if counts and network.bank is None:
         raise ValueError(
             "model: expected a network with a bank, such as HardSharing, for phases that split, "
             f"got {type(model).__name__}"
         )
-    check_positive("batch_size", batch_size)
+    options = Options(
+        optimizer=optimizer,
+        batch_size=batch_size,
+        shuffle=shuffle,
+        loss=loss,
+        counts=counts,
+        rule=rule,
+        zeros=zeros,
+        transplant=transplant,
+        split=split,
+        aggregator=aggregator,
+        keep_best=keep_best,
+    )
     if chunk is not None:
         check_positive("chunk", chunk)
-    check_choice("rule", rule, ("nonnegative", "strict"))
-    check_choice("zeros", zeros, ("reset", "hold"))
-    check_choice("transplant", transplant, ("fresh", "copy"))
-    check_choice("split", split, ("streak", "none", "random", "least", "all"))
     _check_members("data", data if stacked else None, members)
     _check_members("params", params, members)
     _check_members("head_index", head_index, members)
     first = jax.tree.map(lambda leaf: leaf[0], data) if stacked else data
-    choices = {
-        "optimizer": optimizer,
-        "batch_size": batch_size,
-        "shuffle": shuffle,
-        "loss": loss,
-        "counts": counts,
-        "rule": rule,
-        "zeros": zeros,
-        "transplant": transplant,
-        "split": split,
-        "aggregator": aggregator,
-        "keep_best": keep_best,
-    }
     both = jax.vmap(jax.random.split)(keys)
     init_keys, order_keys = both[:, 0], both[:, 1]
-    if params is None:
-        x = data.train.x
-        params = _draw_all(model, init_keys, x[:, :1] if stacked else x[:1], stacked=stacked)
-    one = jax.tree.map(lambda leaf: leaf[0], (params, head_index))
-    config = checked_config(model, choices, cleared(first), *one)
+    x = jnp.asarray(data.train.x[:, :1] if stacked else data.train.x[:1])
+    params, state = _start_all(network, init_keys, x, params, stacked=stacked)
+    one = jax.tree.map(lambda leaf: leaf[0], (params, state, head_index))
+    config = checked_config(network, options, cleared(first), *one)
     if head_index is not None and config.aligned:
         aligned = all(can_align(index, head_index[0].size) for index in head_index)
         config = dataclasses.replace(config, aligned=aligned)
-    states = _begin_all(model, config, params, table, order_keys, head_index)
+    states = _begin_all(network, config, params, table, order_keys, head_index, state)
     return run_members(
-        model,
+        network,
         config,
         states,
         data,
@@ -168,22 +165,47 @@ def sweep(
     )
 
 
-@functools.partial(jax.jit, static_argnames=("model", "stacked"))
-def _draw_all(model: Network, keys: Key[Array, " members"], x: Array, *, stacked: bool) -> PyTree:
-    draw = jax.vmap(lambda key, x: model.init(key, x)["params"], (0, 0 if stacked else None))
-    return draw(keys, x)
+def _start_all(
+    network: Network, keys: Key[Array, " members"], x: Array, values: PyTree, *, stacked: bool
+) -> tuple[PyTree, PyTree]:
+    """Parameters and state of all members, with a leading axis."""
+    if values is None and not network.has_values:
+        return _draw_all(network, keys, x, stacked=stacked)
+    if values is None and len(keys) > 1:
+        raise ValueError(
+            "params: expected initial values with a leading axis of members for a model that "
+            "brings its own, or all members would start alike, got None; stack those of models "
+            "made from as many keys"
+        )
+    if values is None:
+        alone = network.init(keys[0], x)
+        return jax.tree.map(lambda leaf: leaf[None], alone)
+    values, state = network.read(values)
+    if state is None:
+        alone = first_state_of(network, x[0] if stacked else x)
+        state = jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (len(keys), *leaf.shape)), alone)
+    return values, state
 
 
-@functools.partial(jax.jit, static_argnames=("model", "config"))
+@functools.partial(jax.jit, static_argnames=("network", "stacked"))
+def _draw_all(
+    network: Network, keys: Key[Array, " members"], x: Array, *, stacked: bool
+) -> tuple[PyTree, PyTree]:
+    return jax.vmap(network.init, (0, 0 if stacked else None))(keys, x)
+
+
+@functools.partial(jax.jit, static_argnames=("network", "config"))
 def _begin_all(
-    model: Network,
+    network: Network,
     config: Config,
     params: PyTree,
     table: PhaseTable,
     keys: Key[Array, " members"],
     head_index: HeadIndex | None,
+    state: PyTree,
 ) -> TrainState:
-    return jax.vmap(functools.partial(init_state, model, config))(params, table, keys, head_index)
+    begin = functools.partial(init_state, network, config)
+    return jax.vmap(begin)(params, table, keys, head_index, state)
 
 
 def _check_keys(keys: Any) -> int:

@@ -14,6 +14,7 @@ from jaxmtl import HardSharing, Phase, Rows, Splits, fit, fit_adaptive, sweep
 from jaxmtl.losses import mean_over_known, squared_error
 from jaxmtl.models import AITM, MMoE, SharedBottom, SoftSharing
 from jaxmtl.training.fit import advance
+from jaxmtl.training.network import as_network
 from jaxmtl.training.phased.epoch import epoch
 from jaxmtl.training.phased.phases import phase_table
 from jaxmtl.training.phased.state import Config, init_state
@@ -190,8 +191,8 @@ def test_every_method_trains_the_adaptive_network(name):
 
     def once(key):
         params = model.init(jax.random.key(0), x)["params"]
-        state = init_state(model, config, params, table, key)
-        return state, epoch(model, config, state, data, table)[0]
+        state = init_state(as_network(model), config, params, table, key)
+        return state, epoch(as_network(model), config, state, data, table)[0]
 
     before, after = jax.eval_shape(once, jax.random.key(0))
     assert jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), before) == jax.tree.map(
@@ -249,8 +250,8 @@ REMEMBERING = Config(num_tasks=2, counts=True, aggregator="excess_mtl", transpla
 def test_a_copied_node_takes_over_what_a_method_remembers_of_it(data):
     model, config = HardSharing(), REMEMBERING
     table = phase_table([Phase(2, threshold=1, learning_rate=0.05), Phase(1)])
-    state = init_state(model, config, start(model), table, jax.random.key(0))
-    after, _ = advance(model, config, state, data, table, jnp.int32(1))
+    state = init_state(as_network(model), config, start(model), table, jax.random.key(0))
+    after, _ = advance(as_network(model), config, state, data, table, jnp.int32(1))
     event = jax.tree.map(lambda column: int(column[0].ravel()[0]), after.watch.events)
     assert event.copy == 3
     remembered = [

@@ -34,9 +34,9 @@ def kept_along(errors, ran):
     """Number of the epoch that is kept after all of them."""
 
     def epoch(best, row):
-        return keep_better(best, best.passed, None, *row), None
+        return keep_better(best, best.passed, None, None, *row), None
 
-    start = first_best(jnp.int32(0), None, errors.shape[-1])
+    start = first_best(jnp.int32(0), None, None, errors.shape[-1])
     return jax.lax.scan(epoch, start, (errors, ran))[0].epoch
 
 

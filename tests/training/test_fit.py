@@ -19,6 +19,7 @@ from jaxmtl import (
     fit_adaptive,
 )
 from jaxmtl.training.fit import advance
+from jaxmtl.training.network import as_network
 from jaxmtl.training.phased.epoch import epoch
 from jaxmtl.training.phased.phases import phase_table
 from jaxmtl.training.phased.state import ELEMENTWISE, Config, init_state
@@ -112,15 +113,15 @@ def test_nothing_is_compiled_twice_whatever_is_split_when():
 @pytest.mark.parametrize("batch_size", [1, 8])
 def test_vmap_over_seeds_equals_a_loop(batch_size):
     model, table = HardSharing(), phase_table(PHASES)
-    config = Config(num_tasks=2, counts=True, batch_size=batch_size)
+    config, network = Config(num_tasks=2, counts=True, batch_size=batch_size), as_network(model)
     data = jax.tree.map(jnp.asarray, DATA)
     starts = [drawn_parameters(model, X[:1], seed)["params"] for seed in range(4)]
-    states = [init_state(model, config, p, table, jax.random.key(9)) for p in starts]
+    states = [init_state(as_network(model), config, p, table, jax.random.key(9)) for p in starts]
     stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *states)
 
     @jax.jit
     def whole(state):
-        return jax.lax.scan(lambda s, _: epoch(model, config, s, data, table), state, length=17)
+        return jax.lax.scan(lambda s, _: epoch(network, config, s, data, table), state, length=17)
 
     together, records = jax.vmap(whole)(stacked)
     nodes = set()
@@ -146,12 +147,12 @@ def test_hyperparameters_are_leaves_that_vmap():
     data = jax.tree.map(jnp.asarray, DATA)
     table = phase_table([Phase(3)])
     params = drawn_parameters(model, X[:1])["params"]
-    state = init_state(model, config, params, table, jax.random.key(0))
+    state = init_state(as_network(model), config, params, table, jax.random.key(0))
     rates = jnp.array([1e-3, 1e-2])
 
     def errors(rate):
         phases = table._replace(learning_rate=rate[None])
-        return epoch(model, config, state, data, phases)[1].train
+        return epoch(as_network(model), config, state, data, phases)[1].train
 
     together = jax.jit(jax.vmap(errors))(rates)
     np.testing.assert_allclose(together[1], jax.jit(errors)(rates[1]), rtol=1e-5)

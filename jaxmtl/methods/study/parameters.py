@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import PyTree
 
-from jaxmtl._typing import Network
+from jaxmtl._typing import NetworkLike
 from jaxmtl.duplication import HeadIndex, count_parameters
 from jaxmtl.models import HardSharing, IndependentNetworks
 
@@ -48,7 +48,7 @@ def parameter_counts(
 
 
 @functools.cache
-def _count(network: Network, num_features: int) -> int:
+def _count(network: NetworkLike, num_features: int) -> int:
     x = jax.ShapeDtypeStruct((1, num_features), jnp.float32)
     shapes = jax.eval_shape(lambda x: network.init(jax.random.key(0), x)["params"], x)
     return sum(int(np.prod(leaf.shape)) for leaf in jax.tree.leaves(shapes))

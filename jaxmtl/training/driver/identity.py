@@ -10,10 +10,10 @@ import jax
 import numpy as np
 from jax.sharding import Mesh
 
-from jaxmtl._typing import Network
 from jaxmtl.data.rows import Splits
 from jaxmtl.training.driver.store import digest
-from jaxmtl.training.phased.combining import Method
+from jaxmtl.training.network import Network
+from jaxmtl.training.phased.combining import Combiner
 from jaxmtl.training.phased.phases import PhaseTable
 from jaxmtl.training.phased.state import Config, TrainState
 
@@ -21,7 +21,7 @@ FLAX_FIELDS = ("parent", "name")
 
 
 def identity(
-    model: Network,
+    network: Network,
     config: Config,
     states: TrainState,
     data: Splits,
@@ -32,7 +32,7 @@ def identity(
     """What a checkpoint is of.
 
     Args:
-        model: static.
+        network: static.
         config: static.
         states: of all members, before the first epoch.
         data: of all members.
@@ -53,8 +53,8 @@ def identity(
     }
     return {
         "data": digest(data),
-        "model": type(model).__qualname__,
-        **_options_of(model),
+        "model": type(network.source).__qualname__,
+        **_options_of(network.source),
         **options,
         "phases": digest(table),
         "start": digest(states),
@@ -69,7 +69,7 @@ def identity(
     }
 
 
-def _options_of(model: Network) -> dict[str, Any]:
+def _options_of(model: Any) -> dict[str, Any]:
     """The attributes of a flax network; one of another kind says what it is by ``repr``."""
     if not dataclasses.is_dataclass(model):
         return {"model as written": " ".join(repr(model).split())}
@@ -81,7 +81,7 @@ def _options_of(model: Network) -> dict[str, Any]:
 
 def _named(value: Any) -> Any:
     """A text that is the same in every process; JSON has numbers, texts and lists of its own."""
-    if isinstance(value, Method):
+    if isinstance(value, Combiner):
         text = str([_named(part) for part in vars(value).values()])
         return f"{type(value).__name__} {hashlib.sha256(text.encode()).hexdigest()[:12]}"
     if isinstance(value, functools.partial):

@@ -16,7 +16,7 @@ from jax.experimental import multihost_utils
 from jax.sharding import Mesh
 from jaxtyping import Int, PyTree
 
-from jaxmtl._typing import Device, Network
+from jaxmtl._typing import Device
 from jaxmtl.data.rows import Splits
 from jaxmtl.files.locked import locked
 from jaxmtl.training.driver.identity import identity
@@ -29,6 +29,7 @@ from jaxmtl.training.driver.placement import (
     spread,
 )
 from jaxmtl.training.driver.store import Store, StoreError
+from jaxmtl.training.network import Network
 from jaxmtl.training.phased.checks import cleared
 from jaxmtl.training.phased.divergence import blame, repeat_carefully
 from jaxmtl.training.phased.epoch import epoch
@@ -64,7 +65,7 @@ class Ledger(NamedTuple):
 
 
 def run_members(
-    model: Network,
+    network: Network,
     config: Config,
     states: TrainState,
     data: Splits,
@@ -80,7 +81,7 @@ def run_members(
     """Runs the members of a sweep to their ends.
 
     Args:
-        model: static.
+        network: static.
         config: static.
         states: of all members before the first epoch.
         data: see ``sweep``.
@@ -108,7 +109,7 @@ def run_members(
     states, table = jax.tree.map(lambda leaf: leaf[mine], (states, table))
     if stacked:
         data = jax.tree.map(lambda leaf: leaf[mine], data)
-    ledger = _open_ledger(model, config, states, data, table, stacked, epochs)
+    ledger = _open_ledger(network, config, states, data, table, stacked, epochs)
     each = 16 * size_of(states) // len(states.status) + (4 * size_of(data) if stacked else 0)
     size = chunk or chunk_size(len(states.status), each, mesh.size)
     saver = contextlib.nullcontext()
@@ -116,11 +117,11 @@ def run_members(
         folder = Path(checkpoint)
         if jax.process_count() > 1:
             folder = folder / f"process_{jax.process_index()}"
-        what = identity(model, config, states, data, table, size, mesh)
+        what = identity(network, config, states, data, table, size, mesh)
         saver = _saving(folder, what, resume=resume)
     with saver as store:
         ledger = _work(
-            model, config, data, table, ledger, stacked, mesh, size, store, number, on_progress
+            network, config, data, table, ledger, stacked, mesh, size, store, number, on_progress
         )
     runs = Runs(
         params=ledger.states.params,
@@ -129,6 +130,7 @@ def run_members(
         events=None if ledger.states.watch is None else ledger.states.watch.events,
         divergences=ledger.divergences,
         best=ledger.states.best,
+        state=ledger.states.state,
     )
     if jax.process_count() > 1:
         runs = runs if not own else jax.tree.map(lambda leaf: leaf[: len(own)], runs)
@@ -145,7 +147,7 @@ def _saving(folder: Path, what: dict[str, Any], *, resume: bool) -> Any:
 
 
 def _open_ledger(
-    model: Network,
+    network: Network,
     config: Config,
     states: TrainState,
     data: Splits,
@@ -157,23 +159,23 @@ def _open_ledger(
     members = len(states.status)
     one = jax.tree.map(lambda leaf: leaf[0], (states, data if stacked else None, table))
     state, rows, phases = one
-    row = _record.eval_shape(model, config, state, data if rows is None else rows, phases)
+    row = _record.eval_shape(network, config, state, data if rows is None else rows, phases)
     records = jax.tree.map(lambda leaf: np.zeros((members, epochs, *leaf.shape), leaf.dtype), row)
     nowhere = [np.full(members, -1, np.int32) for _ in Divergences._fields]
     zero = np.zeros((), np.int32)
     return Ledger(_host(states), records, Divergences(*nowhere), zero, zero)
 
 
-@functools.partial(jax.jit, static_argnames=("model", "config"))
+@functools.partial(jax.jit, static_argnames=("network", "config"))
 def _record(
-    model: Network, config: Config, state: TrainState, data: Splits, phases: PhaseTable
+    network: Network, config: Config, state: TrainState, data: Splits, phases: PhaseTable
 ) -> EpochRecord:
     """Of one epoch; for its shapes, which are found once for sweeps that are alike."""
-    return epoch(model, config, state, cleared(data), phases)[1]
+    return epoch(network, config, state, cleared(data), phases)[1]
 
 
 def _work(
-    model: Network,
+    network: Network,
     config: Config,
     data: Splits,
     table: PhaseTable,
@@ -209,7 +211,7 @@ def _work(
             if not (np.asarray(ledger.states.status[own]) == RUNNING).any():
                 break
             states, records = advance_all(
-                *(model, config, states, rows, phases, jnp.int32(limit)),
+                *(network, config, states, rows, phases, jnp.int32(limit)),
                 stacked=stacked,
                 length=LENGTH,
                 mesh=mesh,
@@ -223,7 +225,7 @@ def _work(
                 limit = min(limit, LENGTH)
             else:
                 limit = 2
-        ledger = _blamed(model, config, data, table, ledger, stacked, own)
+        ledger = _blamed(network, config, data, table, ledger, stacked, own)
         ledger = ledger._replace(chunk=np.asarray(chunk + 1, np.int32), rows=np.zeros((), np.int32))
         clock.tick(ledger, at_once=own.stop == members)
     return ledger
@@ -253,7 +255,7 @@ def _entered(ledger: Ledger, states: TrainState, records: EpochRecord, own: slic
 
 
 def _blamed(
-    model: Network,
+    network: Network,
     config: Config,
     data: Splits,
     table: PhaseTable,
@@ -267,8 +269,8 @@ def _blamed(
         state, phases = jax.tree.map(lambda leaf, i=i: leaf[i], (_device(ledger.states), table))
         rows = jax.tree.map(lambda leaf, i=i: leaf[i], data) if stacked else data
         rows = cleared(rows)
-        state, record = repeat_carefully(model, config, state, rows, phases)
-        place = blame(model, config, state, rows, record)
+        state, record = repeat_carefully(network, config, state, rows, phases)
+        place = blame(network, config, state, rows, record)
         last = int(ledger.records.ran[i].sum()) - 1
         for to, leaf in zip(jax.tree.leaves(ledger.records), jax.tree.leaves(record), strict=True):
             to[i, last] = np.asarray(leaf)

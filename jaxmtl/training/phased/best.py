@@ -19,6 +19,7 @@ class Best(NamedTuple):
     Attributes:
         params: at its end.
         head_index: at its end; None for networks without a bank.
+        state: of the network at its end, such as running statistics; None for most.
         errors: on the validation rows, at its end.
         epoch: its number in the run, counted from 1 over all phases; 0 before the first.
         passed: epochs of the run so far.
@@ -26,21 +27,23 @@ class Best(NamedTuple):
 
     params: PyTree
     head_index: HeadIndex | None
+    state: PyTree
     errors: Float[Array, " tasks"]
     epoch: Int[Array, ""]
     passed: Int[Array, ""]
 
 
-def first_best(params: PyTree, head_index: HeadIndex | None, num_tasks: int) -> Best:
+def first_best(params: PyTree, head_index: HeadIndex | None, state: PyTree, num_tasks: int) -> Best:
     """The snapshot before the first epoch: the start, which any epoch replaces."""
     zero = jnp.int32(0)
-    return Best(params, head_index, jnp.full(num_tasks, jnp.nan), zero, zero)
+    return Best(params, head_index, state, jnp.full(num_tasks, jnp.nan, float), zero, zero)
 
 
 def keep_better(
     best: Best,
     params: PyTree,
     head_index: HeadIndex | None,
+    state: PyTree,
     errors: Float[Array, " tasks"],
     counts: Bool[Array, ""],
 ) -> Best:
@@ -50,6 +53,7 @@ def keep_better(
         best: before it, traced.
         params: at its end, traced.
         head_index: at its end, traced.
+        state: of the network at its end, traced.
         errors: on the validation rows at its end, traced.
         counts: whether the epoch ran and did not diverge, traced.
 
@@ -60,7 +64,7 @@ def keep_better(
     errors = errors.astype(best.errors.dtype)
     first = best.epoch == 0
     takes = counts & (first | is_less(errors, best.errors))
-    new = Best(params, head_index, errors, passed, passed)
+    new = Best(params, head_index, state, errors, passed, passed)
     kept = jax.tree.map(lambda new, old: jnp.where(takes, new, old), new, best)
     return kept._replace(passed=passed)
 

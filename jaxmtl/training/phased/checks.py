@@ -2,20 +2,18 @@
 
 import dataclasses
 import functools
-from collections.abc import Mapping
-from typing import Any, cast
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, PyTree
 
-from jaxmtl._typing import BankNetwork, Network
 from jaxmtl._validate import is_concrete
 from jaxmtl.data.rows import Rows, Splits
 from jaxmtl.duplication import HeadIndex, bank_capacity, can_align, check_head_index
 from jaxmtl.losses import Loss, sliced, squared_error
-from jaxmtl.training.phased.combining import check_combining
-from jaxmtl.training.phased.state import Config, Optimizer, packs_flat
+from jaxmtl.training.network import Bank, Network
+from jaxmtl.training.phased.state import Config, Optimizer, Options, packs_flat
 
 
 def run_keys(key: Any, params: Any, shuffle: bool) -> tuple[Any, Any]:
@@ -32,18 +30,47 @@ def run_keys(key: Any, params: Any, shuffle: bool) -> tuple[Any, Any]:
     return init_key, order_key
 
 
-def start_parameters(model: Network, key: Any, data: Splits, params: PyTree | None) -> PyTree:
-    """The initial values: those given, bare or under ``"params"``, or drawn from the key."""
-    if params is None:
-        params = _draw(model, key, data.train.x[:1])
-    elif isinstance(params, Mapping) and set(params) == {"params"}:
-        params = params["params"]
-    return jax.tree.map(jnp.asarray, params)
+def start_values(
+    network: Network, key: Any, data: Splits, values: PyTree | None
+) -> tuple[PyTree, PyTree]:
+    """Parameters and state of the start: those given, or drawn from the key.
+
+    Args:
+        network: static.
+        key: traced; None where the values are given.
+        data: of the run.
+        values: parameters, or for flax.linen a dictionary of all variables; None to draw them.
+
+    Returns:
+        The parameters, and the state of the network or None.
+    """
+    x = data.train.x[:1]
+    if values is None:
+        values, state = _draw(network, key, x)
+    else:
+        values, state = network.read(values)
+        if state is None:
+            state = first_state_of(network, x)
+    return jax.tree.map(jnp.asarray, values), jax.tree.map(jnp.asarray, state)
 
 
-@functools.partial(jax.jit, static_argnames="model")
-def _draw(model: Network, key: Any, x: Array) -> PyTree:
-    return model.init(key, x)["params"]
+def first_state_of(network: Network, x: Array) -> PyTree:
+    """The state that goes with parameters which were given alone; None for most networks."""
+    if network.has_values:
+        return network.init(jax.random.key(0), x)[1]
+    if _drawn.eval_shape(network, jax.random.key(0), x)[1] is None:
+        return None
+    return _drawn(network, jax.random.key(0), x)[1]
+
+
+def _draw(network: Network, key: Any, x: Array) -> tuple[PyTree, PyTree]:
+    # Equal networks share what is compiled, but not the values that they bring.
+    return network.init(key, x) if network.has_values else _drawn(network, key, x)
+
+
+@functools.partial(jax.jit, static_argnames="network")
+def _drawn(network: Network, key: Any, x: Array) -> tuple[PyTree, PyTree]:
+    return network.init(key, x)
 
 
 def cleared(data: Splits) -> Splits:
@@ -64,10 +91,11 @@ def _cleared(rows: Rows) -> Rows:
 
 
 def checked_config(
-    model: Network,
-    choices: dict[str, Any],
+    network: Network,
+    options: Options,
     data: Splits,
     params: PyTree,
+    state: PyTree,
     head_index: HeadIndex | None,
 ) -> Config:
     """Checks shapes once, without computing anything, and fixes the static choices."""
@@ -81,11 +109,10 @@ def checked_config(
                 f"data.{name}: expected x (rows, features) and y (rows, outputs) with at least "
                 f"one row, got {rows.x.shape} and {rows.y.shape}"
             )
-    widths = tuple(getattr(model, "outputs", ()))
-    loss = choices["loss"]
+    widths, loss = network.widths or (), options.loss
     if loss is squared_error and any(width != 1 for width in widths):
         loss = _squared_error_of(widths)
-    outputs, losses = _shapes.eval_shape(model, loss, params, data.train.x, data.train.y)
+    outputs, losses, draws = _traced(network, loss, params, state, data.train)
     num_tasks = len(widths) or losses.shape[-1]
     if losses.shape != (len(data.train.x), num_tasks):
         raise ValueError(
@@ -99,30 +126,59 @@ def checked_config(
                     f"data.{name}.known: expected shape {(len(rows.x), num_tasks)}, "
                     f"got {rows.known.shape}"
                 )
-    if choices.get("aggregator") is not None:
-        check_combining(choices["aggregator"])
-    config = Config(**(choices | {"loss": loss, "num_tasks": num_tasks}))
-    aligned = config.aggregator is None and _can_align(model, config.optimizer, params, head_index)
-    keep_best = config.keep_best and data.validation is not None
+    chosen: dict[str, Any] = {
+        field.name: getattr(options, field.name) for field in dataclasses.fields(Options)
+    }
+    chosen["loss"] = loss
+    config = Config(**chosen, num_tasks=num_tasks, draws=draws)
+    aligned = options.aggregator is None and _can_align(
+        network.bank, options.optimizer, params, head_index
+    )
+    keep_best = options.keep_best and data.validation is not None
     return dataclasses.replace(config, aligned=aligned, keep_best=keep_best)
 
 
+def check_key(config: Config, key: Any) -> None:
+    """Raises ValueError where the network draws, and there is no key to draw with."""
+    if config.draws and key is None:
+        raise ValueError(
+            "key: expected a jax.random.key for a network that draws in training, got None"
+        )
+
+
 def _can_align(
-    model: Network, optimizer: Optimizer, params: PyTree, head_index: HeadIndex | None
+    bank: Bank | None, optimizer: Optimizer, params: PyTree, head_index: HeadIndex | None
 ) -> bool:
     """Whether the columns of the bank may be renumbered within an epoch, which saves time."""
-    if not getattr(model, "reads_aligned", False) or not packs_flat(optimizer, params):
+    if bank is None or not bank.reads_aligned or not packs_flat(optimizer, params):
         return False
-    bank = cast(BankNetwork, model)
     if head_index is None:
-        return jax.eval_shape(bank.initial_head_index).size == bank.num_columns
+        return jax.eval_shape(bank.initial_pointers).size == bank.num_columns
     return is_concrete(head_index) and can_align(head_index, bank.num_columns)
 
 
-@functools.partial(jax.jit, static_argnames=("model", "loss"))
-def _shapes(model: Network, loss: Loss, params: PyTree, x: Array, y: Array) -> tuple[Array, Array]:
-    """Outputs and losses, of which only the shapes are asked; under ``jit`` they are remembered."""
-    outputs = model.apply({"params": params}, x)
+def _traced(
+    network: Network, loss: Loss, params: PyTree, state: PyTree, rows: Rows
+) -> tuple[jax.ShapeDtypeStruct, jax.ShapeDtypeStruct, bool]:
+    """Shapes of outputs and losses, and whether the forward pass of training looks at its key."""
+    key = jax.eval_shape(lambda: jax.random.key(0))
+    given = jax.tree.map(
+        lambda leaf: jax.ShapeDtypeStruct(jnp.shape(leaf), leaf.dtype),
+        (params, state, rows.x, rows.y),
+    )
+    traced = _forward.trace(network, loss, key, *given)
+    jaxpr = traced.jaxpr.jaxpr
+    own = jaxpr.invars[0]
+    draws = any(atom is own for equation in jaxpr.eqns for atom in equation.invars)
+    return *traced.out_info, draws
+
+
+@functools.partial(jax.jit, static_argnames=("network", "loss"))
+def _forward(
+    network: Network, loss: Loss, key: Any, params: PyTree, state: PyTree, x: Array, y: Array
+) -> tuple[Array, Array]:
+    """Outputs and losses; it is only traced, and traces are remembered."""
+    outputs = network.apply(params, state, x, key=key, train=True).outputs
     return outputs, loss(outputs, y)
 
 

@@ -9,7 +9,6 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, Key, PyTree
 
-from jaxmtl._typing import Network
 from jaxmtl.aggregation import (
     LOSS_METHODS,
     REGISTRY,
@@ -22,8 +21,8 @@ from jaxmtl.aggregation import (
 )
 from jaxmtl.aggregation.losses import plain_step
 
-Method = Aggregator | Scalarizer | AutoLambda
-Combining = str | Method
+Combiner = Aggregator | Scalarizer | AutoLambda
+Combining = str | Combiner
 """A name of ``METHODS``, or what a factory of ``jaxmtl.aggregation`` returns."""
 
 AGGREGATORS: tuple[str, ...] = tuple(REGISTRY)
@@ -98,7 +97,7 @@ def check_combining(method: Any) -> None:
             near = difflib.get_close_matches(method, METHODS, n=1)
             hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(METHODS)}"
             raise ValueError(f"aggregator: there is no method {method!r} ({hint})")
-    elif not isinstance(method, Method):
+    elif not isinstance(method, Combiner):
         raise ValueError(
             "aggregator: expected a name such as 'upgrad', or what a function of "
             f"jaxmtl.aggregation returns, got {method!r}"
@@ -119,7 +118,7 @@ def looks_ahead(method: Combining | None) -> bool:
 
 
 @functools.cache
-def method_of(method: Combining, num_tasks: int) -> Method:
+def method_of(method: Combining, num_tasks: int) -> Combiner:
     """The method itself; the same object for the same name, as it is static under ``jit``."""
     if not isinstance(method, str):
         return method
@@ -235,20 +234,3 @@ def observe(
     if isinstance(found, Scalarizer) and found.observe is not None:
         return found.observe(losses_after(), state, present=present)
     return state
-
-
-def shared_parameters(model: Network, params: PyTree, head_index: Any) -> PyTree:
-    """Which parameters several tasks reach; all of a network that does not say.
-
-    Args:
-        model: static; if it has a method ``shared_parameters(params, head_index)``, that decides.
-        params: traced.
-        head_index: of networks with a bank, traced.
-
-    Returns:
-        Booleans in the structure and the shapes of the parameters.
-    """
-    declared = getattr(model, "shared_parameters", None)
-    if declared is None:
-        return jax.tree.map(lambda leaf: jnp.ones(jnp.shape(leaf), bool), params)
-    return declared(params, head_index)

@@ -6,9 +6,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, Key, PyTree
 
-from jaxmtl._typing import BankNetwork
 from jaxmtl.conflict import count_conflicts, node_conflict, update_streak, weight_conflict
 from jaxmtl.duplication import AnyIndex, HeadIndex, readers, slots_to_columns
+from jaxmtl.training.network import Bank
 from jaxmtl.training.phased.state import Config
 
 NEVER_CHOSEN = -(2**31)  # below minus any number of samples
@@ -40,21 +40,19 @@ class Tally(NamedTuple):
 
 
 def first_tally(
-    model: BankNetwork, params: PyTree, streak: Int[Array, "*weights capacity"], x: Array
+    bank: Bank, params: PyTree, state: PyTree, streak: Int[Array, "*weights capacity"], x: Array
 ) -> Tally:
     """The tally at the start of an epoch, with the streaks of the one before."""
     firing = None
-    if model.num_tasks > 2:
-        inputs = jax.eval_shape(
-            lambda p, x: model.apply({"params": p}, x, method="trunk"), params, x[:1]
-        )
+    if bank.num_tasks > 2:
+        inputs = jax.eval_shape(bank.inputs, params, state, x[:1])
         firing = Firing(
-            deltas=jnp.zeros((model.num_tasks, model.num_columns)),
+            deltas=jnp.zeros((bank.num_tasks, bank.num_columns)),
             inputs=jnp.zeros(inputs.shape[1:]),
         )
     return Tally(
         streak=streak,
-        conflicts=jnp.zeros(model.num_columns, jnp.int32),
+        conflicts=jnp.zeros(bank.num_columns, jnp.int32),
         place=jnp.int32(0),
         fired=jnp.bool(False),
         firing=firing,
@@ -62,7 +60,7 @@ def first_tally(
 
 
 def count_batch(
-    model: BankNetwork,
+    bank: Bank,
     config: Config,
     tally: Tally,
     head_index: AnyIndex,
@@ -74,7 +72,7 @@ def count_batch(
     """Counts the conflict of the samples of one batch, in their order.
 
     Args:
-        model: static.
+        bank: static.
         config: static.
         tally: before the batch.
         head_index: which column each task reads at each slot.
@@ -86,11 +84,11 @@ def count_batch(
     Returns:
         The tally after the batch.
     """
-    deltas = slots_to_columns(slot_deltas, head_index, model.num_columns)
-    reads = readers(head_index, model.num_columns)
+    deltas = slots_to_columns(slot_deltas, head_index, bank.num_columns)
+    reads = readers(head_index, bank.num_columns)
     if known is not None:
         reads = reads[None] & known[:, :, None]
-    if model.positive_bank_inputs:
+    if bank.positive_bank_inputs:
         evidence = node_conflict(deltas, reads, rule=config.rule)
         found = evidence.conflict
     else:
@@ -125,7 +123,7 @@ def order_columns(tally: Tally, order: Int[Array, " capacity"]) -> Tally:
 
 
 def choose_node(
-    model: BankNetwork,
+    bank: Bank,
     config: Config,
     tally: Tally,
     head_index: HeadIndex,
@@ -140,25 +138,25 @@ def choose_node(
     the group of the lowest-numbered reader gets the copy. Should all be of one sign, which a streak
     held over zeros allows, that reader goes alone.
     """
-    reads = readers(head_index, model.num_columns)
+    reads = readers(head_index, bank.num_columns)
     shared = reads.sum(axis=0) > 1
     if config.split == "streak":
         largest = jnp.argmax(tally.streak.reshape(-1)).astype(jnp.int32)
-        row, node = jnp.divmod(largest, model.num_columns)
+        row, node = jnp.divmod(largest, bank.num_columns)
     else:
         if config.split == "random":
             preference = jax.random.uniform(key, shared.shape)
         else:
             preference = -conflicts
         node = jnp.argmax(jnp.where(shared, preference, NEVER_CHOSEN)).astype(jnp.int32)
-        row = jnp.argmax(tally.streak.reshape(-1, model.num_columns)[:, node])
+        row = jnp.argmax(tally.streak.reshape(-1, bank.num_columns)[:, node])
     if tally.firing is None:
-        return node, jnp.arange(model.num_tasks) == 0
+        return node, jnp.arange(bank.num_tasks) == 0
     gradients = tally.firing.deltas[:, node]
     if tally.streak.ndim == 2:
         gradients = gradients * jnp.sign(tally.firing.inputs[row])
     positive = gradients >= 0
     lowest = jnp.argmax(reads[:, node])
     group = reads[:, node] & (positive == positive[lowest])
-    alone = jnp.arange(model.num_tasks) == lowest
+    alone = jnp.arange(bank.num_tasks) == lowest
     return node, jnp.where((group == reads[:, node]).all(), alone, group)

@@ -157,12 +157,14 @@ class Run:
     """A finished (or diverged) run.
 
     Attributes:
-        params: ``model.apply({"params": params}, x, head_index)`` predicts.
+        params: of the last epoch; ``model.apply({"params": params}, x, head_index)`` predicts for
+            a network of ``jaxmtl.models``.
         head_index: None for networks without a bank.
         history: one row an epoch.
         events: the duplications.
         divergence: None for a run that went to its end.
         best: parameters at the end of the epoch of least validation error, if they were kept.
+        state: what the network carries that is not trained, such as running statistics; or None.
     """
 
     params: PyTree
@@ -171,6 +173,7 @@ class Run:
     events: Events
     divergence: Divergence | None = dataclasses.field(metadata={"static": True}, default=None)
     best: Best | None = None
+    state: PyTree = None
 
 
 def collect_history(records: Sequence[EpochRecord]) -> History:

@@ -43,6 +43,7 @@ class Runs:
         events: leaves (members, phases), see ``EventLog``; None where nothing was counted.
         divergences: where members diverged.
         best: leaves (members, ...), see ``Best``; None where it was not kept.
+        state: leaves (members, ...), see ``Run``; None for most networks.
 
     Example:
         >>> import jax
@@ -61,6 +62,7 @@ class Runs:
     events: EventLog | None
     divergences: Divergences
     best: Best | None = None
+    state: PyTree = None
 
     def __len__(self) -> int:
         """Number of members."""
@@ -72,9 +74,9 @@ class Runs:
             raise IndexError(f"runs: expected a member below {len(self)}, got {member}")
         one = jax.tree.map(
             lambda leaf: leaf[member],
-            (self.params, self.head_index, self.records, self.events, self.best),
+            (self.params, self.head_index, self.records, self.events, self.best, self.state),
         )
-        params, head_index, records, events, best = one
+        params, head_index, records, events, best, state = one
         place = Divergence(*(int(field[member]) for field in self.divergences))
         return Run(
             params=params,
@@ -83,6 +85,7 @@ class Runs:
             events=Events(log=events),
             divergence=None if place.phase < 0 else place,
             best=best,
+            state=state,
         )
 
     @property

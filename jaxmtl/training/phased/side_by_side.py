@@ -8,10 +8,10 @@ import jax.numpy as jnp
 from jax.sharding import Mesh
 from jaxtyping import Array, Int, PyTree
 
-from jaxmtl._typing import Network
 from jaxmtl.data.rows import Rows, Splits
 from jaxmtl.training.driver.lanes import lanes
 from jaxmtl.training.driver.placement import over_members
+from jaxmtl.training.network import Network
 from jaxmtl.training.phased.epoch import Start, batch_at, begin, finish, make_batches
 from jaxmtl.training.phased.phases import PhaseTable
 from jaxmtl.training.phased.state import RUNNING, Config, EpochRecord, TrainState, pack
@@ -22,7 +22,7 @@ MOST_PARAMETERS = 4096
 
 
 def epochs(
-    model: Network,
+    network: Network,
     config: Config,
     states: TrainState,
     data: Splits,
@@ -36,7 +36,7 @@ def epochs(
     has stopped keeps what it has until all have.
 
     Args:
-        model: static.
+        network: static.
         config: static.
         states: with a leading axis of members, traced.
         data: with a leading axis of members if ``stacked``, else the same rows for all; traced.
@@ -48,8 +48,8 @@ def epochs(
     """
     rows = 0 if stacked else None
     _, unpack = pack(config.optimizer, jax.tree.map(lambda leaf: leaf[0], states.params))
-    step = make_step(model, config, unpack)
-    starts = jax.vmap(functools.partial(begin, model, config), in_axes=(0, rows, 0))(
+    step = make_step(network, config, unpack)
+    starts = jax.vmap(functools.partial(begin, network, config), in_axes=(0, rows, 0))(
         states, data.train, phases
     )
     own_batches = stacked or config.shuffle
@@ -64,7 +64,7 @@ def epochs(
     axes = (-1, -1, of_batches, of_batches)
     together = lanes(step, axes) if _is_small(config, states) else jax.vmap(step, axes, -1)
     carries = _loop(config, together, starts, batches)
-    end = functools.partial(finish, model, config)
+    end = functools.partial(finish, network, config)
     return jax.vmap(end, in_axes=(0, rows, 0, 0, 0))(states, data, phases, starts, carries)
 
 
@@ -108,9 +108,9 @@ def _is_small(config: Config, states: TrainState) -> bool:
     return config.batch_size == 1 and size <= MOST_PARAMETERS
 
 
-@functools.partial(jax.jit, static_argnames=("model", "config", "stacked", "length", "mesh"))
+@functools.partial(jax.jit, static_argnames=("network", "config", "stacked", "length", "mesh"))
 def advance_all(
-    model: Network,
+    network: Network,
     config: Config,
     states: TrainState,
     data: Splits,
@@ -124,7 +124,7 @@ def advance_all(
     """Runs up to ``limit`` epochs (``length`` at most) of all members in one compiled call.
 
     Args:
-        model: static.
+        network: static.
         config: static.
         states: with a leading axis of members, a multiple of the devices, traced.
         data: see ``epochs``.
@@ -141,7 +141,7 @@ def advance_all(
     def here(
         states: TrainState, data: Splits, phases: PhaseTable, limit: Array
     ) -> tuple[TrainState, EpochRecord]:
-        one = jax.jit(functools.partial(epochs, model, config, stacked=stacked), inline=True)
+        one = jax.jit(functools.partial(epochs, network, config, stacked=stacked), inline=True)
         blank = jax.tree.map(
             lambda leaf: jnp.zeros((leaf.shape[0], length, *leaf.shape[1:]), leaf.dtype),
             jax.eval_shape(one, states, data, phases)[1],

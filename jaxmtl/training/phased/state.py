@@ -12,13 +12,14 @@ from jax.sharding import Mesh
 from jaxtyping import Array, Bool, Float, Int, Key, PyTree
 
 from jaxmtl._pytree import register_dataclass
-from jaxmtl._typing import BankNetwork, Network
+from jaxmtl._validate import check_choice, check_positive
 from jaxmtl.conflict import Rule, Zeros
 from jaxmtl.duplication import HeadIndex
 from jaxmtl.duplication.transplant import Transplant
 from jaxmtl.losses import Loss, squared_error
+from jaxmtl.training.network import Bank, Network
 from jaxmtl.training.phased.best import Best, first_best
-from jaxmtl.training.phased.combining import Combination, Combining, first_state
+from jaxmtl.training.phased.combining import Combination, Combining, check_combining, first_state
 from jaxmtl.training.phased.phases import PhaseTable
 
 Optimizer = Callable[[Any], optax.GradientTransformation]
@@ -33,12 +34,11 @@ ELEMENTWISE = frozenset(
 )
 
 
-@dataclasses.dataclass(frozen=True)
-class Config:
-    """Static choices of a run: a change of any of them compiles anew.
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Options:
+    """What a user chooses of a run, but for its numbers.
 
     Attributes:
-        num_tasks: number of losses.
         optimizer: factory from a learning rate to an optax optimizer, such as ``optax.adam``.
         batch_size: samples of one update.
         shuffle: a new order every epoch, drawn from the run's key; else file order.
@@ -51,13 +51,11 @@ class Config:
             ``"random"`` one, that of the ``"least"`` conflict in the phase, ``"all"`` nodes for all
             tasks, or ``"none"``.
         aggregator: how the gradients of the tasks are combined, see ``fit``; None for their sum.
-        aligned: whether the columns of the bank are renumbered within an epoch, for speed.
         mesh: over which the samples of a batch are spread; None for one device.
         keep_best: whether the epoch of least validation error is kept; without validation rows
             nothing is.
     """
 
-    num_tasks: int
     optimizer: Optimizer = optax.adam
     batch_size: int = 1
     shuffle: bool = False
@@ -68,9 +66,33 @@ class Config:
     transplant: Transplant = "fresh"
     split: Split = "streak"
     aggregator: Combining | None = None
-    aligned: bool = False
     mesh: Mesh | None = None
     keep_best: bool = False
+
+    def __post_init__(self) -> None:
+        """Checks what needs no rows."""
+        check_positive("batch_size", self.batch_size)
+        check_choice("rule", self.rule, ("nonnegative", "strict"))
+        check_choice("zeros", self.zeros, ("reset", "hold"))
+        check_choice("transplant", self.transplant, ("fresh", "copy"))
+        check_choice("split", self.split, ("streak", "none", "random", "least", "all"))
+        if self.aggregator is not None:
+            check_combining(self.aggregator)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Config(Options):
+    """Static choices of a run: a change of any of them compiles anew.
+
+    Attributes:
+        num_tasks: number of losses.
+        aligned: whether the columns of the bank are renumbered within an epoch, for speed.
+        draws: whether the network draws random numbers in training, as dropout does.
+    """
+
+    num_tasks: int
+    aligned: bool = False
+    draws: bool = False
 
 
 class EventLog(NamedTuple):
@@ -124,6 +146,7 @@ class TrainState:
         status: ``RUNNING``, ``FINISHED`` or ``DIVERGED``.
         key: for the order of the samples.
         best: the epoch of least validation error so far; None where it is not kept.
+        state: what the network carries that is not trained, such as running statistics; or None.
     """
 
     params: PyTree
@@ -136,6 +159,7 @@ class TrainState:
     status: Int[Array, ""]
     key: Key[Array, ""]
     best: Best | None = None
+    state: PyTree = None
 
 
 class EpochRecord(NamedTuple):
@@ -189,38 +213,38 @@ def packs_flat(optimizer: Optimizer, params: PyTree) -> bool:
 
 
 def init_state(
-    model: Network,
+    network: Network,
     config: Config,
     params: PyTree,
     phases: PhaseTable,
     key: Key[Array, ""],
     head_index: HeadIndex | None = None,
+    state: PyTree = None,
 ) -> TrainState:
     """State of a run before its first epoch.
 
     Args:
-        model: the network, static.
+        network: static.
         config: static choices.
         params: start values, traced.
         phases: traced.
         key: for the order of the samples, traced.
         head_index: of the start; None: all tasks read the first nodes. Traced.
+        state: of the network at the start, traced; None for networks without.
 
     Returns:
         The state.
     """
-    watch = None
+    watch, bank = None, network.bank
+    if head_index is None and bank is not None:
+        head_index = bank.initial_pointers()
     if config.counts:
-        bank = cast(BankNetwork, model)
-        if head_index is None:
-            head_index = bank.initial_head_index()
+        bank = cast(Bank, bank)
         none = jnp.full(phases.epochs.shape[0], -1, jnp.int32)
         moved = jnp.zeros((len(none), bank.num_tasks), jnp.bool)
         streak = jnp.zeros(streak_shape(bank, params), jnp.int32)
         conflicts = jnp.zeros(bank.num_columns, jnp.int32)
         watch = Watch(streak, conflicts, EventLog(none, none, none, none, none, moved))
-    elif head_index is None and hasattr(model, "initial_head_index"):
-        head_index = cast(BankNetwork, model).initial_head_index()
     packed, _ = pack(config.optimizer, params)
     zero = jnp.int32(0)
     return TrainState(
@@ -233,7 +257,8 @@ def init_state(
         epoch=zero,
         status=zero,
         key=key,
-        best=first_best(params, head_index, config.num_tasks) if config.keep_best else None,
+        best=first_best(params, head_index, state, config.num_tasks) if config.keep_best else None,
+        state=state,
     )
 
 
@@ -244,8 +269,8 @@ def first_combining(config: Config, params: PyTree) -> PyTree:
     return first_state(config.aggregator, config.num_tasks, params)
 
 
-def streak_shape(model: BankNetwork, params: PyTree) -> tuple[int, ...]:
+def streak_shape(bank: Bank, params: PyTree) -> tuple[int, ...]:
     """Shape of the streaks: one a column where bank inputs are positive, else one a weight."""
-    if model.positive_bank_inputs:
-        return (model.num_columns,)
+    if bank.positive_bank_inputs:
+        return (bank.num_columns,)
     return params["bank"]["kernel"].shape

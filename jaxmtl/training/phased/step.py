@@ -8,11 +8,11 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Bool, Float, Int, Key, PyTree
 
-from jaxmtl._typing import BankNetwork, Network
 from jaxmtl.data.rows import Rows
 from jaxmtl.duplication import AnyIndex
 from jaxmtl.losses import mean_over_known
-from jaxmtl.training.phased.combining import Ahead, Combination, combine, observe, shared_parameters
+from jaxmtl.training.network import Bank, Network
+from jaxmtl.training.phased.combining import Ahead, Combination, combine, observe
 from jaxmtl.training.phased.counting import Tally, count_batch
 from jaxmtl.training.phased.state import Config, pack
 
@@ -29,6 +29,7 @@ class Carry(NamedTuple):
         updates: number of updates made.
         fired: a streak reached the threshold, or the phase was told to stop here.
         diverged: a loss or a gradient was not finite.
+        state: of the network; None for most.
     """
 
     packed: PyTree
@@ -39,6 +40,7 @@ class Carry(NamedTuple):
     updates: Int[Array, ""]
     fired: Bool[Array, ""]
     diverged: Bool[Array, ""]
+    state: PyTree = None
 
     @property
     def going(self) -> Bool[Array, ""]:
@@ -55,6 +57,7 @@ class Knobs(NamedTuple):
         threshold: that a streak must reach.
         stop: number of updates of this epoch after which the phase stops.
         key: of methods that draw to combine gradients.
+        forward_key: of networks that draw in training.
     """
 
     head_index: AnyIndex | None
@@ -62,6 +65,7 @@ class Knobs(NamedTuple):
     threshold: Int[Array, ""]
     stop: Int[Array, ""]
     key: Key[Array, ""] | None
+    forward_key: Key[Array, ""] | None = None
 
 
 class Seen(NamedTuple):
@@ -72,43 +76,57 @@ class Seen(NamedTuple):
         errors: mean loss of every task.
         penalty: what the network adds to their sum; 0 for most.
         inputs: of the bank, if there were taps.
+        state: of the network after these rows.
     """
 
     outputs: Float[Array, "batch outputs"]
     errors: Float[Array, " tasks"]
     penalty: Float[Array, ""] | float
     inputs: Float[Array, "batch inputs"] | None
+    state: PyTree
 
 
 def look(
-    model: Network,
+    network: Network,
     config: Config,
     params: PyTree,
+    state: PyTree,
     head_index: AnyIndex | None,
     rows: Rows,
+    *,
+    key: Key[Array, ""] | None = None,
+    train: bool = False,
     taps: Float[Array, "batch tasks nodes"] | None = None,
 ) -> Seen:
-    """Applies a network to rows; one with ``has_penalties`` sows its own in ``"penalties"``."""
-    variables, inputs, penalty = {"params": params}, None, 0.0
-    if taps is not None:
-        inputs = model.apply(variables, rows.x, method="trunk")
-        outputs = model.apply(variables, inputs, head_index, taps, method="heads")
-    elif head_index is not None:
-        outputs = model.apply(variables, rows.x, head_index)
-    elif getattr(model, "has_penalties", False):
-        outputs, sown = model.apply(variables, rows.x, mutable=["penalties"])
-        penalty = sum(leaf.sum() for leaf in jax.tree.leaves(sown))
-    else:
-        outputs = model.apply(variables, rows.x)
+    """Applies a network to rows.
+
+    Args:
+        network: static.
+        config: static.
+        params: traced.
+        state: of the network, traced.
+        head_index: None for networks without a bank, traced.
+        rows: traced.
+        key: of networks that draw, traced; None in evaluation.
+        train: whether this is for an update. Static.
+        taps: see ``Network.apply``.
+
+    Returns:
+        Outputs and errors.
+    """
+    applied = network.apply(
+        params, state, rows.x, pointers=head_index, key=key, train=train, taps=taps
+    )
     # Errors of half-precision outputs are formed in float32.
-    precise = jnp.promote_types(outputs.dtype, jnp.float32)
-    outputs = outputs.astype(precise)
+    precise = jnp.promote_types(applied.outputs.dtype, jnp.float32)
+    outputs = applied.outputs.astype(precise)
     losses = config.loss(outputs, rows.y.astype(precise))
-    return Seen(outputs, mean_over_known(losses, rows.known), penalty, inputs)
+    errors = mean_over_known(losses, rows.known)
+    return Seen(outputs, errors, applied.penalty, applied.inputs, applied.state)
 
 
 def make_step(
-    model: Network,
+    network: Network,
     config: Config,
     unpack: Callable[[PyTree], PyTree],
     *,
@@ -128,25 +146,39 @@ def make_step(
         if carry.tally is not None and knobs.head_index is not None:
             taps = jnp.zeros((batch.x.shape[0], *knobs.head_index.shape))
 
+        forward_key = None
+        if knobs.forward_key is not None:
+            forward_key = jax.random.fold_in(knobs.forward_key, carry.updates)
+
+        def seen_by(params: PyTree, rows: Rows, taps: Array | None = None) -> Seen:
+            # What looks more than once draws the same, so that only the parameters differ.
+            key = None if forward_key is None else jax.random.clone(forward_key)
+            return look(
+                *(network, config, params, carry.state, knobs.head_index, rows),
+                key=key,
+                train=True,
+                taps=taps,
+            )
+
         def seen_at(packed: PyTree, taps: Array | None) -> Seen:
-            return look(model, config, unpack(packed), knobs.head_index, batch, taps)
+            return seen_by(unpack(packed), batch, taps)
 
         if config.aggregator is None:
             found = _summed(seen_at, carry.packed, taps)
         else:
             ahead = following and Ahead(
-                lambda params, rows: look(model, config, params, knobs.head_index, rows).errors,
+                lambda params, rows: seen_by(params, rows).errors,
                 batch,
                 following,
                 knobs.learning_rate,
             )
             found = _combined(
-                *(model, config, seen_at, unpack, carry, knobs, batch, taps), ahead=ahead
+                *(network, config, seen_at, unpack, carry, knobs, batch, taps), ahead=ahead
             )
         tally = carry.tally
         if tally is not None and knobs.head_index is not None and found.deltas is not None:
             tally = count_batch(
-                cast(BankNetwork, model),
+                cast(Bank, network.bank),
                 config,
                 tally,
                 knobs.head_index,
@@ -180,6 +212,7 @@ def make_step(
             number,
             fired,
             jnp.bool(False),
+            found.seen.state,
         )
         if careful:
             finite &= all_finite((found.grads, packed, opt_state))
@@ -189,7 +222,7 @@ def make_step(
     return step
 
 
-class _Found(NamedTuple):
+class Slopes(NamedTuple):
     """Gradients of one update.
 
     Attributes:
@@ -210,7 +243,7 @@ class _Found(NamedTuple):
 SeenAt = Callable[[PyTree, Array | None], Seen]
 
 
-def _summed(seen_at: SeenAt, packed: PyTree, taps: Array | None) -> _Found:
+def _summed(seen_at: SeenAt, packed: PyTree, taps: Array | None) -> Slopes:
     """The gradient of the sum of all losses; with taps, all deltas come with it."""
 
     def objective(packed: PyTree, taps: Array | None) -> tuple[Array, Seen]:
@@ -219,13 +252,13 @@ def _summed(seen_at: SeenAt, packed: PyTree, taps: Array | None) -> _Found:
 
     if taps is None:
         grads, seen = jax.grad(objective, has_aux=True)(packed, None)
-        return _Found(grads, seen)
+        return Slopes(grads, seen)
     (grads, deltas), seen = jax.grad(objective, argnums=(0, 1), has_aux=True)(packed, taps)
-    return _Found(grads, seen, deltas)
+    return Slopes(grads, seen, deltas)
 
 
 def _combined(
-    model: Network,
+    network: Network,
     config: Config,
     seen_at: SeenAt,
     unpack: Callable[[PyTree], PyTree],
@@ -235,7 +268,7 @@ def _combined(
     taps: Array | None,
     *,
     ahead: Ahead | None,
-) -> _Found:
+) -> Slopes:
     """Task gradients by one backward pass each, combined; penalties are added as they are."""
 
     def losses(packed: PyTree, taps: Array | None) -> tuple[tuple[Array, Array], Seen]:
@@ -254,20 +287,20 @@ def _combined(
         errors,
         gradient_of,
         carry.combining,
-        shared=shared_parameters(model, params, knobs.head_index),
+        shared=network.shared(params, knobs.head_index),
         params=params,
         key=None if knobs.key is None else jax.random.fold_in(knobs.key, carry.updates),
         present=present_tasks(batch),
         ahead=ahead,
     )
     grads, _ = pack(config.optimizer, found.grads)
-    if getattr(model, "has_penalties", False):
+    if network.has_penalties:
         own = pullback((jnp.zeros_like(errors), jnp.ones_like(penalty)))[0]
         grads = jax.tree.map(jnp.add, grads, own)
     # A task's own slopes, whatever its weight.
     deltas = None if taps is None else pullback((jnp.ones_like(errors), penalty * 0))[1]
     total = jax.tree.map(jnp.add, carry.combination, found.combination)
-    return _Found(grads, seen, deltas, found.state, total)
+    return Slopes(grads, seen, deltas, found.state, total)
 
 
 def present_tasks(batch: Rows) -> Bool[Array, " tasks"] | None:

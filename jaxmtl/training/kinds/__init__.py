@@ -1,0 +1,1 @@
+"""Networks of one library each; ``as_network`` chooses."""

@@ -1,0 +1,289 @@
+"""What training asks of a network, and the one place that finds out what a model can do."""
+
+import inspect
+from collections.abc import Callable
+from typing import Any, NamedTuple, Protocol
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Key, PyTree
+
+# Arguments by which forward passes are told what they are for, and whether True means training.
+MODES = {
+    "train": True,
+    "training": True,
+    "is_training": True,
+    "deterministic": False,
+    "inference": False,
+    "use_running_average": False,
+}
+
+
+class Applied(NamedTuple):
+    """What a forward pass gives.
+
+    Attributes:
+        outputs: of all tasks side by side.
+        state: after it, such as running statistics; None for networks without.
+        penalty: what the network adds to the sum of the losses.
+        inputs: of the bank, if there were taps.
+
+    Example:
+        >>> Applied(jnp.zeros((5, 2))).penalty
+        0.0
+    """
+
+    outputs: Float[Array, "batch outputs"]
+    state: PyTree = None
+    penalty: Float[Array, ""] | float = 0.0
+    inputs: Float[Array, "batch inputs"] | None = None
+
+
+class Bank(Protocol):
+    """The last shared layer of a network, whose nodes can be duplicated."""
+
+    @property
+    def num_tasks(self) -> int:
+        """Number of tasks."""
+        ...
+
+    @property
+    def num_columns(self) -> int:
+        """Columns, spare ones included."""
+        ...
+
+    @property
+    def positive_bank_inputs(self) -> bool:
+        """Whether every input is above 0, so that all weights of a node agree."""
+        ...
+
+    @property
+    def reads_aligned(self) -> bool:
+        """Whether the forward pass takes an ``AlignedIndex``, too."""
+        ...
+
+    def initial_pointers(self) -> Any:
+        """Which column each task reads at each slot, before any duplication."""
+        ...
+
+    def inputs(self, params: PyTree, state: PyTree, x: Array) -> Array:
+        """The inputs of the bank, as evaluation sees them."""
+        ...
+
+
+class Network:
+    """A network as training sees it: two pure functions and a few facts.
+
+    What is static in it makes up its equality and its hash, so that equal networks share a compiled
+    program. A kind of your own is a frozen dataclass with ``init`` and ``apply``.
+
+    Attributes:
+        widths: output width of each task; None where it is 1 throughout, or the loss knows.
+        bank: None for networks without nodes that can be duplicated.
+        has_penalties: whether ``apply`` may give a penalty other than 0.
+        has_values: whether ``init`` returns values that the model brought, whatever the key.
+
+    Example:
+        >>> import dataclasses
+        >>> @dataclasses.dataclass(frozen=True)
+        ... class Linear(Network):
+        ...     outputs: int
+        ...
+        ...     def init(self, key, x):
+        ...         return jnp.zeros((x.shape[1], self.outputs)), None
+        ...
+        ...     def apply(self, params, state, x, **options):
+        ...         return Applied(x @ params)
+        >>> as_network(Linear(2)) == Linear(2)
+        True
+    """
+
+    widths: tuple[int, ...] | None = None
+    bank: Bank | None = None
+    has_penalties: bool = False
+    has_values: bool = False
+
+    @property
+    def source(self) -> Any:
+        """What the user gave."""
+        return self
+
+    def init(self, key: Key[Array, ""], x: Float[Array, "batch ..."]) -> tuple[PyTree, PyTree]:
+        """Initial values.
+
+        Args:
+            key: to draw them from, traced.
+            x: rows of the right shape, traced.
+
+        Returns:
+            The parameters, all of which are trained, and the state or None.
+        """
+        raise NotImplementedError(f"{type(self).__name__}: expected a method init")
+
+    def apply(
+        self,
+        params: PyTree,
+        state: PyTree,
+        x: Float[Array, "batch ..."],
+        *,
+        pointers: Any = None,
+        key: Key[Array, ""] | None = None,
+        train: bool = False,
+        taps: Float[Array, "batch tasks nodes"] | None = None,
+    ) -> Applied:
+        """The forward pass.
+
+        Args:
+            params: traced.
+            state: traced; None for networks without.
+            x: traced.
+            pointers: of the bank, traced; None without one, or for those of the start.
+            key: for dropout and the like, traced; None in evaluation, and where nothing is drawn.
+            train: whether the rows are those of an update. Static.
+            taps: added to what the nodes of the bank pass on before their activation, traced. Slot
+                (t, j) is used by task t alone.
+
+        Returns:
+            Outputs, and the state after the pass, which evaluation drops.
+        """
+        raise NotImplementedError(f"{type(self).__name__}: expected a method apply")
+
+    def shared(self, params: PyTree, pointers: Any) -> PyTree:
+        """Which parameters several tasks reach: booleans in their structure and shapes."""
+        del pointers
+        return all_shared(params)
+
+    def read(self, values: PyTree) -> tuple[PyTree, PyTree]:
+        """Parameters, and the state if it is there, out of what the user gave as initial values."""
+        return values, None
+
+
+def all_shared(params: PyTree) -> PyTree:
+    """True for every parameter.
+
+    Example:
+        >>> all_shared({"w": jnp.zeros(2)})["w"].tolist()
+        [True, True]
+    """
+
+    def mark(leaf: Array) -> Bool[Array, "*shape"]:
+        return jnp.ones(jnp.shape(leaf), bool)
+
+    return jax.tree.map(mark, params)
+
+
+def mode(function: Callable[..., Any] | None, train: bool) -> dict[str, bool]:
+    """The arguments by which a forward pass is told whether it is one of training.
+
+    Args:
+        function: of which the names of the arguments are looked at; None for none.
+        train: static.
+
+    Returns:
+        Those that it takes.
+
+    Example:
+        >>> mode(lambda x, deterministic: x, train=True)
+        {'deterministic': False}
+    """
+    names = parameter_names(function)
+    return {name: train == for_training for name, for_training in MODES.items() if name in names}
+
+
+def parameter_names(function: Callable[..., Any] | None) -> tuple[str, ...]:
+    """Names of the arguments of a function; none where Python does not know them.
+
+    Example:
+        >>> parameter_names(lambda params, x: x)
+        ('params', 'x')
+    """
+    if function is None:
+        return ()
+    try:
+        return tuple(inspect.signature(function).parameters)
+    except (TypeError, ValueError):
+        return ()
+
+
+def as_network(model: Any) -> Network:
+    """The network of a model of any library.
+
+    - **flax.linen**: parameters are the collection ``params``; the others, such as ``batch_stats``,
+      are state. An argument ``train`` or ``deterministic`` of ``__call__`` is set, and dropout gets
+      its key. A class with ``has_penalties = True`` sows what it adds to the loss in
+      ``"penalties"``; ``shared_parameters(params, head_index)`` says which parameters several tasks
+      reach, and ``outputs`` how wide each task's outputs are.
+    - **flax.nnx**: every ``nnx.Param`` is a parameter, all other variables but those of random
+      numbers are state. It trains in the mode that it comes in, and is evaluated after ``eval()``.
+    - **Equinox**: floating-point arrays are parameters. The model is called for one row, by
+      ``jax.vmap`` with ``axis_name="batch"``, with ``key=`` if it takes one; a model with state is
+      given as the pair that ``equinox.nn.make_with_state`` returns.
+    - **Two functions** ``(init, apply)``: ``init(key, x) -> params``, ``apply(params, x) ->
+      outputs``; or, with state, ``init(key, x) -> (params, state)``, ``apply(params, state, x) ->
+      (outputs, state)`` with the second argument named ``state``. ``apply`` gets ``key=`` and
+      ``train=`` if it has arguments of these names. Make them once: other functions are compiled
+      anew.
+    - A ``Network`` is returned as it is.
+
+    A flax.nnx or Equinox model brings its initial values along.
+
+    Args:
+        model: static.
+
+    Returns:
+        The network.
+
+    Raises:
+        ValueError: something else, or a model that cannot be hashed.
+
+    Example:
+        >>> from jaxmtl import HardSharing
+        >>> as_network(HardSharing()).bank.num_columns
+        6
+        >>> def init(key, x):
+        ...     return jax.random.normal(key, (x.shape[1], 2))
+        >>> def apply(params, x, train):
+        ...     return x @ params + train
+        >>> network = as_network((init, apply))
+        >>> params, state = network.init(jax.random.key(0), jnp.zeros((1, 3)))
+        >>> network.apply(params, state, jnp.zeros((1, 3)), train=True).outputs.tolist()
+        [[1.0, 1.0]]
+    """
+    network = _found(model)
+    try:
+        hash(network)
+    except TypeError as error:
+        raise ValueError(
+            f"model: expected one that can be hashed, got {type(model).__name__} ({error}); give "
+            "its fields tuples and functions, not lists, dictionaries or arrays"
+        ) from error
+    return network
+
+
+def _found(model: Any) -> Network:
+    if isinstance(model, Network):
+        return model
+    first: Any = model[0] if isinstance(model, tuple) and len(model) == 2 else model
+    libraries = {".".join(base.__module__.split(".")[:2]) for base in type(first).__mro__}
+    # Whoever has a model of a library has imported it.
+    if "flax.nnx" in libraries and first is model:
+        from jaxmtl.training.kinds.nnx import nnx_network
+
+        return nnx_network(first)
+    if any(name.startswith("equinox.") for name in libraries):
+        from jaxmtl.training.kinds.equinox import equinox_network
+
+        return equinox_network(*(model if first is not model else (model, None)))
+    if first is not model and all(callable(part) for part in model):
+        from jaxmtl.training.kinds.functions import FunctionNetwork
+
+        return FunctionNetwork(*model)
+    if not isinstance(model, type) and hasattr(model, "init") and hasattr(model, "apply"):
+        from jaxmtl.training.kinds.linen import LinenNetwork
+
+        return LinenNetwork(model)
+    got = f"the class {model.__name__}" if isinstance(model, type) else type(model).__name__
+    raise ValueError(
+        "model: expected a flax.linen, flax.nnx or Equinox module or two functions (init, apply), "
+        f"got {got}; write init(key, x) -> params and apply(params, x) -> outputs"
+    )
