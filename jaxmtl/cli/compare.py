@@ -93,7 +93,7 @@ def compare(
 
 
 @dataclasses.dataclass(frozen=True)
-class Found:
+class Compared:
     """A comparison and what it was made on."""
 
     comparison: "Comparison"
@@ -113,7 +113,7 @@ def _compare(
     console: "Console",
     *,
     resume: bool,
-) -> Found:
+) -> Compared:
     import jax
 
     from jaxmtl.cli.fit import load_table, prepare_rows
@@ -146,10 +146,10 @@ def _compare(
         if row["diverged"]:
             count = f"{row['diverged']} of {row['seeds']} seeds"
             console.note(f"{row['arm']}: {count} diverged and are left out")
-    return Found(comparison, table, datasets, numbers)
+    return Compared(comparison, table, datasets, numbers)
 
 
-def _write(folder: Path, found: Found, settings: Settings, asked: dict[str, Any]) -> None:
+def _write(folder: Path, found: Compared, settings: Settings, asked: dict[str, Any]) -> None:
     from jaxmtl.prediction.card import fingerprint
     from jaxmtl.report.comparison_folder import write_comparison
 

@@ -16,7 +16,7 @@ from jaxmtl.data import Dataset, data_of
 from jaxmtl.methods.method import Fitted, OnProgress, Work
 from jaxmtl.methods.registry import BASELINES, find_method
 from jaxmtl.methods.study.arms import DEFAULT_ARMS, GROUPS, expand, fits
-from jaxmtl.methods.study.bench import Bench, Protocol
+from jaxmtl.methods.study.bench import Bench, StudyProtocol
 from jaxmtl.metrics import main_measure, values_of_losses
 from jaxmtl.tasks import Task, number_tasks
 
@@ -74,7 +74,7 @@ def compare(
     arms: Sequence[str] = DEFAULT_ARMS,
     reference: str = "hard_sharing",
     seeds: Sequence[int] | None = None,
-    protocol: Protocol | None = None,
+    protocol: StudyProtocol | None = None,
     lines: bool = True,
     resplit: bool | None = None,
     devices: Sequence[Device] | None = None,
@@ -145,7 +145,7 @@ def compare(
     lined = [name for name in BASELINES if lines and name not in names]
     bench, seconds = None, {}
     if any(name not in BASELINES for name in names):
-        bench = Bench(protocol or Protocol(), data, folds, keys, work)
+        bench = Bench(protocol or StudyProtocol(), data, folds, keys, work)
         laying_began = time.perf_counter()
         bench.lay_down()
         seconds["adaptive"] = time.perf_counter() - laying_began

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Protocol:
+class StudyProtocol:
     """What is common to all arms.
 
     Attributes:
@@ -45,7 +45,7 @@ class Protocol:
         transplant: see ``fit_adaptive``.
 
     Example:
-        >>> Protocol(nodes=4).nodes
+        >>> StudyProtocol(nodes=4).nodes
         4
     """
 
@@ -73,14 +73,14 @@ class Bench:
         ...             known=np.ones((20, 2), bool), tasks=number_tasks(["a", "b"]))
         >>> fold = SplitIndices(np.arange(10), np.array([], int), np.arange(10, 20))
         >>> keys = jax.random.split(jax.random.key(0), 2)
-        >>> bench = Bench(Protocol(batch_size=4), data, Folds(parts=(fold, fold)), keys)
+        >>> bench = Bench(StudyProtocol(batch_size=4), data, Folds(parts=(fold, fold)), keys)
         >>> bench.num_tasks, bench.updates_an_epoch
         (2, 3)
     """
 
     def __init__(
         self,
-        protocol: Protocol,
+        protocol: StudyProtocol,
         data: Data,
         folds: Folds,
         keys: Key[Array, " folds"],
