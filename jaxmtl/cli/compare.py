@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import os
+import shlex
 import sys
 import textwrap
 from pathlib import Path
@@ -90,6 +91,9 @@ def compare(
         _write(folder, found, settings, asked)
     console.say(_summary(found.comparison))
     console.say(f"\nwritten to {out}: open {folder / 'report.html'} in a browser")
+    if (best := _best(found.comparison)) is not None:
+        command = shlex.join(["jaxmtl", "fit", "--config", out, "--method", best, "--out", "DIR"])
+        console.say(f"the least error is that of {best}: {command} trains it on these rows")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -196,6 +200,13 @@ def _summary(comparison: "Comparison") -> str:
         float_format="{:.4g}".format,
     )
     return f"{text}\n\n{comparison.conclusion}"
+
+
+def _best(comparison: "Comparison") -> str | None:
+    """The method of least error, reference lines among them; None if all runs diverged."""
+    board: Any = comparison.leaderboard
+    known = board[board["error"].notna()]
+    return None if not len(known) else str(known.loc[known["error"].idxmin(), "arm"])
 
 
 def _list_arms() -> None:
