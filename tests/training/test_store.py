@@ -15,8 +15,8 @@ from quick import QUICK
 from same_runs import assert_identical
 
 from jaxmtl import HardSharing, Phase, sweep
-from jaxmtl.training.driver import members
 from jaxmtl.training.driver.store import STEP, Store, StoreError, locked
+from jaxmtl.training.phased import program
 
 from . import store_script as script
 
@@ -99,7 +99,7 @@ def idle(monkeypatch):
     def never(*args, **options):
         raise AssertionError("an epoch is computed")
 
-    monkeypatch.setattr(members, "advance_all", never)
+    monkeypatch.setattr(program, "advance_all", never)
 
 
 @pytest.mark.usefixtures("idle")
