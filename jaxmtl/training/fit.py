@@ -19,6 +19,7 @@ from jaxmtl.duplication import HeadIndex
 from jaxmtl.duplication.transplant import Transplant
 from jaxmtl.losses import Loss, squared_error
 from jaxmtl.training.driver.placement import batch_mesh, spread
+from jaxmtl.training.driver.program import DIVERGED, RUNNING
 from jaxmtl.training.network import Network, as_network
 from jaxmtl.training.phased.checks import (
     check_key,
@@ -33,8 +34,6 @@ from jaxmtl.training.phased.epoch import epoch
 from jaxmtl.training.phased.phases import STUDY_PHASES, Phase, PhaseTable, phase_table
 from jaxmtl.training.phased.run import Events, Progress, Run, collect_history
 from jaxmtl.training.phased.state import (
-    DIVERGED,
-    RUNNING,
     Config,
     EpochRecord,
     Optimizer,
