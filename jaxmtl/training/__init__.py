@@ -1,5 +1,6 @@
 """Loops, phases and runs."""
 
+from jaxmtl.training.as_network import as_network as as_network
 from jaxmtl.training.constrained import ConstrainedHistory as ConstrainedHistory
 from jaxmtl.training.constrained import ConstrainedRun as ConstrainedRun
 from jaxmtl.training.constrained import fit_constrained as fit_constrained
@@ -9,7 +10,6 @@ from jaxmtl.training.fit import fit as fit
 from jaxmtl.training.fit import fit_adaptive as fit_adaptive
 from jaxmtl.training.network import Applied as Applied
 from jaxmtl.training.network import Network as Network
-from jaxmtl.training.network import as_network as as_network
 from jaxmtl.training.phased.best import Best as Best
 from jaxmtl.training.phased.phases import STUDY_PHASES as STUDY_PHASES
 from jaxmtl.training.phased.phases import Phase as Phase

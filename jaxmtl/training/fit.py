@@ -18,9 +18,10 @@ from jaxmtl.data.rows import Splits
 from jaxmtl.duplication import HeadIndex
 from jaxmtl.duplication.transplant import Transplant
 from jaxmtl.losses import Loss, squared_error
+from jaxmtl.training.as_network import as_network
 from jaxmtl.training.driver.placement import batch_mesh, spread
 from jaxmtl.training.driver.program import DIVERGED, RUNNING
-from jaxmtl.training.network import Network, as_network
+from jaxmtl.training.network import Network
 from jaxmtl.training.phased.checks import (
     check_key,
     checked_config,

@@ -17,10 +17,11 @@ from jaxmtl.data.rows import Splits
 from jaxmtl.duplication import HeadIndex, can_align
 from jaxmtl.duplication.transplant import Transplant
 from jaxmtl.losses import Loss, squared_error
+from jaxmtl.training.as_network import as_network
 from jaxmtl.training.driver import members as driver
 from jaxmtl.training.driver.placement import member_mesh
 from jaxmtl.training.driver.program import SweepProgress
-from jaxmtl.training.network import Network, as_network
+from jaxmtl.training.network import Network
 from jaxmtl.training.phased.checks import checked_config, cleared, first_state_of
 from jaxmtl.training.phased.combining import Combining
 from jaxmtl.training.phased.phases import NEVER, STUDY_PHASES, Phase, PhaseTable, phase_table

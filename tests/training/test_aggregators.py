@@ -13,8 +13,8 @@ import jaxmtl.aggregation as ag
 from jaxmtl import HardSharing, Phase, Rows, Splits, fit, fit_adaptive, sweep
 from jaxmtl.losses import mean_over_known, squared_error
 from jaxmtl.models import AITM, MMoE, SharedBottom, SoftSharing
+from jaxmtl.training.as_network import as_network
 from jaxmtl.training.fit import advance
-from jaxmtl.training.network import as_network
 from jaxmtl.training.phased.epoch import epoch
 from jaxmtl.training.phased.phases import phase_table
 from jaxmtl.training.phased.state import Config, init_state
