@@ -6,6 +6,9 @@ from dataclasses import dataclass, field
 from itertools import chain, islice
 from typing import Any, NamedTuple
 
+import numpy as np
+from jaxtyping import Int
+
 from jaxmtl.data._errors import TableError
 from jaxmtl.data.reading.grid import Grid, SheetRow, rows_named
 from jaxmtl.data.reading.names import count_found, find_columns
@@ -53,7 +56,7 @@ class Body:
     header: int
     columns: dict[str, int]
     lines: list[Line]
-    left_out: list[int] = field(default_factory=list)
+    left_out: Int[np.ndarray, " left_out"] = field(default_factory=lambda: np.zeros(0, int))
     notes: list[str] = field(default_factory=list)
 
 
@@ -94,12 +97,12 @@ def read_body(
         raise TableError(
             f"{grid.source}: the header in row {header.number} has no rows below it; add rows"
         )
-    there = {line.number for line in lines} | set(grid.skipped)
-    blank = [n for n in range(header.number + 1, lines[-1].number) if n not in there]
-    if blank:
+    numbers = np.arange(header.number + 1, lines[-1].number)
+    blank = np.setdiff1d(numbers, [*(line.number for line in lines), *grid.skipped])
+    if len(blank):
         body.notes.append(f"{grid.source}, {rows_named(blank)}: blank, so left out")
     below = [number for number in grid.skipped if number > header.number]
-    body.left_out = sorted({*body.left_out, *blank, *below})
+    body.left_out = np.union1d(np.union1d(body.left_out, below), blank).astype(int)
     return body
 
 
@@ -180,7 +183,7 @@ def _leave_out(body: Body, grid: Grid, *, visible_rows: bool) -> None:
 def _drop(body: Body, numbers: list[int]) -> None:
     gone = set(numbers)
     body.lines = [line for line in body.lines if line.number not in gone]
-    body.left_out = sorted({*body.left_out, *gone})
+    body.left_out = np.union1d(body.left_out, numbers).astype(int)
 
 
 def _footnotes(body: Body, width: int) -> list[Line]:

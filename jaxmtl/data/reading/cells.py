@@ -198,6 +198,8 @@ def is_point_grouped(text: str) -> bool:
 
 def _read_number(text: str, notation: Notation) -> float | None:
     """The number that a tidied text means, or None."""
+    if not text.isascii() and any(map(_hides_number, text)):
+        return None
     decimal = notation.decimal or "."
     if notation.thousands is not None:
         text = _ungrouped(text, decimal, THOUSANDS[notation.thousands])
@@ -227,7 +229,7 @@ def _describe_text(cell: str, text: str, notation: Notation) -> str:
     if text.upper() in _EXCEL_ERRORS:
         return f"the spreadsheet error {text}; correct its formula or clear the cell"
     shown = f"the text {_short(cell)}"
-    odd = next((c for c in text if _ordinary(c) == c and _hides_number(c)), None)
+    odd = next(filter(_hides_number, text), None)
     if odd is not None:
         name = unicodedata.name(odd, "an unusual character").lower()
         return f"{shown} with the character {odd!r} ({name}); write it in ordinary digits"

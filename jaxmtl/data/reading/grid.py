@@ -1,8 +1,10 @@
 """The cells of one sheet as they lie in the file, and how to name them in a sentence."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
+
+import numpy as np
 
 LAST_ROW, LAST_COLUMN = 1_048_576, 16_384  # of a workbook's sheet
 
@@ -67,7 +69,7 @@ def column_letter(number: int) -> str:
     return letters
 
 
-def rows_named(numbers: list[int]) -> str:
+def rows_named(numbers: Sequence[int] | np.ndarray) -> str:
     """ "row 5", "rows 5 and 7", "40 rows (5, 6, 7, ...)".
 
     Example:

@@ -170,7 +170,6 @@ def read_table(
         )
     stay, said = _without_totals(body, grid.source, values)
     numbers = np.array([line.number for line in body.lines], int)
-    gone = set(numbers[~stay].tolist())
     kept = {name: _as_objects(columns[name].cells)[stay] for name in keep}
     return Table(
         features=features,
@@ -180,7 +179,7 @@ def read_table(
         rows=numbers[stay],
         source=grid.source,
         kept=kept,
-        left_out=np.array(sorted({*body.left_out, *gone}), int),
+        left_out=np.union1d(body.left_out, numbers[~stay]).astype(int),
         notes=(*notes, *said),
     )
 

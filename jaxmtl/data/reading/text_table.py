@@ -169,21 +169,19 @@ def _describe(
     if width := re.search(r"Expected (\d+) fields in line (\d+), saw (\d+)", error):
         expected, row, got = (int(number) for number in width.groups())
         place = f"{source}, row {row + skipped}, column {column_letter(got - 1)}"
-        rows = [_cells(line, separator) for line in lines[: row + skipped]]
-        digits = sum(_DIGITS.fullmatch(cell) is not None for cell in rows[-1])
+        rows = [_cells(line, separator) for line in lines[: max(row + skipped, _SEARCHED)]]
+        found = [count_found(dict(enumerate(cells)), names) for cells in rows]
+        number = found.index(max(found)) + 1
+        said = f"{place}: expected at most {expected} cells, as many as in the first row, got {got}"
+        if found[number - 1] > found[skipped]:
+            return f"{said}; row {number} looks like the header: name it with --header-row {number}"
+        digits = sum(map(bool, map(_DIGITS.fullmatch, rows[row + skipped - 1])))
         alike = digits >= got - 2 and digits > 1 and (got > expected + 1 or row == 2)
         if separator == "," and alike:
             return (
                 f"{place}: expected at most {expected} cells, got {got}; if numbers are written "
                 "with decimal commas, they cannot be told apart from the commas between cells: "
                 "save the table with semicolons"
-            )
-        said = f"{place}: expected at most {expected} cells, as many as in the first row, got {got}"
-        found = [count_found(dict(enumerate(cells)), names) for cells in rows]
-        if max(found) > found[skipped]:
-            return (
-                f"{said}; row {found.index(max(found)) + 1} looks like the header: name it with "
-                f"--header-row {found.index(max(found)) + 1}"
             )
         return f"{said}; put quotation marks around a cell that holds a separator, or remove it"
     if inside := re.search(r"EOF inside string starting at row (\d+)", error):
