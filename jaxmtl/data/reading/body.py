@@ -49,14 +49,14 @@ class Body:
         header: number of the row of the header.
         columns: position of every name, from 0.
         lines: that may be data.
-        left_out: numbers of rows below the header that are none.
+        last: number of the last row that holds something.
         notes: what the user should know.
     """
 
     header: int
     columns: dict[str, int]
     lines: list[Line]
-    left_out: Int[np.ndarray, " left_out"] = field(default_factory=lambda: np.zeros(0, int))
+    last: int
     notes: list[str] = field(default_factory=list)
 
 
@@ -91,19 +91,26 @@ def read_body(
     lines.sort(key=lambda line: line.number)  # which some programs do not
     while lines and not lines[-1].others and all(map(is_blank, lines[-1].used)):
         lines.pop()
-    body = Body(header.number, columns, lines)
+    body = Body(header.number, columns, lines, lines[-1].number if lines else header.number)
     _leave_out(body, grid, visible_rows=visible_rows)
     if not body.lines:
         raise TableError(
             f"{grid.source}: the header in row {header.number} has no rows below it; add rows"
         )
-    numbers = np.arange(header.number + 1, lines[-1].number)
-    blank = np.setdiff1d(numbers, [*(line.number for line in lines), *grid.skipped])
+    blank = rows_without(header.number, body.last, [*(n.number for n in lines), *grid.skipped])
     if len(blank):
         body.notes.append(f"{grid.source}, {rows_named(blank)}: blank, so left out")
-    below = [number for number in grid.skipped if number > header.number]
-    body.left_out = np.union1d(np.union1d(body.left_out, below), blank).astype(int)
     return body
+
+
+def rows_without(
+    header: int, last: int, numbers: Sequence[int] | Int[np.ndarray, " rows"]
+) -> Int[np.ndarray, " others"]:
+    """The rows from below a header to a last one that are not among some."""
+    others = np.ones(last + 1, bool)
+    others[: header + 1] = False
+    others[[number for number in numbers if number <= last]] = False
+    return np.flatnonzero(others)
 
 
 def _header(
@@ -183,7 +190,6 @@ def _leave_out(body: Body, grid: Grid, *, visible_rows: bool) -> None:
 def _drop(body: Body, numbers: list[int]) -> None:
     gone = set(numbers)
     body.lines = [line for line in body.lines if line.number not in gone]
-    body.left_out = np.union1d(body.left_out, numbers).astype(int)
 
 
 def _footnotes(body: Body, width: int) -> list[Line]:

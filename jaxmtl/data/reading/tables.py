@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from jaxmtl.data._errors import TableError
-from jaxmtl.data.reading.body import Body, read_body
+from jaxmtl.data.reading.body import Body, read_body, rows_without
 from jaxmtl.data.reading.cells import Notation, missing_by_column
 from jaxmtl.data.reading.grid import Area, Grid, column_letter
 from jaxmtl.data.reading.names import plain_name
@@ -179,7 +179,7 @@ def read_table(
         rows=numbers[stay],
         source=grid.source,
         kept=kept,
-        left_out=np.union1d(body.left_out, numbers[~stay]).astype(int),
+        left_out=rows_without(body.header, body.last, numbers[stay]),
         notes=(*notes, *said),
     )
 
