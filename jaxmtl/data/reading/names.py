@@ -10,6 +10,8 @@ from jaxmtl.data._errors import TableError
 from jaxmtl.data.reading.grid import column_letter
 from jaxmtl.data.reading.values import is_blank
 
+_LONGEST = 80  # characters of a header in a list of all headers
+
 
 def plain_name(name: str) -> str:
     """A name that can be typed: blanks for line breaks and other control characters.
@@ -80,7 +82,8 @@ def _describe_unknown(unknown: list[str], headers: list[str]) -> str:
         near = difflib.get_close_matches(_loosely(name), offered, n=1, cutoff=0.6)
         meant = f" (did you mean {_typed(offered[near[0]])}?)" if near else ""
         texts.append(f"{name!r}" + meant)
-    listed = ", ".join(repr(h) for h in headers[:30]) or "none"
+    shown = [h if len(h) <= _LONGEST else f"{h[: _LONGEST - 3]}..." for h in headers[:30]]
+    listed = ", ".join(map(repr, shown)) or "none"
     more = f" and {len(headers) - 30} more" if len(headers) > 30 else ""
     missing = "is no column" if len(texts) == 1 else "are no columns"
     return f"there {missing} {', '.join(texts)}; choose among the headers {listed}{more}"
