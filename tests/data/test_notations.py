@@ -114,11 +114,11 @@ def test_codes_of_one_column(write_csv):
 
 
 @pytest.mark.parametrize("separator", [";", "|", "\t", ","])
-@pytest.mark.parametrize("quote", ["", '"'])
-def test_a_first_line_that_names_the_separator(write_csv, separator, quote):
+@pytest.mark.parametrize(("quote", "more"), [("", 0), ('"', 0), ("", 2)])
+def test_a_first_line_that_names_the_separator(write_csv, separator, quote, more):
     rows = [["a", "b"], ["1.5", "2"]]
     lines = "\r\n".join(separator.join(cells) for cells in rows)
-    path = write_csv(f"{quote}sep={separator}{quote}\r\n{lines}\r\n")
+    path = write_csv(f"{quote}sep={separator}{quote}{separator * more}\r\n{lines}\r\n")
     table = read_table(path, features=["b", "a"])
     assert (table.x.tolist(), table.rows.tolist()) == ([[2, 1.5]], [3])
 
@@ -145,6 +145,8 @@ def test_where_the_header_is(write_csv, write_xlsx):
         table = read_table(path, features=["a", "b"], header_row=4)
         assert (table.x.tolist(), table.rows.tolist()) == ([[1, 2], [3, 4]], [5, 6])
         assert "header in row 9" in refused(path, header_row=9)
+    spoken = write_csv('"x\ny",z\na,b\n1,2\n')
+    assert read_table(spoken, features=["a", "b"], header_row=2).rows.tolist() == [3]
     assert "--header-row" not in refused(write_xlsx([["x", "y"], [1, 2]]))
 
 

@@ -59,6 +59,17 @@ def test_a_row_that_is_only_called_a_total(write_xlsx):
     assert (len(named.rows), named.notes) == (8, ())
 
 
+def test_a_label_unlike_all_others(write_xlsx, write_csv):
+    days = "".join(f"2021-01-0{i},{i * i},{7 * i}\n" for i in range(1, 9))
+    for end in ("Insgesamt 2021,204,252", "Everything,204,", "Alles zusammen,,252"):
+        assert read(write_csv(f"day,a,b\n{days}{end}\n")).left_out.tolist() == [10]
+    told = read(write_csv(f"day,a,b\n{days}Source: EPA, 2020\n")).notes
+    assert "row 10: called 'Source: EPA' and far from the other rows, but used" in told[0]
+    named = [[f"station {chr(65 + i)}", i * i, 7 * i] for i in range(9)]
+    assert read(write_xlsx([HEAD, *named])).notes == ()
+    assert read(write_xlsx([HEAD, *named, ["Total for 2021", 204, 252]])).left_out.tolist() == [11]
+
+
 def test_the_total_row_of_a_table_object(make_xlsx):
     days = "".join(row(i + 2, *day) for i, day in enumerate(DAYS))
     body = row(1, *HEAD) + days + row(6, "Ergebnis", "<f>SUBTOTAL(101,A2:A5)</f><v>3.75</v>", 9)

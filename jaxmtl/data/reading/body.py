@@ -1,6 +1,7 @@
 """The rows below the header: which of them are data, and the cells of the columns in use."""
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import chain, islice
@@ -16,6 +17,7 @@ from jaxmtl.data.reading.total_words import is_total_word
 from jaxmtl.data.reading.values import ErrorText, is_blank
 
 _SEARCHED = 50  # rows among which a header is looked for, if it is not the first one
+_ODD = 3  # rows at the end whose names may be unlike all others
 _LATEST = 16  # rows at the end in which a text is looked at as a footnote
 
 
@@ -219,6 +221,16 @@ def _footnotes(body: Body, width: int) -> list[Line]:
             break
         found.append(line)
     return sorted(found, key=lambda line: line.number)
+
+
+def odd_labels(body: Body) -> list[int]:
+    """Places of rows near the end that are called by words, where no other row is."""
+    words = [line.column if "a" in _shape(line.label) else -1 for line in body.lines]
+    count = Counter(words)
+    places = range(max(len(words) - _ODD, 0), len(words))
+    if len(words) <= 2 * _ODD:
+        return []
+    return [i for i in places if words[i] >= 0 and count[words[i]] <= _ODD]
 
 
 def _shape(text: str) -> str:

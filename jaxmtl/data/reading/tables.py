@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from jaxmtl.data._errors import TableError
-from jaxmtl.data.reading.body import Body, read_body, rows_without
+from jaxmtl.data.reading.body import Body, odd_labels, read_body, rows_without
 from jaxmtl.data.reading.cells import Notation, missing_by_column
 from jaxmtl.data.reading.grid import Area, Grid, column_letter
 from jaxmtl.data.reading.names import plain_name
@@ -226,7 +226,7 @@ def _without_totals(
     """Which rows are no totals, and notes on those that are or may be."""
     labels = [line.label for line in body.lines]
     named = np.array([bool(label) and is_total_word(label) for label in labels], bool)
-    found = find_totals(named, values)
+    found = find_totals(named, values, [i for i in odd_labels(body) if not named[i]])
     stay = np.ones(len(labels), bool)
     notes = []
     for place in found.certain:
@@ -237,8 +237,10 @@ def _without_totals(
             "that it is left out"
         )
     for place in found.likely[:_MOST_NOTED]:
-        others = values[~named]
-        far = bool(((values[place] > others.max(0)) | (values[place] < others.min(0))).any())
+        others = np.delete(values, [*found.certain, *found.likely], axis=0)
+        # Of numbers and NaN, the number.
+        most, least = np.fmax.reduce(others), np.fmin.reduce(others)
+        far = bool(((values[place] > most) | (values[place] < least)).any())
         notes.append(
             f"{source}, row {body.lines[place].number}: called {labels[place]!r}"
             + (" and far from the other rows" if far else "")

@@ -12,7 +12,7 @@ from jaxmtl.data.reading.names import count_found
 
 _SEPARATORS = (",", ";", "\t")
 _SEARCHED = 50  # rows among which the header is looked for
-_HINT = re.compile(r'"?sep=(.)"?', re.IGNORECASE)
+_HINT = re.compile(r'"?sep=(.)"?\1*\s*', re.IGNORECASE)
 _DIGITS = re.compile(r"\s*[+-]?\d*\s*")
 
 
@@ -36,8 +36,8 @@ def read_text_table(path: Path, names: Collection[str], header_row: int | None =
     if hint is not None:
         lines[0] = "\n"
     separator = hint[1] if hint is not None else _find_separator(lines[:_SEARCHED], names)
-    first = 0 if header_row is None else _first_of(lines, separator, header_row)
-    lines[:first] = ["\n"] * min(first, len(lines))
+    if header_row is not None:
+        lines[: _first_of(lines, separator, header_row)] = ["\n"] * (header_row - 1)
     skipped = _drop_comments(lines, separator, names)
     grid = Grid(
         source=source,

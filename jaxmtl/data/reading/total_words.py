@@ -9,13 +9,14 @@ _WORDS = (
     "合计, 总计, 总和, 小计, 汇总, 共计, 累计, 平均, 平均值, "
     "均值, 中位数, 最大值, 最小值, 合計, 總計, 總和, 小計, 匯總, "
     "総計, 平均値, 합계, 총계, 소계, 평균, "
-    "summe, gesamt, gesamtsumme, zwischensumme, insgesamt, mittelwert, durchschnitt, "
+    "summe, gesamt, gesamtergebnis, jahresmittel, monatsmittel, "
+    "gesamtsumme, zwischensumme, insgesamt, mittelwert, durchschnitt, "
     "somme, moyenne, médiane, sous-total, total général, suma, promedio, media, mediana, "
     "total general, totale, somma, soma, totaal, gemiddelde, razem, średnia, итого, всего, сумма, "
     "итог, среднее, toplam, ortalama, summa, medelvärde, celkem, součet, průměr, gjennomsnitt"
 )
-_BEFORE = r"(?:(?:overall|monthly|annual|yearly|weekly|daily|period|column|arithmetic)\s+)?"
-_AFTER = r"(?:\s+(?:value|of all))?"
+_BEFORE = r"(?:(?:overall|monthly|annual|yearly|weekly|daily|period|column|arithmetic|\d{4})\s+)?"
+_AFTER = r"(?:\s+(?:of|for|in|over|values?|all|rows|days|years?|\d{2,4}|\([^()]*\)))*"
 
 
 @functools.cache

@@ -1,6 +1,6 @@
 """Rows that sum up the others, found by what they are called and by what they hold."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -23,13 +23,16 @@ class Totals(NamedTuple):
 
 
 def find_totals(
-    named: Bool[np.ndarray, " rows"], values: Float[np.ndarray, "rows columns"]
+    named: Bool[np.ndarray, " rows"],
+    values: Float[np.ndarray, "rows columns"],
+    odd: Collection[int] = (),
 ) -> Totals:
     """The rows that sum up others.
 
     Args:
         named: whether a row is labelled as a total.
         values: of the columns in use, NaN where missing.
+        odd: places of rows whose labels are unlike those of all others.
 
     Example:
         >>> rows = np.array([[1.0, 4.0], [2.0, 5.0], [3.0, 9.0], [6.0, 18.0]])
@@ -46,8 +49,14 @@ def find_totals(
     for place in places.tolist():
         matches = any(_sums_up(values[place], values[rows]) for rows in _bases(place, named))
         (certain if matches else likely).append(place)
+    for place in odd:
+        others = values[:place][~named[:place]]
+        known = ~np.isnan(values[place])
+        sums = np.nansum(others, axis=0)[known]
+        whole = len(others) >= _FEWEST and (sums != 0).any() and _close(values[place][known], sums)
+        (certain if whole else likely).append(place)
     last = len(values) - 1
-    if last >= _FEWEST and not named[last]:
+    if last >= _FEWEST and not named[last] and last not in odd:
         others = values[:last][~named[:last]]
         sums = np.nansum(others, axis=0)
         if (sums != 0).sum() > 1 and not np.isnan(values[last]).any():
