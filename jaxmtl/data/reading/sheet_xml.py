@@ -21,6 +21,7 @@ _PLAIN_CELL = re.compile(
 )
 # What does not say its place is at a place that only a parser knows.
 _UNPLACED = re.compile(rb"<(?:c|row)(?! r=)[\s/>]|<!\[CDATA\[|<!--")
+_UNNUMBERED = re.compile(rb"<row(?![^<>]* r=)|<!\[CDATA\[|<!--")
 _HOLDING = (b"<v", b"<is", b"<f")  # what a row of blank cells has none of
 _HIDDEN = re.compile(rb' hidden="(?:1|true)"| ht="0(?:\.0*)?"')
 _ESCAPED = re.compile(r"_x([0-9A-Fa-f]{4})_")
@@ -151,12 +152,13 @@ class SheetParser:
         rest = b""
         while chunk := file.read(_CHUNK):
             chunk = rest + chunk
-            cut = chunk.rfind(b"<row")
+            cut = chunk.rfind(b"<row ")
             whole, cut = cut > 0, (cut if cut > 0 else len(chunk))
             chunk, rest = chunk[:cut], chunk[cut:]
-            if whole and not _UNPLACED.search(chunk):
-                if chunk.startswith(b"<row") and not any(tag in chunk for tag in _HOLDING):
+            if whole and chunk.startswith(b"<row ") and not any(tag in chunk for tag in _HOLDING):
+                if not _UNNUMBERED.search(chunk):
                     continue
+            if whole and not _UNPLACED.search(chunk):
                 chunk = self._take_plain(chunk)
             parser.Parse(chunk, False)
             self._done.sort(key=_number)
