@@ -125,7 +125,7 @@ def _compare(
 
     table = load_table(settings, folder)
     numbers = tuple(range(settings.seed, settings.seed + seeds))
-    datasets, notes = [], []
+    datasets, notes = [], list(table.notes)
     for number in numbers:
         dataset, said = prepare_rows(dataclasses.replace(settings, seed=number), table)
         datasets.append(dataset)

@@ -16,6 +16,7 @@ from jaxmtl.methods.study.options import PairOptions, StudyOptions
 if TYPE_CHECKING:
     from jaxmtl.cli.console import Console
     from jaxmtl.data import Dataset, Table
+    from jaxmtl.report import Reading
 
 PRESETS = {"study": Settings()}
 OUT = "jaxmtl-run"
@@ -86,7 +87,7 @@ def _fit(
     with new_folder(out, force=force, replaceable=is_run_folder) as folder:
         table = load_table(settings, folder)
         dataset, notes = prepare_rows(settings, table)
-        for note in notes:
+        for note in (*table.notes, *notes):
             console.note(note)
         saved = settings.to_json()
         if settings.table is not None:
@@ -121,7 +122,6 @@ def _train_study(
 
     from jaxmtl.methods.study.run_study import run_study
     from jaxmtl.models import HardSharing
-    from jaxmtl.report import Reading
     from jaxmtl.report.run.save import write_run
 
     model = HardSharing(
@@ -156,7 +156,7 @@ def _train_study(
         table=table,
         phases=settings.phases,
         shuffled=settings.shuffle,
-        reading=Reading(settings.missing, settings.missing_values),
+        reading=_reading(settings),
         settings=saved,
     )
 
@@ -176,7 +176,6 @@ def _train_method(
 
     from jaxmtl.data import data_of
     from jaxmtl.methods import Work, find_method
-    from jaxmtl.report import Reading
     from jaxmtl.report.run.fitted import write_fitted_run
 
     data, folds = data_of([dataset])
@@ -193,7 +192,7 @@ def _train_method(
         method=method,
         dataset=dataset,
         table=table,
-        reading=Reading(settings.missing, settings.missing_values),
+        reading=_reading(settings),
         shuffled=settings.shuffle,
         settings=saved,
     )
@@ -223,7 +222,8 @@ def load_table(settings: Settings, folder: Path) -> "Table":
         table = _read(settings, path)
     except TableError as error:
         raise TableError(str(error).replace(path, shown)) from error
-    return dataclasses.replace(table, source=table.source.replace(path, shown))
+    notes = tuple(note.replace(path, shown) for note in table.notes)
+    return dataclasses.replace(table, source=table.source.replace(path, shown), notes=notes)
 
 
 def prepare_rows(settings: Settings, table: "Table") -> "tuple[Dataset, tuple[str, ...]]":
@@ -271,6 +271,24 @@ def _read(settings: Settings, path: str) -> "Table":
         sheet=find_sheet(path, settings.sheet),
         missing_values=settings.missing_values,
         keep=() if settings.split_column is None else (settings.split_column,),
+        decimal=settings.decimal,
+        thousands=settings.thousands,
+        header_row=settings.header_row,
+        visible_rows=settings.visible_rows,
+    )
+
+
+def _reading(settings: Settings) -> "Reading":
+    """How ``predict`` is to read tables."""
+    from jaxmtl.report import Reading
+
+    return Reading(
+        settings.missing,
+        settings.missing_values,
+        decimal=settings.decimal,
+        thousands=settings.thousands,
+        header_row=settings.header_row,
+        visible_rows=settings.visible_rows,
     )
 
 
