@@ -92,8 +92,11 @@ def compare(
     console.say(_summary(found.comparison))
     console.say(f"\nwritten to {out}: open {folder / 'report.html'} in a browser")
     if (best := _best(found.comparison)) is not None:
-        command = shlex.join(["jaxmtl", "fit", "--config", out, "--method", best, "--out", "DIR"])
-        console.say(f"the least error is that of {best}: {command} trains it on these rows")
+        command = ["jaxmtl", "fit", "--config", out, "--method", best[0], "--out", "DIR"]
+        console.say(
+            f"the least error is that of {' '.join(best)}: {shlex.join(command)} trains it on the "
+            f"rows of seed {settings.seed}"
+        )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -145,6 +148,8 @@ def _compare(
             resume=resume,
             on_progress=on_progress,
         )
+    for note in comparison.notes:
+        console.note(note)
     board: Any = comparison.leaderboard.to_dict("records")
     for row in board:
         if row["diverged"]:
@@ -202,11 +207,14 @@ def _summary(comparison: "Comparison") -> str:
     return f"{text}\n\n{comparison.conclusion}"
 
 
-def _best(comparison: "Comparison") -> str | None:
-    """The method of least error, reference lines among them; None if all runs diverged."""
+def _best(comparison: "Comparison") -> tuple[str, ...] | None:
+    """The method of least error, and whether it is a reference line; None if all runs diverged."""
     board: Any = comparison.leaderboard
     known = board[board["error"].notna()]
-    return None if not len(known) else str(known.loc[known["error"].idxmin(), "arm"])
+    if not len(known):
+        return None
+    row = known.loc[known["error"].idxmin()]
+    return str(row["arm"]), *(["(a reference line)"] if row["kind"] == "line" else [])
 
 
 def _list_arms() -> None:

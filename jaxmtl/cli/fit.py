@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 PRESETS = {"study": Settings()}
 OUT = "jaxmtl-run"
 BUILT_IN = "air_quality.xlsx"
+PAIR = "study"
 OF_A_COMPARISON = ("arms", "reference", "seeds")
 
 
@@ -53,25 +54,26 @@ def fit(
     if config is not None:
         settings, before = _repeated(config, given, console)
     settings = settings.with_options(**given).complete()
-    name = method or before
-    if name is not None:
-        name = _method_name(name, given, len(settings.targets or ()))
-    _fit(settings, name, out, console, force=force)
+    name, place = (before, f" of {config}") if method is None else (method, "")
+    if name not in (None, PAIR):
+        name = _method_name(name, place, given, len(settings.targets or ()))
+    _fit(settings, None if name == PAIR else name, out, console, force=force)
 
 
-def _method_name(name: str, given: dict[str, Any], num_tasks: int) -> str:
+def _method_name(name: str, place: str, given: dict[str, Any], num_tasks: int) -> str:
     """The full name of a method, if it goes with the options that were given."""
     from jaxmtl.comparison import check_arms
     from jaxmtl.methods import BASELINES
+    from jaxmtl.methods.study.arms import GROUPS
 
+    if not name.strip() or "," in name or name in GROUPS:
+        raise ValueError(f"--method: expected the name of one method, got {name!r}")
     try:
         (found,) = check_arms([name], name, num_tasks)
     except ValueError as error:
-        several = "too many values" in str(error)
-        why = f"expected the name of one method, got {name!r}" if several else str(error)
-        raise ValueError(f"--method: {why.removeprefix('arms: ')}") from error
+        raise ValueError(f"--method: {str(error).removeprefix('arms: ')}") from error
     used = [ScalingOptions] if found in BASELINES else [StudyOptions]
-    check_used(given, used, f"--method {name}")
+    check_used(given, used, f"--method {name}{place}")
     return found
 
 

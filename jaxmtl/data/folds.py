@@ -17,8 +17,9 @@ class Data:
     """All rows that may be learned from, coded as methods take them.
 
     Attributes:
-        x: coded features.
-        y: coded targets, a class as its number; where not known, anything finite.
+        x: coded features, scaled as the method wants them: the study's networks are made for 0..1.
+        y: coded targets, a class as its number; where not known, anything finite. Predictions come
+            back in their scale.
         known: which targets are known.
         tasks: what the columns of ``y`` are.
 

@@ -86,13 +86,32 @@ def test_a_run_is_repeated_with_its_method(call, fitted, tmp_path):
     assert first == second
 
 
+def test_the_pair_of_the_study_is_a_method_too(call, fitted, tmp_path, untrained):
+    ridge, out = fitted("ridge"), tmp_path / "pair"
+    refused = call("fit", "--config", ridge, "--nodes", "4", "--out", out)
+    assert refused.code == 2
+    assert f"--nodes: only for networks; --method ridge of {ridge} has none" in refused.err
+    options = ["--config", ridge, "--method", "study", "--hard-epochs", "2", "--quiet"]
+    assert call("fit", *options, "--out", out).code == 0
+    assert len(untrained) == 2
+    assert load_run(out).config["settings"].get("method") is None
+
+
+def test_trees_that_cannot_split_are_noted(call, make_table, tmp_path):
+    table = make_table(rows=30)
+    result = call("fit", table, *NAMES, "--method", "boosted_trees", "--out", tmp_path / "run")
+    assert result.code == 0
+    assert "note: boosted_trees: no tree has a split" in result.err
+
+
 def test_a_comparison_says_how_to_have_its_best(call, table, comparison, tmp_path):
     folder = tmp_path / "out"
     names = ["--arms", "ridge", "--reference", "mean", "--seeds", "2"]
     result = call("compare", table, *NAMES, *names, "--out", folder)
     last = result.out.splitlines()[-1]
     assert last.startswith("the least error is that of ridge: jaxmtl fit --config ")
-    command = last.partition(": jaxmtl ")[2].removesuffix(" trains it on these rows").split()
+    assert last.endswith(" trains it on the rows of seed 0")
+    command = last.partition(": jaxmtl ")[2].partition(" trains it")[0].split()
     command[command.index("DIR")] = str(tmp_path / "best")
     assert call(*command).code == 0
 
@@ -102,6 +121,8 @@ def test_a_comparison_says_how_to_have_its_best(call, table, comparison, tmp_pat
     [
         (["--method", "rigde"], "--method: expected names out of .*did you mean 'ridge'"),
         (["--method", "all"], "--method: expected the name of one method, got 'all'"),
+        (["--method", ""], "--method: expected the name of one method, got ''"),
+        (["--method", "ridge,mean"], "--method: expected the name of one method, got 'ridge,mean'"),
         (["--method", "krum"], "--method: restarts.krum does not go with these targets: krum:"),
         (["--method", "ridge", "--nodes", "4"], "--nodes: only for networks; --method ridge has"),
         (["--method", "mmoe", "--hard-epochs", "4"], "--hard-epochs: only for the study's pair"),

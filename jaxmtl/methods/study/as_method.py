@@ -44,10 +44,11 @@ class StudyMethod:
         self, data: Data, folds: Folds, keys: Key[Array, " folds"] | None, work: Work
     ) -> Fitted:
         """Trains the arm; see ``Method.fit``."""
-        if keys is None:
+        if keys is None or keys.shape != (len(folds),):
+            got = None if keys is None else f"shape {keys.shape}"
             raise ValueError(
                 f"keys: expected one a fold for {self.name}, which draws its initial values, got "
-                "None; give it jax.random.split(jax.random.key(0), len(folds))"
+                f"{got}; give it jax.random.split(jax.random.key(0), len(folds))"
             )
         bench = self.bench
         if bench is None or not bench.is_of(data, folds, keys):

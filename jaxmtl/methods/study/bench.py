@@ -26,6 +26,11 @@ if TYPE_CHECKING:
     from jaxmtl.models import HardSharing
 
 
+# Values that outputs can take, and by how much rounding may miss them.
+REACH = {"sigmoid": (0.0, 1.0), "tanh": (-1.0, 1.0), "relu": (0.0, np.inf)}
+SLACK = 1e-4
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class StudyProtocol:
     """What is common to all arms.
@@ -35,7 +40,7 @@ class StudyProtocol:
         nodes: of the bank at the start.
         towers: sizes of every task's own hidden layers.
         activation: of hidden layers.
-        output_activation: of outputs.
+        output_activation: of outputs; ``"sigmoid"`` reaches targets scaled to 0..1 only, None all.
         phases: the schedule of the adaptive arm, which all arms but plain hard sharing follow.
         optimizer: factory from a learning rate to an optax optimizer.
         batch_size: samples of one update.
@@ -289,6 +294,21 @@ class Bench:
             steps=steps.sum(axis=1),
             diverged=np.asarray(runs.diverged),
             traces=tuple(traces),
+            notes=self._out_of_reach(),
+        )
+
+    def _out_of_reach(self) -> tuple[str, ...]:
+        """A note where outputs cannot reach the targets of the training rows."""
+        low, high = REACH.get(str(self.protocol.output_activation), (-np.inf, np.inf))
+        y, known = np.asarray(self.splits.train.y), self.splits.train.known
+        beyond = (y < low - SLACK) | (y > high + SLACK)
+        beyond = beyond if known is None else beyond & np.asarray(known)
+        if not beyond.any():
+            return ()
+        return (
+            f"targets of the training rows lie outside {low:g} to {high:g}, which outputs of "
+            f"{self.protocol.output_activation!r} cannot reach; scale them, or set "
+            "output_activation to None in the protocol",
         )
 
     def _options(self, name: str) -> dict[str, Any]:

@@ -77,7 +77,8 @@ def _heading_of_fitted(run: SavedRun) -> list[str]:
     for name, ended in metrics["runs"].items():
         chosen = [f"{what} {_short(value)}" for what, value in ended.get("chosen", {}).items()]
         if chosen:
-            lines.append(f"  chosen   {', '.join(chosen)}")
+            nothing = "" if rows["validation"] else ", without validation rows to choose on"
+            lines.append(f"  chosen   {', '.join(chosen)}{nothing}")
         if (found := ended.get("combination")) is not None:
             lines.append(_combination(found, None))
         if ended["status"] == "diverged":
