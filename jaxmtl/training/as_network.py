@@ -37,6 +37,8 @@ def as_network(model: Any) -> Network:
         ValueError: something else, or a model that cannot be hashed.
 
     Example:
+        >>> import jax
+        >>> import jax.numpy as jnp
         >>> from jaxmtl import HardSharing
         >>> as_network(HardSharing()).bank.num_columns
         6

@@ -20,7 +20,7 @@ from jaxmtl.cli.fit import fit
 from jaxmtl.cli.options import with_options
 from jaxmtl.cli.settings import Settings, check_used, settings_from_json
 from jaxmtl.data.options import FoldOptions, ReadingOptions, ScalingOptions
-from jaxmtl.methods.study.bench import Protocol
+from jaxmtl.methods.study.bench import StudyProtocol
 from jaxmtl.methods.study.options import PairOptions, StudyOptions
 
 OPTIONS = declared(Settings)
@@ -124,11 +124,11 @@ def test_a_setting_is_a_value_of_every_part():
         assert isinstance(settings, part)
     protocol = settings.protocol()
     assert protocol.optimizer is optax.sgd
-    names = {field.name for field in dataclasses.fields(Protocol)} - {"optimizer"}
+    names = {field.name for field in dataclasses.fields(StudyProtocol)} - {"optimizer"}
     assert {name: getattr(protocol, name) for name in names} == {
         name: OTHER[name] for name in names
     }
-    assert Settings().complete().protocol() == Protocol()
+    assert Settings().complete().protocol() == StudyProtocol()
 
 
 @pytest.mark.parametrize(
