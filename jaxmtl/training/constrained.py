@@ -166,7 +166,8 @@ def fit_constrained(
     check_positive("update_every", update_every)
     check_positive("batch_size", size)
     network = as_network(model)
-    init_key, order_key = run_keys(key, params, shuffle)
+    drawn = params is None and not network.has_values
+    init_key, order_key = run_keys(key, draws=drawn, shuffle=shuffle)
     params, state = start_values(network, init_key, data, params)
     options = Options(optimizer=optimizer, batch_size=size, shuffle=shuffle, loss=loss)
     config = checked_config(network, options, data, params, state, None)

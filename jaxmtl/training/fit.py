@@ -76,7 +76,8 @@ def fit(
             (batch, outputs); see ``jaxmtl.training.as_network``. Running statistics go on from
             update to update, dropout draws from the key. Static.
         data: rows of training, and of validation and test if any.
-        key: for the initial values and, with ``shuffle``, the order; a typed ``jax.random.key``.
+        key: for the initial values, dropout and, with ``shuffle``, the order; a typed
+            ``jax.random.key``. None where nothing is drawn.
         params: initial values instead of those drawn from the key, or that the model brought; for
             flax.linen perhaps with its other variables, ``{"params": ..., "batch_stats": ...}``.
         epochs: passes over the training rows.
@@ -100,7 +101,8 @@ def fit(
         on_progress: called between chunks of epochs.
 
     Returns:
-        The run, with no events.
+        The run, with no events. ``jaxmtl.training.as_network(model).apply(run.params, run.state,
+        x)`` predicts, whatever library the model is of.
 
     Raises:
         ValueError: an argument out of range, rows that do not fit the model, or neither a key nor
@@ -295,7 +297,8 @@ def _drive(
     mesh = batch_mesh(devices, options.batch_size)
     table = phase_table(phases)
     data = cleared(data)
-    init_key, order_key = run_keys(start.key, start.values, options.shuffle)
+    drawn = start.values is None and not network.has_values
+    init_key, order_key = run_keys(start.key, draws=drawn, shuffle=options.shuffle)
     params, own = start_values(network, init_key, data, start.values)
     options = dataclasses.replace(options, mesh=mesh)
     config = checked_config(network, options, data, params, own, start.head_index)

@@ -75,6 +75,7 @@ def find_arm(name: str, beside: tuple[str, ...] = ()) -> Arm:
         f"{base}{JOINT}{method}",
         f"{arm.description}; task gradients combined by {method}",
         lambda bench: arm.run(bench.combined_by(method)),
+        arm.least_tasks,
     )
 
 
@@ -93,8 +94,13 @@ def fits(name: str, num_tasks: int) -> str | None:
         True
         >>> fits("krum", 2)
         'krum: expected at least 4 tasks with num_byzantine=1 and num_selected=1, got 2'
+        >>> fits("soft_l2+mean", 1)
+        'expected at least 2 tasks, got 1'
     """
-    method = find_arm(name).name.partition(JOINT)[2]
+    arm = find_arm(name)
+    if num_tasks < arm.least_tasks:
+        return f"expected at least {arm.least_tasks} tasks, got {num_tasks}"
+    method = arm.name.partition(JOINT)[2]
     if method not in REGISTRY:
         return None
     rows = jax.ShapeDtypeStruct((num_tasks, 1), float)

@@ -16,11 +16,11 @@ from jaxmtl.training.network import Bank, Network
 from jaxmtl.training.phased.state import Config, Optimizer, Options, packs_flat
 
 
-def run_keys(key: Any, params: Any, shuffle: bool) -> tuple[Any, Any]:
-    """The keys of the initial values and of the order, from the one key of a run."""
+def run_keys(key: Any, *, draws: bool, shuffle: bool) -> tuple[Any, Any]:
+    """The keys of the initial values, where they are drawn, and of the order."""
     if key is None:
-        if params is None or shuffle:
-            need = "shuffle=True" if params is not None else "drawing initial values"
+        if draws or shuffle:
+            need = "drawing initial values" if draws else "shuffle=True"
             raise ValueError(f"key: expected a jax.random.key for {need}, got None")
         return None, jax.random.key(0)
     typed = hasattr(key, "dtype") and jnp.issubdtype(key.dtype, jax.dtypes.prng_key)
@@ -111,6 +111,12 @@ def checked_config(
             )
     widths, loss = network.widths or (), options.loss
     if loss is squared_error and any(width != 1 for width in widths):
+        if data.train.y.shape[1:] == (len(widths),):
+            raise ValueError(
+                f"loss: expected {sum(widths)} target columns for the squared errors of outputs "
+                f"{tuple(widths)}, got one a task; for classes by their numbers, give "
+                "loss=jaxmtl.losses.loss_of(tasks)"
+            )
         loss = _squared_error_of(widths)
     outputs, losses, draws = _traced(network, loss, params, state, data.train)
     num_tasks = len(widths) or losses.shape[-1]
