@@ -5,6 +5,7 @@ import functools
 from collections.abc import Sequence
 
 import jax
+import jax.numpy as jnp
 
 from jaxmtl.aggregation import REGISTRY, make
 from jaxmtl.methods.study.adaptive import ADAPTIVE
@@ -103,8 +104,8 @@ def fits(name: str, num_tasks: int) -> str | None:
     method = arm.name.partition(JOINT)[2]
     if method not in REGISTRY:
         return None
-    rows = jax.ShapeDtypeStruct((num_tasks, 1), float)
-    losses = jax.ShapeDtypeStruct((num_tasks,), float)
+    rows = jax.ShapeDtypeStruct((num_tasks, 1), jnp.result_type(float))
+    losses = jax.ShapeDtypeStruct((num_tasks,), jnp.result_type(float))
 
     def once(rows: jax.Array, losses: jax.Array) -> object:
         aggregator = make(method, num_tasks)
