@@ -7,6 +7,7 @@ from typing import Any, NamedTuple, Protocol
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, Key, PyTree
 
+from jaxmtl.aggregation.parts import kept_unless
 from jaxmtl.aggregation.rows import (
     accumulator_dtype,
     gram_matrix,
@@ -108,7 +109,9 @@ class UpdateFn(Protocol):
             extra_task_grads: SDMGrad and MoDo: the task gradients of two further batches.
 
         Returns:
-            The combined gradient, the next state, the info.
+            The combined gradient, the next state, the info. Where a gradient or loss that the
+            method uses is not finite, the result shows it (NaN, or ``converged`` False) and the
+            state stays as it was.
         """
         ...
 
@@ -197,7 +200,7 @@ def from_rule(
             are 0; the rule gives them weight 0.
         init_state: from the number of tasks and the type of the Gram matrix to the first state.
         needs_gram: whether the weights depend on the matrix; then weights are NaN where an entry
-            is not finite, rather than what a solver made of it.
+            is not finite, rather than what a solver made of it, and the state stays as it was.
         cross: the rule wants the product of the two further batches, if they are given.
 
     Returns:
@@ -217,7 +220,7 @@ def from_rule(
         finite = jnp.isfinite(gram).all()
         return Weighed(
             weights=jnp.where(finite, found.weights, jnp.nan),
-            state=found.state,
+            state=kept_unless(finite, found.state, state),
             converged=found.converged & finite,
             residual=jnp.where(finite, found.residual, jnp.nan),
         )

@@ -48,7 +48,7 @@ def famo(
     D_t sum to 1. After the update of the parameters, ``observe`` gets the losses of the same batch
     anew, and the logits take a step of their own optimizer down sum_t z_t (log D_t before - log
     D_t after), that is, weight goes to tasks that improved least. That costs a second forward pass;
-    see ``scalarized_step`` for doing without.
+    see ``scalarized_step`` for doing without. A loss below its bound gives NaN.
 
     Args:
         learning_rate: of Adam on the logits, above 0, may be traced; as in the paper.
