@@ -24,7 +24,8 @@ def transplant(
     """Optimizer state after a duplication.
 
     ``"fresh"`` (the study) starts the optimizer anew. ``"copy"`` gives the copy its original's
-    moments, so both go on as the one node did. Padding the copy's moments with zeros under a global
+    moments, so both go on as the one node did; what an optimizer keeps for an input of the bank (the
+    factored moments of Adafactor and SM3) is left alone. Padding the copy's moments with zeros under a global
     step count is not offered: Adam's bias correction is spent, and its first step on the copy would
     be 3.2 times the learning rate.
 
@@ -42,7 +43,8 @@ def transplant(
         A state of the same structure.
 
     Raises:
-        ValueError: an unknown mode, or ``"fresh"`` without ``init``.
+        ValueError: an unknown mode, ``"fresh"`` without ``init``, or ``"copy"`` of a state in which
+            columns cannot be told, such as the projections of GaLore.
 
     Example:
         >>> import jax.numpy as jnp
