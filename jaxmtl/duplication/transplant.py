@@ -24,10 +24,10 @@ def transplant(
     """Optimizer state after a duplication.
 
     ``"fresh"`` (the study) starts the optimizer anew. ``"copy"`` gives the copy its original's
-    moments, so both go on as the one node did; what an optimizer keeps for an input of the bank (the
-    factored moments of Adafactor and SM3) is left alone. Padding the copy's moments with zeros under a global
-    step count is not offered: Adam's bias correction is spent, and its first step on the copy would
-    be 3.2 times the learning rate.
+    moments, so both go on as the one node did; what an optimizer keeps for an input of the bank
+    (factored moments, as of Adafactor and SM3) stays. Padding the copy's moments with zeros under a
+    global step count is not offered: Adam's bias correction is spent, and its first step on the
+    copy would be 3.2 times the learning rate.
 
     Args:
         opt_state: any optax state; moments are found by the bank's name in their path, and in

@@ -117,7 +117,7 @@ def test_states_in_which_columns_cannot_be_told_are_refused():
     projected = optax.contrib.galore(0.1, rank=2)
     params = {"bank": jnp.ones((5, 6))}
     state = projected.init(params)
-    with pytest.raises(ValueError, match="one number a parameter .* use mode \"fresh\""):
+    with pytest.raises(ValueError, match='one number a parameter .* use mode "fresh"'):
         transplant(state, params, 0, 2, "copy")
     square = {"v": {"bank": jnp.ones(6)}}
     with pytest.raises(ValueError, match=r"\['v'\]\['bank'\] of shape \(6,\) for a parameter"):
