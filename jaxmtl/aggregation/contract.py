@@ -297,7 +297,10 @@ def require_key(method: str, context: Context) -> Key[Array, ""]:
         ValueError: there is none.
     """
     if context.key is None:
-        raise ValueError(f"{method}: expected a jax.random.key, got None: pass update(key=...)")
+        raise ValueError(
+            f"{method}: expected a jax.random.key, got None: pass "
+            "update(key=...), or init(params, batch, key) of a step"
+        )
     return context.key
 
 

@@ -14,7 +14,7 @@ from jaxmtl._validate import check_choice
 from jaxmtl.aggregation.contract import Aggregator
 from jaxmtl.aggregation.engines import flat_rows, required_rule, unflatten, weigh
 from jaxmtl.aggregation.rows import gram_matrix, keep_present, weighted_sum
-from jaxmtl.aggregation.step import AggregatedStep, StepInfo, aggregated_step
+from jaxmtl.aggregation.step import AggregatedStep, StepInfo, aggregated_step, step_key
 from jaxmtl.gradients import LossFn, task_gradients
 
 Crossing = Literal["columns", "rows", "gram"]
@@ -147,7 +147,7 @@ def local_step(
     def step(params: PyTree, state: Any, batch: PyTree, *, present: Any = None, order: Any = None):
         losses, task_grads = gradients_fn(params, batch)
         losses = jax.lax.pmean(losses, axis_name)
-        key = jax.random.fold_in(state.key, state.number)
+        key = step_key(state)
         given = {"losses": losses, "key": key, "present": present, "order": order}
         grads, inner, info = combine(
             keep_present(task_grads, present),

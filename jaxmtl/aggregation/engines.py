@@ -11,7 +11,7 @@ from jaxtyping import Array, Bool, Float, Int, Key, PyTree
 from jaxmtl._validate import check_choice
 from jaxmtl.aggregation.contract import AggregationInfo, Aggregator, Rule, describe, gram_context
 from jaxmtl.aggregation.rows import accumulator_dtype
-from jaxmtl.aggregation.step import AggregatedStep, StepInfo, StepState
+from jaxmtl.aggregation.step import AggregatedStep, StepInfo, StepState, step_key
 from jaxmtl.gradients import (
     LossFn,
     SplitLoss,
@@ -189,7 +189,7 @@ def step_of(
         return StepState(
             aggregator=aggregator.init(rows(params, batch)),
             optimizer=optimizer.init(params),
-            key=jax.random.key(0) if key is None else key,
+            key=key,
             number=jnp.int32(0),
         )
 
@@ -201,7 +201,7 @@ def step_of(
         present: Bool[Array, " tasks"] | None = None,
         order: Int[Array, "tasks tasks"] | None = None,
     ) -> tuple[PyTree, StepState, StepInfo]:
-        key = jax.random.fold_in(state.key, state.number)
+        key = step_key(state)
         losses, grads, inner, info = combine(
             params, state.aggregator, batch, key=key, present=present, order=order
         )

@@ -18,14 +18,19 @@ class StepState(NamedTuple):
     Attributes:
         aggregator: state of the aggregator.
         optimizer: state of the optimizer.
-        key: from which each step's key is folded.
+        key: from which each step's key is folded; None where none was given.
         number: steps taken.
     """
 
     aggregator: Any
     optimizer: Any
-    key: Key[Array, ""]
+    key: Key[Array, ""] | None
     number: Int[Array, ""]
+
+
+def step_key(state: StepState) -> Key[Array, ""] | None:
+    """The key of one step; a method that draws is refused if there is none."""
+    return None if state.key is None else jax.random.fold_in(state.key, state.number)
 
 
 class StepInfo(NamedTuple):
@@ -45,6 +50,8 @@ class AggregatedStep(NamedTuple):
 
     Attributes:
         init: ``init(params, batch, key=None) -> state``; the batch only tells the number of tasks.
+            Methods that draw want a ``jax.random.key`` of yours: a fixed one would draw the same
+            numbers in every run.
         step: ``step(params, state, batch, *, present=None, order=None, extra_batches=()) ->
             (params, state, info)``.
 
@@ -99,7 +106,7 @@ def aggregated_step(
         return StepState(
             aggregator=aggregator.init(shapes),
             optimizer=optimizer.init(params),
-            key=jax.random.key(0) if key is None else key,
+            key=key,
             number=jnp.int32(0),
         )
 
@@ -118,7 +125,7 @@ def aggregated_step(
             state.aggregator,
             losses=losses,
             params=params,
-            key=jax.random.fold_in(state.key, state.number),
+            key=step_key(state),
             present=present,
             order=order,
             extra_task_grads=[gradients_fn(params, extra)[1] for extra in extra_batches],

@@ -237,3 +237,53 @@ def test_many_dependent_rows_are_solved_in_single_precision(name):
         if name != "cagrad":
             lengths = np.linalg.norm(j, axis=1)
             assert (j @ np.asarray(found, float) >= -1e-4 * lengths * lengths.max()).all()
+
+
+def test_layers_are_those_of_the_parameters_beside_heads_as_well():
+    shared = {"trunk": True, "out": True, "heads": False}
+    grads = GRADS | {"heads": {"kernel": GRADS["out"]["kernel"], "bias": GRADS["trunk"]["bias"]}}
+    expected, alone_state, _ = alone(ag.grouped(ag.gradvac(), 1), GRADS, key=jax.random.key(0))
+    found, state, info = alone(
+        ag.with_heads(ag.grouped(ag.gradvac(), 1), shared, "plain"), grads, key=jax.random.key(0)
+    )
+    assert info.weights.shape == (2, 3)
+    for a, b in zip(
+        jax.tree.leaves((expected, alone_state)),
+        jax.tree.leaves(({name: found[name] for name in GRADS}, state)),
+        strict=True,
+    ):
+        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
+    assert jax.tree.structure(found) == jax.tree.structure(grads)
+    counting = ag.with_heads(ag.recon(), shared, "weighted")
+    scores = alone(counting, grads)[1].scores
+    assert scores.tolist() == [int(n) for _, n in sorted(ag.conflict_scores(GRADS).items())]
+    one_layer = {"first": {"a": True, "head": False}}
+    rows = {"first": {"a": jnp.ones((2, 3)), "head": jnp.eye(2)}}
+    found = alone(ag.with_heads(ag.mean(), one_layer, "plain"), rows)[0]
+    assert found["first"]["head"].tolist() == [1.0, 1.0]
+
+
+@pytest.mark.parametrize("name", ["random", "graddrop", "gradvac", "pcgrad", "rlw"])
+def test_a_method_that_draws_wants_a_key_of_its_users(name):
+    def three(params, x):
+        return jnp.stack([((params["w"] - scale * x) ** 2).mean() for scale in (1.0, 2.0, -1.0)])
+
+    params, x = {"w": jnp.array([1.0, 0.5])}, jnp.array([1.0, -1.0])
+    made = [ag.aggregated_step(three, ag.make(name), optax.sgd(0.1))]
+    if name in ag.LOSS_METHODS:
+        made.append(ag.scalarized_step(three, ag.make_scalarizer(name), optax.sgd(0.1)))
+    for init, step in made:
+        with pytest.raises(ValueError, match=r"expected a jax.random.key, got None: .*init\("):
+            step(params, init(params, x), x)
+        after, state, _ = step(params, init(params, x, jax.random.key(1)), x)
+        assert np.isfinite(after["w"]).all()
+        assert int(state.number) == 1
+    # Nothing is drawn where there is nothing to draw.
+    init, step = ag.aggregated_step(loss_fn, ag.pcgrad(), optax.sgd(0.1))
+    step(params, init(params, x), x)
+
+
+def test_tables_of_methods_are_read_only():
+    for table in (ag.REGISTRY, ag.LOSS_METHODS):
+        with pytest.raises(TypeError, match="does not support item assignment"):
+            table["mine"] = next(iter(table.values()))

@@ -9,7 +9,7 @@ import optax
 from jaxtyping import Array, Bool, Float, Key, PyTree
 
 from jaxmtl.aggregation.losses.contract import Scalarizer
-from jaxmtl.aggregation.step import AggregatedStep, StepState
+from jaxmtl.aggregation.step import AggregatedStep, StepState, step_key
 from jaxmtl.gradients import LossFn
 
 
@@ -79,7 +79,7 @@ def scalarized_step(
                 losses.shape[0], jnp.promote_types(losses.dtype, jnp.float32)
             ),
             optimizer=optimizer.init(params),
-            key=jax.random.key(0) if key is None else key,
+            key=key,
             number=jnp.int32(0),
         )
 
@@ -94,7 +94,7 @@ def scalarized_step(
         inner: Any = state.aggregator
         if scalarizer.observe is not None and not second_forward:
             inner = scalarizer.observe(losses, inner, present=present)
-        key = jax.random.fold_in(state.key, state.number)
+        key = step_key(state)
         loss, inner, weights = scalarizer.scalarize(losses, inner, key=key, present=present)
         (grads,) = pullback(weights.astype(losses.dtype))
         updates, optimizer_state = optimizer.update(grads, state.optimizer, params)

@@ -91,10 +91,11 @@ def count_batch(
     if known is not None:
         reads = reads[None] & known[:, :, None]
     if bank.positive_bank_inputs:
-        evidence = node_conflict(deltas, reads, rule=config.rule)
+        # An update that is not finite ends the run: there is nothing to look for here.
+        evidence = node_conflict(deltas, reads, rule=config.rule, finite=True)
         found = evidence.conflict
     else:
-        evidence = weight_conflict(inputs, deltas, reads, rule=config.rule)
+        evidence = weight_conflict(inputs, deltas, reads, rule=config.rule, finite=True)
         found = evidence.conflict.any(axis=1)
     runs = update_streak(tally.streak, evidence, zeros=config.zeros)
     telling = runs
