@@ -19,6 +19,7 @@ from jaxmtl.gradients import (
     task_gramian,
     trunk_gramian,
 )
+from jaxmtl.gradients.tasks import check_parameters, loss_vector
 
 Combine = Callable[..., tuple[Float[Array, " tasks"], PyTree, Any, AggregationInfo]]
 
@@ -42,8 +43,8 @@ def gramian_step(
     Args:
         loss_fn: ``loss_fn(params, batch)`` gives the vector of task losses. With tasks missing from
             a batch the losses themselves may be NaN, their slopes in the parameters may not; those
-            of ``mean_over_known`` are 0. A ``SplitLoss`` of one function a head spares every head
-            the passes of the other tasks.
+            of ``mean_over_known`` are 0 (for targets of NaN see there). A ``SplitLoss`` of one
+            function a head spares every head the passes of the other tasks.
         aggregator: a method that needs only the Gram matrix.
         optimizer: any optax optimizer.
         engine: how the matrix is formed, see ``task_gramian``. Static.
@@ -92,7 +93,7 @@ def gramian_step(
         return losses, backward(weights, own), state, info
 
     def rows(params: PyTree, batch: PyTree) -> PyTree:
-        tasks = jax.eval_shape(loss_fn, params, batch).shape[0]
+        tasks = jax.eval_shape(lambda p, b: loss_vector(loss_fn(p, b)), params, batch).shape[0]
         return jax.tree.map(
             lambda p: jax.ShapeDtypeStruct((tasks, *jnp.shape(p)), jnp.result_type(p)), params
         )
@@ -186,6 +187,7 @@ def step_of(
     """
 
     def init(params: PyTree, batch: PyTree, key: Key[Array, ""] | None = None) -> StepState:
+        check_parameters(params)
         return StepState(
             aggregator=aggregator.init(rows(params, batch)),
             optimizer=optimizer.init(params),

@@ -10,6 +10,7 @@ from jaxtyping import Array, Bool, Float, Int, Key, PyTree
 
 from jaxmtl.aggregation.contract import AggregationInfo, Aggregator
 from jaxmtl.gradients import LossFn, task_gradients
+from jaxmtl.gradients.tasks import check_parameters
 
 
 class StepState(NamedTuple):
@@ -102,6 +103,7 @@ def aggregated_step(
     gradients_fn = gradients(loss_fn)
 
     def init(params: PyTree, batch: PyTree, key: Key[Array, ""] | None = None) -> StepState:
+        check_parameters(params)
         _, shapes = jax.eval_shape(gradients_fn, params, batch)
         return StepState(
             aggregator=aggregator.init(shapes),

@@ -6,6 +6,7 @@ import numpy as np
 import optax
 import pytest
 from aggregation.cases import random_rows
+from flax import nnx
 
 import jaxmtl.aggregation as ag
 
@@ -287,3 +288,40 @@ def test_tables_of_methods_are_read_only():
     for table in (ag.REGISTRY, ag.LOSS_METHODS):
         with pytest.raises(TypeError, match="does not support item assignment"):
             table["mine"] = next(iter(table.values()))
+
+
+class Normalised(nnx.Module):
+    def __init__(self, rngs):
+        self.layer = nnx.Linear(2, 2, rngs=rngs)
+        self.norm = nnx.BatchNorm(2, rngs=rngs)
+
+    def __call__(self, x):
+        return self.norm(self.layer(x))
+
+
+def test_what_could_not_be_trained_is_refused_in_a_sentence():
+    def outputs(model, x):
+        return (model(x) ** 2).mean(axis=0)
+
+    def with_function(params, x):
+        return params["f"](params["w"] * x)
+
+    def as_tuple(params, x):
+        return params["w"][0], params["w"][1]
+
+    steps = (
+        lambda f: ag.aggregated_step(f, ag.mean(), optax.sgd(0.1)),
+        lambda f: ag.scalarized_step(f, ag.equal(), optax.sgd(0.1)),
+        lambda f: ag.gramian_step(f, ag.mgda(), optax.sgd(0.1)),
+        lambda f: ag.auto_lambda_step(f, optax.sgd(0.1), look_ahead=0.1),
+    )
+    x = jnp.ones((4, 2))
+    module, plain = Normalised(nnx.Rngs(0)), nnx.Linear(2, 2, rngs=nnx.Rngs(0))
+    for make in steps:
+        with pytest.raises(ValueError, match="nnx module Normalised whose statistics would never"):
+            make(outputs).init(module, x)
+        make(outputs).init(plain, x)
+        with pytest.raises(ValueError, match=r"params\['f'\]: expected an array, got function"):
+            make(with_function).init({"w": jnp.ones(2), "f": lambda z: z}, x)
+        with pytest.raises(ValueError, match="expected a vector with one loss a task, got a tuple"):
+            make(as_tuple).init({"w": jnp.ones(2)}, x)

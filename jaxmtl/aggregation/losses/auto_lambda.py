@@ -13,6 +13,7 @@ from jaxmtl._validate import check_positive, is_concrete
 from jaxmtl.aggregation.losses.contract import keep_absent
 from jaxmtl.aggregation.step import AggregatedStep
 from jaxmtl.gradients import LossFn
+from jaxmtl.gradients.tasks import check_parameters, loss_vector
 
 
 class AutoLambdaState(NamedTuple):
@@ -245,11 +246,8 @@ def auto_lambda_step(
     method = auto_lambda(primary, initial, weight_rate, weight_optimizer)
 
     def init(params: PyTree, batch: PyTree) -> AutoLambdaState:
-        losses = jax.eval_shape(loss_fn, params, batch)
-        if len(losses.shape) != 1:
-            raise ValueError(
-                f"loss_fn: expected a vector with one loss a task, got shape {losses.shape}"
-            )
+        check_parameters(params)
+        losses = jax.eval_shape(lambda p, b: loss_vector(loss_fn(p, b)), params, batch)
         dtype = jnp.promote_types(losses.dtype, jnp.float32)
         return AutoLambdaState(*method.init(losses.shape[0], dtype), optimizer.init(params))
 

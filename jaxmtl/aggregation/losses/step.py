@@ -11,6 +11,7 @@ from jaxtyping import Array, Bool, Float, Key, PyTree
 from jaxmtl.aggregation.losses.contract import Scalarizer
 from jaxmtl.aggregation.step import AggregatedStep, StepState, step_key
 from jaxmtl.gradients import LossFn
+from jaxmtl.gradients.tasks import check_parameters, loss_vector
 
 
 class ScalarizedInfo(NamedTuple):
@@ -43,7 +44,7 @@ def scalarized_step(
     Args:
         loss_fn: ``loss_fn(params, batch)`` gives the vector of task losses. With tasks missing from
             a batch the losses themselves may be NaN, their slopes in the parameters may not; those
-            of ``mean_over_known`` are 0.
+            of ``mean_over_known`` are 0 (for targets of NaN see there).
         scalarizer: makes one loss of them.
         optimizer: any optax optimizer.
         second_forward: for methods that observe losses after the update (FAMO): whether to compute
@@ -69,11 +70,8 @@ def scalarized_step(
     """
 
     def init(params: PyTree, batch: PyTree, key: Key[Array, ""] | None = None) -> StepState:
-        losses = jax.eval_shape(loss_fn, params, batch)
-        if len(losses.shape) != 1:
-            raise ValueError(
-                f"loss_fn: expected a vector with one loss a task, got shape {losses.shape}"
-            )
+        check_parameters(params)
+        losses = jax.eval_shape(lambda p, b: loss_vector(loss_fn(p, b)), params, batch)
         return StepState(
             aggregator=scalarizer.init(
                 losses.shape[0], jnp.promote_types(losses.dtype, jnp.float32)
@@ -90,7 +88,7 @@ def scalarized_step(
         *,
         present: Bool[Array, " tasks"] | None = None,
     ) -> tuple[PyTree, StepState, ScalarizedInfo]:
-        losses, pullback = jax.vjp(lambda p: loss_fn(p, batch), params)
+        losses, pullback = jax.vjp(lambda p: loss_vector(loss_fn(p, batch)), params)
         inner: Any = state.aggregator
         if scalarizer.observe is not None and not second_forward:
             inner = scalarizer.observe(losses, inner, present=present)
