@@ -81,7 +81,7 @@ def db_mtl(beta: float = 0.9, beta_sigma: float = 0.0, *, log_losses: bool = Tru
         factor = jnp.ones(present.shape, dtype)
         if log_losses:
             factor = 1 / (nonnegative(require_losses("db_mtl", context, dtype)) + 1e-8)
-        steps = state.steps + present
+        steps = state.steps + present.astype(jnp.int32)
         number = jnp.maximum(steps, 1).astype(dtype)
         past = jnp.where(present, beta / number**beta_sigma, 1)
 

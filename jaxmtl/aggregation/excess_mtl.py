@@ -92,7 +92,7 @@ def excess_mtl(step_size: float = 1.0, warmup: int = 0) -> Aggregator:
         )
         risk = jax.tree.reduce(jnp.add, risks)
         finite = jnp.isfinite(risk).all()
-        steps = state.steps + present
+        steps = state.steps + present.astype(jnp.int32)
         warming = state.steps < warmup
         first = state.steps == warmup
         if warmup:

@@ -109,7 +109,7 @@ def moco(
             norms = jnp.sqrt(jnp.diagonal(gram))
             losses = nonnegative(require_losses("moco", context, dtype))
             factor = losses / jnp.where(norms == 0, 1, norms)
-        steps = state.steps + present
+        steps = state.steps + present.astype(jnp.int32)
         number = jnp.maximum(steps, 1).astype(dtype)
         rate = jnp.where(present, beta / number**beta_sigma, 0)
 

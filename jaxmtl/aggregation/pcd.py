@@ -77,7 +77,7 @@ def pcd(
         shares = jnp.concatenate([jnp.zeros(1, dtype), jnp.broadcast_to(shares, (tasks - 1,))])
         unit = unit_gram(gram, context.present)
         update = context.present & jnp.isfinite(gram).all()
-        steps = state.steps + update
+        steps = state.steps + update.astype(jnp.int32)
         running = jnp.where(
             update, beta * state.square + (1 - beta) * jnp.diagonal(gram), state.square
         )

@@ -91,7 +91,7 @@ def dwa(temperature: Any = 2.0, period: Any = 25) -> Scalarizer:
         closed = DWAState(
             last=jnp.where(there, mean, state.last),
             before=jnp.where(there, state.last, state.before),
-            epochs=state.epochs + there,
+            epochs=state.epochs + there.astype(jnp.int32),
             sums=jnp.zeros_like(now.sums),
             batches=jnp.zeros_like(now.batches),
             calls=jnp.zeros_like(now.calls),
