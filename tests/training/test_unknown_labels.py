@@ -1,12 +1,14 @@
 """Who gets a copy, and when a streak fires, where labels are missing."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from jaxmtl import HardSharing
-from jaxmtl.training.network import as_network
+from jaxmtl.training.as_network import as_network
 from jaxmtl.training.phased.counting import choose_node, count_batch, first_tally
 from jaxmtl.training.phased.state import Config
 
@@ -16,30 +18,28 @@ MODELS = {
 }
 
 
-def fired(kind, deltas, known, split="streak", streak=0, threshold=1):
-    """What becomes of samples with these gradients, (samples, 3) at the first of two nodes."""
+@functools.partial(jax.jit, static_argnames=("kind", "split"))
+def outcome(kind, split, slots, known, streak, threshold):
     model = MODELS[kind]
-    deltas = np.asarray(deltas, np.float32)
-    slots = np.stack([deltas, np.zeros_like(deltas)], axis=-1)
     bank = as_network(model).bank
     params = model.init(jax.random.key(0), jnp.zeros((1, 2)))["params"]
     config, index = Config(num_tasks=3, counts=True, split=split), model.initial_head_index()
     columns = (model.num_columns,) if kind == "node" else (2, model.num_columns)
     start = jnp.zeros(columns, jnp.int32).at[..., 0].set(streak)
     tally = first_tally(bank, params, {}, start, jnp.zeros((1, 2)))
-    known = None if known is None else jnp.asarray(known)
-    tally = count_batch(
-        bank,
-        config,
-        tally,
-        index,
-        jnp.int32(threshold),
-        jnp.ones((len(deltas), 2)),
-        jnp.asarray(slots),
-        known,
-    )
-    node, moving = choose_node(bank, config, tally, index, tally.conflicts, jax.random.key(1))
-    return bool(tally.fired), int(node), moving.tolist()
+    inputs = jnp.ones((len(slots), 2))
+    tally = count_batch(bank, config, tally, index, threshold, inputs, slots, known)
+    node, moving, _ = choose_node(bank, config, tally, index, tally.conflicts, jax.random.key(1))
+    return tally.fired, node, moving
+
+
+def fired(kind, deltas, known, split="streak", streak=0, threshold=1):
+    """What becomes of samples with these gradients, (samples, 3) at the first of two nodes."""
+    deltas = np.asarray(deltas, np.float32)
+    slots = np.stack([deltas, np.zeros_like(deltas)], axis=-1)
+    known = None if known is None else np.asarray(known)
+    found = outcome(kind, split, slots, known, np.int32(streak), np.int32(threshold))
+    return bool(found[0]), int(found[1]), found[2].tolist()
 
 
 @pytest.mark.parametrize("kind", MODELS)

@@ -139,8 +139,8 @@ def choose_node(
     head_index: HeadIndex,
     conflicts: Int[Array, " capacity"],
     key: Key[Array, ""],
-) -> tuple[Int[Array, ""], Bool[Array, " tasks"]]:
-    """The column to duplicate, as ``Config.split`` says, and who gets its copy.
+) -> tuple[Int[Array, ""], Bool[Array, " tasks"], Int[Array, ""]]:
+    """The column to duplicate, as ``Config.split`` says, who gets its copy, and the streak.
 
     The column of the largest streak is the first in row-major order; only columns with more than
     one reader can be chosen otherwise. With two tasks the first one gets the copy. More readers
@@ -170,7 +170,7 @@ def choose_node(
         node = jnp.argmax(jnp.where(shared, preference, NEVER_CHOSEN)).astype(jnp.int32)
         row = jnp.argmax(tally.streak.reshape(-1, bank.num_columns)[:, node])
     if tally.firing is None:
-        return node, jnp.arange(bank.num_tasks) == 0
+        return node, jnp.arange(bank.num_tasks) == 0, streak.max()
     gradients = tally.firing.deltas[:, node]
     if tally.streak.ndim == 2:
         gradients = gradients * jnp.sign(tally.firing.inputs[row])
@@ -178,4 +178,5 @@ def choose_node(
     lowest = jnp.argmax(reads[:, node])
     group = reads[:, node] & (positive == positive[lowest])
     alone = jnp.arange(bank.num_tasks) == lowest
-    return node, jnp.where((group == reads[:, node]).all() | ~told, alone, group)
+    moving = jnp.where((group == reads[:, node]).all() | ~told, alone, group)
+    return node, moving, streak.max()
