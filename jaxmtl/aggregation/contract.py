@@ -7,6 +7,7 @@ from typing import Any, NamedTuple, Protocol
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, Key, PyTree
 
+from jaxmtl._modes import own_transfers
 from jaxmtl.aggregation.parts import kept_unless
 from jaxmtl.aggregation.rows import (
     accumulator_dtype,
@@ -23,8 +24,9 @@ class AggregationInfo(NamedTuple):
     """What one aggregation found; under ``jit``, what is not used is not computed.
 
     Attributes:
-        weights: w of the combined gradient J^T w; NaN where it is no weighted sum of the rows. Of
-            methods that smooth gradients over steps (MoCo, DB-MTL): weights of the smoothed rows.
+        weights: w of the combined gradient J^T w; None for methods whose result is no weighted sum
+            of the rows. Of those that smooth gradients over steps (MoCo, DB-MTL): of the smoothed
+            rows.
         cosines: cosine of each pair of task gradients; 0 where one of them is zero or absent.
         conflict_rate: share of the pairs of tasks present whose inner product is below 0.
         converged: whether the solver met its tolerance; True for methods without one.
@@ -40,7 +42,7 @@ class AggregationInfo(NamedTuple):
         ([0.6, 0.4], 1.0)
     """
 
-    weights: Float[Array, "*groups tasks"]
+    weights: Float[Array, "*groups tasks"] | None
     cosines: Float[Array, "*groups tasks tasks"]
     conflict_rate: Float[Array, "*groups"]
     converged: Bool[Array, "*groups"]
@@ -150,6 +152,10 @@ class Aggregator:
     rule: Rule | None = None
     weighted: bool = True
 
+    def __post_init__(self) -> None:
+        """Lets the first state be made where transfers are refused."""
+        object.__setattr__(self, "init", own_transfers(self.init))
+
     def weights(
         self,
         gram: Float[Array, "tasks tasks"],
@@ -255,22 +261,20 @@ def checked(task_grads: PyTree, **given: Any) -> tuple[PyTree, Context]:
 def describe(
     gram: Float[Array, "tasks tasks"],
     context: Context,
-    weights: Array | float = float("nan"),
+    weights: Array | None = None,
     converged: Array | bool = True,
     residual: Array | float = 0.0,
 ) -> AggregationInfo:
     """The info of an update, in the type of the Gram matrix."""
-    tasks = gram.shape[0]
     norms = jnp.sqrt(jnp.diagonal(gram))
-    inverse = jnp.where(
-        norms > 0, 1 / jnp.where(norms > 0, norms, 1), jnp.where(norms == 0, 0, jnp.nan)
-    )
+    # 0 for rows of 0, NaN for those that are not finite.
+    inverse = jnp.where(norms > 0, 1 / jnp.where(norms > 0, norms, 1), norms)
     pairs = (
         context.present[:, None] & context.present[None] & jnp.triu(jnp.ones_like(gram, bool), 1)
     )
     in_conflict = (gram < 0) & pairs
     return AggregationInfo(
-        weights=jnp.broadcast_to(jnp.asarray(weights, gram.dtype), (tasks,)),
+        weights=None if weights is None else jnp.asarray(weights, gram.dtype),
         cosines=gram * inverse[:, None] * inverse[None],
         conflict_rate=in_conflict.sum(dtype=gram.dtype)
         / jnp.maximum(pairs.sum(dtype=gram.dtype), 1),

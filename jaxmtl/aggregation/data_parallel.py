@@ -10,6 +10,7 @@ from jax.sharding import Mesh
 from jax.sharding import PartitionSpec as P
 from jaxtyping import Array, PyTree
 
+from jaxmtl._modes import take_step
 from jaxmtl._validate import check_choice
 from jaxmtl.aggregation.contract import Aggregator
 from jaxmtl.aggregation.engines import flat_rows, required_rule, unflatten, weigh
@@ -185,11 +186,11 @@ def local_step(
             params,
             lambda gram: weigh(rule, gram, state.aggregator, **given),
         )
-        updates, optimizer_state = optimizer.update(grads, state.optimizer, params)
+        after, optimizer_state = take_step(optimizer, grads, state.optimizer, params)
         following = state._replace(
             aggregator=inner, optimizer=optimizer_state, number=state.number + 1
         )
-        return optax.apply_updates(params, updates), following, StepInfo(losses, info)
+        return after, following, StepInfo(losses, info)
 
     return AggregatedStep(aggregated_step(loss_fn, aggregator, optimizer).init, step)
 

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Bool, Float, Int, Key, PyTree
 
+from jaxmtl._modes import own_transfers, take_step
 from jaxmtl._validate import check_choice
 from jaxmtl.aggregation.contract import AggregationInfo, Aggregator, Rule, describe, gram_context
 from jaxmtl.aggregation.rows import accumulator_dtype
@@ -186,6 +187,7 @@ def step_of(
         ``init`` and ``step``.
     """
 
+    @own_transfers
     def init(params: PyTree, batch: PyTree, key: Key[Array, ""] | None = None) -> StepState:
         check_parameters(params)
         return StepState(
@@ -207,9 +209,9 @@ def step_of(
         losses, grads, inner, info = combine(
             params, state.aggregator, batch, key=key, present=present, order=order
         )
-        updates, optimizer_state = optimizer.update(grads, state.optimizer, params)
+        after, optimizer_state = take_step(optimizer, grads, state.optimizer, params)
         following = StepState(inner, optimizer_state, state.key, state.number + 1)
-        return optax.apply_updates(params, updates), following, StepInfo(losses, info)
+        return after, following, StepInfo(losses, info)
 
     return AggregatedStep(init, step)
 

@@ -92,7 +92,7 @@ def with_heads(
             **given,
         )
         plain = head_gradients == "plain"
-        weights: Array = jnp.ones_like(info.weights) if plain else info.weights
+        weights: Array = jnp.ones_like(info.cosines[..., 0]) if plain else info.weights
         if weights.ndim > 1:
             weights = weights[0]  # grouped, hence plain: all ones
         own = weighted_sum(weights, keep_present(heads, present)) if heads else []

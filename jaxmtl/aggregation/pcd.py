@@ -81,7 +81,9 @@ def pcd(
         running = jnp.where(
             update, beta * state.square + (1 - beta) * jnp.diagonal(gram), state.square
         )
-        unbiased = running / jnp.where(steps > 0, 1 - jnp.asarray(beta, dtype) ** steps, 1)
+        unbiased = running / jnp.where(
+            steps > 0, 1 - jnp.asarray(beta, dtype) ** steps.astype(dtype), 1
+        )
         deviation = jnp.sqrt(unbiased + eps)
         lengths = jnp.where(unit.live, unit.norms / jnp.where(deviation > 0, deviation, 1), 0)
 

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Bool, Float, Int, Key, PyTree
 
+from jaxmtl._modes import own_transfers, take_step
 from jaxmtl.aggregation.contract import AggregationInfo, Aggregator
 from jaxmtl.gradients import LossFn, task_gradients
 from jaxmtl.gradients.tasks import check_parameters
@@ -102,6 +103,7 @@ def aggregated_step(
     """
     gradients_fn = gradients(loss_fn)
 
+    @own_transfers
     def init(params: PyTree, batch: PyTree, key: Key[Array, ""] | None = None) -> StepState:
         check_parameters(params)
         _, shapes = jax.eval_shape(gradients_fn, params, batch)
@@ -132,9 +134,9 @@ def aggregated_step(
             order=order,
             extra_task_grads=[gradients_fn(params, extra)[1] for extra in extra_batches],
         )
-        updates, optimizer_state = optimizer.update(grads, state.optimizer, params)
+        after, optimizer_state = take_step(optimizer, grads, state.optimizer, params)
         following = StepState(aggregator_state, optimizer_state, state.key, state.number + 1)
-        return optax.apply_updates(params, updates), following, StepInfo(losses, info)
+        return after, following, StepInfo(losses, info)
 
     return AggregatedStep(init, step)
 
@@ -144,7 +146,7 @@ class AsOptaxState(NamedTuple):
 
     Attributes:
         inner: state of the aggregator.
-        info: of the last update; NaN weights before the first.
+        info: of the last update; zeros before the first.
         key: from which each update's key is folded.
         number: updates done.
     """
@@ -188,6 +190,7 @@ def as_optax(
         [-0.25, -0.25]
     """
 
+    @own_transfers
     def init(params: PyTree) -> AsOptaxState:
         shapes = jax.tree.map(
             lambda p: jax.ShapeDtypeStruct((num_tasks, *jnp.shape(p)), jnp.result_type(p)), params
@@ -202,7 +205,6 @@ def as_optax(
 
         found = jax.eval_shape(info_of, shapes)
         info = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), found)
-        info = info._replace(weights=jnp.full_like(info.weights, jnp.nan))
         return AsOptaxState(inner, info, key, jnp.int32(0))
 
     def update(

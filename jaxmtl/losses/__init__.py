@@ -2,7 +2,6 @@
 
 Where a target is NaN (or a class number is out of range) a loss is NaN, which nobody can overlook,
 but its slope is 0: once ``mean_over_known`` has masked the value, the gradient is clean as well.
-``squared_error`` alone, the innermost of the study's loop, has a slope of NaN there.
 """
 
 from jaxmtl.losses.classification import binary_cross_entropy as binary_cross_entropy

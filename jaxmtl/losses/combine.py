@@ -21,9 +21,8 @@ def mean_over_known(
 
     Args:
         losses: losses of each sample and task; what stands where the label is unknown has no
-            influence on the value, nor on the gradient if its own slope there is finite. That of
-            ``squared_error`` at a target of NaN is not (0 * NaN is NaN): write a number in its
-            place, as ``fit`` does; that of every other loss of this package is 0 there. Traced.
+            influence on the value, nor on the gradient if its own slope there is finite (as that of
+            every loss of this package is, even for a target of NaN). Traced.
         known: which labels are known, traced; None for all.
 
     Returns:

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Bool, Float, Int, Key, PyTree
 
+from jaxmtl._modes import own_transfers, take_step
 from jaxmtl._typing import NetworkLike
 from jaxmtl._validate import check_positive
 from jaxmtl.constraints import AugmentedLagrangian, Violation, excess_of, measure_violation
@@ -87,6 +88,7 @@ class ConstrainedRun(NamedTuple):
     diverged: Bool[Array, ""]
 
 
+@own_transfers
 def fit_constrained(
     model: NetworkLike,
     data: Splits,
@@ -268,8 +270,7 @@ def _train(
                 known = known if rows.known is None else rows.known
                 rows = rows._replace(known=known & counts[:, None])
             grads = jax.grad(objective)(packed, state, rows, index, counts)
-            updates, opt_state = optimizer.update(grads, opt_state, packed)
-            return (optax.apply_updates(packed, updates), opt_state), None
+            return take_step(optimizer, grads, opt_state, packed), None
 
         batches = _order(config, num_rows, key, number)
         (packed, opt_state), _ = jax.lax.scan(step, (packed, opt_state), batches)

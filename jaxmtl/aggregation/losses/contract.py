@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Key
 
+from jaxmtl._modes import own_transfers
 from jaxmtl.aggregation.contract import Aggregator, Context, Weighed, from_rule, require_losses
 from jaxmtl.aggregation.parts import kept_unless
 
@@ -122,6 +123,7 @@ def from_value(
         (3.0, [0.0, 1.0])
     """
 
+    @own_transfers
     def init(num_tasks: int, dtype: Any = None) -> State:
         if num_tasks < 1:
             raise ValueError(f"num_tasks: expected at least 1, got {num_tasks}")

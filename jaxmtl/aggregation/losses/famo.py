@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Bool, Float
 
+from jaxmtl._modes import take_step
 from jaxmtl._validate import check_positive, is_concrete
 from jaxmtl.aggregation.contract import Context
 from jaxmtl.aggregation.losses.contract import Scalarizer, from_value, keep_absent
@@ -110,8 +111,7 @@ def famo(
             return (shares(logits, safe) * jnp.where(both, fall, 0)).sum()
 
         slopes = jax.grad(total)(state.logits)
-        updates, following = inner.update(slopes, state.optimizer, state.logits)
-        moved = jnp.asarray(optax.apply_updates(state.logits, updates))
+        moved, following = take_step(inner, slopes, state.optimizer, state.logits)
         proposed = keep_absent((moved, following), (state.logits, state.optimizer), both)
         logits, kept = jax.tree.map(
             lambda new, old: jnp.where(both.any(), new, old),

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Bool, Float, Key, PyTree
 
+from jaxmtl._modes import own_transfers, take_step
 from jaxmtl.aggregation.losses.contract import Scalarizer
 from jaxmtl.aggregation.step import AggregatedStep, StepState, step_key
 from jaxmtl.gradients import LossFn
@@ -69,6 +70,7 @@ def scalarized_step(
         ([0.5, 0.5], [1.0, 5.0], 6.0)
     """
 
+    @own_transfers
     def init(params: PyTree, batch: PyTree, key: Key[Array, ""] | None = None) -> StepState:
         check_parameters(params)
         losses = jax.eval_shape(lambda p, b: loss_vector(loss_fn(p, b)), params, batch)
@@ -95,8 +97,7 @@ def scalarized_step(
         key = step_key(state)
         loss, inner, weights = scalarizer.scalarize(losses, inner, key=key, present=present)
         (grads,) = pullback(weights.astype(losses.dtype))
-        updates, optimizer_state = optimizer.update(grads, state.optimizer, params)
-        following = optax.apply_updates(params, updates)
+        following, optimizer_state = take_step(optimizer, grads, state.optimizer, params)
         if scalarizer.observe is not None and second_forward:
             inner = scalarizer.observe(loss_fn(following, batch), inner, present=present)
         state = StepState(inner, optimizer_state, state.key, state.number + 1)

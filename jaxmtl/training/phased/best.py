@@ -46,7 +46,7 @@ class Best(NamedTuple):
 def first_best(params: PyTree, head_index: HeadIndex | None, state: PyTree, num_tasks: int) -> Best:
     """The snapshot before the first epoch: the start, which any epoch replaces."""
     zero = jnp.int32(0)
-    return Best(params, head_index, state, jnp.full(num_tasks, jnp.nan, float), zero, zero)
+    return Best(params, head_index, state, jnp.full(num_tasks, jnp.inf, float), zero, zero)
 
 
 def keep_better(

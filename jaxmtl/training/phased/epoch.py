@@ -107,7 +107,9 @@ def begin(
             opt_state,
             tally,
             state.combining,
-            None if config.aggregator is None else no_combination(config.num_tasks),
+            None
+            if config.aggregator is None
+            else no_combination(config.aggregator, config.num_tasks, params),
             updates=jnp.int32(0),
             fired=jnp.bool(False),
             diverged=jnp.bool(False),
