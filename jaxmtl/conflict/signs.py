@@ -258,7 +258,7 @@ def update_streak(
     if zeros == "hold":
         ended = ended & ~evidence.zero
     if ended.shape[0] == 1:  # one sample a step: the recursion itself
-        return jnp.where(ended, 0, carried + evidence.conflict)
+        return jnp.where(ended, 0, carried + evidence.conflict.astype(carried.dtype))
     count = jnp.cumsum(evidence.conflict, axis=0, dtype=carried.dtype)
     start = jax.lax.cummax(jnp.where(ended, count, -carried), axis=0)
     return count - start

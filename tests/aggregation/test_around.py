@@ -325,3 +325,31 @@ def test_what_could_not_be_trained_is_refused_in_a_sentence():
             make(with_function).init({"w": jnp.ones(2), "f": lambda z: z}, x)
         with pytest.raises(ValueError, match="expected a vector with one loss a task, got a tuple"):
             make(as_tuple).init({"w": jnp.ones(2)}, x)
+
+
+def test_steps_start_and_run_in_the_stricter_modes_of_jax():
+    def two(params, x):
+        out = jnp.tanh(x @ params["a"]) @ params["b"]
+        return jnp.where(x[:, :2] > 0, (out - x[:, :2]) ** 2, 0).mean(axis=0)
+
+    keys = jax.random.split(jax.random.key(0))
+    params = {
+        "a": jax.random.normal(keys[0], (3, 2)),
+        "b": jax.random.normal(keys[1], (2, 2)),
+    }
+    x, key, adam = jnp.ones((4, 3)), jax.random.key(1), optax.adam(0.1)
+    made = (
+        ag.aggregated_step(two, ag.graddrop(), adam),
+        ag.scalarized_step(two, ag.famo(), adam),
+        ag.gramian_step(two, ag.mgda(), adam),
+    )
+    ahead = ag.auto_lambda_step(two, adam, look_ahead=None)
+    strict = jax.numpy_dtype_promotion("strict")
+    with strict, jax.debug_nans(True), jax.transfer_guard("disallow"):
+        for init, step in made:
+            after, state, _ = jax.jit(step)(params, init(params, x, key), x)
+        after, state, _ = jax.jit(ahead.step)(params, ahead.init(params, x), x, x)
+        adapter = ag.as_optax(ag.trimmed_mean(0), 2)
+        start = adapter.init(params)
+        jax.eval_shape(lambda s: adapter.update(jax.tree.map(lambda p: p[None], params), s), start)
+    assert np.isfinite(after["a"]).all()

@@ -191,7 +191,7 @@ def _end_epoch(
         head_index=state.head_index,
         watch=state.watch,
         combining=carry.combining,
-        phase=state.phase + moves_on,
+        phase=state.phase + moves_on.astype(jnp.int32),
         epoch=jnp.where(moves_on, 0, number),
         status=status.astype(jnp.int32),
         key=state.key,
