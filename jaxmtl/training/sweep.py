@@ -17,6 +17,7 @@ from jaxmtl.conflict import Rule, Zeros
 from jaxmtl.data.rows import Splits
 from jaxmtl.duplication import HeadIndex, can_align
 from jaxmtl.duplication.transplant import Transplant
+from jaxmtl.gradients.tasks import check_parameters
 from jaxmtl.losses import Loss, squared_error
 from jaxmtl.training.as_network import as_network
 from jaxmtl.training.driver import members as driver
@@ -149,6 +150,7 @@ def sweep(
     if chunk is not None:
         check_positive("chunk", chunk)
     _check_members("data", data if stacked else None, members)
+    check_parameters(params)
     _check_members("params", params, members)
     _check_members("head_index", head_index, members)
     given, data = data, filled(data)

@@ -1,6 +1,7 @@
 """Whole runs, counting and duplication in the stricter modes of JAX, with labels missing."""
 
 import contextlib
+import re
 
 import jax
 import jax.numpy as jnp
@@ -117,3 +118,27 @@ def test_the_loss_says_which_task_sees_a_nan():
         bad[place] = np.nan
         with pytest.raises(ValueError, match=f"row {row}, task {task}"):
             jaxmtl.fit(model, Splits(Rows(x, bad, known)), **given)
+
+
+def test_what_cannot_be_trained_is_refused_in_a_sentence():
+    model, data = HardSharing(), Splits(Rows(X, X[:, :2]))
+    keys = jax.random.split(jax.random.key(0))
+    params = model.init(jax.random.key(1), X[:1])["params"] | {"act": jnp.tanh}
+    text = r"params\['act'\]: expected an array, got \w+: keep what is not trained apart"
+    for train in (
+        lambda: jaxmtl.fit(model, data, params=params),
+        lambda: jaxmtl.sweep(model, data, keys=keys, params=params),
+        lambda: jaxmtl.task_gradients(lambda p, x: x)(params, X),
+        lambda: jaxmtl.sample_task_gradients(lambda p, x: x)(params, X),
+    ):
+        with pytest.raises(ValueError, match=text):
+            train()
+    losses = {
+        "()": lambda outputs, targets: ((outputs - targets) ** 2).mean(),
+        "a tuple": lambda outputs, targets: (outputs[:, 0], outputs[:, 1]),
+        "a dict": lambda outputs, targets: {"a": outputs[:, 0]},
+    }
+    for got, loss in losses.items():
+        text = rf"loss: expected losses of shape \(batch, tasks\) .* got {re.escape(got)} from"
+        with pytest.raises(ValueError, match=text):
+            jaxmtl.fit(model, data, key=jax.random.key(2), loss=loss)

@@ -12,6 +12,7 @@ from jaxtyping import Array, PyTree
 from jaxmtl._validate import is_concrete
 from jaxmtl.data.rows import Rows, Splits
 from jaxmtl.duplication import HeadIndex, bank_capacity, can_align, check_head_index
+from jaxmtl.gradients.tasks import check_parameters
 from jaxmtl.losses import Loss, sliced, squared_error
 from jaxmtl.losses.regression import bare_squared_error
 from jaxmtl.training.network import Bank, Network
@@ -51,6 +52,7 @@ def start_values(
         values, state = _draw(network, key, x)
     else:
         values, state = network.read(values)
+        check_parameters(values)
         if state is None:
             state = first_state_of(network, x)
     return jax.tree.map(jnp.asarray, values), jax.tree.map(jnp.asarray, state)
@@ -171,11 +173,12 @@ def checked_config(
         wide = any(width != 1 for width in widths)
         loss = _squared_error_of(widths) if wide else bare_squared_error
     outputs, losses, draws = _traced(network, loss, params, state, data.train)
-    num_tasks = len(widths) or losses.shape[-1]
-    if losses.shape != (len(data.train.x), num_tasks):
+    shape = getattr(losses, "shape", f"a {type(losses).__name__}")
+    num_tasks = len(widths) or (shape[-1] if isinstance(shape, tuple) and shape else "tasks")
+    if shape != (len(data.train.x), num_tasks):
         raise ValueError(
             f"loss: expected losses of shape (batch, tasks) = ({len(data.train.x)}, {num_tasks}), "
-            f"got {losses.shape} from outputs {outputs.shape} and targets {data.train.y.shape}"
+            f"got {shape} from outputs {outputs.shape} and targets {data.train.y.shape}"
         )
     for name, rows in data._asdict().items():
         if rows is not None and rows.known is not None:
