@@ -84,16 +84,16 @@ def test_eager_equals_jit_traced_once_with_a_stable_state(name, compiled):
 def test_works_in_the_stricter_modes_of_jax(name, compiled):
     method, rows = compiled(name), stacked(random_rows(3))
     someone = jnp.asarray([True, False, True, True])
-    given, before = arguments(), method.traces
+    given, other, before = arguments(), arguments() | {"present": someone}, method.traces
     with jax.debug_nans(True), jax.transfer_guard("disallow"):
         state = method.aggregator.init(rows)
-        for present in (given["present"], someone):
-            grads, state, _ = method.update(rows, state, given | {"present": present})
+        for these in (given, other):
+            grads, state, _ = method.update(rows, state, these)
     assert np.isfinite(flat(grads)).all()
     assert method.traces == max(before, 1)
     # Types are promoted while it is traced; nothing has to be compiled.
     with jax.numpy_dtype_promotion("strict"):
-        jax.eval_shape(lambda r, g: method.aggregator.update(r, state, **g), rows, given)
+        jax.eval_shape(lambda r, g: method.aggregator.update(r, state, **g), rows, arguments())
 
 
 @pytest.mark.parametrize("name", NAMES)

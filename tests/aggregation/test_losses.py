@@ -84,14 +84,14 @@ def test_eager_equals_jit_traced_once_with_a_stable_state(name, compiled):
 def test_works_in_the_stricter_modes_of_jax(name, compiled):
     method, losses = compiled(name), random_losses(3)
     someone, everyone = jnp.asarray([True, False, True, True]), jnp.ones(TASKS, bool)
-    given = losses * 0.9, jax.random.key(3)
+    after, keys = losses * 0.9, [jax.random.key(n) for n in range(3)]
     with jax.debug_nans(True), jax.transfer_guard("disallow"):
         state = method.method.init(TASKS)
-        for present in (everyone, someone):
-            loss, state, _ = method.jitted(losses, given[0], state, given[1], present)
+        for key, present in zip(keys, (everyone, someone), strict=False):
+            loss, state, _ = method.jitted(losses, after, state, key, present)
     assert np.isfinite(loss)
     with jax.numpy_dtype_promotion("strict"):  # types are promoted while it is traced
-        jax.eval_shape(method.turn, losses, given[0], state, given[1], someone)
+        jax.eval_shape(method.turn, losses, after, state, keys[2], someone)
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -196,9 +196,7 @@ def collect_history(whole: EpochRecord) -> History:
     return History(**fields)
 
 
-def without_labels(
-    records: EpochRecord, best: Best | None, data: Splits
-) -> tuple[EpochRecord, Best | None]:
+def without_labels(records: Any, best: Best | None, data: Splits) -> tuple[Any, Best | None]:
     """NaN, on the host, where a split has no label of a task: an error of 0 is the best there is.
 
     Args:
