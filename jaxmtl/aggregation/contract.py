@@ -24,9 +24,9 @@ class AggregationInfo(NamedTuple):
     """What one aggregation found; under ``jit``, what is not used is not computed.
 
     Attributes:
-        weights: w of the combined gradient J^T w; None for methods whose result is no weighted sum
-            of the rows. Of those that smooth gradients over steps (MoCo, DB-MTL): of the smoothed
-            rows.
+        weights: w of the combined gradient J^T w, (*groups, tasks); None for methods whose result
+            is no weighted sum of the rows. Of those that smooth gradients over steps (MoCo,
+            DB-MTL): of the smoothed rows.
         cosines: cosine of each pair of task gradients; 0 where one of them is zero or absent.
         conflict_rate: share of the pairs of tasks present whose inner product is below 0.
         converged: whether the solver met its tolerance; True for methods without one.
@@ -42,7 +42,7 @@ class AggregationInfo(NamedTuple):
         ([0.6, 0.4], 1.0)
     """
 
-    weights: Float[Array, "*groups tasks"] | None
+    weights: Any
     cosines: Float[Array, "*groups tasks tasks"]
     conflict_rate: Float[Array, "*groups"]
     converged: Bool[Array, "*groups"]

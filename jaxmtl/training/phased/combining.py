@@ -38,8 +38,8 @@ class Combination(NamedTuple):
     """What a way to combine task gradients did, over the updates of an epoch.
 
     Attributes:
-        weights: mean weight of every task gradient; NaN (None in a compiled loop) for methods whose
-            result is no weighted sum of them.
+        weights: mean weight of every task gradient, (tasks,); NaN (None in a compiled loop) for
+            methods whose result is no weighted sum of them.
         conflict_rate: mean share of the pairs of tasks whose gradients on what they share point
             apart (inner product below 0); NaN (None there) for loss methods, which do not look at
             gradients.
@@ -50,8 +50,8 @@ class Combination(NamedTuple):
         ('weights', 'conflict_rate', 'unconverged')
     """
 
-    weights: Float[Array, " tasks"] | None
-    conflict_rate: Float[Array, ""] | None
+    weights: Any
+    conflict_rate: Any
     unconverged: Int[Array, ""]
 
 
