@@ -141,7 +141,7 @@ def check_labels(
             )
         bad = np.argwhere(seen & ~anyway & known)
         if len(bad):
-            place = np.unravel_index(np.flatnonzero(holes)[bad[0, 0]], places)
+            place: Any = np.unravel_index(np.flatnonzero(holes)[bad[0, 0]], places)
             member = f"member {place[0]}, " if len(place) > 1 else ""
             raise ValueError(
                 f"data.{name}: expected a number wherever known is True, got NaN at "
@@ -174,7 +174,7 @@ def checked_config(
         loss = _squared_error_of(widths) if wide else bare_squared_error
     outputs, losses, draws = _traced(network, loss, params, state, data.train)
     shape = getattr(losses, "shape", f"a {type(losses).__name__}")
-    num_tasks = len(widths) or (shape[-1] if isinstance(shape, tuple) and shape else "tasks")
+    num_tasks: Any = len(widths) or (shape[-1] if isinstance(shape, tuple) and shape else "tasks")
     if shape != (len(data.train.x), num_tasks):
         raise ValueError(
             f"loss: expected losses of shape (batch, tasks) = ({len(data.train.x)}, {num_tasks}), "

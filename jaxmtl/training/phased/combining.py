@@ -149,7 +149,7 @@ def no_combination(method: Combining, num_tasks: int, params: PyTree) -> Combina
 
     def weights_of(params: PyTree) -> Any:
         rows = jax.tree.map(lambda p: jnp.zeros((num_tasks, *p.shape), p.dtype), params)
-        given = {"losses": jnp.ones(num_tasks), "key": jax.random.key(0)}
+        given: dict[str, Any] = {"losses": jnp.ones(num_tasks), "key": jax.random.key(0)}
         return found.update(rows, found.init(rows), params=params, **given)[2].weights
 
     return Combination(
