@@ -232,4 +232,5 @@ def as_optax(
         )
         return grads, AsOptaxState(inner, info, state.key, state.number + 1)
 
-    return optax.GradientTransformationExtraArgs(init, update)
+    init_fn: Any = init  # its arguments have names, which optax does not promise
+    return optax.GradientTransformationExtraArgs(init_fn, update)
