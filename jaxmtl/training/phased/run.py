@@ -211,7 +211,7 @@ def without_labels(records: Any, best: Best | None, data: Splits) -> tuple[Any, 
         errors = getattr(records, name)
         if errors is None or rows is None or rows.known is None:
             continue
-        some: np.ndarray = np.asarray(rows.known).any(axis=-2)
+        some: Any = np.asarray(rows.known).any(axis=-2)
         if some.all():
             continue
         records = records._replace(**{name: np.where(some[..., None, :], errors, np.nan)})
