@@ -125,12 +125,15 @@ def _compare(
 
     from jaxmtl.cli.fit import load_table, prepare_rows
     from jaxmtl.comparison import compare
+    from jaxmtl.methods import BASELINES
 
     table = load_table(settings, folder)
     numbers = tuple(range(settings.seed, settings.seed + seeds))
     datasets, notes = [], list(table.notes)
+    trains = not set(arms) <= set(BASELINES)
     for number in numbers:
-        dataset, said = prepare_rows(dataclasses.replace(settings, seed=number), table)
+        seeded = dataclasses.replace(settings, seed=number)
+        dataset, said = prepare_rows(seeded, table, trains=trains)
         datasets.append(dataset)
         notes += said
     for note in dict.fromkeys(notes):

@@ -81,10 +81,8 @@ def predict(
     header, cells = [plain_name(name) for name in run.dataset.targets], _cells(rows, predicted)
     if any(notes.by_row):
         header.append(_free(NOTE, header))
-        cells = [
-            [*line, note or None]
-            for line, (note,) in zip(cells, _in_place(rows, [[n] for n in notes.by_row], 1))
-        ]
+        placed = _in_place(rows, [[note or None] for note in notes.by_row], 1)
+        cells = [[*line, *note] for line, note in zip(cells, placed, strict=True)]
     with new_file(out, force=force) as path:
         write = _write_xlsx if ending == ".xlsx" else _write_csv
         write(path, header, cells)
