@@ -121,3 +121,22 @@ def test_columns_of_dates_are_found_without_their_names(tmp_path):
     assert len(table.rows) == 7  # the sum is still seen by its name
     assert rising_column(table) == "date"
     assert read_table(path, features=["CO"], targets=["O3"]).kept == {}
+
+
+@pytest.mark.parametrize(
+    ("cells", "said"),
+    [
+        (
+            ["Delhi", "Pune", "Delhi", "", "4"],
+            "of texts, as 'Delhi' and 'Pune'; leave it out",
+        ),
+        (["2021-05-01", "2021-05-02", "2"], "column of dates, as '2021-05-01'; leave it out of"),
+        (["1", "2", "low", "4"], "row 4: expected a number, got the text 'low'; correct the cell"),
+    ],
+)
+def test_columns_that_hold_no_numbers_are_called_what_they_are(tmp_path, cells, said):
+    path = tmp_path / "a.csv"
+    lines = [f"{i},{cell}" for i, cell in enumerate(cells)]
+    path.write_text("\n".join(["CO,O3", *lines]), encoding="utf-8")
+    with pytest.raises(TableError, match=said):
+        read_table(path, features=["O3"], targets=["CO"])
