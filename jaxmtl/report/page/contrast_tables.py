@@ -57,7 +57,11 @@ def contrast_table(runs: PerSeed, contrasts: pd.DataFrame, reference: str) -> st
     corrected = any(row.corrected for row, _ in rows)
     decimals = percent_decimals([row for row, _ in rows])
     scaled = decimals_for([number(contrast["difference"]) for _, contrast in rows], 3)
-    titles = ["Difference of the mean error", compared(runs.measures).difference, "p, Wilcoxon"]
+    titles = [
+        "Difference of the mean error",
+        compared(runs.measures, scaled=runs.scaled).difference,
+        "p, Wilcoxon",
+    ]
     titles += ["p, Nadeau–Bengio"] if corrected else []
     titles += ["p, adjusted by Holm", "Pairs of seeds"]
     head = "".join(f'<th scope="col">{text(title)}</th>' for title in titles)
