@@ -134,7 +134,7 @@ def _compare(
     trains = not set(arms) <= set(BASELINES)
     for number in numbers:
         seeded = dataclasses.replace(settings, seed=number)
-        dataset, said = prepare_rows(seeded, table, trains=trains)
+        dataset, said = prepare_rows(seeded, table, trains=trains, remarks=not datasets)
         datasets.append(dataset)
         notes += said
     for note in dict.fromkeys(notes):

@@ -231,7 +231,7 @@ def load_table(settings: Settings, folder: Path) -> "Table":
 
 
 def prepare_rows(
-    settings: Settings, table: "Table", *, trains: bool = True
+    settings: Settings, table: "Table", *, trains: bool = True, remarks: bool = True
 ) -> "tuple[Dataset, tuple[str, ...]]":
     """Splits and scales the rows.
 
@@ -239,6 +239,7 @@ def prepare_rows(
         settings: complete; the seed is that of a random split.
         table: see ``load_table``.
         trains: whether a network is trained on them.
+        remarks: whether to look at what they hold, which is alike for all seeds of a comparison.
 
     Returns:
         Scaled rows, and what the user should know about them.
@@ -277,11 +278,11 @@ def prepare_rows(
         scaling=settings.scaling,
         scale_on=settings.scale_on,
     )
-    remarks = [rows_outside(table, dataset)]
-    if trains:
+    found = [rows_outside(table, dataset)] if remarks else []
+    if trains and remarks:
         how = {"batch_size": settings.batch_size, "shuffle": settings.shuffle}
-        remarks += [one_task_dominates(dataset), order_matters(dataset, **how)]
-    return dataset, (*notes, *said, *(remark for remark in remarks if remark is not None))
+        found += [one_task_dominates(dataset), order_matters(dataset, **how)]
+    return dataset, (*notes, *said, *(remark for remark in found if remark is not None))
 
 
 def _read(settings: Settings, path: str) -> "Table":
