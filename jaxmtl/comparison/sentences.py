@@ -141,7 +141,7 @@ class _Contrast:
     @property
     def needed(self) -> int:
         """Runs from which on a difference could pass its test."""
-        return 2 if self.corrected else _enough(self.comparisons)
+        return 2 if self.corrected else enough_runs(self.comparisons)
 
     @property
     def untested(self) -> bool:
@@ -297,14 +297,27 @@ def _limits(contests: Sequence[_Contrast], num_seeds: int, resplit: bool) -> lis
 def _few_seeds(pairs: int, comparisons: int, resplit: bool) -> str:
     if pairs <= 1:
         return "Fewer than two seeds can be compared: no interval and no verdict is possible."
-    if not resplit and pairs < _enough(comparisons):
+    if not resplit and pairs < enough_runs(comparisons):
         among = f" among {comparisons} comparisons" if comparisons > 1 else ""
         return f"With {pairs} seeds no difference{among}, however large, could pass the test."
     return f"{pairs} seeds are few: one odd run moves these numbers." if pairs < FEW_SEEDS else ""
 
 
-def _enough(comparisons: int) -> int:
-    """Pairs whose smallest p of the signed-rank test, 2 / 2^n, passes Holm's first step."""
+def enough_runs(comparisons: int) -> int:
+    """Pairs of runs from which on a difference can pass the test.
+
+    The smallest p of the signed-rank test, 2 / 2^n, has to pass Holm's first step.
+
+    Args:
+        comparisons: that p values are adjusted for.
+
+    Returns:
+        The number of pairs.
+
+    Example:
+        >>> enough_runs(1), enough_runs(8)
+        (6, 9)
+    """
     return int(np.floor(np.log2(2 * max(comparisons, 1) / ALPHA))) + 1
 
 
