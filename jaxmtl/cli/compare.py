@@ -14,6 +14,7 @@ from jaxmtl.cli.cache import use_cache
 from jaxmtl.cli.errors import in_one_sentence
 from jaxmtl.cli.options import with_options
 from jaxmtl.cli.settings import Settings
+from jaxmtl.cli.signals import NOTHING_WRITTEN, undone_when_interrupted, when_interrupted
 from jaxmtl.data.options import FoldOptions, ReadingOptions
 from jaxmtl.methods.study.options import StudyOptions
 
@@ -80,9 +81,16 @@ def compare(
     if working.is_complete(asked, resume=resume):
         console.say(f"the comparison in {out} is complete; there is nothing to resume")
         return
+    if resume and first:
+        when_interrupted(lambda: _left(working))
     # One process of several writes the folder.
     nothing = contextlib.nullcontext()
-    with working.opened(asked, force=force, resume=resume) if first else nothing:
+    with (
+        undone_when_interrupted(),
+        working.opened(asked, force=force, resume=resume) if first else nothing,
+    ):
+        if first:
+            when_interrupted(lambda: _left(working))
         found = _compare(
             settings, names, reference, seeds, folder, devices, chunk, console, resume=resume
         )
@@ -97,6 +105,15 @@ def compare(
             f"the least error is that of {' '.join(best)}: {shlex.join(command)} trains it on the "
             f"rows of seed {settings.seed}"
         )
+
+
+def _left(working: "WorkingFolder") -> str:
+    """What an interrupted comparison leaves behind, in words."""
+    if working.is_through():
+        return f"the comparison is written to {working.path}"
+    if working.is_begun():
+        return "the same command goes on with it with --resume"
+    return NOTHING_WRITTEN
 
 
 @dataclasses.dataclass(frozen=True)

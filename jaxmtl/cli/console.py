@@ -5,6 +5,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 
+from jaxmtl.cli.errors import printable, tell
 from jaxmtl.training import Progress, SweepProgress
 
 SECONDS_BETWEEN_LINES = 2.0
@@ -25,12 +26,12 @@ class Console:
     def say(self, text: str) -> None:
         """Writes a result."""
         if not self.quiet:
-            print(text)
+            print(printable(text))
 
     def note(self, text: str) -> None:
         """Writes what the user should know, although nothing is wrong."""
         if not self.quiet:
-            print(f"note: {text}", file=sys.stderr)
+            tell(f"note: {text}")
 
     @contextlib.contextmanager
     def training(
@@ -110,7 +111,7 @@ def _bar(name: str, tasks: Sequence[str]) -> Iterator[Callable[[Progress], None]
         bar = bars.add_task(f"{name:<12}", total=None, state="compiling")
 
         def on_progress(progress: Progress) -> None:
-            state = escape(describe(progress, tasks, short=True))
+            state = escape(printable(describe(progress, tasks, short=True)))
             bars.update(bar, total=progress.total, completed=progress.done, state=state)
 
         yield on_progress
@@ -126,7 +127,7 @@ def _lines(name: str, tasks: Sequence[str]) -> Callable[[Progress], None]:
         now = time.monotonic()
         last = progress.done == progress.total
         if progress.phase != phase or last or now - when >= SECONDS_BETWEEN_LINES:
-            print(f"{name}: {describe(progress, tasks)}", file=sys.stderr, flush=True)
+            tell(f"{name}: {describe(progress, tasks)}")
             phase, when = progress.phase, now
 
     return on_progress
@@ -186,7 +187,7 @@ def _arm_lines() -> Callable[[str, SweepProgress], None]:
         now = time.monotonic()
         last = progress.finished == progress.members
         if (last and name != arm) or now - when >= SECONDS_BETWEEN_LINES:
-            print(f"{name}: {describe_sweep(progress)}", file=sys.stderr, flush=True)
+            tell(f"{name}: {describe_sweep(progress)}")
             arm, when = name, now
 
     return on_progress

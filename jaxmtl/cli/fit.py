@@ -10,6 +10,7 @@ from jaxmtl.cli.cache import use_cache
 from jaxmtl.cli.errors import DivergedError, in_one_sentence
 from jaxmtl.cli.options import with_options
 from jaxmtl.cli.settings import Settings, check_used, settings_from_json
+from jaxmtl.cli.signals import undone_when_interrupted, when_interrupted
 from jaxmtl.data.options import FoldOptions, ReadingOptions, ScalingOptions
 from jaxmtl.methods.study.options import PairOptions, StudyOptions
 
@@ -86,7 +87,10 @@ def _fit(
     from jaxmtl.report import load_run, summarize
 
     _keep_table(settings.table, out)
-    with new_folder(out, force=force, replaceable=is_run_folder) as folder:
+    with (
+        undone_when_interrupted(),
+        new_folder(out, force=force, replaceable=is_run_folder) as folder,
+    ):
         table = load_table(settings, folder)
         dataset, notes = prepare_rows(settings, table)
         for note in (*table.notes, *notes):
@@ -100,6 +104,7 @@ def _fit(
         else:
             saved["method"] = method
             _train_method(settings, method, folder, table, dataset, saved, console)
+    when_interrupted(lambda: f"the run is written to {out}")
     run = load_run(out)
     console.say(summarize(run))
     console.say(f"\nwritten to {out}")

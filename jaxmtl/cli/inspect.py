@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from jaxmtl.cli.errors import in_one_sentence
+from jaxmtl.cli.errors import in_one_sentence, printable
 
 
 @in_one_sentence
@@ -20,4 +20,4 @@ def inspect(
     """
     from jaxmtl.report import load_run, summarize
 
-    print(summarize(load_run(folder)))
+    print(printable(summarize(load_run(folder))))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from jaxmtl.cli.errors import in_one_sentence
+from jaxmtl.cli.signals import undone_when_interrupted, when_interrupted
 
 if TYPE_CHECKING:
     import numpy as np
@@ -70,9 +71,10 @@ def predict(
     for note in rows.notes:
         console.note(note)
     predicted = run.predict(rows)
-    with new_file(out, force=force) as path:
+    with undone_when_interrupted(), new_file(out, force=force) as path:
         write = _write_xlsx if ending == ".xlsx" else _write_csv
         write(path, [plain_name(name) for name in run.dataset.targets], _cells(rows, predicted))
+    when_interrupted(lambda: f"the predictions are written to {out}")
     blank = int((predicted != predicted).any(axis=1).sum())
     if blank:
         console.note(f"{blank} of {len(predicted)} rows have a missing feature and no prediction")

@@ -1,6 +1,6 @@
 """A comparison as a folder: tables, pictures, and a page to read."""
 
-import json
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,7 @@ import pandas as pd
 
 from jaxmtl.comparison import Comparison
 from jaxmtl.files.atomic import new_file
+from jaxmtl.files.json_file import write_json_file
 from jaxmtl.prediction.card import machine, versions
 from jaxmtl.report.page.comparison_page import AboutComparison, write_comparison_page
 from jaxmtl.report.pictures.comparison_pictures import write_comparison_pictures
@@ -99,11 +100,18 @@ def write_comparison(
         "versions": versions(),
         "machine": machine(),
     }
-    with new_file(folder / COMPARISON, force=True) as path:
-        text = json.dumps(record, indent=2, ensure_ascii=False, default=_plain)
-        path.write_text(text + "\n", encoding="utf-8")
+    write_json_file(folder / COMPARISON, _plain(record), force=True)
     return [*written, folder / COMPARISON]
 
 
 def _plain(value: Any) -> Any:
-    return value.item() if isinstance(value, np.generic) else str(value)
+    """A value that JSON knows: NaN and infinite numbers are null."""
+    if isinstance(value, Mapping):
+        return {str(name): _plain(part) for name, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(part) for part in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value if value is None or isinstance(value, bool | int | float | str) else str(value)

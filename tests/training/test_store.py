@@ -86,7 +86,7 @@ def test_on_a_full_disk_the_last_checkpoint_stays_and_nothing_half_written(tmp_p
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(store_of_files, "write_arrays", fails)
-    with pytest.raises(StoreError, match=r"cannot be written \(No space left on device\)"):
+    with pytest.raises(StoreError, match=r"cannot be written \(the disk is full\)"):
         store.save(9, TREE)
     assert [path.name for path in tmp_path.glob("step_*")] == [f"{STEP}000000000003{WHOLE}"]
 

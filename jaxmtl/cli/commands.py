@@ -1,17 +1,14 @@
 """The command ``jaxmtl`` and its parts."""
 
-import contextlib
-import os
-import signal
 import sys
 from collections.abc import Sequence
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any
 
 import typer
 
 import jaxmtl
 from jaxmtl.cli.compare import compare
-from jaxmtl.cli.errors import BAD_INPUT, INTERRUPTED, say_error
+from jaxmtl.cli.errors import BAD_INPUT, INTERRUPTED, UNREAD, say_error, silence
 from jaxmtl.cli.fit import fit
 from jaxmtl.cli.inspect import inspect
 from jaxmtl.cli.predict import predict
@@ -67,36 +64,21 @@ def run(args: Sequence[str]) -> int:
     command: Any = app
     try:
         code = command(args=list(args) or ["--help"], prog_name="jaxmtl", standalone_mode=False)
+        sys.stdout.flush()
     except USAGE_ERROR as error:
         say_error(getattr(error, "format_message", error.__str__)())
         return BAD_INPUT
     except (KeyboardInterrupt, typer.Abort):
         say_error("interrupted")
         return INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read our output has gone (as in "| head"); nothing more can be said.
+        silence(sys.stdout)
+        return UNREAD
+    except OSError as error:
+        from jaxmtl.files.errors import why
+
+        silence(sys.stdout)
+        say_error(f"standard output: cannot be written ({why(error)}); send it somewhere else")
+        return BAD_INPUT
     return code if isinstance(code, int) else 0
-
-
-def main() -> NoReturn:
-    """Runs the command line of this process and leaves it.
-
-    Example:
-        >>> import subprocess
-        >>> args = [sys.executable, "-m", "jaxmtl", "--version"]
-        >>> done = subprocess.run(args, capture_output=True)
-        >>> done.returncode, done.stdout[:6]
-        (0, b'jaxmtl')
-    """
-    jaxmtl.inline_small_loops()
-    if "JAX_PLATFORMS" not in os.environ:
-        # One sample a step is work for a CPU; looking for others takes seconds and their memory.
-        import jax
-
-        jax.config.update("jax_platforms", "cpu")
-    for stream in (sys.stdout, sys.stderr):
-        with contextlib.suppress(
-            AttributeError
-        ):  # a name that the terminal cannot show is no error
-            stream.reconfigure(errors="backslashreplace")  # pyright: ignore
-    # Lets unfinished files be removed, as after Ctrl-C.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
-    sys.exit(run(sys.argv[1:]))
