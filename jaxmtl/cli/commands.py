@@ -1,27 +1,47 @@
 """The command ``jaxmtl`` and its parts."""
 
+import importlib
 import sys
 from collections.abc import Sequence
 from typing import Annotated, Any
 
 import typer
+import typer.core
+import typer.main
 
 import jaxmtl
-from jaxmtl.cli.compare import compare
 from jaxmtl.cli.errors import BAD_INPUT, INTERRUPTED, UNREAD, say_error, silence
-from jaxmtl.cli.fit import fit
-from jaxmtl.cli.inspect import inspect
-from jaxmtl.cli.predict import predict
 
 # What typer raises for options it cannot read; newer versions have no public name for it.
 USAGE_ERROR: type[Exception] = typer.BadParameter.__mro__[1]
 
-app = typer.Typer(
-    name="jaxmtl",
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
-)
+# Each stands in a module of its name, which is loaded when it is called: their options know the
+# schedule and the optimizers, and with them JAX.
+COMMANDS = {
+    "fit": "Train on the rows of a table, and write a run folder.",
+    "predict": "Predict the rows of a table with a run.",
+    "compare": "Train several methods on the same rows from many seeds, and compare them.",
+    "inspect": "Say what happened in a run, and how well it predicts.",
+}
+PLAIN: dict[str, Any] = {
+    "add_completion": False,
+    "pretty_exceptions_enable": False,
+    "rich_markup_mode": None,
+}
+
+
+class _Commands(typer.core.TyperGroup):
+    """Loads a command when it is called, not when it is listed."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
+        name, _, rest = super().resolve_command(ctx, args)
+        command = getattr(importlib.import_module(f"jaxmtl.cli.{name}"), str(name))
+        alone = typer.Typer(**PLAIN)
+        alone.command(name)(command)
+        return name, typer.main.get_command(alone), rest
+
+
+app = typer.Typer(name="jaxmtl", cls=_Commands, **PLAIN)
 
 
 def _show_version(asked: bool) -> None:
@@ -42,10 +62,8 @@ def options(
     """Train a network for several tasks that splits itself where they disagree."""
 
 
-app.command()(fit)
-app.command()(predict)
-app.command()(compare)
-app.command()(inspect)
+for name, line in COMMANDS.items():
+    app.command(name, help=line)(lambda: None)
 
 
 def run(args: Sequence[str]) -> int:

@@ -67,7 +67,8 @@ def test_fit_and_predict_end_to_end(start, fitted, table, tmp_path):
 def test_help_loads_nothing_heavy():
     code = (
         "import sys; from jaxmtl.cli import run\n"
-        "run(['fit', '--help']); run([]); run(['--version'])\n"
+        "run([]); run(['--version']); assert 'jax' not in sys.modules\n"
+        "run(['fit', '--help'])\n"
         "heavy = {'pandas', 'openpyxl', 'matplotlib', 'flax.linen', 'scipy'} & set(sys.modules)\n"
         "print(f'heavy: {sorted(heavy)}')"
     )
