@@ -13,6 +13,7 @@ from jaxmtl.cli import options
 from jaxmtl.cli.cache import use_cache
 from jaxmtl.cli.errors import in_one_sentence
 from jaxmtl.cli.options import with_options
+from jaxmtl.cli.paths import path_of
 from jaxmtl.cli.settings import Settings
 from jaxmtl.cli.signals import NOTHING_WRITTEN, undone_when_interrupted, when_interrupted
 from jaxmtl.data.options import FoldOptions, ReadingOptions
@@ -61,12 +62,19 @@ def compare(
     if list_arms:
         _list_arms()
         return
+    out = path_of("--out", out)
+    if "table" in given:
+        given["table"] = path_of("TABLE", given["table"])
     settings = PRESET.with_options(**given).complete()
     if settings.seed + seeds > 2**32:
-        raise ValueError(f"--seeds: expected --seed + --seeds below 2**32, got {seeds}")
+        raise ValueError(
+            f"--seeds: expected at most {2**32 - settings.seed} with --seed {settings.seed}, got "
+            f"{seeds}"
+        )
     _start_devices(devices, coordinator, num_processes, process_id)
 
     from jaxmtl.cli.console import Console
+    from jaxmtl.methods.study.memory import check_memory
 
     first = process_id == 0
     console = Console(quiet=quiet or not first)
@@ -76,6 +84,15 @@ def compare(
     asked = settings.to_json() | {"arms": names, "reference": reference, "seeds": seeds}
     if settings.table is not None:
         asked["table"] = os.path.abspath(settings.table)
+    check_memory(
+        shared=settings.shared,
+        nodes=settings.nodes,
+        towers=settings.towers,
+        batch_size=settings.batch_size,
+        features=len(settings.features or ()),
+        tasks=len(settings.targets or ()),
+        at_once=min(chunk or 1, seeds),
+    )
     folder = Path(out)
     working = _working_folder(folder)
     if working.is_complete(asked, resume=resume):
@@ -144,6 +161,7 @@ def _compare(
     from jaxmtl.comparison import compare
 
     table = load_table(settings, folder)
+    _check_rows(table, seeds)
     numbers = tuple(range(settings.seed, settings.seed + seeds))
     datasets, notes = [], list(table.notes)
     for number in numbers:
@@ -173,6 +191,18 @@ def _compare(
             count = f"{row['diverged']} of {row['seeds']} seeds"
             console.note(f"{row['arm']}: {count} diverged and are left out")
     return Compared(comparison, table, datasets, numbers)
+
+
+def _check_rows(table: "Table", seeds: int) -> None:
+    """Raises ValueError for more seeds than there is memory for: each divides the rows anew."""
+    from jaxmtl.training.driver.placement import total_memory
+
+    a_seed = 8 * (table.x.size + table.y.size) + 2**12
+    if seeds * a_seed > (there := total_memory()):
+        raise ValueError(
+            f"--seeds: expected at most {there // a_seed}, whose rows fit into the memory of this "
+            f"machine, got {seeds}"
+        )
 
 
 def _write(folder: Path, found: Compared, settings: Settings, asked: dict[str, Any]) -> None:
@@ -261,8 +291,14 @@ def _arm_names(text: str | None, reference: str, num_tasks: int) -> tuple[list[s
     names = [name.strip() for name in (text or "").split(",") if name.strip()]
     if text is not None and not names:
         raise ValueError("--arms: expected names separated by commas, got none")
-    found = check_arms(names or DEFAULT_ARMS, reference, num_tasks)
-    return found, check_arms([], reference, num_tasks)[0]
+    try:
+        (full,) = check_arms([], reference, num_tasks)
+    except ValueError as error:
+        raise ValueError(f"--reference: {str(error).removeprefix('arms: ')}") from error
+    try:
+        return check_arms(names or DEFAULT_ARMS, reference, num_tasks), full
+    except ValueError as error:
+        raise ValueError(f"--arms: {str(error).removeprefix('arms: ')}") from error
 
 
 def _start_devices(

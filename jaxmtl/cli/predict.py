@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from jaxmtl.cli.errors import in_one_sentence
+from jaxmtl.cli.paths import path_of
 from jaxmtl.cli.signals import undone_when_interrupted, when_interrupted
 
 if TYPE_CHECKING:
@@ -52,6 +53,9 @@ def predict(
     from jaxmtl.report import load_run
 
     console = Console(quiet=quiet)
+    folder, table, out = (
+        path_of(name, text) for name, text in (("DIR", folder), ("TABLE", table), ("--out", out))
+    )
     ending = Path(out).suffix.lower()
     if ending not in ENDINGS:
         raise ValueError(

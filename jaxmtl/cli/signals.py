@@ -67,7 +67,7 @@ class _Signals:
 
     def repeat(self, lost: Any = None) -> None:
         """Gives the signal again, for an exception that nobody has caught and that is no more."""
-        if hasattr(signal, "setitimer"):
+        if hasattr(signal, "setitimer") and not self.ending:
             signal.setitimer(signal.ITIMER_REAL, SECONDS_UNTIL_REPEATED)
 
     def leave(self) -> None:
@@ -166,3 +166,5 @@ def let_end() -> None:
     """From here on signals no longer interrupt anything: all is done but the end itself."""
     if signal.getsignal(signal.SIGINT) == _signals.answer:
         _signals.ending, _signals.raised = True, None
+        if hasattr(signal, "setitimer"):
+            signal.setitimer(signal.ITIMER_REAL, 0)

@@ -4,6 +4,7 @@ A process holds a lock on what it is writing, which goes with it however it ends
 nobody holds were left by processes that were killed; whoever writes beside them next removes them.
 """
 
+import atexit
 import contextlib
 import os
 import re
@@ -16,6 +17,7 @@ _DRAFT = re.compile(r"\.(?P<name>.*)\.jaxmtl-[0-9a-f]{8}\.(?P<kind>tmp|old)(\.[^
 _LONGEST = 60  # letters of the name of a file in that of its draft
 
 _swept: set[str] = set()
+_own: dict[Path, int] = {}  # drafts, and the processes that write them
 
 
 def is_draft(name: str) -> bool:
@@ -61,6 +63,7 @@ def made_and_held(final: Path, *, folder: bool) -> Iterator[Path]:
     remove_left_over(final.parent)
     while True:
         draft = draft_of(final)
+        _own[draft] = os.getpid()
         if folder:
             draft.mkdir()
         else:
@@ -68,6 +71,7 @@ def made_and_held(final: Path, *, folder: bool) -> Iterator[Path]:
         with held(draft):
             if draft.exists():  # else somebody has been quicker to remove it than we to hold it
                 yield draft
+                _own.pop(draft, None)
                 return
 
 
@@ -120,7 +124,20 @@ def remove_left_over(folder: Path) -> None:
                 final = path.with_name(found["name"])
                 if found["kind"] == "old" and not os.path.lexists(final):
                     path.rename(final)  # its successor has not taken its place
-                elif path.is_dir():
-                    shutil.rmtree(path, ignore_errors=True)
                 else:
-                    path.unlink(missing_ok=True)
+                    _remove(path)
+
+
+@atexit.register
+def remove_own() -> None:
+    """Removes drafts of this process that an interruption came between to undo."""
+    for path in [path for path, process in _own.items() if process == os.getpid()]:
+        with contextlib.suppress(OSError):
+            _remove(path)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)

@@ -63,7 +63,7 @@ class WorkingFolder:
         record = self.path / self.settings
         if not record.exists() and self.path.is_dir() and not self._left():
             return False  # it ended before it had begun
-        if not record.exists():
+        if not record.exists() or not self._is_ours(self.path):
             raise FileError(
                 f"folder {self.path}: expected a {self.kind} to resume, found none; start it "
                 "without --resume"
@@ -129,7 +129,7 @@ class WorkingFolder:
         try:
             with locked(self.path):
                 ours = self._empty(force=force, resume=resume)
-                record = {"format": self.version, "settings": dict(asked)}
+                record = {"format": self.version, "kind": self.kind, "settings": dict(asked)}
                 write_json_file(self.path / self.settings, record, force=True)
                 yield
                 shutil.rmtree(self.path / self.checkpoint, ignore_errors=True)
@@ -152,7 +152,12 @@ class WorkingFolder:
         return [p for p in self.path.iterdir() if p.name != LOCK and not is_draft(p.name)]
 
     def _is_ours(self, folder: Path) -> bool:
-        return (folder / self.settings).is_file()
+        if any((folder / name).exists() for name in (self.complete, self.checkpoint)):
+            return True
+        try:
+            return read_json_file(folder / self.settings).get("kind") == self.kind
+        except FileError:
+            return False
 
     def _empty(self, *, force: bool, resume: bool) -> bool:
         """Removes what is there, now that nobody else writes it."""
