@@ -78,10 +78,11 @@ def tell(text: str) -> None:
     """Writes a line on stderr, if that can be written: work does not end for want of a reader.
 
     Args:
-        text: of the line.
+        text: of the line; its line breaks become blanks.
     """
+    line = " ".join(text.splitlines())
     try:
-        print(printable(text), file=sys.stderr, flush=True)
+        print(printable(line), file=sys.stderr, flush=True)
     except (OSError, ValueError):
         silence(sys.stderr)
 

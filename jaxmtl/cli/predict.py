@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from jaxmtl.prediction.predictor import Reading
 
 ENDINGS = (".xlsx", ".csv")
+NOT_IN_XML = "\ufffe\uffff"
 
 
 @in_one_sentence
@@ -47,9 +48,9 @@ def predict(
     """
     from jaxmtl.cli.console import Console
     from jaxmtl.data import read_table
-    from jaxmtl.data.reading.names import plain_name
     from jaxmtl.data.reading.sheets import find_sheet
     from jaxmtl.files.atomic import check_file, new_file
+    from jaxmtl.prediction.records import write_csv
     from jaxmtl.report import load_run
 
     console = Console(quiet=quiet)
@@ -76,8 +77,8 @@ def predict(
         console.note(note)
     predicted = run.predict(rows)
     with undone_when_interrupted(), new_file(out, force=force) as path:
-        write = _write_xlsx if ending == ".xlsx" else _write_csv
-        write(path, [plain_name(name) for name in run.dataset.targets], _cells(rows, predicted))
+        write = _write_xlsx if ending == ".xlsx" else write_csv
+        write(path, run.dataset.targets, _cells(rows, predicted))
     when_interrupted(lambda: f"the predictions are written to {out}")
     blank = int((predicted != predicted).any(axis=1).sum())
     if blank:
@@ -113,21 +114,16 @@ def _cells(table: "Table", predicted: "np.ndarray") -> list[list[float | None]]:
     return cells
 
 
-def _write_csv(path: Path, header: Sequence[str], rows: Sequence[Sequence[float | None]]) -> None:
-    from jaxmtl.prediction.records import write_csv
-
-    # Spreadsheets take other cells of a .csv for formulas; one with an apostrophe is a text.
-    formulas = ("=", "+", "-", "@")
-    write_csv(path, [f"'{name}" if name.startswith(formulas) else name for name in header], rows)
-
-
 def _write_xlsx(path: Path, header: Sequence[str], rows: Sequence[Sequence[float | None]]) -> None:
     from openpyxl import Workbook
     from openpyxl.cell import WriteOnlyCell
 
+    from jaxmtl.data.reading.names import plain_name
+
     book = Workbook(write_only=True)
     sheet = book.create_sheet("predictions")
-    names = [WriteOnlyCell(sheet, value=name) for name in header]
+    plain = ("".join(c for c in plain_name(name) if c not in NOT_IN_XML) for name in header)
+    names = [WriteOnlyCell(sheet, value=name) for name in plain]
     for cell in names:
         cell.data_type = "s"  # even if it begins with an equals sign
     sheet.append(names)
