@@ -9,7 +9,7 @@ from typing import Any, NoReturn, ParamSpec, TextIO
 
 import typer
 
-from jaxmtl.cli.signals import interruption
+from jaxmtl.cli.signals import interruption, let_end
 
 BAD_INPUT, DIVERGED, UNREAD, INTERRUPTED = 2, 1, 1, 130
 # Set to anything, it lets exceptions through, for those who look for a bug.
@@ -129,6 +129,7 @@ def _is_command(character: str) -> bool:
 def _stop(error: BaseException, code: int, sentence: str | None = None) -> NoReturn:
     if os.environ.get(DEBUG):
         raise error
+    let_end()
     say_error(_sentence(error) if sentence is None else sentence)
     raise typer.Exit(code) from error
 

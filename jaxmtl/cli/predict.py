@@ -1,5 +1,6 @@
 """``jaxmtl predict``: new rows through a trained network."""
 
+import io
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -129,4 +130,6 @@ def _write_xlsx(path: Path, header: Sequence[str], rows: Sequence[Sequence[float
     sheet.append(names)
     for row in rows:
         sheet.append(list(row))
-    book.save(path)
+    content = io.BytesIO()  # an archive that breaks off fails once more when it is cleared away
+    book.save(content)
+    path.write_bytes(content.getvalue())

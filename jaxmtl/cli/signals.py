@@ -163,8 +163,13 @@ def interruption(error: BaseException) -> tuple[str, int] | None:
 
 
 def let_end() -> None:
-    """From here on signals no longer interrupt anything: all is done but the end itself."""
+    """From here on signals no longer interrupt anything: all is done but the end itself.
+
+    Nor is anything said of objects that fail to clean up after what has been said already, such as
+    a half-written archive on a full disk.
+    """
     if signal.getsignal(signal.SIGINT) == _signals.answer:
         _signals.ending, _signals.raised = True, None
+        sys.unraisablehook = lambda found: None
         if hasattr(signal, "setitimer"):
             signal.setitimer(signal.ITIMER_REAL, 0)
