@@ -233,3 +233,36 @@ def test_killed_at_random_moments_and_resumed_nothing_is_lost(tmp_path):
             process.communicate()
         with locked(tmp_path / name):  # ... and a lock does not outlive its process.
             pass
+
+
+def test_damaged_checkpoints_are_refused_or_whole(tmp_path):
+    """Some hundred damages of its two files."""
+    tree = {"a": np.arange(6, dtype=np.int32), "b": np.ones((2, 3), np.float32)}
+    store = Store(tmp_path, {"options": "a"}, resume=False)
+    store.save(3, tree)
+    files = {path: path.read_bytes() for path in tmp_path.iterdir()}
+    assert len(files) == 2
+    tried = refused = 0
+    for path, content in files.items():
+        for at in range(0, len(content), max(1, len(content) // 160)):
+            flipped = content[:at] + bytes([content[at] ^ 128]) + content[at + 1 :]
+            for damage in (content[:at], flipped):
+                path.write_bytes(damage)
+                tried += 1
+                try:
+                    step, found = Store(tmp_path, {"options": "a"}, resume=True).load(tree) or (
+                        3,
+                        tree,
+                    )
+                except StoreError as error:
+                    refused += 1
+                    assert "\n" not in str(error)
+                    continue
+                finally:
+                    for other, whole in files.items():
+                        other.write_bytes(whole)
+                assert step == 3
+                for name, leaf in found.items():
+                    np.testing.assert_array_equal(leaf, tree[name])
+    assert tried >= 300
+    assert refused > tried // 2
