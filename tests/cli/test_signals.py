@@ -45,13 +45,17 @@ def test_one_that_a_callback_swallows_comes_again(answered):
             calls.append(phase)
             signal.raise_signal(signal.SIGINT)
 
-    gc.callbacks.append(callback)
-    try:
-        with pytest.raises(Interrupted), undone_when_interrupted():
+    def collect():
+        with undone_when_interrupted():
             gc.collect()
             calls.append("lost")
             for _ in range(1000):
                 time.sleep(0.01)
+
+    gc.callbacks.append(callback)
+    try:
+        with pytest.raises(Interrupted):
+            collect()
     finally:
         gc.callbacks.remove(callback)
     assert calls == ["start", "lost"]
@@ -67,13 +71,17 @@ def test_one_that_becomes_another_exception_does_not_disturb_what_is_undone(answ
             pass
         raise ValueError("what an extension module makes of it")
 
-    with pytest.raises(ValueError, match="extension") as found, undone_when_interrupted():
-        try:
-            convert()
-        except ValueError:
-            time.sleep(0.3)
-            undone.append(True)
-            raise
+    def undo():
+        with undone_when_interrupted():
+            try:
+                convert()
+            except ValueError:
+                time.sleep(0.3)
+                undone.append(True)
+                raise
+
+    with pytest.raises(ValueError, match="extension") as found:
+        undo()
     assert undone == [True]
     assert interruption(found.value) == ("interrupted; nothing was written", 143)
 
