@@ -10,7 +10,7 @@ import typer.core
 import typer.main
 
 import jaxmtl
-from jaxmtl.cli.errors import BAD_INPUT, INTERRUPTED, UNREAD, say_error, silence
+from jaxmtl.cli.errors import BAD_INPUT, INTERRUPTED, UNREAD, say_error, silence, unwritable_output
 
 # What typer raises for options it cannot read; newer versions have no public name for it.
 USAGE_ERROR: type[Exception] = typer.BadParameter.__mro__[1]
@@ -94,9 +94,6 @@ def run(args: Sequence[str]) -> int:
         silence(sys.stdout)
         return UNREAD
     except OSError as error:
-        from jaxmtl.files.errors import why
-
-        silence(sys.stdout)
-        say_error(f"standard output: cannot be written ({why(error)}); send it somewhere else")
+        say_error(unwritable_output(error))
         return BAD_INPUT
     return code if isinstance(code, int) else 0

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from jaxmtl.cli import options
 from jaxmtl.cli.cache import use_cache
-from jaxmtl.cli.errors import in_one_sentence
+from jaxmtl.cli.errors import in_one_sentence, say
 from jaxmtl.cli.options import with_options
 from jaxmtl.cli.paths import path_of
 from jaxmtl.cli.settings import Settings
@@ -270,15 +270,15 @@ def _list_arms() -> None:
     from jaxmtl.training.phased.combining import AGGREGATORS, WEIGHTINGS
 
     for name, arm in ARMS.items():
-        print(f"{name:16}{'*' if name in DEFAULT_ARMS else ' '} {arm.description}")
-    print("\n* compared unless --arms says otherwise; --arms all compares all of these\n")
+        say(f"{name:16}{'*' if name in DEFAULT_ARMS else ' '} {arm.description}")
+    say("\n* compared unless --arms says otherwise; --arms all compares all of these\n")
     for name, method in BASELINES.items():
-        print(f"{name:16}  {method.description}")
-    print("\nThese are reference lines, whatever is compared; named in --arms they take part.\n")
+        say(f"{name:16}  {method.description}")
+    say("\nThese are reference lines, whatever is compared; named in --arms they take part.\n")
     for group, methods in (("aggregators", AGGREGATORS), ("losses", WEIGHTINGS)):
-        print(f"--arms {group}:")
-        print(textwrap.fill(", ".join(methods), 96, initial_indent="  ", subsequent_indent="  "))
-    print(
+        say(f"--arms {group}:")
+        say(textwrap.fill(", ".join(methods), 96, initial_indent="  ", subsequent_indent="  "))
+    say(
         "\nThese combine task gradients: on any arm (--arms mmoe+upgrad) or, by themselves "
         "(--arms\nupgrad), on hard sharing with the adaptive run's schedule (restarts)."
     )

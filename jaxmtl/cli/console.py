@@ -5,7 +5,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 
-from jaxmtl.cli.errors import printable, tell
+from jaxmtl.cli.errors import printable, say, tell
 from jaxmtl.training import Progress, SweepProgress
 
 SECONDS_BETWEEN_LINES = 2.0
@@ -26,7 +26,7 @@ class Console:
     def say(self, text: str) -> None:
         """Writes a result."""
         if not self.quiet:
-            print(printable(text))
+            say(text)
 
     def note(self, text: str) -> None:
         """Writes what the user should know, although nothing is wrong."""

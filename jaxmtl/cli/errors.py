@@ -74,6 +74,39 @@ def say_error(message: Any) -> None:
     tell(f"jaxmtl: {' '.join(str(message).split())}")
 
 
+def say(text: str) -> None:
+    """Writes a result on stdout.
+
+    Args:
+        text: of one line or several.
+
+    Raises:
+        ValueError: it cannot be written.
+        BrokenPipeError: whoever read it has gone.
+    """
+    try:
+        print(printable(text), flush=True)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise ValueError(unwritable_output(error)) from error
+
+
+def unwritable_output(error: OSError) -> str:
+    """The sentence for a stdout that cannot be written, which from here on goes nowhere.
+
+    Args:
+        error: of the operating system.
+
+    Returns:
+        The sentence.
+    """
+    from jaxmtl.files.errors import why
+
+    silence(sys.stdout)
+    return f"standard output: cannot be written ({why(error)}); send it somewhere else"
+
+
 def tell(text: str) -> None:
     """Writes a line on stderr, if that can be written: work does not end for want of a reader.
 

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from jaxmtl.cli.errors import in_one_sentence, printable
+from jaxmtl.cli.errors import in_one_sentence, say
 from jaxmtl.cli.paths import path_of
 
 
@@ -21,4 +21,4 @@ def inspect(
     """
     from jaxmtl.report import load_run, summarize
 
-    print(printable(summarize(load_run(path_of("DIR", folder)))))
+    say(summarize(load_run(path_of("DIR", folder))))

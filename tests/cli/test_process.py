@@ -123,6 +123,7 @@ def test_streams_that_are_closed_or_full(tmp_path):
     command = f"{sys.executable} -m jaxmtl"
     for streams, code, said in [
         ("--version >/dev/full", 2, "jaxmtl: standard output: cannot be written (the disk is full"),
+        ("compare --list-arms >/dev/full", 2, "jaxmtl: standard output: cannot be written"),
         ("inspect nowhere 2>&- >&- <&-", 2, ""),
     ]:
         shell = ["sh", "-c", f"{command} {streams}"]
