@@ -1,6 +1,5 @@
 """How the gradients of the tasks become one: their sum, a loss method, or an aggregator."""
 
-import difflib
 import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -10,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, Key, PyTree
 
+from jaxmtl._words import did_you_mean, short
 from jaxmtl.aggregation import (
     LOSS_METHODS,
     REGISTRY,
@@ -96,9 +96,10 @@ def check_combining(method: Any) -> None:
     """
     if isinstance(method, str):
         if method not in METHODS:
-            near = difflib.get_close_matches(method, METHODS, n=1)
-            hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(METHODS)}"
-            raise ValueError(f"aggregator: there is no method {method!r} ({hint})")
+            hint = did_you_mean(method, METHODS) or (
+                "; jaxmtl.aggregation has them all, and so has jaxmtl compare --list-arms"
+            )
+            raise ValueError(f"aggregator: there is no method {short(method)}{hint}")
     elif not isinstance(method, Combiner):
         raise ValueError(
             "aggregator: expected a name such as 'upgrad', or what a function of "
