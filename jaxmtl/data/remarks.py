@@ -40,7 +40,7 @@ def usable_rows(
     lost = {"mask": no_target.all(axis=1), "drop": no_target.any(axis=1)}.get(missing_targets)
     lost = np.zeros(len(table.rows), bool) if lost is None or not table.targets else lost
     gaps = np.isnan(table.x).any(axis=1) if missing_features == "drop" else np.zeros_like(lost)
-    gone = lost | gaps
+    gone = np.asarray(lost | gaps)
     if not gone.any() or gone.all():  # of none that is left, whoever divides them tells more
         return table, ()
     why = [

@@ -158,8 +158,8 @@ def _of_text(text: str, order: _Order) -> datetime.datetime | None:
 
 def _of_parts(parts: dict[str, Any], order: _Order) -> datetime.datetime:
     """Raises ValueError for what is in no calendar."""
-    day = parts.get("day") or parts.get("day2") or 1
-    month = parts.get("month")
+    day: Any = parts.get("day") or parts.get("day2") or 1
+    month: Any = parts.get("month")
     if "first" in parts:
         both = parts["first"], parts["second_"]
         day, month = both if order.day_first is not False else both[::-1]
