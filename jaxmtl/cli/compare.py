@@ -251,7 +251,7 @@ def _summary(comparison: "Comparison") -> str:
     columns = [f"{task.name} {main_measure(task).name}" for task in comparison.tasks]
     named = ["arm", *columns, "error", "delta_m", "mean_rank", "parameters", "splits"]
     without = ""
-    if not board["delta_m"].notna().to_numpy().any():
+    if board["delta_m"].isna().to_numpy().all():
         named.remove("delta_m")
         without = (
             "\nNo delta_m, the change against one network a task: it needs the arm independent "
