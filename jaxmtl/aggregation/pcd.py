@@ -10,6 +10,13 @@ from jaxmtl._validate import check_positive
 from jaxmtl.aggregation.contract import Aggregator, Context, Weighed, from_rule
 from jaxmtl.aggregation.solvers.linear import multiply, unit_gram
 from jaxmtl.aggregation.solvers.nonnegative import nonnegative_qp
+from jaxmtl.aggregation.solvers.trust import (
+    ROUNDING,
+    accuracy,
+    amplification,
+    length_of,
+    safe_root,
+)
 
 
 class PCDState(NamedTuple):
@@ -75,12 +82,10 @@ def pcd(
                 f"got {shares.shape}"
             )
         shares = jnp.concatenate([jnp.zeros(1, dtype), jnp.broadcast_to(shares, (tasks - 1,))])
-        unit = unit_gram(gram, context.present)
+        unit = unit_gram(gram, context.present, context.scales)
         update = context.present & jnp.isfinite(gram).all()
         steps = state.steps + update
-        running = jnp.where(
-            update, beta * state.square + (1 - beta) * jnp.diagonal(gram), state.square
-        )
+        running = jnp.where(update, beta * state.square + (1 - beta) * unit.norms**2, state.square)
         unbiased = running / jnp.where(steps > 0, 1 - jnp.asarray(beta, dtype) ** steps, 1)
         deviation = jnp.sqrt(unbiased + eps)
         lengths = jnp.where(unit.live, unit.norms / jnp.where(deviation > 0, deviation, 1), 0)
@@ -102,10 +107,20 @@ def pcd(
         some &= unit.live[0]
         scale = unit.norms[0] / jnp.sqrt(jnp.where(some, square, 1))
         weights = jnp.where(some, direction * (scale * unit.inverse), 0)
-        converged = found.converged & feasible & context.present[0]
-        return Weighed(weights, PCDState(running, steps), converged, jnp.maximum(missed, 0))
+        # In the unit of ``size``; the others get what they were promised, exactly where it binds.
+        small = float(jnp.finfo(dtype).eps)
+        z = direction / size
+        off = jnp.where(others, jnp.where(found.x > 0, jnp.abs(short), jnp.maximum(short, 0)), 0)
+        error = (small * length_of(z) + length_of(off)) * amplification(apart)
+        length = jnp.where(some, safe_root(square), size) / size
+        good = (error <= accuracy(dtype) * length) & (
+            jnp.max(off) <= ROUNDING * small * (1 + length_of(z))
+        )
+        residual = jnp.where(error <= accuracy(dtype) * length, jnp.max(off), error)
+        converged = good & feasible & context.present[0]
+        return Weighed(weights, PCDState(running, steps), converged, residual)
 
     def init_state(tasks: int, dtype: Any) -> PCDState:
         return PCDState(jnp.zeros(tasks, dtype), jnp.zeros(tasks, jnp.int32))
 
-    return from_rule(rule, init_state)
+    return from_rule(rule, init_state, scaled=True)

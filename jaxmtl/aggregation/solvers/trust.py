@@ -1,0 +1,198 @@
+"""How far a solution may be off, given that the Gram matrix itself is rounded.
+
+The cosines C are known up to about eps. Weights z of unit rows then leave C z uncertain by eps |z|,
+and the direction U'z by that times the square root of C^-1: for two rows that are d off opposite,
+eps / d^2. What is asked of a solution is that this is little beside the direction's own length.
+"""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float
+
+from jaxmtl.aggregation.solvers.linear import UNROLLED, factored_solver, multiply, unrolled_inverse
+
+# Slack of a condition, in units of eps times the weights: what rounding alone may leave.
+ROUNDING = 64
+
+
+def accuracy(dtype: Any) -> float:
+    """Error of a direction, relative to its length, up to which a solution counts as converged.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> accuracy(jnp.float32)
+        0.001
+    """
+    return 1e-6 if jnp.finfo(dtype).bits == 64 else 1e-3
+
+
+def amplification(
+    cosines: Float[Array, "n n"], normal: Float[Array, " n"] | None = None
+) -> Float[Array, ""]:
+    """Largest error of the direction U'z for an error 1 of C z, about the root of trace(C^-1).
+
+    Directions in which C is singular to working precision hardly count: rows that are dependent
+    cancel there, whatever their weights. Rows that are merely near-dependent have large weights
+    instead, by which this is multiplied.
+
+    Args:
+        cosines: C, traced.
+        normal: s, where only errors of z with s'z = 0 matter, as on the simplex. Traced.
+
+    Returns:
+        The factor; NaN where the matrix is not finite or far from semidefinite.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> float(amplification(jnp.eye(4)).round(3))
+        2.0
+    """
+    size, dtype = cosines.shape[0], cosines.dtype
+    wide = jnp.finfo(dtype).bits == 64
+    floor = (1e4 if wide else 400) * float(jnp.finfo(dtype).eps)
+    eye = jnp.eye(size, dtype=dtype)
+    if size <= UNROLLED:
+        inverse = unrolled_inverse(cosines + floor * eye)
+    else:
+        inverse = factored_solver(cosines + floor * eye, columns=True)(eye)
+    if normal is not None:
+        image = multiply(inverse, normal)
+        along = (image * normal).sum()
+        inverse = inverse - image[:, None] * image[None] / jnp.where(along > 0, along, 1)
+    spread = jnp.trace(inverse) - floor * (inverse**2).sum()
+    return jnp.sqrt(jnp.maximum(spread, 0))
+
+
+def vanishes(
+    square: Float[Array, "*batch"], weights: Float[Array, "*batch n"]
+) -> Bool[Array, "*batch"]:
+    """Whether the squared length z'C z of a direction is 0 as far as rounding can tell.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> bool(vanishes(jnp.float32(1e-8), jnp.ones(2)))
+        True
+    """
+    size, eps = weights.shape[-1], float(jnp.finfo(weights.dtype).eps)
+    return square <= 2 * size**0.5 * eps * (weights**2).sum(axis=-1)
+
+
+def cancels(cosines: Float[Array, "n n"], weights: Float[Array, " n"]) -> Bool[Array, ""]:
+    """Whether unit rows with these weights cancel exactly, that is, as well as rounding allows.
+
+    A sharper test than the length: |C z| is linear in it, z'C z quadratic.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> bool(cancels(jnp.array([[1.0, -1.0], [-1.0, 1.0]]), jnp.ones(2)))
+        True
+    """
+    eps = float(jnp.finfo(weights.dtype).eps)
+    left = jnp.max(jnp.abs(multiply(cosines, weights)))
+    return left <= ROUNDING * eps * length_of(weights)
+
+
+def length_of(vectors: Float[Array, "*batch n"]) -> Float[Array, "*batch"]:
+    """Euclidean lengths, with derivative 0 at 0.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> float(length_of(jnp.array([3.0, 4.0])))
+        5.0
+    """
+    return safe_root((vectors**2).sum(axis=-1))
+
+
+def safe_root(squares: Float[Array, "*batch"]) -> Float[Array, "*batch"]:
+    """Square roots of what is above 0, and 0 with derivative 0 elsewhere; NaN stays.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> safe_root(jnp.array([4.0, -1.0])).tolist()
+        [2.0, 0.0]
+    """
+    none = squares <= 0
+    return jnp.where(none, 0, jnp.sqrt(jnp.where(none, 1, squares)))
+
+
+def verdict(
+    cosines: Float[Array, "n n"],
+    weights: Float[Array, " n"],
+    violation: Float[Array, ""],
+    error: Float[Array, ""],
+    usual: Float[Array, ""] | float = 1.0,
+) -> tuple[Bool[Array, ""], Float[Array, ""]]:
+    """Whether a direction U'z is right and hurts none, and a residual that says how far it is off.
+
+    Args:
+        cosines: C, traced.
+        weights: z, traced.
+        violation: largest violation of a condition of optimality, in the unit of U'z. Traced.
+        error: estimated error of the direction. Traced.
+        usual: length that replaces that of the direction where this is 0 to working precision.
+
+    Returns:
+        ``converged`` and ``residual``, relative to the length.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> nothing = jnp.float32(0.0)
+        >>> converged, _ = verdict(jnp.eye(2), jnp.array([1.0, -0.5]), nothing, nothing)
+        >>> bool(converged)  # the second row is hurt
+        False
+    """
+    dtype = cosines.dtype
+    products = multiply(cosines, weights)
+    square = (weights * products).sum()
+    length = jnp.where(vanishes(square, weights), usual, safe_root(square))
+    length = jnp.where(length == 0, 1, length)
+    off = jnp.maximum(violation, jnp.max(-products)) / length
+    error = error / length
+    good = (off <= float(jnp.finfo(dtype).eps) ** 0.5) & (error <= accuracy(dtype))
+    residual = jnp.where(error <= accuracy(dtype), off, jnp.maximum(off, error))
+    return good, jnp.maximum(residual, 0)
+
+
+@jax.jit
+def judge_projections(
+    cosines: Float[Array, "n n"],
+    starts: Float[Array, "batch n"],
+    added: Float[Array, "batch n"],
+    shares: Float[Array, " batch"],
+) -> tuple[Bool[Array, ""], Float[Array, ""]]:
+    """``verdict`` on a sum of projections onto the dual cone of unit rows.
+
+    Args:
+        cosines: C, traced.
+        starts: weights u of what is projected, a row a projection. Traced.
+        added: x >= 0, so that u + x are the weights of the projection. Traced.
+        shares: factors of the projections in the sum, the largest 1 or 0. Traced.
+
+    Returns:
+        ``converged`` and ``residual``.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> one, none = jnp.array([[1.0, 0.0]]), jnp.zeros((1, 2))
+        >>> cosines = jnp.array([[1.0, -0.5], [-0.5, 1.0]])
+        >>> judge_projections(cosines, one, none, jnp.ones(1))[0].item()
+        False
+        >>> judge_projections(cosines, one, none.at[0, 1].set(0.5), jnp.ones(1))[0].item()
+        True
+    """
+    eps = float(jnp.finfo(cosines.dtype).eps)
+    weights = starts + added
+    products = jnp.matmul(weights, cosines, precision=jax.lax.Precision.HIGHEST)
+    off = jnp.where(added > 0, jnp.abs(products), jnp.maximum(-products, 0))
+    off = jnp.where((shares > 0)[:, None], off, 0)
+    lengths = length_of(weights)
+    exact = (off <= ROUNDING * eps * (1 + lengths)[:, None]).all()
+    errors = (eps * lengths + length_of(off)) * shares
+    total = (shares[:, None] * weights).sum(axis=0)
+    violation = jnp.max(off * shares[:, None])
+    good, residual = verdict(
+        cosines, total, violation, errors.sum() * amplification(cosines), jnp.max(shares)
+    )
+    return good & exact, residual
