@@ -74,7 +74,7 @@ def imtl_g() -> Aggregator:
         error = (eps * length_of(z) + length_of(off)) * gain / jnp.where(length > 0, length, 1)
         part = jnp.where(rank == tasks, share, jnp.where(unit.live, unit.inverse * scale, 0))
         loss = eps * length_of(z) * gain * length_of(part) / jnp.where(some, jnp.abs(total), 1)
-        error = jnp.maximum(error, loss * gain)
+        error = jnp.minimum(jnp.maximum(error, loss * gain), 1 / eps)
         good = (exact & some & (error <= accuracy(gram.dtype))) | ~unit.live.any()
         return Weighed(weights, state, good, jnp.maximum(error, jnp.max(off)))
 

@@ -39,8 +39,8 @@ def fair_weights(
 
     Where 0 is a combination of the rows with positive weights (Pareto stationarity) there is no
     solution and z grows without end; the iteration stops at its limit or where rounding stops it,
-    ``converged`` is False; so it is where a product (G w)_t is not determined by the matrix as it is
-    rounded. Derivatives are those of the equations.
+    ``converged`` is False; so it is where a product (G w)_t is not determined by the matrix as it
+    is rounded. Derivatives are those of the equations.
 
     Args:
         gram: G, traced.
@@ -126,6 +126,7 @@ def _balanced(
     left, right = equations(end.z)
     unsure = eps * jnp.max(growth * end.z[None] / jnp.abs(left)[:, None])
     residual = jnp.maximum(jnp.max(jnp.abs(left / right - 1)), unsure)
+    residual = jnp.minimum(residual, 1 / eps)
     v = jnp.where(chosen, end.z * jnp.exp(log_start), 0)
     good = (residual <= 1e4 * eps) & (unsure <= accuracy(dtype))
     return Solution(v, chosen, good, residual)

@@ -101,8 +101,8 @@ def masked_solver(
         matrix: C with diagonal of order 1, traced.
         mask: P, traced.
         refinements: number of them, static.
-        shift: instead of ``ridge``, static. ``least_ridge`` is right where C is near-singular, while
-            the other bridges over what is singular.
+        shift: instead of ``ridge``, static. ``least_ridge`` is right where C is near-singular,
+            while the other bridges over what is singular.
 
     Returns:
         A function from b to x, both over the last axis.

@@ -215,8 +215,10 @@ def _robust(
     def body(carry: _Otherwise) -> _Otherwise:
         sharp = _pivot(matrix, q, carry.found.support, least_ridge(q.dtype))
         sharp = _better(sharp, carry.found)
-        inside = _interior(matrix, q, ~(sharp.residual <= enough))
+        wanted = ~(sharp.residual <= enough)
+        inside = _interior(matrix, q, wanted)
         second = _better(_exact(matrix, q, inside), inside)
+        second = second._replace(residual=jnp.where(wanted, second.residual, jnp.inf))
         return _Otherwise(_better(second, sharp), jnp.asarray(False))
 
     # Instead of a condition: under vmap that would do for all what it should for none.

@@ -61,7 +61,9 @@ def amplification(
         image = multiply(inverse, normal)
         along = (image * normal).sum()
         inverse = inverse - image[:, None] * image[None] / jnp.where(along > 0, along, 1)
-    spread = jnp.trace(inverse) - floor * (inverse**2).sum()
+    # Null eigenvalues are rounding, of either sign: not below 0 when this is added.
+    rounding = (1 + 0.5 * size**0.5) * float(jnp.finfo(dtype).eps)
+    spread = jnp.trace(inverse) - (floor - rounding) * (inverse**2).sum()
     return jnp.sqrt(jnp.maximum(spread, 0))
 
 
@@ -193,6 +195,6 @@ def judge_projections(
     total = (shares[:, None] * weights).sum(axis=0)
     violation = jnp.max(off * shares[:, None])
     good, residual = verdict(
-        cosines, total, violation, errors.sum() * amplification(cosines), jnp.max(shares)
+        cosines, total, violation, length_of(errors) * amplification(cosines), length_of(shares)
     )
     return good & exact, residual

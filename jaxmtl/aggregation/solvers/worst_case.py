@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from jaxmtl.aggregation.solvers.linear import least_ridge, masked_solver, multiply, unit_gram
+from jaxmtl.aggregation.solvers.linear import masked_solver, multiply, unit_gram
 from jaxmtl.aggregation.solvers.nonnegative import Solution, nonnegative_qp
 from jaxmtl.aggregation.solvers.trust import (
     ROUNDING,
@@ -82,7 +82,7 @@ def worst_case_weights(
 
     def on(support: Array, cosines: Array, r: Array, share: Array, c: Array) -> tuple[Array, ...]:
         """Weights margin * alpha - beta, and the margin where their length is c."""
-        solve = masked_solver(cosines, support, shift=least_ridge(dtype))
+        solve = masked_solver(cosines, support, refinements=6)
         alpha, beta = solve(share), solve(r)
         second, first, zeroth = (alpha * share).sum(), (alpha * r).sum(), (beta * r).sum()
         under = first**2 - second * (zeroth - c**2)
