@@ -12,6 +12,7 @@ from jaxmtl.aggregation.solvers.trust import (
     ROUNDING,
     accuracy,
     amplification,
+    estimate,
     length_of,
     safe_root,
 )
@@ -67,7 +68,7 @@ def config(preferences: Float[Array, " tasks"] | Sequence[float] | None = None) 
         eps = float(jnp.finfo(gram.dtype).eps)
         off = jnp.where(unit.live, jnp.abs(cosines - p), 0)
         exact = (off <= ROUNDING * eps * (jnp.max(jnp.abs(p)) + length_of(raw))).all()
-        error = (eps * length_of(raw) + length_of(off)) * amplification(unit.cosines)
+        error = estimate(amplification(unit.cosines), length_of(raw), off)
         root = safe_root(square)
         error = error / jnp.where(root > 0, root, 1)
         good = (exact & (error <= accuracy(gram.dtype))) | ~unit.live.any()

@@ -10,6 +10,7 @@ from jaxmtl.aggregation.solvers.trust import (
     ROUNDING,
     accuracy,
     amplification,
+    estimate,
     length_of,
     safe_root,
 )
@@ -69,9 +70,10 @@ def imtl_g() -> Aggregator:
         even = products.sum() / jnp.maximum(live.sum(), 1)
         off = jnp.where(unit.live, jnp.abs(products - even), 0)
         exact = (off <= ROUNDING * eps * (jnp.abs(even) + length_of(z))).all()
-        gain = amplification(unit.cosines)
+        factors = amplification(unit.cosines)
+        gain = factors[0]
         length = safe_root((z * products).sum())
-        error = (eps * length_of(z) + length_of(off)) * gain / jnp.where(length > 0, length, 1)
+        error = estimate(factors, length_of(z), off) / jnp.where(length > 0, length, 1)
         part = jnp.where(rank == tasks, share, jnp.where(unit.live, unit.inverse * scale, 0))
         loss = eps * length_of(z) * gain * length_of(part) / jnp.where(some, jnp.abs(total), 1)
         error = jnp.minimum(jnp.maximum(error, loss * gain), 1 / eps)

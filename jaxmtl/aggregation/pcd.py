@@ -14,6 +14,7 @@ from jaxmtl.aggregation.solvers.trust import (
     ROUNDING,
     accuracy,
     amplification,
+    estimate,
     length_of,
     safe_root,
 )
@@ -111,7 +112,7 @@ def pcd(
         small = float(jnp.finfo(dtype).eps)
         z = direction / size
         off = jnp.where(others, jnp.where(found.x > 0, jnp.abs(short), jnp.maximum(short, 0)), 0)
-        error = (small * length_of(z) + length_of(off)) * amplification(apart)
+        error = estimate(amplification(apart), length_of(z), off)
         length = jnp.where(some, safe_root(square), size) / size
         good = (error <= accuracy(dtype) * length) & (
             jnp.max(off) <= ROUNDING * small * (1 + length_of(z))

@@ -6,7 +6,13 @@ from jaxtyping import Array, Bool, Float
 
 from jaxmtl.aggregation.solvers.linear import multiply, unit_gram
 from jaxmtl.aggregation.solvers.nonnegative import Solution, nonnegative_qp
-from jaxmtl.aggregation.solvers.trust import ROUNDING, amplification, length_of, verdict
+from jaxmtl.aggregation.solvers.trust import (
+    ROUNDING,
+    amplification,
+    estimate,
+    length_of,
+    verdict,
+)
 
 
 @jax.jit
@@ -86,7 +92,7 @@ def min_norm_weights(
     products = multiply(unit.cosines, z)
     over = products - share * (z * products).sum()
     off = jnp.where(unit.live, jnp.where(z > 0, jnp.abs(over), jnp.maximum(-over, 0)), 0)
-    error = (eps * length_of(z) + length_of(off)) * amplification(unit.cosines, share)
+    error = estimate(amplification(unit.cosines, share), length_of(z), off)
     good, residual = verdict(unit.cosines, z, jnp.max(off), error)
     good &= (off <= ROUNDING * eps * (1 + length_of(z))).all()
     none = zero_rows.any() | ~unit.live.any()

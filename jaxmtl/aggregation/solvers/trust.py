@@ -30,7 +30,7 @@ def accuracy(dtype: Any) -> float:
 
 def amplification(
     cosines: Float[Array, "n n"], normal: Float[Array, " n"] | None = None
-) -> Float[Array, ""]:
+) -> tuple[Float[Array, ""], Float[Array, ""]]:
     """Largest error of the direction U'z for an error 1 of C z, about the root of trace(C^-1).
 
     Directions in which C is singular to working precision hardly count: rows that are dependent
@@ -42,12 +42,13 @@ def amplification(
         normal: s, where only errors of z with s'z = 0 matter, as on the simplex. Traced.
 
     Returns:
-        The factor; NaN where the matrix is not finite or far from semidefinite.
+        The factor for rounding, and that for what is left beyond rounding, which counts in the
+        singular directions, too. NaN where the matrix is not finite or far from semidefinite.
 
     Example:
         >>> import jax.numpy as jnp
-        >>> float(amplification(jnp.eye(4)).round(3))
-        2.0
+        >>> [float(factor.round(3)) for factor in amplification(jnp.eye(4))]
+        [2.0, 1.999]
     """
     size, dtype = cosines.shape[0], cosines.dtype
     wide = jnp.finfo(dtype).bits == 64
@@ -64,7 +65,32 @@ def amplification(
     # Null eigenvalues are rounding, of either sign: not below 0 when this is added.
     rounding = (1 + 0.5 * size**0.5) * float(jnp.finfo(dtype).eps)
     spread = jnp.trace(inverse) - (floor - rounding) * (inverse**2).sum()
-    return jnp.sqrt(jnp.maximum(spread, 0))
+    full = jnp.minimum(jnp.trace(inverse), 1 / floor)
+    return jnp.sqrt(jnp.maximum(spread, 0)), jnp.sqrt(jnp.maximum(full, 0))
+
+
+def estimate(
+    factors: tuple[Array, Array], lengths: Float[Array, "*batch"], off: Float[Array, "*batch n"]
+) -> Float[Array, "*batch"]:
+    """Estimated error of a direction of unit rows.
+
+    Args:
+        factors: from ``amplification``.
+        lengths: |z|, traced.
+        off: violations of the conditions, traced.
+
+    Returns:
+        The error, in the unit of the direction.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> float(estimate(amplification(jnp.eye(4)), jnp.ones(()), jnp.zeros(4))) < 1e-6
+        True
+    """
+    eps = float(jnp.finfo(off.dtype).eps)
+    beyond = jnp.maximum(off - 4 * eps * (1 + lengths)[..., None], 0)
+    noise, full = factors
+    return (eps * lengths + length_of(off)) * noise + length_of(beyond) * full
 
 
 def vanishes(
@@ -191,10 +217,9 @@ def judge_projections(
     off = jnp.where((shares > 0)[:, None], off, 0)
     lengths = length_of(weights)
     exact = (off <= ROUNDING * eps * (1 + lengths)[:, None]).all()
-    errors = (eps * lengths + length_of(off)) * shares
+    errors = estimate(amplification(cosines), lengths, off) * shares
     total = (shares[:, None] * weights).sum(axis=0)
     violation = jnp.max(off * shares[:, None])
-    good, residual = verdict(
-        cosines, total, violation, length_of(errors) * amplification(cosines), length_of(shares)
-    )
-    return good & exact, residual
+    good, residual = verdict(cosines, total, violation, length_of(errors), length_of(shares))
+    # What is too much for rounding is no small residual.
+    return good & exact, jnp.where(exact, residual, jnp.maximum(residual, 2 * eps**0.5))

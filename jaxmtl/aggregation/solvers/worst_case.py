@@ -13,6 +13,7 @@ from jaxmtl.aggregation.solvers.trust import (
     accuracy,
     amplification,
     cancels,
+    estimate,
     length_of,
     safe_root,
 )
@@ -141,7 +142,7 @@ def worst_case_weights(
     off = jnp.where(added > 0, jnp.abs(short), jnp.maximum(short, 0))
     start_size = length_of(start) / jnp.where(usable, length, 1)
     size = length_of(added) + start_size
-    error = (eps * size + length_of(off)) * amplification(unit.cosines)
+    error = estimate(amplification(unit.cosines), size, off)
     d = added + start / jnp.where(usable, length, 1)
     reach = safe_root((d * multiply(unit.cosines, d)).sum())
     error = error / jnp.maximum(reach, eps**0.5 * size)
