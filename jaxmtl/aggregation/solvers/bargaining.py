@@ -151,10 +151,11 @@ def _balanced_derivative(alpha: float, primals: Any, tangents: Any) -> Any:
     eye = jnp.eye(v.shape[0], dtype=v.dtype)
     diagonal = power * ratio ** -(1 + power)
     v_dot = _solve_shifted(jnp.where(both, cosines, eye), diagonal, jnp.where(chosen, b, 0))
-    none = np.zeros((), jax.dtypes.float0)
+    none: Any = np.zeros((), jax.dtypes.float0)
+    nowhere: Any = np.zeros(chosen.shape, jax.dtypes.float0)
     return found, Solution(
         jnp.where(chosen, v_dot, 0),
-        np.zeros(chosen.shape, jax.dtypes.float0),
+        nowhere,
         none,
         jnp.zeros_like(found.residual),
     )

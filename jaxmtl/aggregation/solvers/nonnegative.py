@@ -108,10 +108,12 @@ def _derivative(primals: tuple[Array, Array], tangents: tuple[Array, Array]) -> 
     batched = jnp.broadcast_to(matrix, (*linear.shape[:-1], *matrix.shape))
     change = jnp.matmul(found.x, matrix_dot.T, precision=jax.lax.Precision.HIGHEST) + linear_dot
     x_dot = masked_solver(batched, found.support & (found.x > 0))(-change)
+    nowhere: Any = np.zeros(found.support.shape, jax.dtypes.float0)
+    none: Any = np.zeros(found.converged.shape, jax.dtypes.float0)
     return found, Solution(
         x_dot,
-        np.zeros(found.support.shape, jax.dtypes.float0),
-        np.zeros(found.converged.shape, jax.dtypes.float0),
+        nowhere,
+        none,
         jnp.zeros_like(found.residual),
     )
 

