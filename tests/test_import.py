@@ -59,6 +59,7 @@ def public_objects():
 # Results and states that are explained by the functions which return them.
 WITHOUT_EXAMPLE = {
     "AugmentedLagrangianState",
+    "Best",
     "ConstrainedHistory",
     "ConstrainedRun",
     "Cycle",
@@ -66,10 +67,12 @@ WITHOUT_EXAMPLE = {
     "Event",
     "Events",
     "Evidence",
+    "Fitted",
     "History",
     "LevelGates",
     "Progress",
     "Run",
+    "Trace",
     "Violation",
 }
 

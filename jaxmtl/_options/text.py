@@ -21,7 +21,9 @@ def parse_names(text: str) -> tuple[str, ...]:
         >>> parse_names('SO2, CO,"a, b"')
         ('SO2', 'CO', 'a, b')
     """
-    names = next(csv.reader([text], skipinitialspace=True), [])
+    # A line break in the name of a column counts as a blank.
+    line = " ".join(text.splitlines())
+    names = next(csv.reader([line], skipinitialspace=True), [])
     return tuple(name.strip() for name in names if name.strip())
 
 

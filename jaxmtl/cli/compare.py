@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import os
+import shlex
 import sys
 import textwrap
 from pathlib import Path
@@ -90,10 +91,16 @@ def compare(
         _write(folder, found, settings, asked)
     console.say(_summary(found.comparison))
     console.say(f"\nwritten to {out}: open {folder / 'report.html'} in a browser")
+    if (best := _best(found.comparison)) is not None:
+        command = ["jaxmtl", "fit", "--config", out, "--method", best[0], "--out", "DIR"]
+        console.say(
+            f"the least error is that of {' '.join(best)}: {shlex.join(command)} trains it on the "
+            f"rows of seed {settings.seed}"
+        )
 
 
 @dataclasses.dataclass(frozen=True)
-class Found:
+class Compared:
     """A comparison and what it was made on."""
 
     comparison: "Comparison"
@@ -113,7 +120,7 @@ def _compare(
     console: "Console",
     *,
     resume: bool,
-) -> Found:
+) -> Compared:
     import jax
 
     from jaxmtl.cli.fit import load_table, prepare_rows
@@ -121,7 +128,7 @@ def _compare(
 
     table = load_table(settings, folder)
     numbers = tuple(range(settings.seed, settings.seed + seeds))
-    datasets, notes = [], []
+    datasets, notes = [], list(table.notes)
     for number in numbers:
         dataset, said = prepare_rows(dataclasses.replace(settings, seed=number), table)
         datasets.append(dataset)
@@ -141,15 +148,17 @@ def _compare(
             resume=resume,
             on_progress=on_progress,
         )
+    for note in comparison.notes:
+        console.note(note)
     board: Any = comparison.leaderboard.to_dict("records")
     for row in board:
         if row["diverged"]:
             count = f"{row['diverged']} of {row['seeds']} seeds"
             console.note(f"{row['arm']}: {count} diverged and are left out")
-    return Found(comparison, table, datasets, numbers)
+    return Compared(comparison, table, datasets, numbers)
 
 
-def _write(folder: Path, found: Found, settings: Settings, asked: dict[str, Any]) -> None:
+def _write(folder: Path, found: Compared, settings: Settings, asked: dict[str, Any]) -> None:
     from jaxmtl.prediction.card import fingerprint
     from jaxmtl.report.comparison_folder import write_comparison
 
@@ -196,6 +205,16 @@ def _summary(comparison: "Comparison") -> str:
         float_format="{:.4g}".format,
     )
     return f"{text}\n\n{comparison.conclusion}"
+
+
+def _best(comparison: "Comparison") -> tuple[str, ...] | None:
+    """The method of least error, and whether it is a reference line; None if all runs diverged."""
+    board: Any = comparison.leaderboard
+    known = board[board["error"].notna()]
+    if not len(known):
+        return None
+    row = known.loc[known["error"].idxmin()]
+    return str(row["arm"]), *(["(a reference line)"] if row["kind"] == "line" else [])
 
 
 def _list_arms() -> None:

@@ -16,10 +16,12 @@ from jaxmtl.methods.study.options import PairOptions, StudyOptions
 if TYPE_CHECKING:
     from jaxmtl.cli.console import Console
     from jaxmtl.data import Dataset, Table
+    from jaxmtl.report import Reading
 
 PRESETS = {"study": Settings()}
 OUT = "jaxmtl-run"
 BUILT_IN = "air_quality.xlsx"
+PAIR = "study"
 OF_A_COMPARISON = ("arms", "reference", "seeds")
 
 
@@ -52,25 +54,26 @@ def fit(
     if config is not None:
         settings, before = _repeated(config, given, console)
     settings = settings.with_options(**given).complete()
-    name = method or before
-    if name is not None:
-        name = _method_name(name, given, len(settings.targets or ()))
-    _fit(settings, name, out, console, force=force)
+    name, place = (before, f" of {config}") if method is None else (method, "")
+    if name not in (None, PAIR):
+        name = _method_name(name, place, given, len(settings.targets or ()))
+    _fit(settings, None if name == PAIR else name, out, console, force=force)
 
 
-def _method_name(name: str, given: dict[str, Any], num_tasks: int) -> str:
+def _method_name(name: str, place: str, given: dict[str, Any], num_tasks: int) -> str:
     """The full name of a method, if it goes with the options that were given."""
     from jaxmtl.comparison import check_arms
     from jaxmtl.methods import BASELINES
+    from jaxmtl.methods.study.arms import GROUPS
 
+    if not name.strip() or "," in name or name in GROUPS:
+        raise ValueError(f"--method: expected the name of one method, got {name!r}")
     try:
         (found,) = check_arms([name], name, num_tasks)
     except ValueError as error:
-        several = "too many values" in str(error)
-        why = f"expected the name of one method, got {name!r}" if several else str(error)
-        raise ValueError(f"--method: {why.removeprefix('arms: ')}") from error
+        raise ValueError(f"--method: {str(error).removeprefix('arms: ')}") from error
     used = [ScalingOptions] if found in BASELINES else [StudyOptions]
-    check_used(given, used, f"--method {name}")
+    check_used(given, used, f"--method {name}{place}")
     return found
 
 
@@ -86,7 +89,7 @@ def _fit(
     with new_folder(out, force=force, replaceable=is_run_folder) as folder:
         table = load_table(settings, folder)
         dataset, notes = prepare_rows(settings, table)
-        for note in notes:
+        for note in (*table.notes, *notes):
             console.note(note)
         saved = settings.to_json()
         if settings.table is not None:
@@ -121,7 +124,6 @@ def _train_study(
 
     from jaxmtl.methods.study.run_study import run_study
     from jaxmtl.models import HardSharing
-    from jaxmtl.report import Reading
     from jaxmtl.report.run.save import write_run
 
     model = HardSharing(
@@ -156,7 +158,7 @@ def _train_study(
         table=table,
         phases=settings.phases,
         shuffled=settings.shuffle,
-        reading=Reading(settings.missing, settings.missing_values),
+        reading=_reading(settings),
         settings=saved,
     )
 
@@ -176,7 +178,6 @@ def _train_method(
 
     from jaxmtl.data import data_of
     from jaxmtl.methods import Work, find_method
-    from jaxmtl.report import Reading
     from jaxmtl.report.run.fitted import write_fitted_run
 
     data, folds = data_of([dataset])
@@ -193,7 +194,7 @@ def _train_method(
         method=method,
         dataset=dataset,
         table=table,
-        reading=Reading(settings.missing, settings.missing_values),
+        reading=_reading(settings),
         shuffled=settings.shuffle,
         settings=saved,
     )
@@ -223,7 +224,8 @@ def load_table(settings: Settings, folder: Path) -> "Table":
         table = _read(settings, path)
     except TableError as error:
         raise TableError(str(error).replace(path, shown)) from error
-    return dataclasses.replace(table, source=table.source.replace(path, shown))
+    notes = tuple(note.replace(path, shown) for note in table.notes)
+    return dataclasses.replace(table, source=table.source.replace(path, shown), notes=notes)
 
 
 def prepare_rows(settings: Settings, table: "Table") -> "tuple[Dataset, tuple[str, ...]]":
@@ -271,6 +273,24 @@ def _read(settings: Settings, path: str) -> "Table":
         sheet=find_sheet(path, settings.sheet),
         missing_values=settings.missing_values,
         keep=() if settings.split_column is None else (settings.split_column,),
+        decimal=settings.decimal,
+        thousands=settings.thousands,
+        header_row=settings.header_row,
+        visible_rows=settings.visible_rows,
+    )
+
+
+def _reading(settings: Settings) -> "Reading":
+    """How ``predict`` is to read tables."""
+    from jaxmtl.report import Reading
+
+    return Reading(
+        settings.missing,
+        settings.missing_values,
+        decimal=settings.decimal,
+        thousands=settings.thousands,
+        header_row=settings.header_row,
+        visible_rows=settings.visible_rows,
     )
 
 

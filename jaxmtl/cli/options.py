@@ -15,10 +15,10 @@ Preset = Annotated[str, Option(help="Defaults of all options: study.")]
 MethodName = Annotated[
     str | None,
     Option(
-        help="What to train instead of the study's pair of runs; jaxmtl compare --list-arms names "
-        "all.",
+        help="What to train, such as ridge or mmoe (after the adaptive run, whose schedule it "
+        "follows); jaxmtl compare --list-arms names all.",
         metavar="NAME",
-        shown="the adaptive network, and plain hard sharing beside it",
+        shown="study: the adaptive network, plain hard sharing beside it",
     ),
 ]
 Config = Annotated[

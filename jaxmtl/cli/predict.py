@@ -1,9 +1,9 @@
 """``jaxmtl predict``: new rows through a trained network."""
 
-import math
 import os
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -11,6 +11,9 @@ from jaxmtl.cli.errors import in_one_sentence
 
 if TYPE_CHECKING:
     import numpy as np
+
+    from jaxmtl.data import Table
+    from jaxmtl.prediction.predictor import Reading
 
 ENDINGS = (".xlsx", ".csv")
 
@@ -23,18 +26,26 @@ def predict(
     table: Annotated[str, typer.Argument(help="Workbook or text table with the feature columns.")],
     out: Annotated[str, typer.Option("-o", "--out", help="File to write, .xlsx or .csv.")],
     sheet: Annotated[
-        str | None, typer.Option(help="Name or number (from 0).", show_default="the first")
+        str | None,
+        typer.Option(help="Name or number (from 0).", show_default="the first that is not hidden"),
+    ] = None,
+    header_row: Annotated[
+        int | None,
+        typer.Option(help="Row of the names of columns, from 1.", show_default="as in the run"),
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace an older file.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing but errors.")] = False,
 ) -> None:
     """Predict every row of TABLE, in its order and in original units, one column a target.
 
+    Rows that are no data, such as blank ones and totals, are blank in the file that is written, so
+    that its rows stand beside those of TABLE.
     A row with a missing feature is an error; if the run was made with --missing mean, its gaps are
     filled with the means of the training rows, with --missing drop its prediction is left blank.
     """
     from jaxmtl.cli.console import Console
     from jaxmtl.data import read_table
+    from jaxmtl.data.reading.names import plain_name
     from jaxmtl.data.reading.sheets import find_sheet
     from jaxmtl.files.atomic import check_file, new_file
     from jaxmtl.report import load_run
@@ -54,30 +65,66 @@ def predict(
         table,
         features=run.dataset.features,
         sheet=find_sheet(table, sheet),
-        missing_values=run.reading.missing_values,
+        **_as_read(run.reading, run.dataset.targets, header_row),
     )
+    for note in rows.notes:
+        console.note(note)
     predicted = run.predict(rows)
     with new_file(out, force=force) as path:
         write = _write_xlsx if ending == ".xlsx" else _write_csv
-        write(path, run.dataset.targets, predicted)
+        write(path, [plain_name(name) for name in run.dataset.targets], _cells(rows, predicted))
     blank = int((predicted != predicted).any(axis=1).sum())
     if blank:
         console.note(f"{blank} of {len(predicted)} rows have a missing feature and no prediction")
     console.say(f"{len(predicted)} rows predicted, written to {out}")
 
 
-def _write_csv(path: Path, header: tuple[str, ...], values: "np.ndarray") -> None:
+def _as_read(reading: "Reading", targets: Sequence[str], header_row: int | None) -> dict[str, Any]:
+    """Options of ``read_table`` for rows that have no targets."""
+    codes = [
+        value
+        for value in reading.missing_values
+        if not (isinstance(value, str) and value.rpartition("=")[0].strip() in targets)
+    ]
+    return {
+        "missing_values": codes,
+        "decimal": reading.decimal,
+        "thousands": reading.thousands,
+        "header_row": reading.header_row if header_row is None else header_row,
+        "visible_rows": reading.visible_rows,
+    }
+
+
+def _cells(table: "Table", predicted: "np.ndarray") -> list[list[float | None]]:
+    """One row for every row of the table below its header, None where there is no number."""
+    import numpy as np
+
+    numbers = np.concatenate([table.rows, table.left_out])
+    cells: list[list[float | None]] = [[None] * predicted.shape[1] for _ in numbers]
+    places = np.searchsorted(np.sort(numbers), table.rows)
+    for place, row in zip(places.tolist(), predicted.tolist(), strict=True):
+        cells[place] = [value if np.isfinite(value) else None for value in row]
+    return cells
+
+
+def _write_csv(path: Path, header: Sequence[str], rows: Sequence[Sequence[float | None]]) -> None:
     from jaxmtl.prediction.records import write_csv
 
-    write_csv(path, header, values)
+    # Spreadsheets take other cells of a .csv for formulas; one with an apostrophe is a text.
+    formulas = ("=", "+", "-", "@")
+    write_csv(path, [f"'{name}" if name.startswith(formulas) else name for name in header], rows)
 
 
-def _write_xlsx(path: Path, header: tuple[str, ...], values: "np.ndarray") -> None:
+def _write_xlsx(path: Path, header: Sequence[str], rows: Sequence[Sequence[float | None]]) -> None:
     from openpyxl import Workbook
+    from openpyxl.cell import WriteOnlyCell
 
     book = Workbook(write_only=True)
     sheet = book.create_sheet("predictions")
-    sheet.append(list(header))
-    for row in values.tolist():
-        sheet.append([value if math.isfinite(value) else None for value in row])
+    names = [WriteOnlyCell(sheet, value=name) for name in header]
+    for cell in names:
+        cell.data_type = "s"  # even if it begins with an equals sign
+    sheet.append(names)
+    for row in rows:
+        sheet.append(list(row))
     book.save(path)

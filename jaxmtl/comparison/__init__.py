@@ -15,10 +15,12 @@ from jaxmtl.methods.study.arms import Arm as Arm
 from jaxmtl.methods.study.arms import expand as expand
 from jaxmtl.methods.study.arms import find_arm as find_arm
 from jaxmtl.methods.study.bench import Bench as Bench
-from jaxmtl.methods.study.bench import Protocol as Protocol
+from jaxmtl.methods.study.bench import StudyProtocol as StudyProtocol
 from jaxmtl.statistics.paired import bootstrap_mean as bootstrap_mean
 from jaxmtl.statistics.paired import holm as holm
 from jaxmtl.statistics.paired import nadeau_bengio as nadeau_bengio
 from jaxmtl.statistics.paired import paired_bootstrap as paired_bootstrap
 from jaxmtl.statistics.paired import verdict as verdict
 from jaxmtl.statistics.paired import wilcoxon as wilcoxon
+
+Protocol = StudyProtocol

@@ -16,7 +16,7 @@ from jaxmtl.data import Dataset, data_of
 from jaxmtl.methods.method import Fitted, OnProgress, Work
 from jaxmtl.methods.registry import BASELINES, find_method
 from jaxmtl.methods.study.arms import DEFAULT_ARMS, GROUPS, expand, fits
-from jaxmtl.methods.study.bench import Bench, Protocol
+from jaxmtl.methods.study.bench import Bench, StudyProtocol
 from jaxmtl.metrics import main_measure, values_of_losses
 from jaxmtl.tasks import Task, number_tasks
 
@@ -44,6 +44,7 @@ class Comparison:
         test_share: test rows over training rows, where the seeds split one table anew.
         selected: whether the epoch was selected on validation rows; else it is the last one.
         seconds: wall-clock time in all.
+        notes: what the user should know of a method.
 
     Example:
         >>> [field.name for field in dataclasses.fields(Comparison)][:3]
@@ -61,6 +62,7 @@ class Comparison:
     test_share: float | None
     selected: bool
     seconds: float
+    notes: tuple[str, ...] = ()
 
     @property
     def conclusion(self) -> str:
@@ -74,7 +76,7 @@ def compare(
     arms: Sequence[str] = DEFAULT_ARMS,
     reference: str = "hard_sharing",
     seeds: Sequence[int] | None = None,
-    protocol: Protocol | None = None,
+    protocol: StudyProtocol | None = None,
     lines: bool = True,
     resplit: bool | None = None,
     devices: Sequence[Device] | None = None,
@@ -145,16 +147,17 @@ def compare(
     lined = [name for name in BASELINES if lines and name not in names]
     bench, seconds = None, {}
     if any(name not in BASELINES for name in names):
-        bench = Bench(protocol or Protocol(), data, folds, keys, work)
+        bench = Bench(protocol or StudyProtocol(), data, folds, keys, work)
         laying_began = time.perf_counter()
         bench.lay_down()
         seconds["adaptive"] = time.perf_counter() - laying_began
-    frames = []
+    frames, notes = [], ()
     for name in (*names, *lined):
         method_began = time.perf_counter()
         fitted = find_method(name, bench=bench).fit(data, folds, keys, work)
         spent = time.perf_counter() - method_began + seconds.get(name, 0.0)
         kind = "line" if name in lined else "arm"
+        notes += fitted.notes
         frames.append(_frame(name, kind, fitted, datasets, numbers, spent))
     per_seed = pd.concat(frames, ignore_index=True)
     share = _test_share(datasets, resplit)
@@ -179,6 +182,7 @@ def compare(
         test_share=share,
         selected=datasets[0].splits.validation is not None,
         seconds=time.perf_counter() - began,
+        notes=notes,
     )
 
 

@@ -5,6 +5,7 @@ from jaxmtl.data.air_quality import air_quality_frame as air_quality_frame
 from jaxmtl.data.air_quality import write_air_quality as write_air_quality
 from jaxmtl.data.folds import Data as Data
 from jaxmtl.data.folds import Folds as Folds
+from jaxmtl.data.folds import Part as Part
 from jaxmtl.data.folds import data_of as data_of
 from jaxmtl.data.prepare import Dataset as Dataset
 from jaxmtl.data.prepare import prepare as prepare

@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Iterator, Sequence
+from typing import Literal, NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -12,15 +13,36 @@ from jaxmtl.data.splits import SplitIndices
 from jaxmtl.tasks import Task, number_tasks
 
 
+class Part(NamedTuple):
+    """What one column of coded features is.
+
+    Attributes:
+        column: of the table from which it was made.
+        role: "number"; "level" for 0 or 1, such as one level of a category or the flag of a gap; or
+            "code" for the number of a level.
+        size: levels of a code, that of levels not met before among them; 1 for others.
+
+    Example:
+        >>> Part("City", "code", 27).size
+        27
+    """
+
+    column: str
+    role: Literal["number", "level", "code"] = "number"
+    size: int = 1
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
 class Data:
     """All rows that may be learned from, coded as methods take them.
 
     Attributes:
-        x: coded features.
-        y: coded targets, a class as its number; where not known, anything finite.
+        x: coded features, scaled as the method wants them: the study's networks are made for 0..1.
+        y: coded targets, a class as its number; where not known, anything finite. Predictions come
+            back in their scale.
         known: which targets are known.
         tasks: what the columns of ``y`` are.
+        parts: what the columns of ``x`` are; empty where all are numbers.
 
     Example:
         >>> data = Data(x=np.zeros((3, 2)), y=np.zeros((3, 1)), known=np.ones((3, 1), bool),
@@ -33,10 +55,16 @@ class Data:
     y: Float[np.ndarray, "rows tasks"]
     known: Bool[np.ndarray, "rows tasks"]
     tasks: tuple[Task, ...]
+    parts: tuple[Part, ...] = ()
 
     def __post_init__(self) -> None:
         """Checks that the shapes go together."""
         shape = (len(self.x), len(self.tasks))
+        if self.parts and self.x.shape[1:] != (len(self.parts),):
+            raise ValueError(
+                f"data: expected one part for each of the columns of x {self.x.shape}, got "
+                f"{len(self.parts)}"
+            )
         if self.x.ndim != 2 or self.y.shape != shape or self.known.shape != shape:
             raise ValueError(
                 f"data: expected x (rows, features), y and known (rows, {len(self.tasks)} tasks), "

@@ -7,6 +7,8 @@ import msgspec
 
 from jaxmtl._options import INT32, Option, Options
 from jaxmtl.data.prepare import MissingFeatures, MissingTargets
+from jaxmtl.data.reading.grid import LAST_ROW
+from jaxmtl.data.reading.tables import Decimal, Thousands
 from jaxmtl.data.scaling import ScalingKind
 
 Fraction = Annotated[float, msgspec.Meta(ge=0, lt=1)]
@@ -30,7 +32,9 @@ class ReadingOptions(Options):
         tuple[str, ...] | None,
         Option(help="Columns to predict, one task each: C,D.", metavar="NAMES"),
     ] = None
-    sheet: Annotated[str | None, Option(help="Name or number (from 0).", shown="the first")] = None
+    sheet: Annotated[
+        str | None, Option(help="Name or number (from 0).", shown="the first that is not hidden")
+    ] = None
     missing: Annotated[MissingFeatures, Option(help="Missing features.")] = "error"
     missing_targets: Annotated[
         MissingTargets | None,
@@ -43,8 +47,28 @@ class ReadingOptions(Options):
     ] = None
     missing_values: Annotated[
         tuple[str, ...],
-        Option(help="What stands for a missing value: 0,-999.", metavar="VALUES"),
+        Option(
+            help="What stands for a missing value: 0,-999; in one column CO=0.", metavar="VALUES"
+        ),
     ] = ()
+    decimal: Annotated[
+        Decimal | None, Option(help="In numbers that are texts.", shown="found out")
+    ] = None
+    thousands: Annotated[
+        Thousands | None, Option(help="What marks thousands in such numbers.", shown="found out")
+    ] = None
+    header_row: Annotated[
+        Annotated[int, msgspec.Meta(ge=1, le=LAST_ROW)] | None,
+        Option(help="Row of the names of columns, from 1.", shown="the first that is not empty"),
+    ] = None
+    visible_rows: Annotated[bool, Option(help="Leave out rows hidden by a filter.")] = False
+
+    def check(self) -> None:
+        """Raises ValueError for one sign that is to mean two things."""
+        if (self.decimal, self.thousands) in ((".", "point"), (",", "comma")):
+            raise ValueError(
+                f"--thousands: expected another sign than that of --decimal, got {self.thousands}"
+            )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

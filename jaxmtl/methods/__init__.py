@@ -14,4 +14,5 @@ from jaxmtl.methods.method import held_out as held_out
 from jaxmtl.methods.network_model import NetworkModel as NetworkModel
 from jaxmtl.methods.registry import BASELINES as BASELINES
 from jaxmtl.methods.registry import find_method as find_method
+from jaxmtl.methods.study.bench import StudyProtocol as StudyProtocol
 from jaxmtl.methods.trees import TreesModel as TreesModel

@@ -20,6 +20,12 @@ class Model(Protocol):
 
     Attributes:
         kind: names the class that reads it again.
+
+    Example:
+        >>> from jaxmtl.methods import LinearModel
+        >>> model = LinearModel(slopes=np.array([[2.0]]), intercept=np.array([1.0]))
+        >>> model.kind, model.predict(np.array([[3.0]])).tolist(), sorted(model.arrays())
+        ('linear', [[7.0]], ['intercept', 'slopes'])
     """
 
     kind: ClassVar[str]
@@ -117,6 +123,16 @@ def held_out(
 
     Returns:
         A fold each; of no rows where it held out none.
+
+    Example:
+        >>> from jaxmtl.data import SplitIndices
+        >>> from jaxmtl.methods import find_method
+        >>> from jaxmtl.tasks import number_tasks
+        >>> x = np.arange(6.0)[:, None]
+        >>> data = Data(x=x, y=2 * x, known=np.ones((6, 1), bool), tasks=number_tasks(["CO"]))
+        >>> folds = Folds(parts=(SplitIndices(np.arange(4), np.array([], int), np.array([5])),))
+        >>> held_out(find_method("mean").fit(data, folds, None, Work()), data, folds)[0].tolist()
+        [[3.0]]
     """
     pairs = zip(fitted.models, folds, strict=True)
     return tuple(model.predict(data.x[fold.test]) for model, fold in pairs)
@@ -150,7 +166,19 @@ def join_folds(parts: Sequence[tuple[Int[np.ndarray, " some"], Fitted]], folds: 
 
 
 class Method(Protocol):
-    """A way to train on several tasks."""
+    """A way to train on several tasks.
+
+    Example:
+        >>> from jaxmtl.data import SplitIndices
+        >>> from jaxmtl.methods import find_method
+        >>> from jaxmtl.tasks import number_tasks
+        >>> x = np.arange(6.0)[:, None]
+        >>> data = Data(x=x, y=2 * x, known=np.ones((6, 1), bool), tasks=number_tasks(["CO"]))
+        >>> fold = SplitIndices(np.arange(4), np.array([], int), np.arange(4, 6))
+        >>> found = find_method("mean").fit(data, Folds(parts=(fold,)), None, Work())
+        >>> found.models[0].predict(x[:1]).tolist(), found.scores.tolist()
+        ([[3.0]], [[37.0]])
+    """
 
     @property
     def name(self) -> str:
@@ -162,13 +190,16 @@ class Method(Protocol):
         """One line for a report."""
         ...
 
-    def fit(self, data: Data, folds: Folds, keys: Key[Array, " folds"], work: Work) -> Fitted:
+    def fit(
+        self, data: Data, folds: Folds, keys: Key[Array, " folds"] | None, work: Work
+    ) -> Fitted:
         """Trains one model a fold.
 
         Args:
             data: all rows.
             folds: what each model may see.
-            keys: one a fold, so that a fold can be repeated by itself.
+            keys: one a fold, so that a fold can be repeated by itself; None for methods that draw
+                nothing.
             work: how it is to be done.
 
         Returns:

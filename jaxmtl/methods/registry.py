@@ -5,7 +5,7 @@ from jaxmtl.methods.linear import Ridge
 from jaxmtl.methods.method import Method
 from jaxmtl.methods.study.arms import find_arm
 from jaxmtl.methods.study.as_method import StudyMethod
-from jaxmtl.methods.study.bench import Bench, Protocol
+from jaxmtl.methods.study.bench import Bench, StudyProtocol
 from jaxmtl.methods.trees import BoostedTrees
 
 BASELINES: dict[str, Method] = {
@@ -15,7 +15,7 @@ BASELINES: dict[str, Method] = {
 
 
 def find_method(
-    name: str, *, protocol: Protocol | None = None, bench: Bench | None = None
+    name: str, *, protocol: StudyProtocol | None = None, bench: Bench | None = None
 ) -> Method:
     """A method by its name.
 
@@ -38,5 +38,5 @@ def find_method(
     """
     if name in BASELINES:
         return BASELINES[name]
-    shared = protocol or Protocol() if bench is None else bench.protocol
+    shared = protocol or StudyProtocol() if bench is None else bench.protocol
     return StudyMethod(arm=find_arm(name, tuple(BASELINES)), protocol=shared, bench=bench)

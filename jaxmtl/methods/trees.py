@@ -144,7 +144,17 @@ class BoostedTrees:
         """One model a fold; neither keys nor work are needed."""
         del keys, work
         check_numbers(self.name, data.tasks)
-        return fit_each_fold(self.name, data, folds, _fit)
+        found = fit_each_fold(self.name, data, folds, _fit)
+        single = [
+            len(model.arrays()["value"]) == len(model.arrays()["roots"]) for model in found.models
+        ]
+        if not any(single):
+            return found
+        note = (
+            f"{self.name}: no tree has a split, so that it predicts the mean, in {sum(single)} of "
+            f"{len(single)} folds; it takes 40 training rows or more to split them"
+        )
+        return dataclasses.replace(found, notes=(note,))
 
 
 def _fit(train: Data, validation: Data) -> tuple[TreesModel, dict[str, Any]]:

@@ -1,18 +1,21 @@
 """How columns are coded, as a file of a predictor keeps it: names in JSON, numbers as arrays."""
 
 import math
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Collection, Mapping
+from typing import Any, get_args
 
 import numpy as np
 
 from jaxmtl.data import Preprocessing, Scaler
+from jaxmtl.data.reading.grid import LAST_ROW
+from jaxmtl.data.reading.tables import Decimal, Thousands
 from jaxmtl.methods.saved import check_arrays, check_fields
 from jaxmtl.prediction.predictor import Reading
 from jaxmtl.tasks import Task
 
 MISSING = ("error", "drop", "mean")
 FLOATS = ("float16", "float32", "float64")
+LATER = {name: Reading._field_defaults[name] for name in Reading._fields[2:]}
 SCALES = ("feature_offset", "feature_scale", "target_offset", "target_scale")
 
 
@@ -41,6 +44,12 @@ def describe_coding(coding: Preprocessing, reading: Reading) -> dict[str, Any]:
         "reading": {
             "missing_features": reading.missing_features,
             "missing_values": list(reading.missing_values),
+            # Those of older files have no others.
+            **{
+                name: getattr(reading, name)
+                for name, default in LATER.items()
+                if getattr(reading, name) != default
+            },
         },
     }
 
@@ -146,7 +155,8 @@ def _names(what: str, saved: Any) -> tuple[str, ...]:
 
 
 def _reading(saved: Any) -> Reading:
-    check_fields("reading", saved, {"missing_features", "missing_values"})
+    later = set(LATER) & set(saved) if isinstance(saved, Mapping) else set()
+    check_fields("reading", saved, {"missing_features", "missing_values", *later})
     how, values = saved["missing_features"], saved["missing_values"]
     if how not in MISSING:
         raise ValueError(
@@ -158,7 +168,21 @@ def _reading(saved: Any) -> Reading:
             "reading: expected numbers and texts that stand for a missing value, got "
             f"{str(values)[:60]!r}"
         )
-    return Reading(how, tuple(values))
+    allowed = {
+        "decimal": get_args(Decimal),
+        "thousands": get_args(Thousands),
+        "visible_rows": (True, False),
+        "header_row": range(1, LAST_ROW + 1),
+    }
+    for name in later:
+        got = saved[name]
+        if isinstance(got, bool) != (name == "visible_rows") or not _is_among(got, allowed[name]):
+            raise ValueError(f"reading: expected another value for {name}, got {str(got)[:60]!r}")
+    return Reading(how, tuple(values), **{name: saved[name] for name in later})
+
+
+def _is_among(got: Any, values: Collection[Any]) -> bool:
+    return isinstance(got, str | int) and got in values
 
 
 def _is_value(value: Any) -> bool:

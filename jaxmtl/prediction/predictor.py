@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Float
 
 from jaxmtl.data import Preprocessing, Table
+from jaxmtl.data.reading.tables import Decimal, Thousands
 from jaxmtl.methods.method import Model
 from jaxmtl.tasks import Task, output_widths
 
@@ -17,7 +18,11 @@ class Reading(NamedTuple):
 
     Attributes:
         missing_features: "error", "drop" (no prediction for such a row) or "mean".
-        missing_values: numbers and texts that stand for a missing value.
+        missing_values: numbers and texts that stand for a missing value, or in one column "CO=0".
+        decimal: "." or "," in numbers that are texts; None where that is found out.
+        thousands: what marks thousands in such numbers; None where that is found out.
+        header_row: number of the row of the header; None for the first that is not empty.
+        visible_rows: whether hidden rows are left out.
 
     Example:
         >>> Reading(missing_values=("0",)).missing_features
@@ -26,6 +31,10 @@ class Reading(NamedTuple):
 
     missing_features: str = "error"
     missing_values: tuple[str | float, ...] = ()
+    decimal: Decimal | None = None
+    thousands: Thousands | None = None
+    header_row: int | None = None
+    visible_rows: bool = False
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)

@@ -43,6 +43,7 @@ class ConfigRecord(Struct):
     network: dict[str, Any] | None = None
     phases: list[PhaseRecord] = []
     start: list[list[int]] | None = None
+    notes: list[str] = []
 
 
 class Combined(Struct):

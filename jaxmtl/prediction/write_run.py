@@ -143,7 +143,7 @@ def write_study(
     metrics["parameters"] = parameter_counts(
         network, len(dataset.features), model.params, head_index_of(run)
     )
-    config = _configuration(dataset, metrics["status"], STUDY, settings)
+    config = _configuration(dataset, table, metrics["status"], STUDY, settings)
     config["network"] = {name: value for name, value in fields.items() if name != "capacity"}
     config["phases"] = describe_phases(phases)
     config["start"] = start.tolist()
@@ -197,7 +197,7 @@ def write_fitted(
     predicted = {method: own, MEAN: constant} | {method: own}  # which may be the constant itself
     sheet_rows = None if shuffled else dataset.rows.train
     metrics = measure_fitted(method, fitted, predicted, dataset, sheet_rows)
-    config = _configuration(dataset, metrics["status"], method, settings)
+    config = _configuration(dataset, table, metrics["status"], method, settings)
     write_json_file(folder / "config.json", config)
     write_json_file(folder / "metrics.json", metrics)
     save_predictor(folder / MODEL, predictor)
@@ -214,7 +214,11 @@ def _parts(dataset: Dataset) -> dict[str, Rows]:
 
 
 def _configuration(
-    dataset: Dataset, status: str, method: str, settings: Mapping[str, Any] | None
+    dataset: Dataset,
+    table: Table | None,
+    status: str,
+    method: str,
+    settings: Mapping[str, Any] | None,
 ) -> dict[str, Any]:
     return {
         "format": FORMAT,
@@ -223,6 +227,7 @@ def _configuration(
         "features": list(dataset.features),
         "targets": list(dataset.targets),
         "source": dataset.source,
+        "notes": [] if table is None else list(table.notes),
         "network": None,
         "phases": [],
         "settings": None if settings is None else dict(settings),

@@ -1,14 +1,15 @@
 """Loops, phases and runs."""
 
+from jaxmtl.training.as_network import as_network as as_network
 from jaxmtl.training.constrained import ConstrainedHistory as ConstrainedHistory
 from jaxmtl.training.constrained import ConstrainedRun as ConstrainedRun
 from jaxmtl.training.constrained import fit_constrained as fit_constrained
+from jaxmtl.training.driver.program import SweepProgress as SweepProgress
 from jaxmtl.training.driver.store import StoreError as StoreError
 from jaxmtl.training.fit import fit as fit
 from jaxmtl.training.fit import fit_adaptive as fit_adaptive
 from jaxmtl.training.network import Applied as Applied
 from jaxmtl.training.network import Network as Network
-from jaxmtl.training.network import as_network as as_network
 from jaxmtl.training.phased.best import Best as Best
 from jaxmtl.training.phased.phases import STUDY_PHASES as STUDY_PHASES
 from jaxmtl.training.phased.phases import Phase as Phase
@@ -19,5 +20,4 @@ from jaxmtl.training.phased.run import History as History
 from jaxmtl.training.phased.run import Progress as Progress
 from jaxmtl.training.phased.run import Run as Run
 from jaxmtl.training.phased.runs import Runs as Runs
-from jaxmtl.training.phased.runs import SweepProgress as SweepProgress
 from jaxmtl.training.sweep import sweep as sweep

@@ -16,7 +16,8 @@ from jaxmtl.constraints import AugmentedLagrangian, Violation, excess_of, measur
 from jaxmtl.constraints.violation import Equality
 from jaxmtl.data.rows import Rows, Splits
 from jaxmtl.losses import Loss, squared_error
-from jaxmtl.training.network import Network, as_network
+from jaxmtl.training.as_network import as_network
+from jaxmtl.training.network import Network
 from jaxmtl.training.phased.checks import checked_config, cleared, run_keys, start_values
 from jaxmtl.training.phased.state import Config, Optimizer, Options, pack
 from jaxmtl.training.phased.step import Seen, look

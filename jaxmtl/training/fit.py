@@ -18,8 +18,10 @@ from jaxmtl.data.rows import Splits
 from jaxmtl.duplication import HeadIndex
 from jaxmtl.duplication.transplant import Transplant
 from jaxmtl.losses import Loss, squared_error
+from jaxmtl.training.as_network import as_network
 from jaxmtl.training.driver.placement import batch_mesh, spread
-from jaxmtl.training.network import Network, as_network
+from jaxmtl.training.driver.program import DIVERGED, RUNNING
+from jaxmtl.training.network import Network
 from jaxmtl.training.phased.checks import (
     check_key,
     checked_config,
@@ -33,8 +35,6 @@ from jaxmtl.training.phased.epoch import epoch
 from jaxmtl.training.phased.phases import STUDY_PHASES, Phase, PhaseTable, phase_table
 from jaxmtl.training.phased.run import Events, Progress, Run, collect_history
 from jaxmtl.training.phased.state import (
-    DIVERGED,
-    RUNNING,
     Config,
     EpochRecord,
     Optimizer,

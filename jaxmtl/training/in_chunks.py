@@ -10,7 +10,8 @@ from jaxtyping import PyTree
 
 from jaxmtl._typing import NetworkLike
 from jaxmtl.duplication import HeadIndex
-from jaxmtl.training.network import Network, as_network
+from jaxmtl.training.as_network import as_network
+from jaxmtl.training.network import Network
 
 CHUNK = 1024  # rows of one compiled call
 

@@ -17,12 +17,16 @@ from jaxmtl.data.rows import Splits
 from jaxmtl.duplication import HeadIndex, can_align
 from jaxmtl.duplication.transplant import Transplant
 from jaxmtl.losses import Loss, squared_error
-from jaxmtl.training.driver.members import run_members
-from jaxmtl.training.network import Network, as_network
+from jaxmtl.training.as_network import as_network
+from jaxmtl.training.driver import members as driver
+from jaxmtl.training.driver.placement import member_mesh
+from jaxmtl.training.driver.program import SweepProgress
+from jaxmtl.training.network import Network
 from jaxmtl.training.phased.checks import checked_config, cleared, first_state_of
 from jaxmtl.training.phased.combining import Combining
 from jaxmtl.training.phased.phases import NEVER, STUDY_PHASES, Phase, PhaseTable, phase_table
-from jaxmtl.training.phased.runs import Runs, SweepProgress
+from jaxmtl.training.phased.program import described, member_program, runs_of
+from jaxmtl.training.phased.runs import Runs
 from jaxmtl.training.phased.state import Config, Optimizer, Options, Split, TrainState, init_state
 
 Schedule = Sequence[Phase] | Sequence[Sequence[Phase]] | PhaseTable
@@ -150,19 +154,22 @@ def sweep(
         aligned = all(can_align(index, head_index[0].size) for index in head_index)
         config = dataclasses.replace(config, aligned=aligned)
     states = _begin_all(network, config, params, table, order_keys, head_index, state)
-    return run_members(
-        network,
-        config,
+    mesh = member_mesh(devices)
+    program = member_program(network, config, stacked=stacked, length=driver.LENGTH, mesh=mesh)
+    driven = driver.run_members(
+        program,
         states,
         data,
         table,
         stacked=stacked,
-        devices=devices,
+        mesh=mesh,
         chunk=chunk,
         checkpoint=checkpoint,
+        described=lambda: described(network, config, table),
         resume=resume,
         on_progress=on_progress,
     )
+    return runs_of(driven)
 
 
 def _start_all(

@@ -131,3 +131,76 @@ def test_failure_while_writing_leaves_nothing(call, made_run, table, tmp_path, m
     assert result.code == 2
     assert "cannot be written (No space left on device)" in result.err
     assert list(tmp_path.iterdir()) == []
+
+
+def test_rows_that_are_no_data_stay_blank_lines(call, made_run, tmp_path):
+    x = [
+        [1.1, "a", 20],
+        [],
+        [0.4, "b", 45],
+        ["", "hidden: no", ""],
+        [1.9, "c", 7],
+        [3.4, "Sum", 72],
+    ]
+    path = write_features(tmp_path / "new.xlsx", x)
+    for name in ("a.csv", "a.xlsx"):
+        said = call("predict", made_run, path, "-o", tmp_path / name)
+        assert said.out == f"3 rows predicted, written to {tmp_path / name}\n"
+        assert [line.split(": ", 2)[0] for line in said.err.splitlines()] == ["note"] * 3
+        assert "row 3: blank, so left out" in said.err
+        assert "row 7: its numbers ('Sum') sum up other rows" in said.err
+        assert "missing feature" not in said.err
+    _, values = read_csv(tmp_path / "a.csv")
+    features = np.array([[20, 1.1], [45, 0.4], [7, 1.9]])
+    np.testing.assert_array_equal(values[[0, 2, 4]], load_run(made_run).predict(features))
+    assert np.isnan(values[[1, 3, 5]]).all()
+    rows = list(openpyxl.load_workbook(tmp_path / "a.xlsx").active.iter_rows(values_only=True))
+    assert [row[0] is None for row in rows[1:6]] == [False, True, False, True, False]
+
+
+def test_tables_are_read_as_in_the_run(call, tmp_path, untrained):
+    lines = ["made in 2021;", "x;@gas;=y;-z", *(f"{i},5;{i},25;1.{i:03},5;{i}" for i in range(10))]
+    table = tmp_path / "a.csv"
+    table.write_text("\n".join(["#;;", *lines]), encoding="utf-8")
+    named = ["--features", "x,@gas", "--targets", "=y,-z", "--missing-values", "x=2.5,=y=7"]
+    options = ["--header-row", "3", "--decimal", ",", "--missing", "drop", "--scaling", "none"]
+    folder = tmp_path / "run"
+    made = call("fit", table, *named, *options, "--out", folder)
+    assert made.code == 0
+    assert call("fit", table, *named, "--out", tmp_path / "b").code == 2
+    run = load_run(folder)
+    assert run.reading[1:5] == (("x=2.5", "=y=7"), ",", None, 3)
+    assert run.metrics["rows"] == {"train": 7, "validation": 0, "test": 2}
+    for name in ("o.csv", "o.xlsx"):
+        said = call("predict", folder, table, "-o", tmp_path / name)
+        assert said.code == 0
+        assert "1 of 10 rows have a missing feature" in said.err
+    # What a spreadsheet would take for a formula is a text.
+    assert read_csv(tmp_path / "o.csv")[0] == ["'=y", "'-z"]
+    cells = openpyxl.load_workbook(tmp_path / "o.xlsx").active[1]
+    assert [(cell.value, cell.data_type) for cell in cells] == [("=y", "s"), ("-z", "s")]
+    # Our own names are found again.
+    given = ["--features", "=y", "--targets", "-z", "--missing", "drop", "--out", tmp_path / "c"]
+    assert call("fit", tmp_path / "o.csv", *given).code == 0
+    other = tmp_path / "other.csv"
+    other.write_text("x;@gas\n1,5;2\n", encoding="utf-8")
+    assert "header in row 3" in call("predict", folder, other, "-o", tmp_path / "p.csv").err
+    told = call("predict", folder, other, "-o", tmp_path / "p.csv", "--header-row", "1")
+    assert told.code == 0
+
+
+def test_notes_of_a_table_are_kept_with_the_run(call, make_table, tmp_path, untrained):
+    path = make_table()
+    book = openpyxl.load_workbook(path)
+    book["days"].append(["Note: by hand"])
+    book["days"].row_dimensions[5].hidden = True
+    book.save(path)
+    said = call("fit", path, *NAMES, "--out", tmp_path / "run").err
+    notes = load_run(tmp_path / "run").config["notes"]
+    assert len(notes) == 2
+    assert all(f"note: {note}" in said for note in notes)
+    shown = call("inspect", tmp_path / "run").out
+    assert all(f"  note     {note}" in shown for note in notes)
+    seen = call("fit", path, *NAMES, "--visible-rows", "--out", tmp_path / "seen")
+    assert "row 5: hidden, so left out" in seen.err
+    assert load_run(tmp_path / "seen").reading.visible_rows

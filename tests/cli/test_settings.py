@@ -20,7 +20,7 @@ from jaxmtl.cli.fit import fit
 from jaxmtl.cli.options import with_options
 from jaxmtl.cli.settings import Settings, check_used, settings_from_json
 from jaxmtl.data.options import FoldOptions, ReadingOptions, ScalingOptions
-from jaxmtl.methods.study.bench import Protocol
+from jaxmtl.methods.study.bench import StudyProtocol
 from jaxmtl.methods.study.options import PairOptions, StudyOptions
 
 OPTIONS = declared(Settings)
@@ -33,6 +33,10 @@ OTHER = {
     "missing": "mean",
     "missing_targets": "mask",
     "missing_values": ("0", "-999"),
+    "decimal": ",",
+    "thousands": "point",
+    "header_row": 3,
+    "visible_rows": True,
     "seed": 2**32 - 1,
     "split": "chronological",
     "test": 0.25,
@@ -79,7 +83,7 @@ def test_every_option_is_in_the_help_of_its_commands(call, monkeypatch, command,
         if one.option.positional:
             assert one.name in shown
         else:
-            assert f" {one.flag} {one.metavar or '/ --no-' + one.name} " in shown, one.name
+            assert f" {one.flag} {one.metavar or '/ --no-' + one.flag[2:]} " in shown, one.name
         assert " ".join(one.option.help.split()[:3]) in shown
     assert ("--hard-epochs" in shown) == (command == "fit")
 
@@ -110,7 +114,8 @@ def test_settings_of_the_version_before_are_read():
     settings = settings_from_json(json.loads(BEFORE))
     assert settings.complete() == settings
     assert settings.phases == (Phase(4, 1, 2), Phase(2, learning_rate=0.001))
-    assert set(json.loads(BEFORE)) == set(settings.to_json())
+    later = {"decimal", "thousands", "header_row", "visible_rows"}
+    assert set(json.loads(BEFORE)) | later == set(settings.to_json())
 
 
 def test_a_setting_is_a_value_of_every_part():
@@ -119,11 +124,11 @@ def test_a_setting_is_a_value_of_every_part():
         assert isinstance(settings, part)
     protocol = settings.protocol()
     assert protocol.optimizer is optax.sgd
-    names = {field.name for field in dataclasses.fields(Protocol)} - {"optimizer"}
+    names = {field.name for field in dataclasses.fields(StudyProtocol)} - {"optimizer"}
     assert {name: getattr(protocol, name) for name in names} == {
         name: OTHER[name] for name in names
     }
-    assert Settings().complete().protocol() == Protocol()
+    assert Settings().complete().protocol() == StudyProtocol()
 
 
 @pytest.mark.parametrize(

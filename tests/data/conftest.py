@@ -6,6 +6,7 @@ from typing import Any
 
 import openpyxl
 import pytest
+from made_workbooks import write_workbook
 
 HEADERS = ["日期", "SO2", "CO", "PM2.5", "O3_8h"]
 ROWS = [
@@ -51,3 +52,11 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip("no real workbooks beside the project")
     return folder
+
+
+@pytest.fixture
+def make_xlsx(tmp_path: Path) -> Callable[..., Path]:
+    def make(*sheets: str, **looks: Any) -> Path:
+        return write_workbook(tmp_path / "made.xlsx", *sheets, **looks)
+
+    return make

@@ -67,11 +67,13 @@ def test_header_that_is_a_number(write_xlsx):
     assert table.x.tolist() == [[1]]
 
 
-def test_empty_rows_count_except_at_the_end(write_xlsx):
+def test_empty_rows_are_no_rows(write_xlsx):
     path = write_xlsx([[], ["SO2", "CO", "PM2.5"], [1, 2, 3], [], [4, 5, 6], ["  ", None], []])
     table = read_table(path, **USED)
-    assert table.rows.tolist() == [3, 4, 5]
-    np.testing.assert_array_equal(table.x, [[1, 2], [np.nan, np.nan], [4, 5]])
+    assert table.rows.tolist() == [3, 5]
+    assert table.left_out.tolist() == [4]
+    assert table.notes == (f"file {path}, sheet '日报', row 4: blank, so left out",)
+    np.testing.assert_array_equal(table.x, [[1, 2], [4, 5]])
 
 
 def test_wrong_size_record_is_not_believed(air_xlsx, tmp_path):
@@ -181,8 +183,8 @@ def test_csv_encodings_and_separators(write_csv, encoding, separator, newline):
 def test_csv_with_quotes_blank_rows_and_short_rows(write_csv):
     path = write_csv('\n"SO2; dry",note;x,CO\n"1,234.5","a\nb",3\n,,\n7\n,,\n\n')
     table = read_table(path, features=["SO2; dry", "CO"], missing_values=["-"])
-    np.testing.assert_array_equal(table.x, [[1234.5, 3], [np.nan, np.nan], [7, np.nan]])
-    assert table.rows.tolist() == [3, 4, 5]
+    np.testing.assert_array_equal(table.x, [[1234.5, 3], [7, np.nan]])
+    assert table.rows.tolist() == [3, 5]
 
 
 def test_csv_of_one_column(write_csv):

@@ -117,6 +117,23 @@ def test_an_arm_is_a_method_by_itself(bench):
     np.testing.assert_array_equal(same.scores, among.scores)
 
 
+def test_targets_that_outputs_cannot_reach_are_noted(bench):
+    far = dataclasses.replace(bench.data, y=50 * bench.data.y)
+    phases = bench.protocol.phases
+    for activation, noted in (("sigmoid", True), (None, False)):
+        protocol = Protocol(phases=phases, output_activation=activation)
+        found = find_method("restarts", bench=Bench(protocol, far, bench.folds, bench.keys))
+        notes = found.fit(far, bench.folds, bench.keys, Work()).notes
+        assert any("outputs of 'sigmoid' cannot reach" in note for note in notes) is noted
+    assert ARMS["restarts"].run(bench).notes == ()
+
+
+@pytest.mark.parametrize("keys", [None, jax.random.key(0)])
+def test_a_key_a_fold_is_asked_for(bench, keys):
+    with pytest.raises(ValueError, match="keys: expected one a fold for restarts, .* got"):
+        find_method("restarts").fit(bench.data, bench.folds, keys, Work())
+
+
 def test_folds_of_other_sizes_are_refused(bench):
     parts = bench.folds.parts[0], SplitIndices(*(np.arange(39),) * 3)
     with pytest.raises(ValueError, match="same number of train rows in every fold, got 39"):

@@ -67,9 +67,10 @@ def test_model_file_needs_no_pickle_and_has_readable_keys(made, save, tmp_path):
 def test_missing_features(made, save, tmp_path, missing, fill):
     dataset = made.dataset
     object.__setattr__(dataset, "fill", fill)  # as prepare would have left it
-    run = load_run(save(tmp_path / "run", made, reading=Reading(missing, (0, "-999", "无"))))
+    reading = Reading(missing, (0, "-999", "无"), decimal=",", header_row=3, visible_rows=True)
+    run = load_run(save(tmp_path / "run", made, reading=reading))
     object.__setattr__(dataset, "fill", None)
-    assert run.reading == (missing, (0, "-999", "无"))
+    assert run.reading == reading
     x = np.array([[1.0, 2.0], [np.nan, 2.0], [1.0, np.nan]])
     if missing == "error":
         with pytest.raises(TableError, match="missing values"):

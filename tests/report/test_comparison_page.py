@@ -1,96 +1,17 @@
-"""The page of a comparison: what it says, that it stands alone, and that a browser shows it."""
+"""The page of a comparison: what it says, and that it stands alone."""
 
-import os
 import re
-import shutil
-import subprocess
-from html.parser import HTMLParser
 
 import numpy as np
 import pytest
 from comparison_frames import ARMS, LINES, REFERENCE, TASKS, make_frames
-from matplotlib.image import imread
+from pages import SENTENCES, Page, about_of, called, column, write
 
 from jaxmtl.comparison import contrasts, describe, leaderboard
 from jaxmtl.files.errors import RunFolderError
-from jaxmtl.report.page.comparison_page import AboutComparison, write_comparison_page
+from jaxmtl.report.page.comparison_page import write_comparison_page
 from jaxmtl.report.page.markup import text
 from jaxmtl.tasks import Task, number_tasks
-
-SENTENCES = ("adaptive beats hard_sharing by 2.0 % <0.8 to 3.2> & more.", "A second sentence.")
-VOID = {"meta", "br", "hr", "img", "link", "input", "wbr", "col"}
-
-
-class Page(HTMLParser):
-    """Texts, tables and attributes of a page; fails where elements are not closed in order."""
-
-    def __init__(self, markup: str):
-        super().__init__(convert_charrefs=True)
-        self.open, self.elements, self.words = [], [], []
-        self.tables, self.markup = [], markup
-        self.feed(markup)
-        self.close()
-        assert not self.open
-
-    def handle_starttag(self, tag, attrs):
-        self.elements.append((tag, dict(attrs)))
-        if tag not in VOID:
-            self.open.append(tag)
-        if tag == "table":
-            self.tables.append([])
-        if tag == "tr":
-            self.tables[-1].append([])
-        if tag in ("td", "th"):
-            self.tables[-1][-1].append("")
-
-    def handle_startendtag(self, tag, attrs):
-        self.elements.append((tag, dict(attrs)))
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag
-
-    def handle_data(self, data):
-        if "style" in self.open or "script" in self.open:
-            return
-        self.words.append(data)
-        if {"td", "th"} & set(self.open):
-            self.tables[-1][-1][-1] += data
-
-    @property
-    def text(self) -> str:
-        return re.sub(r"\s+", " ", " ".join(self.words))
-
-    def attributes(self, name: str) -> list[str]:
-        return [attrs[name] for _, attrs in self.elements if name in attrs]
-
-
-def about_of(frames, **changes) -> AboutComparison:
-    given = {
-        "table": "file a <b>.xlsx, sheet 'days'",
-        "rows": {"train": 1169, "validation": 146, "test": 146},
-        "features": ["SO2", "temperature <°C>"],
-        "tasks": number_tasks(frames.per_seed["task"].drop_duplicates()),
-        "split": "random, anew for every seed",
-        "seeds": range(frames.per_seed["seed"].nunique()),
-        "arms": {arm: f"What {arm} & Co. is." for arm in frames.per_seed["arm"].unique()},
-        "reference": REFERENCE,
-        "selection": "epoch with the smallest validation error",
-        "protocol": "480 epochs",
-        "versions": {"jaxmtl": "0.1.0", "jax": "0.10.2"},
-        "command": "jaxmtl compare 'a <b>.xlsx' --seeds 30",
-        "seconds": 133.0,
-    }
-    return AboutComparison(**(given | changes))
-
-
-def write(folder, sentences=SENTENCES, about=None, **made):
-    frames = make_frames(**made)
-    return write_comparison_page(
-        folder / "report.html",
-        sentences=sentences,
-        about=about or about_of(frames),
-        **frames._asdict(),
-    )
 
 
 @pytest.fixture(scope="module")
@@ -101,14 +22,6 @@ def file(tmp_path_factory):
 @pytest.fixture(scope="module")
 def page(file):
     return Page(file.read_text(encoding="utf-8"))
-
-
-def called(arm: str) -> str:
-    return arm.replace("_", " ")
-
-
-def column(table, number=0) -> list[str]:
-    return [row[number] for row in table if len(row) > 1]
 
 
 def test_answer_comes_first_and_everything_else_follows(page):
@@ -368,58 +281,3 @@ def test_bad_input_is_refused(tmp_path):
     with pytest.raises(RunFolderError, match="exists already"):
         write(tmp_path, seeds=2, arms=[REFERENCE], lines=[])
     assert (tmp_path / "report.html").read_text() == "mine"
-
-
-BROWSER = next(
-    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
-)
-OFFLINE = ["--headless", "--disable-gpu", "--no-sandbox", "--hide-scrollbars"]
-OFFLINE += ["--host-resolver-rules=MAP * ~NOTFOUND", "--enable-logging=stderr"]
-
-
-def browse(folder, file, *options):
-    """What the browser prints; fails if the page wrote to its console."""
-    done = subprocess.run(
-        [BROWSER, *OFFLINE, f"--user-data-dir={folder / 'profile'}", *options, file.as_uri()],
-        capture_output=True,
-        timeout=120,
-        check=True,
-        env=os.environ | {"HOME": str(folder)},
-    )
-    said = [line for line in done.stderr.decode(errors="replace").splitlines() if "CONSOLE" in line]
-    assert said == []
-    return done.stdout.decode()
-
-
-@pytest.mark.skipif(BROWSER is None, reason="no Chromium or Chrome is installed")
-def test_browser_shows_the_page_offline(file, tmp_path):
-    picture = tmp_path / "page.png"
-    browse(tmp_path, file, f"--screenshot={picture}", "--window-size=1200,2600")
-    pixels = imread(picture)[..., :3]
-    assert pixels.shape[:2] == (2600, 1200)
-    assert pixels.std() > 0.05
-    # The picture of differences is drawn: its blue and vermilion are there.
-    for colour in ((0, 0x72, 0xB2), (0xD5, 0x5E, 0)):
-        assert (np.abs(pixels - np.array(colour) / 255).max(axis=-1) < 0.02).sum() > 200
-    assert (pixels[:, 0] == 1).all()  # nothing spills over the edge
-
-
-@pytest.mark.skipif(BROWSER is None, reason="no Chromium or Chrome is installed")
-def test_browser_sorts_the_leaderboard(file, tmp_path):
-    click = "document.querySelector('th[data-column=\"1\"] button').click();"
-    changed = tmp_path / "sorted.html"
-    markup = file.read_text(encoding="utf-8")
-    changed.write_text(markup.replace("</body>", f"<script>{click}</script></body>"), "utf-8")
-    board = Page(browse(tmp_path, changed, "--dump-dom")).tables[0]
-    frame = make_frames().leaderboard
-    expected = [
-        arm
-        for kind in ("arm", "line")
-        for arm in frame[frame["kind"] == kind].sort_values("PM2.5 rmse")["arm"]
-    ]
-    assert [row.removesuffix("reference") for row in column(board)[2:]] == list(
-        map(called, expected)
-    )
-    plain = Page(browse(tmp_path, file, "--dump-dom"))
-    assert "aria-sort" not in str(plain.elements)
-    assert [tag for tag, _ in plain.elements].count("button") > 5

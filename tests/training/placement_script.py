@@ -82,14 +82,14 @@ def on_devices(file):
 
 def as_process(place, address, folder, file):
     jax.distributed.initialize(coordinator_address=address, num_processes=2, process_id=place)
-    from jaxmtl.training.driver import members
+    from jaxmtl.training.phased import program
 
     results = {
         f"{number}": swept(number, checkpoint=f"{folder}/{number}", chunk=chunk)
         for number, chunk in SHARED
     }
-    calls, advance_all = [], members.advance_all
-    members.advance_all = lambda *args, **options: (
+    calls, advance_all = [], program.advance_all
+    program.advance_all = lambda *args, **options: (
         calls.append(args) or advance_all(*args, **options)
     )
     results["resumed"] = swept(3, checkpoint=f"{folder}/3", chunk=1, resume=True)

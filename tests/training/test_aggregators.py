@@ -13,8 +13,8 @@ import jaxmtl.aggregation as ag
 from jaxmtl import HardSharing, Phase, Rows, Splits, fit, fit_adaptive, sweep
 from jaxmtl.losses import mean_over_known, squared_error
 from jaxmtl.models import AITM, MMoE, SharedBottom, SoftSharing
+from jaxmtl.training.as_network import as_network
 from jaxmtl.training.fit import advance
-from jaxmtl.training.network import as_network
 from jaxmtl.training.phased.epoch import epoch
 from jaxmtl.training.phased.phases import phase_table
 from jaxmtl.training.phased.state import Config, init_state
@@ -319,10 +319,11 @@ def plain(tree):
 def test_runs_and_loops_of_ones_own_go_on_from_a_checkpoint_of_orbax(data, tmp_path):
     from orbax.checkpoint import v1 as ocp
 
+    network = as_network(HardSharing())
     table = phase_table([Phase(3, threshold=1000, learning_rate=0.05), Phase(1)])
 
     def run_on(state):
-        return advance(HardSharing(), REMEMBERING, state, data, table, jnp.int32(1))
+        return advance(network, REMEMBERING, state, data, table, jnp.int32(1))
 
     def losses(params, batch):
         return ((batch[0] @ params["w"] - batch[1]) ** 2).mean(axis=0)
@@ -330,7 +331,7 @@ def test_runs_and_loops_of_ones_own_go_on_from_a_checkpoint_of_orbax(data, tmp_p
     init, step = ag.aggregated_step(losses, ag.nash_mtl(2), optax.adam(0.05))
     step, batch, params = jax.jit(step), (data.train.x, data.train.y), {"w": jnp.ones((4, 2))}
     run, _ = run_on(
-        init_state(HardSharing(), REMEMBERING, start(HardSharing()), table, jax.random.key(0))
+        init_state(network, REMEMBERING, start(HardSharing()), table, jax.random.key(0))
     )
     loop = step(params, init(params, batch), batch)[:2]
     saved = {"run": run, "loop": loop}

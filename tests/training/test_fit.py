@@ -18,8 +18,8 @@ from jaxmtl import (
     fit,
     fit_adaptive,
 )
+from jaxmtl.training.as_network import as_network
 from jaxmtl.training.fit import advance
-from jaxmtl.training.network import as_network
 from jaxmtl.training.phased.epoch import epoch
 from jaxmtl.training.phased.phases import phase_table
 from jaxmtl.training.phased.state import ELEMENTWISE, Config, init_state

@@ -349,7 +349,7 @@ def test_dropout_without_a_key_and_constraints_on_state_are_refused():
 
 def test_importing_the_package_loads_no_library_of_networks():
     code = (
-        "import sys, jaxmtl, jaxmtl.training.network as n;"
+        "import sys, jaxmtl, jaxmtl.training as n;"
         "print([m for m in ('flax', 'equinox') if m in sys.modules]);"
         "n.as_network((max, min));"
         "print([m for m in ('flax', 'equinox') if m in sys.modules])"

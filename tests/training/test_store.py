@@ -17,10 +17,10 @@ from same_runs import assert_identical
 from jaxmtl import HardSharing, Phase, sweep
 from jaxmtl.files.errors import FileError
 from jaxmtl.files.locked import locked
-from jaxmtl.training.driver import members
 from jaxmtl.training.driver import store as store_of_files
 from jaxmtl.training.driver.identity import _named as named
 from jaxmtl.training.driver.store import DRAFT, STEP, WHOLE, Store, StoreError
+from jaxmtl.training.phased import program
 
 from . import store_script as script
 
@@ -137,7 +137,7 @@ def idle(monkeypatch):
     def never(*args, **options):
         raise AssertionError("an epoch is computed")
 
-    monkeypatch.setattr(members, "advance_all", never)
+    monkeypatch.setattr(program, "advance_all", never)
 
 
 @pytest.mark.usefixtures("idle")

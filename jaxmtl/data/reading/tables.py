@@ -2,23 +2,37 @@
 
 import difflib
 import os
-import unicodedata
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from jaxtyping import Float, Int
 
 from jaxmtl.data._errors import TableError
-from jaxmtl.data.reading.cells import CellError, MissingValues, is_blank, read_cell
-from jaxmtl.data.reading.grid import Grid, column_letter, without_blank_end
+from jaxmtl.data.reading.body import Body, odd_labels, read_body, rows_without
+from jaxmtl.data.reading.cells import Notation, missing_by_column
+from jaxmtl.data.reading.grid import Area, Grid, column_letter
+from jaxmtl.data.reading.names import plain_name
+from jaxmtl.data.reading.numbers import (
+    Column,
+    column_notation,
+    infer_notation,
+    read_numbers,
+    refuse_formulas,
+)
 from jaxmtl.data.reading.text_table import read_text_table
-from jaxmtl.data.reading.workbook import find_unsaved_formula, read_workbook
+from jaxmtl.data.reading.total_words import is_total_word
+from jaxmtl.data.reading.totals import find_totals
+from jaxmtl.data.reading.workbook import read_workbook
+
+Decimal = Literal[".", ","]
+Thousands = Literal["comma", "point", "space", "apostrophe"]
 
 _WORKBOOKS = (".xlsx", ".xlsm", ".xltx", ".xltm")
 _TEXTS = (".csv", ".tsv", ".txt")
+_MOST_NOTED = 3  # rows of a kind that are noted one by one
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -33,6 +47,9 @@ class Table:
         rows: number of each row in the sheet, where 1 is the sheet's first row.
         source: where it was read, to begin a sentence with: "file x.xlsx, sheet 'Sheet1'".
         kept: further columns by name, with the cells as the file holds them.
+        left_out: numbers of the rows below the header that are no data: blank ones between others,
+            totals, remarks.
+        notes: what the user should know of how it was read.
 
     Example:
         >>> table = Table(features=("CO",), targets=(), x=np.array([[0.5], [np.nan]]),
@@ -48,6 +65,8 @@ class Table:
     rows: Int[np.ndarray, " rows"]
     source: str
     kept: dict[str, np.ndarray]
+    left_out: Int[np.ndarray, " left_out"] = field(default_factory=lambda: np.zeros(0, int))
+    notes: tuple[str, ...] = ()
 
     def place(self, column: str, row: int) -> str:
         """How a sentence names the cell of a column in the ``row``-th row, counted from 0."""
@@ -59,28 +78,39 @@ def read_table(
     *,
     features: Sequence[str],
     targets: Sequence[str] = (),
-    sheet: str | int = 0,
+    sheet: str | int | None = None,
     missing_values: Iterable[float | str] | float | str = (),
     keep: Sequence[str] = (),
+    decimal: Decimal | None = None,
+    thousands: Thousands | None = None,
+    header_row: int | None = None,
+    visible_rows: bool = False,
 ) -> Table:
     """Reads the feature and target columns of an .xlsx workbook or a .csv.
 
-    The header is the first row that is not empty. Blanks around headers do not count, and all
-    other columns are ignored. A number may be stored as text: with blanks around it, in
-    full-width characters, and with thousands separators where "1,234.5" or "1,234,567" leaves no
-    doubt. A blank cell is missing, and so are "NaN", "NA", "N/A", "#N/A", "null" and "none".
+    The header is the first row that is not empty. Blanks around headers do not count, a line break
+    in one counts as a blank, and all other columns are ignored. A number may be stored as text:
+    with blanks around it, in full-width characters, and with thousands separators where "1,234.5"
+    or "1,234,567" leaves no doubt. A blank cell is missing, and so are "NaN", "NA", "N/A", "#N/A",
+    "null" and "none". Rows that are no data (blank ones, totals, remarks) are left out, and
+    ``notes`` says so.
 
     Args:
         path: the file. A .csv may be in UTF-8 or GB18030, separated by comma, semicolon or tab.
         features: names of the columns to predict from.
         targets: names of the columns to be predicted; none to read rows for prediction only.
-        sheet: name of the sheet, or its number from 0.
-        missing_values: numbers or texts that stand for a missing value, such as 0 or -999.
+        sheet: name of the sheet, or its number from 0; None for the first that is not hidden.
+        missing_values: numbers or texts that stand for a missing value, such as 0 or -999; in one
+            column only, "CO=0".
         keep: names of further columns to hand on as they are, such as a date.
+        decimal: "." or "," in numbers that are stored as text; None for a point, or for a comma
+            where all cells of a table separated by semicolons or tabs agree with that.
+        thousands: "comma", "point", "space" or "apostrophe" between the thousands of such numbers.
+        header_row: number of the row of the header in the sheet, from 1.
+        visible_rows: whether rows that are hidden, as by a filter, are left out.
 
     Returns:
-        The table, with as many rows as the sheet below its header; wholly empty rows at the end
-        do not count.
+        The table.
 
     Raises:
         TableError: the file does not open, or a column or cell is not as expected; the sentence
@@ -98,40 +128,129 @@ def read_table(
     path = Path(path)
     features, targets, keep = (_as_names(names) for names in (features, targets, keep))
     _check_names(path, features, targets)
-    missing = MissingValues.of(missing_values)
-    grid = _read_grid(path, sheet, {*features, *targets, *keep})
-
-    header = next(i for i, row in enumerate(grid.cells) if not all(map(is_blank, row)))
-    columns = _find_columns(grid, header, (*features, *targets, *keep))
-    first = header + 1
-    _refuse_unsaved_formulas(path, sheet, grid, first, columns)
-    body = without_blank_end(grid.cells[first:])
-    if not body:
-        raise TableError(f"{grid.source}: the header in row {first} has no rows below it; add rows")
     used = (*features, *targets)
-    values = np.empty((len(body), len(used)))
+    names = tuple(dict.fromkeys((*used, *keep)))
+    codes = missing_by_column(missing_values, used)
+    if codes.unknown:
+        raise TableError(
+            f"file {path}: expected a column in use before the equals sign of a missing value, got "
+            f"{codes.unknown[0]!r}; choose among {', '.join(used)}"
+        )
+    notation = _notation(decimal, thousands)
+    try:
+        grid = _read_grid(path, sheet, set(names), header_row)
+        body = read_body(grid, names, header_row=header_row, visible_rows=visible_rows)
+    except OSError as error:
+        raise TableError(
+            f"file {path}: cannot be read ({error.strerror or error}); check the path, its "
+            "permissions, and that no program has locked it"
+        ) from error
+    columns = {name: _column(body, j, name) for j, name in enumerate(names)}
+    for column in columns.values():
+        refuse_formulas(column, grid.source, computed=grid.computed)
+    missing = {name: codes.of_column.get(name, codes.everywhere) for name in used}
+    notes = [*grid.notes, *body.notes, *_merged(grid, body)]
+    if notation == Notation() and grid.separator in (";", "\t"):
+        numbers = (columns[name] for name in used)
+        notation, said = infer_notation(numbers, grid.source, missing)
+        notes += said
+    values = np.empty((len(body.lines), len(used)))
+    pointed: list[str] = []
+    adapts = thousands == "point" and decimal is None
     for j, name in enumerate(used):
-        column = columns[name]
-        for i, row in enumerate(body):
-            try:
-                values[i, j] = read_cell(_cell(row, column), missing)
-            except CellError as error:
-                place = f"column {name!r} ({column_letter(column)}), row {first + i + 1}"
-                raise TableError(f"{grid.source}, {place}: {error}") from None
-    kept = {name: _as_objects(body, columns[name]) for name in keep}
+        how = column_notation(columns[name]) if adapts else notation
+        values[:, j], said = read_numbers(columns[name], grid.source, missing[name], how)
+        notes += said
+        if how != notation:
+            pointed.append(name)
+    if pointed:
+        notes.append(
+            f"{grid.source}, columns {', '.join(pointed)}: points are read as decimal ones, as not "
+            "all of them stand before three digits"
+        )
+    stay, said = _without_totals(body, grid.source, values)
+    numbers = np.array([line.number for line in body.lines], int)
+    kept = {name: _as_objects(columns[name].cells)[stay] for name in keep}
     return Table(
         features=features,
         targets=targets,
-        x=values[:, : len(features)].copy(),
-        y=values[:, len(features) :].copy(),
-        rows=np.arange(first + 1, first + 1 + len(body)),
+        x=values[stay, : len(features)].copy(),
+        y=values[stay, len(features) :].copy(),
+        rows=numbers[stay],
         source=grid.source,
         kept=kept,
+        left_out=rows_without(body.header, body.last, numbers[stay]),
+        notes=(*notes, *said),
     )
 
 
+def _notation(decimal: str | None, thousands: str | None) -> Notation:
+    if decimal is None and thousands is not None:
+        decimal = "," if thousands == "point" else "."
+    if (decimal, thousands) in ((".", "point"), (",", "comma")):
+        raise TableError(
+            f"decimal: expected another sign than that of the thousands, got {decimal!r} with "
+            f"thousands marked by a {thousands}; choose another one"
+        )
+    return Notation(decimal, thousands)
+
+
+def _column(body: Body, j: int, name: str) -> Column:
+    cells = [line.used[j] for line in body.lines]
+    return Column(name, body.columns[name], cells, [line.number for line in body.lines])
+
+
+def _merged(grid: Grid, body: Body) -> list[str]:
+    """Cells that are merged into one hold a value in the first of their rows only."""
+    there = {line.number for line in body.lines}
+
+    def counts(area: Area, place: int) -> bool:
+        rows = range(max(area.first_row, body.header + 1), min(area.last_row, max(there)) + 1)
+        return area.first_column <= place <= area.last_column and len(rows) > 1
+
+    notes = []
+    for name, place in body.columns.items():
+        areas = [area for area in grid.merged if counts(area, place)]
+        if areas:
+            first = areas[0]
+            notes.append(
+                f"{grid.source}, column {name!r} ({column_letter(place)}): rows {first.first_row} "
+                f"to {first.last_row} are merged, so that their value counts for the first row only"
+            )
+    return notes
+
+
+def _without_totals(
+    body: Body, source: str, values: Float[np.ndarray, "rows columns"]
+) -> tuple[np.ndarray, list[str]]:
+    """Which rows are no totals, and notes on those that are or may be."""
+    labels = [line.label for line in body.lines]
+    named = np.array([bool(label) and is_total_word(label) for label in labels], bool)
+    found = find_totals(named, values, [i for i in odd_labels(body) if not named[i]])
+    stay = np.ones(len(labels), bool)
+    notes = []
+    for place in found.certain:
+        stay[place] = False
+        called = f" ({labels[place]!r})" if labels[place] else ""
+        notes.append(
+            f"{source}, row {body.lines[place].number}: its numbers{called} sum up other rows, so "
+            "that it is left out"
+        )
+    for place in found.likely[:_MOST_NOTED]:
+        others = np.delete(values, [*found.certain, *found.likely], axis=0)
+        # Of numbers and NaN, the number.
+        most, least = np.fmax.reduce(others), np.fmin.reduce(others)
+        far = bool(((values[place] > most) | (values[place] < least)).any())
+        notes.append(
+            f"{source}, row {body.lines[place].number}: called {labels[place]!r}"
+            + (" and far from the other rows" if far else "")
+            + ", but used like them; remove the row if it is no data"
+        )
+    return stay, notes
+
+
 def _as_names(names: Sequence[str]) -> tuple[str, ...]:
-    return tuple(name.strip() for name in ([names] if isinstance(names, str) else names))
+    return tuple(plain_name(name) for name in ([names] if isinstance(names, str) else names))
 
 
 def _check_names(path: Path, features: tuple[str, ...], targets: tuple[str, ...]) -> None:
@@ -151,26 +270,20 @@ def _check_names(path: Path, features: tuple[str, ...], targets: tuple[str, ...]
         )
 
 
-def _read_grid(path: Path, sheet: str | int, names: set[str]) -> Grid:
+def _read_grid(path: Path, sheet: str | int | None, names: set[str], header: int | None) -> Grid:
     ending = path.suffix.lower()
-    try:
-        if path.is_dir():
-            raise TableError(f"file {path}: expected a file, got a folder; name a file in it")
-        if not path.exists():
-            raise TableError(f"file {path}: there is no such file; check the path{_near(path)}")
-        if ending in _WORKBOOKS:
-            return read_workbook(path, sheet)
-        if ending in _TEXTS:
-            if sheet != 0:
-                raise TableError(
-                    f"file {path}: expected no sheet for a text table, got {sheet!r}; leave it out"
-                )
-            return read_text_table(path, names)
-    except OSError as error:
-        raise TableError(
-            f"file {path}: cannot be read ({error.strerror or error}); check the path, its "
-            "permissions, and that no program has locked it"
-        ) from error
+    if path.is_dir():
+        raise TableError(f"file {path}: expected a file, got a folder; name a file in it")
+    if not path.exists():
+        raise TableError(f"file {path}: there is no such file; check the path{_near(path)}")
+    if ending in _WORKBOOKS:
+        return read_workbook(path, sheet)
+    if ending in _TEXTS:
+        if sheet not in (None, 0):
+            raise TableError(
+                f"file {path}: expected no sheet for a text table, got {sheet!r}; leave it out"
+            )
+        return read_text_table(path, names, header)
     advice = "save it as .xlsx" if ending == ".xls" else "save the table in one of these formats"
     raise TableError(
         f"file {path}: expected a file that ends in .xlsx or .csv, got {ending or 'no ending'!r}; "
@@ -186,76 +299,7 @@ def _near(path: Path) -> str:
     return f" (did you mean {near[0]!r}?)" if near else ""
 
 
-def _find_columns(grid: Grid, header: int, names: Iterable[str]) -> dict[str, int]:
-    """The position of each named column, from 0."""
-    found: dict[str, list[int]] = {}
-    for column, cell in enumerate(grid.cells[header]):
-        if not is_blank(cell):
-            found.setdefault(str(cell).strip(), []).append(column)
-    unknown = [name for name in dict.fromkeys(names) if name not in found]
-    if unknown:
-        raise TableError(
-            f"{grid.source}, row {header + 1}: " + _describe_unknown(unknown, list(found))
-        )
-    for name in names:
-        if len(found[name]) > 1:
-            letters = " and ".join(column_letter(column) for column in found[name])
-            raise TableError(
-                f"{grid.source}, row {header + 1}: the header {name!r} stands over the columns "
-                f"{letters}; rename all but one of them"
-            )
-    return {name: found[name][0] for name in names}
-
-
-def _describe_unknown(unknown: list[str], headers: list[str]) -> str:
-    """Which columns are not there, and which may have been meant."""
-    headers = [h for h in headers if not h.startswith("Unnamed:")]
-    offered = {_loosely(h): h for h in headers}
-    texts = []
-    for name in unknown:
-        near = difflib.get_close_matches(_loosely(name), offered, n=1, cutoff=0.6)
-        texts.append(f"{name!r}" + (f" (did you mean {offered[near[0]]!r}?)" if near else ""))
-    listed = ", ".join(repr(h) for h in headers[:30]) or "none"
-    more = f" and {len(headers) - 30} more" if len(headers) > 30 else ""
-    missing = "is no column" if len(texts) == 1 else "are no columns"
-    return f"there {missing} {', '.join(texts)}; choose among the headers {listed}{more}"
-
-
-def _loosely(name: str) -> str:
-    """A spelling to compare: without case, width, blanks and underscores."""
-    folded = unicodedata.normalize("NFKC", name).casefold()
-    return "".join(c for c in folded if not c.isspace() and c != "_")
-
-
-def _refuse_unsaved_formulas(
-    path: Path, sheet: str | int, grid: Grid, first: int, columns: dict[str, int]
-) -> None:
-    """Formulas that no program computed look like blank cells, or like a table that ends early."""
-    # The cells of a text table are texts; None is a cell of a workbook.
-    blanks = [
-        (first + i, column)
-        for i, row in enumerate(grid.cells[first:])
-        for column in columns.values()
-        if _cell(row, column) is None
-    ]
-    formula = find_unsaved_formula(path, sheet, blanks) if blanks else None
-    if formula is not None:
-        row, column, text = formula
-        name = next(name for name in columns if columns[name] == column)
-        raise TableError(
-            f"{grid.source}, column {name!r} ({column_letter(column)}), row {row + 1}: the formula "
-            f"{text} has no saved value; open the file in Excel or LibreOffice and save it, so "
-            "that it is computed"
-        )
-
-
-def _cell(row: tuple[Any, ...], column: int) -> Any:
-    return row[column] if column < len(row) else None
-
-
-def _as_objects(body: list[tuple[Any, ...]], column: int) -> np.ndarray:
-    cells = np.empty(len(body), dtype=object)
-    for i, row in enumerate(body):
-        cell = _cell(row, column)
-        cells[i] = None if is_blank(cell) else cell
-    return cells
+def _as_objects(cells: Sequence[Any]) -> np.ndarray:
+    objects = np.empty(len(cells), dtype=object)
+    objects[:] = cells
+    return objects

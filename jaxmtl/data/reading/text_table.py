@@ -3,31 +3,50 @@
 import csv
 import io
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from jaxmtl.data._errors import TableError
-from jaxmtl.data.reading.grid import Grid, column_letter, without_blank_end
+from jaxmtl.data.reading.grid import Grid, SheetRow, column_letter
+from jaxmtl.data.reading.names import count_found
 
 _SEPARATORS = (",", ";", "\t")
+_SEARCHED = 50  # rows among which the header is looked for
+_HINT = re.compile(r'"?sep=(.)"?\1*\s*', re.IGNORECASE)
+_DIGITS = re.compile(r"\s*[+-]?\d*\s*")
 
 
-def read_text_table(path: Path, names: Collection[str]) -> Grid:
+def read_text_table(path: Path, names: Collection[str], header_row: int | None = None) -> Grid:
     """Reads a text table; every cell is a text.
+
+    Lines above the header that begin with # are comments, and so are those below it that have
+    another number of cells than the header. A first line such as "sep=;" names the separator.
 
     Args:
         path: the file, in UTF-8 (with or without a mark), UTF-16 with a mark, or GB18030.
         names: column names to be found; the separator that shows most of them is taken.
+        header_row: number of the line of the header; None for the first that is not empty.
 
     Raises:
         TableError: the file is no text, or its rows do not fit together.
     """
     source = f"file {path}"
-    text = _decode(path)
-    cells = _split(source, text, _find_separator(text, names))
-    if not without_blank_end(cells):
-        raise TableError(f"{source}: the table is empty; fill it or choose another file")
-    return Grid(source, cells)
+    lines = list(io.StringIO(_decode(path), newline=""))
+    hint = _HINT.fullmatch(lines[0].strip("\r\n")) if lines else None
+    if hint is not None:
+        lines[0] = "\n"
+    separator = hint[1] if hint is not None else _find_separator(lines[:_SEARCHED], names)
+    if header_row is not None:
+        lines[: _first_of(lines, separator, header_row)] = ["\n"] * (header_row - 1)
+    skipped = _drop_comments(lines, separator, names)
+    grid = Grid(
+        source=source,
+        rows=_rows(source, lines, separator, names),
+        blank="the table is empty; fill it or choose another file",
+        separator=separator,
+        skipped=skipped,
+    )
+    return grid
 
 
 def _decode(path: Path) -> str:
@@ -49,29 +68,77 @@ def _decode(path: Path) -> str:
     )
 
 
-def _find_separator(text: str, names: Collection[str]) -> str:
-    """The separator under which the header row shows most of the names, then most cells."""
+def _cells(line: str, separator: str) -> list[str]:
+    """The cells of one line; none of a line that is no line of a table."""
+    try:
+        return next(csv.reader([line], delimiter=separator), [])
+    except csv.Error:
+        return []
+
+
+def _is_comment(line: str) -> bool:
+    return line.lstrip(' "').startswith("#")
+
+
+def _find_separator(lines: list[str], names: Collection[str]) -> str:
+    """The separator under which a row shows most of the names, then the header most cells."""
 
     def score(separator: str) -> tuple[int, int]:
-        reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
-        try:
-            header = next((row for row in reader if "".join(row).strip(" ,;\t")), [])
-        except csv.Error:
-            return -1, 0
-        found = {cell.strip() for cell in header}
-        return sum(name.strip() in found for name in names), len(header)
+        rows = [row for line in lines if "".join(row := _cells(line, separator)).strip(" ,;\t")]
+        plain = [row for row in rows if not _is_comment(row[0])] or rows or [[]]
+        found = max((count_found(dict(enumerate(row)), names) for row in rows), default=0)
+        return found, len(plain[0])
 
     return max(_SEPARATORS, key=score)
 
 
-def _split(source: str, text: str, separator: str) -> list[tuple[str, ...]]:
+def _first_of(lines: list[str], separator: str, number: int) -> int:
+    """How many lines stand before the row of that number; a cell may hold line breaks."""
+    reader = csv.reader(lines, delimiter=separator)
+    try:
+        for _ in range(number - 1):
+            next(reader, None)
+    except csv.Error:
+        return number - 1
+    return reader.line_num
+
+
+def _drop_comments(lines: list[str], separator: str, names: Collection[str]) -> list[int]:
+    """Empties lines that are comments; gives their numbers."""
+    skipped, width, inside = [], 0, False
+    for i, line in enumerate(lines):
+        before, inside = inside, inside != bool(line.count('"') % 2)
+        if before or not line.strip(" ,;\t\r\n"):
+            continue
+        if not width and _is_comment(line):
+            bare = line.lstrip(' "').lstrip("# ")
+            cells = _cells(bare, separator)
+            if len(cells) > 1 and count_found(dict(enumerate(cells)), names) > 1:
+                lines[i] = bare  # the header itself
+                width = len(cells)
+                continue
+        elif not width:
+            width = len(_cells(line, separator))
+            continue
+        elif not _is_comment(line) or len(_cells(line, separator)) == width:
+            continue
+        lines[i] = "\n"
+        skipped.append(i + 1)
+    return skipped
+
+
+def _rows(
+    source: str, lines: list[str], separator: str, names: Collection[str]
+) -> Iterator[SheetRow]:
     import pandas as pd
 
     # pandas takes the width of the table from the first line, which must not be an empty one.
-    body = text.lstrip("\r\n")
+    skipped = 0
+    while skipped < len(lines) and not lines[skipped].strip("\r\n"):
+        skipped += 1
+    body = "".join(lines[skipped:])
     if not body:
-        return []
-    skipped = len(text[: len(text) - len(body)].splitlines())
+        return
     try:
         frame = pd.read_csv(
             io.StringIO(body, newline=""),
@@ -82,19 +149,41 @@ def _split(source: str, text: str, separator: str) -> list[tuple[str, ...]]:
             skip_blank_lines=False,
         )
     except pd.errors.ParserError as error:
-        raise TableError(_describe(source, str(error), skipped)) from error
-    return [()] * skipped + [tuple(row) for row in frame.to_numpy(dtype=object).tolist()]
+        said = _describe(source, str(error), skipped, lines, separator, names)
+        raise TableError(said) from error
+    for number, row in enumerate(frame.to_numpy(dtype=object).tolist(), skipped + 1):
+        cells = {column: cell for column, cell in enumerate(row) if cell and not cell.isspace()}
+        if cells:
+            yield SheetRow(number, cells)
 
 
-def _describe(source: str, error: str, skipped: int) -> str:
+def _describe(
+    source: str,
+    error: str,
+    skipped: int,
+    lines: list[str],
+    separator: str,
+    names: Collection[str],
+) -> str:
     """What pandas says of rows that do not fit, with our row numbers."""
     if width := re.search(r"Expected (\d+) fields in line (\d+), saw (\d+)", error):
         expected, row, got = (int(number) for number in width.groups())
-        return (
-            f"{source}, row {row + skipped}, column {column_letter(got - 1)}: expected at most "
-            f"{expected} cells, as many as in the first row, got {got}; put quotation marks around "
-            "a cell that holds a separator, or remove the cell"
-        )
+        place = f"{source}, row {row + skipped}, column {column_letter(got - 1)}"
+        rows = [_cells(line, separator) for line in lines[: max(row + skipped, _SEARCHED)]]
+        found = [count_found(dict(enumerate(cells)), names) for cells in rows]
+        number = found.index(max(found)) + 1
+        said = f"{place}: expected at most {expected} cells, as many as in the first row, got {got}"
+        if found[number - 1] > found[skipped]:
+            return f"{said}; row {number} looks like the header: name it with --header-row {number}"
+        digits = sum(map(bool, map(_DIGITS.fullmatch, rows[row + skipped - 1])))
+        alike = digits >= got - 2 and digits > 1 and (got > expected + 1 or row == 2)
+        if separator == "," and alike:
+            return (
+                f"{place}: expected at most {expected} cells, got {got}; if numbers are written "
+                "with decimal commas, they cannot be told apart from the commas between cells: "
+                "save the table with semicolons"
+            )
+        return f"{said}; put quotation marks around a cell that holds a separator, or remove it"
     if inside := re.search(r"EOF inside string starting at row (\d+)", error):
         return (
             f"{source}, row {int(inside[1]) + 1 + skipped}: a cell begins with a quotation mark "

@@ -7,7 +7,7 @@ from jaxtyping import Array, Key
 from jaxmtl.data.folds import Data, Folds
 from jaxmtl.methods.method import Fitted, Work
 from jaxmtl.methods.study.arm import Arm
-from jaxmtl.methods.study.bench import Bench, Protocol
+from jaxmtl.methods.study.bench import Bench, StudyProtocol
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
@@ -22,12 +22,12 @@ class StudyMethod:
 
     Example:
         >>> from jaxmtl.methods.study.arms import find_arm
-        >>> StudyMethod(arm=find_arm("mmoe"), protocol=Protocol()).name
+        >>> StudyMethod(arm=find_arm("mmoe"), protocol=StudyProtocol()).name
         'mmoe'
     """
 
     arm: Arm
-    protocol: Protocol
+    protocol: StudyProtocol
     bench: Bench | None = None
 
     @property
@@ -40,8 +40,16 @@ class StudyMethod:
         """Of the arm."""
         return self.arm.description
 
-    def fit(self, data: Data, folds: Folds, keys: Key[Array, " folds"], work: Work) -> Fitted:
+    def fit(
+        self, data: Data, folds: Folds, keys: Key[Array, " folds"] | None, work: Work
+    ) -> Fitted:
         """Trains the arm; see ``Method.fit``."""
+        if keys is None or keys.shape != (len(folds),):
+            got = None if keys is None else f"shape {keys.shape}"
+            raise ValueError(
+                f"keys: expected one a fold for {self.name}, which draws its initial values, got "
+                f"{got}; give it jax.random.split(jax.random.key(0), len(folds))"
+            )
         bench = self.bench
         if bench is None or not bench.is_of(data, folds, keys):
             bench = Bench(self.protocol, data, folds, keys, work)

@@ -26,8 +26,13 @@ if TYPE_CHECKING:
     from jaxmtl.models import HardSharing
 
 
+# Values that outputs can take, and by how much rounding may miss them.
+REACH = {"sigmoid": (0.0, 1.0), "tanh": (-1.0, 1.0), "relu": (0.0, np.inf)}
+SLACK = 1e-4
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Protocol:
+class StudyProtocol:
     """What is common to all arms.
 
     Attributes:
@@ -35,7 +40,7 @@ class Protocol:
         nodes: of the bank at the start.
         towers: sizes of every task's own hidden layers.
         activation: of hidden layers.
-        output_activation: of outputs.
+        output_activation: of outputs; ``"sigmoid"`` reaches targets scaled to 0..1 only, None all.
         phases: the schedule of the adaptive arm, which all arms but plain hard sharing follow.
         optimizer: factory from a learning rate to an optax optimizer.
         batch_size: samples of one update.
@@ -45,7 +50,7 @@ class Protocol:
         transplant: see ``fit_adaptive``.
 
     Example:
-        >>> Protocol(nodes=4).nodes
+        >>> StudyProtocol(nodes=4).nodes
         4
     """
 
@@ -73,14 +78,14 @@ class Bench:
         ...             known=np.ones((20, 2), bool), tasks=number_tasks(["a", "b"]))
         >>> fold = SplitIndices(np.arange(10), np.array([], int), np.arange(10, 20))
         >>> keys = jax.random.split(jax.random.key(0), 2)
-        >>> bench = Bench(Protocol(batch_size=4), data, Folds(parts=(fold, fold)), keys)
+        >>> bench = Bench(StudyProtocol(batch_size=4), data, Folds(parts=(fold, fold)), keys)
         >>> bench.num_tasks, bench.updates_an_epoch
         (2, 3)
     """
 
     def __init__(
         self,
-        protocol: Protocol,
+        protocol: StudyProtocol,
         data: Data,
         folds: Folds,
         keys: Key[Array, " folds"],
@@ -289,6 +294,21 @@ class Bench:
             steps=steps.sum(axis=1),
             diverged=np.asarray(runs.diverged),
             traces=tuple(traces),
+            notes=self._out_of_reach(),
+        )
+
+    def _out_of_reach(self) -> tuple[str, ...]:
+        """A note where outputs cannot reach the targets of the training rows."""
+        low, high = REACH.get(str(self.protocol.output_activation), (-np.inf, np.inf))
+        y, known = np.asarray(self.splits.train.y), self.splits.train.known
+        beyond = (y < low - SLACK) | (y > high + SLACK)
+        beyond = beyond if known is None else beyond & np.asarray(known)
+        if not beyond.any():
+            return ()
+        return (
+            f"targets of the training rows lie outside {low:g} to {high:g}, which outputs of "
+            f"{self.protocol.output_activation!r} cannot reach; scale them, or set "
+            "output_activation to None in the protocol",
         )
 
     def _options(self, name: str) -> dict[str, Any]:

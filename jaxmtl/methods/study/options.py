@@ -10,7 +10,7 @@ from jaxmtl._options import INT32, Count, Option
 from jaxmtl.conflict import Rule, Zeros
 from jaxmtl.data.options import ScalingOptions
 from jaxmtl.duplication.transplant import Transplant
-from jaxmtl.methods.study.bench import Protocol
+from jaxmtl.methods.study.bench import StudyProtocol
 from jaxmtl.training import STUDY_PHASES, Phase
 from jaxmtl.training.phased.combining import check_combining
 
@@ -160,13 +160,13 @@ class StudyOptions(ScalingOptions):
         if epochs > INT32:
             raise ValueError(f"--phases: expected at most {INT32} epochs in all, got {epochs}")
 
-    def protocol(self) -> Protocol:
+    def protocol(self) -> StudyProtocol:
         """What all arms of a comparison have in common.
 
         Returns:
             The same choices, with the optimizer itself for its name.
         """
-        return Protocol(
+        return StudyProtocol(
             shared=self.shared,
             nodes=self.nodes,
             towers=self.towers,

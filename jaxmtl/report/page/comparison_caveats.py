@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from jaxmtl.report.page.markup import name
-from jaxmtl.report.pictures.comparison_rows import LINE, records
+from jaxmtl.report.pictures.comparison_rows import LINE, rows_of
 from jaxmtl.report.words.compared import Compared
 from jaxmtl.report.words.numbers import count
 
@@ -96,7 +96,7 @@ def _seeds(contrasts: pd.DataFrame, num_seeds: int) -> list[str]:
 
 def _diverged(leaderboard: pd.DataFrame) -> list[str]:
     found = []
-    for row in records(leaderboard):
+    for row in rows_of(leaderboard):
         if not row["diverged"]:
             continue
         seeds = count(int(row["seeds"]), "seed")

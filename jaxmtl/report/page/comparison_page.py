@@ -24,9 +24,9 @@ from jaxmtl.report.pictures.comparison_rows import (
     differences,
     label_arms,
     number,
-    records,
     relabel,
     relabel_runs,
+    rows_of,
 )
 from jaxmtl.report.pictures.differences_picture import draw_differences
 from jaxmtl.report.pictures.parameters_picture import draw_error_against_parameters
@@ -315,7 +315,7 @@ def _parameters(
     names = names_of(runs)
     with looks(names.labels):
         drawn = draw_error_against_parameters(leaderboard, runs, sizes, names)
-    board = records(leaderboard)
+    board = rows_of(leaderboard)
     said = "; ".join(
         f"{row['arm']} {number(row['error']):.4g}"
         + ("" if pd.isna(row["parameters"]) else f" with {row['parameters']:.4g} parameters")

@@ -14,7 +14,7 @@ from jaxmtl.report.pictures.comparison_rows import (
     contrast_of,
     differences,
     number,
-    records,
+    rows_of,
 )
 from jaxmtl.report.words.compared import compared
 from jaxmtl.report.words.numbers import (
@@ -124,7 +124,7 @@ def task_contrast_table(
     _set_apart(bodies[1], len(tasks) + 1)
     adjusted = any(
         np.isfinite(number(row["p_holm"]))
-        for row in records(contrasts)
+        for row in rows_of(contrasts)
         if row["quantity"] in tasks and row["quantity"] != OVERALL
     )
     caption = (

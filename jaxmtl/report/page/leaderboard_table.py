@@ -9,7 +9,7 @@ from jaxtyping import Float
 
 from jaxmtl.metrics import main_measure
 from jaxmtl.report.page.markup import name, table, text
-from jaxmtl.report.pictures.comparison_rows import LINE, number, records
+from jaxmtl.report.pictures.comparison_rows import LINE, number, rows_of
 from jaxmtl.report.words.compared import Compared, compared
 from jaxmtl.report.words.numbers import NONE, decimals_for, fixed, signed
 from jaxmtl.tasks import Task
@@ -45,7 +45,7 @@ def leaderboard_table(leaderboard: pd.DataFrame, tasks: Sequence[Task], referenc
         >>> "20.13" in leaderboard_table(pd.DataFrame([row]), number_tasks("a"), "plain")
         True
     """
-    board = records(leaderboard)
+    board = rows_of(leaderboard)
     contestants = [row for row in board if row["kind"] != LINE]
     lines = [row for row in board if row["kind"] == LINE]
     errors = compared([main_measure(task).name for task in tasks])

@@ -67,7 +67,7 @@ class Names(NamedTuple):
     replaced: dict[str, str]
 
 
-def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
+def rows_of(frame: pd.DataFrame) -> list[dict[str, Any]]:
     """The rows of a frame, each by the names of its columns.
 
     Args:
@@ -77,7 +77,7 @@ def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
         One element a row.
 
     Example:
-        >>> records(pd.DataFrame({"arm": ["a", "b"]}))
+        >>> rows_of(pd.DataFrame({"arm": ["a", "b"]}))
         [{'arm': 'a'}, {'arm': 'b'}]
     """
     return [
@@ -130,7 +130,7 @@ def relabel(frame: pd.DataFrame, shown: Mapping[str, str]) -> pd.DataFrame:
         A new frame.
 
     Example:
-        >>> records(relabel(pd.DataFrame({"arm": ["a_b"]}), {"a_b": "a b"}))
+        >>> rows_of(relabel(pd.DataFrame({"arm": ["a_b"]}), {"a_b": "a b"}))
         [{'arm': 'a b'}]
     """
     columns = [column for column in ("arm", "reference") if column in frame.columns]
@@ -176,7 +176,7 @@ def contrast_of(
         -2.0
     """
     quantity = OVERALL if task is None else task
-    rows = [row for row in records(contrasts) if row["arm"] == arm and row["quantity"] == quantity]
+    rows = [row for row in rows_of(contrasts) if row["arm"] == arm and row["quantity"] == quantity]
     # A target may be called "overall" too: the mean over targets comes first.
     if not rows or (task == OVERALL and len(rows) < 2):
         return None

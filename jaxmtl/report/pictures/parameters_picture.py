@@ -11,7 +11,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from jaxmtl.comparison import PerSeed
-from jaxmtl.report.pictures.comparison_rows import LINE, Names, number, records
+from jaxmtl.report.pictures.comparison_rows import LINE, Names, number, rows_of
 from jaxmtl.report.pictures.name_placement import place_names, spread
 from jaxmtl.report.pictures.style import BLUE, SOFT, new_figure
 from jaxmtl.report.words.compared import compared
@@ -49,7 +49,7 @@ def draw_error_against_parameters(
         The figure.
     """
     sizes = dict(zip(runs.arms, parameters, strict=True))
-    found = [_point(row, sizes[row["arm"]]) for row in records(leaderboard)]
+    found = [_point(row, sizes[row["arm"]]) for row in rows_of(leaderboard)]
     shown = [point for point in found if np.isfinite(point.error)]
     arms = [point for point in shown if np.isfinite(point.parameters)]
     lines = [point for point in shown if not np.isfinite(point.parameters)]

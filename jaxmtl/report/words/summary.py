@@ -77,7 +77,8 @@ def _heading_of_fitted(run: SavedRun) -> list[str]:
     for name, ended in metrics["runs"].items():
         chosen = [f"{what} {_short(value)}" for what, value in ended.get("chosen", {}).items()]
         if chosen:
-            lines.append(f"  chosen   {', '.join(chosen)}")
+            nothing = "" if rows["validation"] else ", without validation rows to choose on"
+            lines.append(f"  chosen   {', '.join(chosen)}{nothing}")
         if (found := ended.get("combination")) is not None:
             lines.append(_combination(found, None))
         if ended["status"] == "diverged":
@@ -91,7 +92,8 @@ def _heading_of_fitted(run: SavedRun) -> list[str]:
             f"  split    node {event['node']} in epoch {event['epoch_of_run']} of the run: copy "
             f"{event['copy']} for {moved}"
         )
-    return lines + [f"  note     {note}" for note in metrics.get("notes", ())]
+    notes = [*config.get("notes", ()), *metrics.get("notes", ())]
+    return lines + [f"  note     {note}" for note in notes]
 
 
 def _short(value: Any) -> str:
@@ -115,7 +117,7 @@ def _heading(run: SavedRun) -> list[str]:
     for ended in run.metrics["runs"].values():
         if ended["status"] == "diverged":
             lines.append(f"  {ended['divergence']['sentence']}; the last finite state is kept")
-    return lines
+    return lines + [f"  note     {note}" for note in config.get("notes", ())]
 
 
 def _combination(found: Mapping[str, Any], name: str | None) -> str:

@@ -4,59 +4,42 @@ import dataclasses
 import functools
 import hashlib
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import jax
 import numpy as np
 from jax.sharding import Mesh
+from jaxtyping import PyTree
 
-from jaxmtl.data.rows import Splits
+from jaxmtl.aggregation import Aggregator, AutoLambda, Scalarizer
 from jaxmtl.training.driver.store import digest
-from jaxmtl.training.network import Network
-from jaxmtl.training.phased.combining import Combiner
-from jaxmtl.training.phased.phases import PhaseTable
-from jaxmtl.training.phased.state import Config, TrainState
 
 FLAX_FIELDS = ("parent", "name")
 
 
 def identity(
-    network: Network,
-    config: Config,
-    states: TrainState,
-    data: Splits,
-    table: PhaseTable,
-    chunk: int,
-    mesh: Mesh,
+    described: Mapping[str, Any], states: PyTree, data: PyTree, chunk: int, mesh: Mesh
 ) -> dict[str, Any]:
     """What a checkpoint is of.
 
     Args:
-        network: static.
-        config: static.
+        described: of what is computed, JSON values by names that an error message can use.
         states: of all members, before the first epoch.
         data: of all members.
-        table: of all members.
         chunk: members at once.
         mesh: of the devices.
 
     Returns:
-        Values by names that an error message can use.
+        Values by such names.
     """
     from importlib.metadata import version
 
     from jaxmtl._version import __version__
 
-    options = {
-        f"option {field.name}": _named(getattr(config, field.name))
-        for field in dataclasses.fields(config)
-    }
     return {
         "data": digest(data),
-        "model": type(network.source).__qualname__,
-        **_options_of(network.source),
-        **options,
-        "phases": digest(table),
+        **described,
         "start": digest(states),
         "members": len(states.status),
         "chunk": chunk,
@@ -69,19 +52,30 @@ def identity(
     }
 
 
-def _options_of(model: Any) -> dict[str, Any]:
+def describe(values: Mapping[str, Any]) -> dict[str, Any]:
+    """JSON values that tell functions, optimizers and methods from their likes, in any process.
+
+    Example:
+        >>> describe({"rate": 0.1, "of": len})
+        {'rate': 0.1, 'of': 'builtins.len'}
+    """
+    return {name: _named(value) for name, value in values.items()}
+
+
+def describe_model(model: Any) -> dict[str, Any]:
     """The attributes of a flax network; one of another kind says what it is by ``repr``."""
+    kind = {"model": type(model).__qualname__}
     if not dataclasses.is_dataclass(model):
-        return {"model as written": " ".join(repr(model).split())}
+        return kind | {"model as written": " ".join(repr(model).split())}
     names = [field.name for field in dataclasses.fields(model)]
-    return {
-        f"model {name}": _named(getattr(model, name)) for name in names if name not in FLAX_FIELDS
-    }
+    return kind | describe(
+        {f"model {name}": getattr(model, name) for name in names if name not in FLAX_FIELDS}
+    )
 
 
 def _named(value: Any) -> Any:
     """A text that is the same in every process; JSON has numbers, texts and lists of its own."""
-    if isinstance(value, Combiner):
+    if isinstance(value, Aggregator | Scalarizer | AutoLambda):
         text = str([_named(part) for part in vars(value).values()])
         return f"{type(value).__name__} {hashlib.sha256(text.encode()).hexdigest()[:12]}"
     if isinstance(value, functools.partial):

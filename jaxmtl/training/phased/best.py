@@ -23,6 +23,16 @@ class Best(NamedTuple):
         errors: on the validation rows, at its end.
         epoch: its number in the run, counted from 1 over all phases; 0 before the first.
         passed: epochs of the run so far.
+
+    Example:
+        >>> from jaxmtl import HardSharing, Rows, Splits, fit
+        >>> x = jax.random.uniform(jax.random.key(1), (20, 4))
+        >>> rows = Rows(x, x[:, :2])
+        >>> run = fit(
+        ...     HardSharing(), Splits(rows, rows), key=jax.random.key(0), epochs=3, keep_best=True
+        ... )
+        >>> int(run.best.epoch), int(run.best.passed)
+        (3, 3)
     """
 
     params: PyTree

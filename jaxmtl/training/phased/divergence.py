@@ -10,12 +10,13 @@ from jaxtyping import Array
 
 from jaxmtl.data.rows import Splits
 from jaxmtl.losses import mean_over_known
+from jaxmtl.training.driver.program import RUNNING
 from jaxmtl.training.network import Network
 from jaxmtl.training.phased.batches import forward_key, make_batches
 from jaxmtl.training.phased.epoch import epoch
 from jaxmtl.training.phased.phases import PhaseTable
 from jaxmtl.training.phased.run import Divergence
-from jaxmtl.training.phased.state import RUNNING, Config, EpochRecord, TrainState
+from jaxmtl.training.phased.state import Config, EpochRecord, TrainState
 
 
 @functools.partial(jax.jit, static_argnames=("network", "config"))

@@ -9,6 +9,7 @@ from jaxtyping import Array, Bool, Float, Int, PyTree
 
 from jaxmtl.data.rows import Rows, Splits
 from jaxmtl.duplication import HeadIndex, align, inverse_order
+from jaxmtl.training.driver.program import DIVERGED, FINISHED, RUNNING
 from jaxmtl.training.network import Bank, Network
 from jaxmtl.training.phased.batches import batch_at, combining_key, forward_key, make_batches
 from jaxmtl.training.phased.best import keep_better
@@ -17,9 +18,6 @@ from jaxmtl.training.phased.counting import first_tally, order_columns
 from jaxmtl.training.phased.phases import NEVER, PhaseTable
 from jaxmtl.training.phased.splitting import order_bank, split_bank, threshold_of, where
 from jaxmtl.training.phased.state import (
-    DIVERGED,
-    FINISHED,
-    RUNNING,
     Config,
     EpochRecord,
     TrainState,

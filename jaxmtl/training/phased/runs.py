@@ -104,25 +104,3 @@ class Runs:
         """
         ends = np.asarray(self.records.ran).sum(axis=1) - 1
         return errors[np.arange(len(self)), ends]
-
-
-class SweepProgress(NamedTuple):
-    """Where a sweep stands.
-
-    Attributes:
-        members: in all.
-        finished: of them, those that are through.
-        done: epochs run, summed over the members; those a stopped phase skipped count as run.
-        total: epochs of all phases and members.
-        seconds_left: estimate; NaN at the start.
-
-    Example:
-        >>> SweepProgress(members=30, finished=2, done=500, total=1000, seconds_left=61.0).finished
-        2
-    """
-
-    members: int
-    finished: int
-    done: int
-    total: int
-    seconds_left: float

@@ -11,10 +11,11 @@ from jaxtyping import Array, Int, PyTree
 from jaxmtl.data.rows import Rows, Splits
 from jaxmtl.training.driver.lanes import lanes
 from jaxmtl.training.driver.placement import over_members
+from jaxmtl.training.driver.program import RUNNING
 from jaxmtl.training.network import Network
 from jaxmtl.training.phased.epoch import Start, batch_at, begin, finish, make_batches
 from jaxmtl.training.phased.phases import PhaseTable
-from jaxmtl.training.phased.state import RUNNING, Config, EpochRecord, TrainState, pack
+from jaxmtl.training.phased.state import Config, EpochRecord, TrainState, pack
 from jaxmtl.training.phased.step import Carry, Knobs, make_step
 
 # Up to this many parameters an update is bound by the number of operations, not by their size.

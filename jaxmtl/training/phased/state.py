@@ -17,6 +17,7 @@ from jaxmtl.conflict import Rule, Zeros
 from jaxmtl.duplication import HeadIndex
 from jaxmtl.duplication.transplant import Transplant
 from jaxmtl.losses import Loss, squared_error
+from jaxmtl.training.driver.program import RUNNING
 from jaxmtl.training.network import Bank, Network
 from jaxmtl.training.phased.best import Best, first_best
 from jaxmtl.training.phased.combining import Combination, Combining, check_combining, first_state
@@ -25,8 +26,6 @@ from jaxmtl.training.phased.phases import PhaseTable
 Optimizer = Callable[[Any], optax.GradientTransformation]
 
 Split = Literal["streak", "none", "random", "least", "all"]
-
-RUNNING, FINISHED, DIVERGED = 0, 1, 2
 
 # Factories whose update treats every scalar alike: on one flat vector they give the same numbers.
 ELEMENTWISE = frozenset(
@@ -255,7 +254,7 @@ def init_state(
         combining=first_combining(config, params),
         phase=zero,
         epoch=zero,
-        status=zero,
+        status=jnp.int32(RUNNING),
         key=key,
         best=first_best(params, head_index, state, config.num_tasks) if config.keep_best else None,
         state=state,

@@ -1,0 +1,100 @@
+"""Names of columns: which header a name means, and which may have been meant."""
+
+import difflib
+import re
+import unicodedata
+from collections.abc import Iterable
+from typing import Any
+
+from jaxmtl.data._errors import TableError
+from jaxmtl.data.reading.grid import column_letter
+from jaxmtl.data.reading.values import is_blank
+
+_LONGEST = 80  # characters of a header in a list of all headers
+
+
+def plain_name(name: str) -> str:
+    """A name that can be typed: blanks for line breaks and other control characters.
+
+    Example:
+        >>> plain_name(" SO2\\n(ug/m3) ")
+        'SO2 (ug/m3)'
+    """
+    if not any(unicodedata.category(c) in ("Cc", "Zl", "Zp") for c in name):
+        return name.strip()
+    blank = "".join(" " if unicodedata.category(c) in ("Cc", "Zl", "Zp") else c for c in name)
+    return " ".join(blank.split())
+
+
+def find_columns(
+    header: dict[int, Any], names: Iterable[str], place: str, advice: str = ""
+) -> dict[str, int]:
+    """The position of each named column, from 0.
+
+    Args:
+        header: cells by column.
+        names: that are wanted.
+        place: of the header, to begin a sentence with.
+        advice: what else the end of the sentence says, where a name is not found.
+
+    Raises:
+        TableError: a column is not there, or there twice.
+    """
+    found: dict[str, list[int]] = {}
+    shown: dict[str, str] = {}
+    for column, cell in sorted(header.items()):
+        if not is_blank(cell):
+            key = _key(str(cell))
+            found.setdefault(key, []).append(column)
+            shown.setdefault(key, plain_name(str(cell)))
+    unknown = [name for name in dict.fromkeys(names) if _key(name) not in found]
+    if unknown:
+        raise TableError(f"{place}: {_describe_unknown(unknown, list(shown.values()))}{advice}")
+    for name in names:
+        if len(found[_key(name)]) > 1:
+            letters = " and ".join(column_letter(column) for column in found[_key(name)])
+            raise TableError(
+                f"{place}: the header {name!r} stands over the columns {letters}; rename all but "
+                "one of them"
+            )
+    return {name: found[_key(name)][0] for name in names}
+
+
+def count_found(header: dict[int, Any], names: Iterable[str]) -> int:
+    """How many of the names are in a row."""
+    there = {_key(str(cell)) for cell in header.values() if not is_blank(cell)}
+    return sum(_key(name) in there for name in names)
+
+
+def _key(name: str) -> str:
+    """What two spellings of a name have in common that look the same."""
+    text = " ".join(plain_name(name).split()).replace("\N{MICRO SIGN}", "μ")
+    # Our own output puts an apostrophe before a name that would be a formula.
+    return re.sub(r"^'(?=[=+\-@])", "", text)
+
+
+def _describe_unknown(unknown: list[str], headers: list[str]) -> str:
+    """Which columns are not there, and which may have been meant."""
+    headers = [h for h in headers if not h.startswith("Unnamed:")]
+    offered = {_loosely(h): h for h in headers}
+    texts = []
+    for name in unknown:
+        near = difflib.get_close_matches(_loosely(name), offered, n=1, cutoff=0.6)
+        meant = f" (did you mean {_typed(offered[near[0]])}?)" if near else ""
+        texts.append(f"{name!r}" + meant)
+    shown = [h if len(h) <= _LONGEST else f"{h[: _LONGEST - 3]}..." for h in headers[:30]]
+    listed = ", ".join(map(repr, shown)) or "none"
+    more = f" and {len(headers) - 30} more" if len(headers) > 30 else ""
+    missing = "is no column" if len(texts) == 1 else "are no columns"
+    return f"there {missing} {', '.join(texts)}; choose among the headers {listed}{more}"
+
+
+def _typed(name: str) -> str:
+    quotes = " in double quotes, as it holds a comma" if "," in name else ""
+    return repr(name) + quotes
+
+
+def _loosely(name: str) -> str:
+    """A spelling to compare: without case, width, blanks and underscores."""
+    folded = unicodedata.normalize("NFKC", name).casefold()
+    return "".join(c for c in folded if not c.isspace() and c != "_")

@@ -1,0 +1,209 @@
+"""From cells of columns to numbers: how they are written is asked of a column as a whole."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from jaxtyping import Float
+
+from jaxmtl.data._errors import TableError
+from jaxmtl.data.reading.cells import (
+    CellError,
+    MissingValues,
+    Notation,
+    describe_formula,
+    has_decimal_comma,
+    is_point_grouped,
+    may_have_decimal_comma,
+    read_cell,
+    tidy,
+)
+from jaxmtl.data.reading.grid import column_letter
+from jaxmtl.data.reading.values import Formula, MarkedText, Percent, SuspectZero
+
+_FEW = 3  # numbers of a kind that say something of a column
+
+
+class Column(NamedTuple):
+    """The cells of a column.
+
+    Attributes:
+        name: of the column.
+        place: from 0.
+        cells: one a row.
+        rows: their numbers in the sheet.
+    """
+
+    name: str
+    place: int
+    cells: Sequence[Any]
+    rows: Sequence[int]
+
+    def named(self, source: str, i: int | None = None) -> str:
+        """How a sentence names it, or one of its cells."""
+        row = "" if i is None else f", row {self.rows[i]}"
+        return f"{source}, column {self.name!r} ({column_letter(self.place)}){row}"
+
+
+def refuse_formulas(column: Column, source: str, *, computed: bool) -> None:
+    """Refuses formulas that no program computed.
+
+    Args:
+        column: whose cells are looked at.
+        source: of the table.
+        computed: whether some program computed the formulas of the sheet.
+
+    Raises:
+        TableError: names the first one.
+    """
+    for i, cell in enumerate(column.cells):
+        if isinstance(cell, SuspectZero) and not computed:
+            cell = Formula(cell.formula, "0")
+        if isinstance(cell, Formula):
+            raise TableError(f"{column.named(source, i)}: {describe_formula(cell)}")
+
+
+def read_numbers(
+    column: Column, source: str, missing: MissingValues, notation: Notation
+) -> tuple[Float[np.ndarray, " rows"], list[str]]:
+    """The numbers of a column, NaN where missing.
+
+    Args:
+        column: whose cells are read.
+        source: of the table.
+        missing: what stands for a missing value.
+        notation: how numbers are written in texts.
+
+    Returns:
+        The numbers, and what the user should know of them.
+
+    Raises:
+        TableError: names the first cell that is no number, or does not go with the others.
+    """
+    values = np.empty(len(column.cells))
+    for i, cell in enumerate(column.cells):
+        if type(cell) is float and cell not in missing.numbers and abs(cell) < float("inf"):
+            values[i] = cell
+            continue
+        try:
+            values[i] = read_cell(cell, missing, notation)
+        except CellError as error:
+            raise TableError(f"{column.named(source, i)}: {error}") from None
+    notes = _check_percents(column, source, values)
+    if notation == Notation():
+        notes += _check_points(column, source, values)
+    return values, notes
+
+
+def infer_notation(
+    columns: Iterable[Column], source: str, missing: Mapping[str, MissingValues]
+) -> tuple[Notation, list[str]]:
+    """Decimal commas, if every cell of a text table agrees with them.
+
+    Args:
+        columns: all that hold numbers.
+        source: of the table.
+        missing: what stands for a missing value, by the name of the column.
+
+    Returns:
+        How numbers are written, and a note where that was found out.
+    """
+    example = None
+    for column in columns:
+        texts = missing[column.name].texts
+        for i, cell in enumerate(column.cells):
+            if not isinstance(cell, str) or not ("," in cell or "." in cell):
+                continue
+            text = tidy(cell)
+            if text in texts:
+                continue
+            grouped = "," in text and is_point_grouped(text)
+            if not grouped and not may_have_decimal_comma(text):
+                return Notation(), []
+            if example is None and (grouped or has_decimal_comma(text)):
+                example = f"{column.named(source, i)}: {text!r}"
+    if example is None:
+        return Notation(), []
+    return Notation(decimal=","), [
+        f"{example} and the like are read with decimal commas, with which all cells agree; "
+        "--decimal says so, or otherwise"
+    ]
+
+
+def column_notation(column: Column) -> Notation:
+    """Points for thousands, but in a column where they cannot mark them.
+
+    Args:
+        column: of a table in which points mark thousands.
+    """
+    for cell in column.cells:
+        if isinstance(cell, str) and "." in cell and not is_point_grouped(tidy(cell)):
+            return Notation(decimal=".")
+    return Notation(",", "point")
+
+
+def _check_percents(column: Column, source: str, values: np.ndarray) -> list[str]:
+    """Numbers shown in percent beside others: 12% is stored as 0.12."""
+    shown = [i for i, cell in enumerate(column.cells) if isinstance(cell, Percent)]
+    known = np.flatnonzero(~np.isnan(values)).tolist()
+    within = set(shown)
+    plain = [i for i in known if i not in within]
+    if not shown or not plain:
+        return []
+    few, many = (shown, plain) if len(shown) <= len(plain) else (plain, shown)
+    place, other = column.named(source, few[0]), column.rows[many[0]]
+    kinds = {True: "shown in percent", False: "not shown in percent"}
+    said = (
+        f"{place}: {values[few[0]]:g} is {kinds[few is shown]}, and {values[many[0]]:g} in row "
+        f"{other} is {kinds[many is shown]}"
+    )
+    if np.abs(values[plain]).max() <= 1:
+        return [f"{said}; both are read as they are stored"]
+    raise TableError(f"{said}; give all cells of the column one format, and numbers that fit it")
+
+
+def _check_points(column: Column, source: str, values: np.ndarray) -> list[str]:
+    """Points that may mark thousands: 3.753 beside 262 and 867."""
+    pointed, plain = [], []
+    for i, cell in enumerate(column.cells):
+        if isinstance(cell, str) and not isinstance(cell, MarkedText):
+            text = tidy(cell)
+            if "." in text:
+                if not is_point_grouped(text):
+                    return []
+                pointed.append(i)
+            elif not np.isnan(values[i]):
+                plain.append(i)
+        elif isinstance(cell, int):
+            plain.append(i)
+        elif cell is not None:
+            return _check_stored_points(column, source, values)
+    if not pointed or not plain:
+        return []
+    first, largest = pointed[0], max(np.abs(values[plain]).tolist())
+    text = tidy(column.cells[first])
+    said = (
+        f"{column.named(source, first)}: the text {text!r} may mean {text.replace('.', '')}, as "
+        f"every point of the column stands before three digits, beside {largest:g}"
+    )
+    if largest >= 100:
+        raise TableError(f"{said}; say which with --thousands point or --decimal .")
+    return [f"{said}; it is read as {values[first]:g}; --thousands point reads it otherwise"]
+
+
+def _check_stored_points(column: Column, source: str, values: np.ndarray) -> list[str]:
+    """The same for numbers, as a program made them that took points for decimal ones."""
+    whole = [i for i, cell in enumerate(column.cells) if type(cell) is int]
+    broken = [i for i, cell in enumerate(column.cells) if type(cell) is float]
+    if min(len(whole), len(broken)) < _FEW or len(whole) + len(broken) < len(column.cells) / 2:
+        return []
+    small, large = np.abs(values[broken]), np.abs(values[whole])
+    # Blank values are none of either kind.
+    if not (small.max() < 100 <= large.min() and large.max() <= 999 and small.min() >= 1):
+        return []
+    if not np.array_equal(np.round(small, 3), small):
+        return []
+    return [
+        f"{column.named(source, broken[0])}: {values[broken[0]]:g} beside whole numbers from "
+        f"{large.min():g} to {large.max():g}: if its point was to mark thousands, correct the cells"
+    ]

@@ -1,0 +1,137 @@
+"""What is compared can be had: any method is trained, saved, asked and looked at by its name."""
+
+import csv
+import json
+
+import numpy as np
+import pytest
+
+from jaxmtl.cli import run
+from jaxmtl.data import read_table
+from jaxmtl.methods import BASELINES
+from jaxmtl.report import load_run
+
+NAMES = ["--features", "SO2,CO", "--targets", "PM2.5,O3"]
+METHODS = ("adaptive", "mmoe", "restarts+upgrad", *BASELINES)
+SHORT = ["--phases", "4,1,2;2", "--validation", "0.2"]
+# One seed: a comparison and a run by itself are one compiled program.
+ARMS = ["--arms", "adaptive,mmoe,upgrad,hard_sharing", "--seeds", "1"]
+
+
+@pytest.fixture(scope="module")
+def comparison(table, tmp_path_factory):
+    """Not to be changed."""
+    folder = tmp_path_factory.mktemp("compared") / "out"
+    command = ["compare", str(table), *NAMES, *SHORT, *ARMS, "--out", str(folder), "--quiet"]
+    assert run(command) == 0
+    return folder
+
+
+@pytest.fixture(scope="module")
+def fitted(comparison, tmp_path_factory):
+    """The run of a method, made once; not to be changed."""
+    place, made = tmp_path_factory.mktemp("fitted"), {}
+
+    def fitted(method):
+        if method not in made:
+            folder = made[method] = place / method
+            command = ["fit", "--config", str(comparison), "--method", method]
+            assert run([*command, "--out", str(folder), "--quiet"]) == 0
+        return made[method]
+
+    return fitted
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_it_is_what_the_comparison_measured(comparison, fitted, method):
+    with open(comparison / "per_seed.csv", encoding="utf-8") as file:
+        rows = [row for row in csv.DictReader(file) if row["arm"] == method]
+    folder = fitted(method)
+    metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
+    for row in rows:
+        found = metrics["errors"][method]["test"]
+        assert found["mse_scaled"][row["task"]] == pytest.approx(float(row["error"]), rel=1e-4)
+        assert found["rmse"][row["task"]] == pytest.approx(float(row["value"]), rel=1e-4)
+        if method not in BASELINES:
+            assert metrics["runs"][method]["chosen"]["epoch"] == int(row["epoch"])
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_it_predicts_what_it_wrote_and_says_what_it_is(call, table, fitted, method, tmp_path):
+    folder, out = fitted(method), tmp_path / "out.csv"
+    assert call("predict", folder, table, "-o", out).code == 0
+    with open(out, encoding="utf-8-sig", newline="") as file:
+        predicted = list(csv.DictReader(file))
+    with open(folder / "predictions.csv", encoding="utf-8-sig", newline="") as file:
+        written = list(csv.DictReader(file))
+    assert len(predicted) == 40
+    for row in written:
+        again = predicted[int(row["sheet_row"]) - 2]
+        for task in ("PM2.5", "O3"):
+            assert float(row[f"{task} {method}"]) == pytest.approx(float(again[task]), rel=1e-5)
+    x = read_table(table, features=["SO2", "CO"]).x
+    saved = load_run(folder).predict(x)
+    np.testing.assert_allclose(saved[:, 0], [float(row["PM2.5"]) for row in predicted])
+    said = call("inspect", folder).out
+    assert f"method   {method}" in said
+    assert "mean  relative" in said or method == "mean"
+
+
+def test_a_run_is_repeated_with_its_method(call, fitted, tmp_path):
+    again = tmp_path / "again"
+    assert call("fit", "--config", fitted("ridge"), "--out", again, "--quiet").code == 0
+    first, second = (
+        (folder / "predictions.csv").read_bytes() for folder in (fitted("ridge"), again)
+    )
+    assert first == second
+
+
+def test_the_pair_of_the_study_is_a_method_too(call, fitted, tmp_path, untrained):
+    ridge, out = fitted("ridge"), tmp_path / "pair"
+    refused = call("fit", "--config", ridge, "--nodes", "4", "--out", out)
+    assert refused.code == 2
+    assert f"--nodes: only for networks; --method ridge of {ridge} has none" in refused.err
+    options = ["--config", ridge, "--method", "study", "--hard-epochs", "2", "--quiet"]
+    assert call("fit", *options, "--out", out).code == 0
+    assert len(untrained) == 2
+    assert load_run(out).config["settings"].get("method") is None
+
+
+def test_trees_that_cannot_split_are_noted(call, make_table, tmp_path):
+    table = make_table(rows=30)
+    result = call("fit", table, *NAMES, "--method", "boosted_trees", "--out", tmp_path / "run")
+    assert result.code == 0
+    assert "note: boosted_trees: no tree has a split" in result.err
+
+
+def test_a_comparison_says_how_to_have_its_best(call, table, comparison, tmp_path):
+    folder = tmp_path / "out"
+    names = ["--arms", "ridge", "--reference", "mean", "--seeds", "2"]
+    result = call("compare", table, *NAMES, *names, "--out", folder)
+    last = result.out.splitlines()[-1]
+    assert last.startswith("the least error is that of ridge: jaxmtl fit --config ")
+    assert last.endswith(" trains it on the rows of seed 0")
+    command = last.partition(": jaxmtl ")[2].partition(" trains it")[0].split()
+    command[command.index("DIR")] = str(tmp_path / "best")
+    assert call(*command).code == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (["--method", "rigde"], "--method: expected names out of .*did you mean 'ridge'"),
+        (["--method", "all"], "--method: expected the name of one method, got 'all'"),
+        (["--method", ""], "--method: expected the name of one method, got ''"),
+        (["--method", "ridge,mean"], "--method: expected the name of one method, got 'ridge,mean'"),
+        (["--method", "krum"], "--method: restarts.krum does not go with these targets: krum:"),
+        (["--method", "ridge", "--nodes", "4"], "--nodes: only for networks; --method ridge has"),
+        (["--method", "mmoe", "--hard-epochs", "4"], "--hard-epochs: only for the study's pair"),
+    ],
+)
+def test_what_does_not_go_together_is_one_sentence(call, table, tmp_path, options, sentence):
+    import re
+
+    result = call("fit", table, *NAMES, *options, "--out", tmp_path / "run")
+    assert result.code == 2
+    assert re.search(sentence, result.err), result.err
+    assert not (tmp_path / "run").exists()
