@@ -68,16 +68,16 @@ def imtl_g() -> Aggregator:
         z = jnp.where(rank == tasks, by_angle, by_scale * lengths)
         products = jnp.where(unit.live, multiply(unit.cosines, z), 0)
         even = products.sum() / jnp.maximum(live.sum(), 1)
-        off = jnp.where(unit.live, jnp.abs(products - even), 0)
-        exact = (off <= ROUNDING * eps * (jnp.abs(even) + length_of(z))).all()
-        factors = amplification(unit.cosines)
-        gain = factors[0]
+        off = jnp.where(unit.live, products - even, 0)
+        exact = (jnp.abs(off) <= ROUNDING * eps * (jnp.abs(even) + length_of(z))).all()
+        trust = amplification(unit.cosines)
+        gain = trust.noise
         length = safe_root((z * products).sum())
-        error = estimate(factors, length_of(z), off) / jnp.where(length > 0, length, 1)
+        error = estimate(trust, length_of(z), off) / jnp.where(length > 0, length, 1)
         part = jnp.where(rank == tasks, share, jnp.where(unit.live, unit.inverse * scale, 0))
         loss = eps * length_of(z) * gain * length_of(part) / jnp.where(some, jnp.abs(total), 1)
         error = jnp.minimum(jnp.maximum(error, loss * gain), 1 / eps)
         good = (exact & some & (error <= accuracy(gram.dtype))) | ~unit.live.any()
-        return Weighed(weights, state, good, jnp.maximum(error, jnp.max(off)))
+        return Weighed(weights, state, good, jnp.maximum(error, jnp.max(jnp.abs(off))))
 
     return from_rule(rule, scaled=True)

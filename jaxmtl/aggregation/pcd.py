@@ -111,13 +111,13 @@ def pcd(
         # In the unit of ``size``; the others get what they were promised, exactly where it binds.
         small = float(jnp.finfo(dtype).eps)
         z = direction / size
-        off = jnp.where(others, jnp.where(found.x > 0, jnp.abs(short), jnp.maximum(short, 0)), 0)
+        off = jnp.where(others, jnp.where(found.x > 0, short, jnp.maximum(short, 0)), 0)
         error = estimate(amplification(apart), length_of(z), off)
         length = jnp.where(some, safe_root(square), size) / size
         good = (error <= accuracy(dtype) * length) & (
-            jnp.max(off) <= ROUNDING * small * (1 + length_of(z))
+            jnp.max(jnp.abs(off)) <= ROUNDING * small * (1 + length_of(z))
         )
-        residual = jnp.where(error <= accuracy(dtype) * length, jnp.max(off), error)
+        residual = jnp.where(error <= accuracy(dtype) * length, jnp.max(jnp.abs(off)), error)
         converged = good & feasible & context.present[0]
         return Weighed(weights, PCDState(running, steps), converged, residual)
 

@@ -212,6 +212,8 @@ def _robust(
     that the equations are solved with the least ridge, which near-dependent rows need.
     """
     enough = _enough(q)
+    # So large that rows that cancel keep their weights: these need not change to solve the others.
+    gentle = float(jnp.finfo(q.dtype).eps) ** 0.4
     first = _pivot(matrix, q, _first_support(matrix, q) if guess is None else guess)
 
     def body(carry: _Otherwise) -> _Otherwise:
@@ -219,7 +221,8 @@ def _robust(
         sharp = _better(sharp, carry.found)
         wanted = ~(sharp.residual <= enough)
         inside = _interior(matrix, q, wanted)
-        second = _better(_exact(matrix, q, inside), inside)
+        second = _better(_exact(matrix, q, inside, least_ridge(q.dtype)), inside)
+        second = _better(_exact(matrix, q, second, gentle), second)
         second = second._replace(residual=jnp.where(wanted, second.residual, jnp.inf))
         return _Otherwise(_better(second, sharp), jnp.asarray(False))
 
@@ -289,10 +292,12 @@ def _interior(
     ).best
 
 
-def _exact(matrix: Float[Array, "n n"], q: Float[Array, " n"], found: Solution) -> Solution:
+def _exact(
+    matrix: Float[Array, "n n"], q: Float[Array, " n"], found: Solution, shift: float
+) -> Solution:
     """The solution on the same support, next to the one that was found."""
     y = multiply(matrix, found.x) + q
-    x = found.x - masked_solver(matrix, found.support, shift=least_ridge(q.dtype))(y)
+    x = found.x - masked_solver(matrix, found.support, shift=shift)(y)
     return _rounded(matrix, q, jnp.maximum(x, 0), found.support)
 
 

@@ -91,10 +91,10 @@ def min_norm_weights(
     eps = float(jnp.finfo(gram.dtype).eps)
     products = multiply(unit.cosines, z)
     over = products - share * (z * products).sum()
-    off = jnp.where(unit.live, jnp.where(z > 0, jnp.abs(over), jnp.maximum(-over, 0)), 0)
+    off = jnp.where(unit.live, jnp.where(z > 0, over, jnp.minimum(over, 0)), 0)
     error = estimate(amplification(unit.cosines, share), length_of(z), off)
-    good, residual = verdict(unit.cosines, z, jnp.max(off), error)
-    good &= (off <= ROUNDING * eps * (1 + length_of(z))).all()
+    good, residual = verdict(unit.cosines, z, jnp.max(jnp.abs(off)), error)
+    good &= (jnp.abs(off) <= ROUNDING * eps * (1 + length_of(z))).all()
     none = zero_rows.any() | ~unit.live.any()
     return Solution(weights, found.support, good | none, jnp.where(none, 0, residual))
 

@@ -5,7 +5,7 @@ and the direction U'z by that times the square root of C^-1: for two rows that a
 eps / d^2. What is asked of a solution is that this is little beside the direction's own length.
 """
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -23,6 +23,22 @@ from jaxmtl.aggregation.solvers.linear import (
 ROUNDING = 64
 
 
+class Trust(NamedTuple):
+    """What an error of C z does to the direction U'z.
+
+    Attributes:
+        noise: largest error of the direction for an error 1 that is rounding.
+        full: the same for what is left beyond rounding, which counts in singular directions, too.
+        inverse: of C with a floor under its eigenvalues.
+        floor: that, less what rounding makes of eigenvalues that are 0.
+    """
+
+    noise: Float[Array, ""]
+    full: Float[Array, ""]
+    inverse: Float[Array, "n n"]
+    floor: float
+
+
 def accuracy(dtype: Any) -> float:
     """Error of a direction, relative to its length, up to which a solution counts as converged.
 
@@ -36,7 +52,7 @@ def accuracy(dtype: Any) -> float:
 
 def amplification(
     cosines: Float[Array, "n n"], normal: Float[Array, " n"] | None = None
-) -> tuple[Float[Array, ""], Float[Array, ""]]:
+) -> Trust:
     """Largest error of the direction U'z for an error 1 of C z, about the root of trace(C^-1).
 
     Directions in which C is singular to working precision hardly count: rows that are dependent
@@ -48,12 +64,11 @@ def amplification(
         normal: s, where only errors of z with s'z = 0 matter, as on the simplex. Traced.
 
     Returns:
-        The factor for rounding, and that for what is left beyond rounding, which counts in the
-        singular directions, too. NaN where the matrix is not finite or far from semidefinite.
+        The factors and the inverse. NaN where C is not finite or far from semidefinite.
 
     Example:
         >>> import jax.numpy as jnp
-        >>> float(amplification(jnp.eye(4))[0].round(3))
+        >>> float(amplification(jnp.eye(4)).noise.round(3))
         2.0
     """
     size, dtype = cosines.shape[0], cosines.dtype
@@ -70,20 +85,25 @@ def amplification(
         inverse = inverse - image[:, None] * image[None] / jnp.where(along > 0, along, 1)
     # Null eigenvalues are rounding, of either sign: not below 0 when this is added.
     rounding = (1 + 0.5 * size**0.5) * float(jnp.finfo(dtype).eps)
-    spread = jnp.trace(inverse) - (floor - rounding) * (inverse**2).sum()
+    less = floor - rounding
+    spread = jnp.trace(inverse) - less * (inverse**2).sum()
     full = jnp.minimum(jnp.trace(inverse), 1 / floor) * (floor / least_ridge(dtype))
-    return jnp.sqrt(jnp.maximum(spread, 0)), jnp.sqrt(jnp.maximum(full, 0))
+    noise, full = jnp.sqrt(jnp.maximum(spread, 0)), jnp.sqrt(jnp.maximum(full, 0))
+    return Trust(noise, full, inverse, less)
 
 
 def estimate(
-    factors: tuple[Array, Array], lengths: Float[Array, "*batch"], off: Float[Array, "*batch n"]
+    trust: Trust, lengths: Float[Array, "*batch"], off: Float[Array, "*batch n"]
 ) -> Float[Array, "*batch"]:
     """Estimated error of a direction of unit rows.
 
+    With C s = off the direction less U's is exact for what is projected less U's, and projections
+    bring no two points further apart: it is off by 2 |U's| at most, apart from rounding of C.
+
     Args:
-        factors: from ``amplification``.
+        trust: from ``amplification``.
         lengths: |z|, traced.
-        off: violations of the conditions, traced.
+        off: violations of the conditions, with their signs, traced.
 
     Returns:
         The error, in the unit of the direction.
@@ -94,9 +114,10 @@ def estimate(
         True
     """
     eps = float(jnp.finfo(off.dtype).eps)
-    beyond = jnp.maximum(off - 4 * eps * (1 + lengths)[..., None], 0)
-    noise, full = factors
-    return (eps * lengths + length_of(off)) * noise + length_of(beyond) * full
+    beyond = jnp.maximum(jnp.abs(off) - 4 * eps * (1 + lengths)[..., None], 0)
+    s = jnp.matmul(off, trust.inverse, precision=jax.lax.Precision.HIGHEST)
+    known = safe_root((s * (off - trust.floor * s)).sum(axis=-1))
+    return eps * lengths * trust.noise + 2 * known + length_of(beyond) * trust.full
 
 
 def vanishes(
@@ -219,13 +240,14 @@ def judge_projections(
     eps = float(jnp.finfo(cosines.dtype).eps)
     weights = starts + added
     products = jnp.matmul(weights, cosines, precision=jax.lax.Precision.HIGHEST)
-    off = jnp.where(added > 0, jnp.abs(products), jnp.maximum(-products, 0))
+    off = jnp.where(added > 0, products, jnp.minimum(products, 0))
     off = jnp.where((shares > 0)[:, None], off, 0)
     lengths = length_of(weights)
-    exact = (off <= ROUNDING * eps * (1 + lengths)[:, None]).all()
+    exact = (jnp.abs(off) <= ROUNDING * eps * (1 + lengths)[:, None]).all()
     errors = estimate(amplification(cosines), lengths, off) * shares
     total = (shares[:, None] * weights).sum(axis=0)
-    violation = jnp.max(off * shares[:, None])
-    good, residual = verdict(cosines, total, violation, length_of(errors), length_of(shares))
+    violation = jnp.max(jnp.abs(off) * shares[:, None])
+    usual = length_of(shares * length_of(starts))
+    good, residual = verdict(cosines, total, violation, length_of(errors), usual)
     # What is too much for rounding is no small residual.
     return good & exact, jnp.where(exact, residual, jnp.maximum(residual, 2 * eps**0.5))

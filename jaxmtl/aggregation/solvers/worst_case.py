@@ -139,14 +139,14 @@ def worst_case_weights(
     hopeless = (margin > 0) & (square <= 4 * eps * added.shape[0] ** 0.5 * (added**2).sum())
     zero_rows = (present & ~live).any() & (margin > 0)
     # Optimal if margins are met, exactly so where there is weight, and the length is right.
-    off = jnp.where(added > 0, jnp.abs(short), jnp.maximum(short, 0))
+    off = jnp.where(added > 0, short, jnp.maximum(short, 0))
     start_size = length_of(start) / jnp.where(usable, length, 1)
     size = length_of(added) + start_size
     error = estimate(amplification(unit.cosines), size, off)
     d = added + start / jnp.where(usable, length, 1)
     reach = safe_root((d * multiply(unit.cosines, d)).sum())
     error = error / jnp.maximum(reach, eps**0.5 * size)
-    violation = jnp.maximum(jnp.max(off), jnp.abs(norm - c))
+    violation = jnp.maximum(jnp.max(jnp.abs(off)), jnp.abs(norm - c))
     fine = (error <= accuracy(dtype)) & (violation <= ROUNDING * eps * (1 + size))
     added = added * c / jnp.where(norm > 0, norm, 1)
     weights = mean + jnp.where(live, added * length * (longest * unit.inverse), 0)
