@@ -128,7 +128,7 @@ def _balanced(
     residual = jnp.maximum(jnp.max(jnp.abs(left / right - 1)), unsure)
     residual = jnp.minimum(residual, 1 / eps)
     v = jnp.where(chosen, end.z * jnp.exp(log_start), 0)
-    good = (residual <= 1e4 * eps) & (unsure <= accuracy(dtype))
+    good = residual <= accuracy(dtype)
     return Solution(v, chosen, good, residual)
 
 

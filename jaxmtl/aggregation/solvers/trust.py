@@ -18,6 +18,7 @@ from jaxmtl.aggregation.solvers.linear import (
     multiply,
     unrolled_inverse,
 )
+from jaxmtl.aggregation.solvers.nonnegative import nonnegative_qp
 
 # Slack of a condition, in units of eps times the weights: what rounding alone may leave.
 ROUNDING = 64
@@ -149,6 +150,35 @@ def cancels(cosines: Float[Array, "n n"], weights: Float[Array, " n"]) -> Bool[A
     return left <= ROUNDING * eps * length_of(weights)
 
 
+def thin(cosines: Float[Array, "n n"], trust: Trust) -> Bool[Array, ""]:
+    """Whether 0 is a convex combination of the unit rows, as far as rounding can tell.
+
+    Then the cone of directions that hurt none has no inside, and a change of the rows by less than
+    rounding takes away what part of it one will.
+
+    Args:
+        cosines: C, traced.
+        trust: from ``amplification``.
+
+    Returns:
+        The answer.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> opposite = jnp.array([[1.0, -1.0], [-1.0, 1.0]])
+        >>> bool(thin(opposite, amplification(opposite)))
+        True
+    """
+
+    def seek(carry: tuple[Array, Array]) -> tuple[Array, Array]:
+        x = nonnegative_qp(cosines, -jnp.ones_like(cosines[0])).x
+        return jnp.asarray(False), vanishes((x * multiply(cosines, x)).sum(), x)
+
+    # Instead of a condition: under vmap that would seek for all. Only where C is near singular.
+    suspect = jnp.trace(trust.inverse) * trust.floor > 0.1
+    return jax.lax.while_loop(lambda carry: carry[0], seek, (suspect, jnp.asarray(False)))[1]
+
+
 def length_of(vectors: Float[Array, "*batch n"]) -> Float[Array, "*batch"]:
     """Euclidean lengths, with derivative 0 at 0.
 
@@ -244,10 +274,13 @@ def judge_projections(
     off = jnp.where((shares > 0)[:, None], off, 0)
     lengths = length_of(weights)
     exact = (jnp.abs(off) <= ROUNDING * eps * (1 + lengths)[:, None]).all()
-    errors = estimate(amplification(cosines), lengths, off) * shares
+    trust = amplification(cosines)
+    errors = estimate(trust, lengths, off) * shares
     total = (shares[:, None] * weights).sum(axis=0)
     violation = jnp.max(jnp.abs(off) * shares[:, None])
     usual = length_of(shares * length_of(starts))
     good, residual = verdict(cosines, total, violation, length_of(errors), usual)
+    square = (total * multiply(cosines, total)).sum()
+    exact &= vanishes(square, total) | ~thin(cosines, trust)
     # What is too much for rounding is no small residual.
     return good & exact, jnp.where(exact, residual, jnp.maximum(residual, 2 * eps**0.5))
