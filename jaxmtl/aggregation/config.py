@@ -11,8 +11,7 @@ from jaxmtl.aggregation.solvers.linear import multiply, pseudo_inverse_times, un
 from jaxmtl.aggregation.solvers.trust import (
     ROUNDING,
     accuracy,
-    amplification,
-    estimate,
+    inverse_error,
     length_of,
     safe_root,
 )
@@ -57,7 +56,7 @@ def config(preferences: Float[Array, " tasks"] | Sequence[float] | None = None) 
         p = preference_vector("config", preferences, context.present, gram.dtype, default="sum")
         unit = unit_gram(gram, context.present, context.scales)
         rtol = gram.shape[0] * float(jnp.finfo(gram.dtype).eps)
-        raw, _ = pseudo_inverse_times(unit.cosines, jnp.where(unit.live, p, 0), rtol)
+        raw, _, least = pseudo_inverse_times(unit.cosines, jnp.where(unit.live, p, 0), rtol)
         cosines = jnp.where(unit.live, multiply(unit.cosines, raw), 0)
         square = (raw * cosines).sum()
         # In units of the longest row, so that no sum of lengths overflows.
@@ -68,10 +67,10 @@ def config(preferences: Float[Array, " tasks"] | Sequence[float] | None = None) 
         eps = float(jnp.finfo(gram.dtype).eps)
         off = jnp.where(unit.live, cosines - p, 0)
         exact = (jnp.abs(off) <= ROUNDING * eps * (jnp.max(jnp.abs(p)) + length_of(raw))).all()
-        error = estimate(amplification(unit.cosines), length_of(raw), off)
+        error = inverse_error(least, length_of(raw), off)
         root = safe_root(square)
         error = error / jnp.where(root > 0, root, 1)
         good = (exact & (error <= accuracy(gram.dtype))) | ~unit.live.any()
-        return Weighed(weights, state, good, jnp.maximum(error, jnp.max(jnp.abs(off))))
+        return Weighed(weights, state, good, jnp.minimum(jnp.maximum(error, jnp.max(jnp.abs(off))), 1 / eps))
 
     return from_rule(rule, scaled=True)

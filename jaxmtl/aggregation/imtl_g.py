@@ -9,8 +9,7 @@ from jaxmtl.aggregation.solvers.linear import multiply, pseudo_inverse_times, un
 from jaxmtl.aggregation.solvers.trust import (
     ROUNDING,
     accuracy,
-    amplification,
-    estimate,
+    inverse_error,
     length_of,
     safe_root,
 )
@@ -49,14 +48,14 @@ def imtl_g() -> Aggregator:
         unit = unit_gram(gram, context.present, context.scales)
         rtol = tasks * float(jnp.finfo(gram.dtype).eps)
         live = unit.live.astype(gram.dtype)
-        by_angle, rank = pseudo_inverse_times(unit.cosines, live, rtol)
+        by_angle, rank, least = pseudo_inverse_times(unit.cosines, live, rtol)
         largest = jnp.max(unit.norms)
         scale = jnp.where(largest > 0, largest, 1)
         lengths = unit.norms / scale
         kept = jnp.where(
             unit.live[:, None] & unit.live[None], unit.cosines * lengths[:, None] * lengths[None], 0
         )
-        by_scale, _ = pseudo_inverse_times(kept, lengths, rtol)
+        by_scale, _, _ = pseudo_inverse_times(kept, lengths, rtol)
         smallest = jnp.min(jnp.where(unit.live, unit.norms, jnp.inf))
         share = jnp.where(unit.live, smallest * unit.inverse, 0)
         raw = jnp.where(rank == tasks, by_angle * share, by_scale)
@@ -70,13 +69,12 @@ def imtl_g() -> Aggregator:
         even = products.sum() / jnp.maximum(live.sum(), 1)
         off = jnp.where(unit.live, products - even, 0)
         exact = (jnp.abs(off) <= ROUNDING * eps * (jnp.abs(even) + length_of(z))).all()
-        trust = amplification(unit.cosines)
-        gain = trust.noise
         length = safe_root((z * products).sum())
-        error = estimate(trust, length_of(z), off) / jnp.where(length > 0, length, 1)
+        error = inverse_error(least, length_of(z), off) / jnp.where(length > 0, length, 1)
         part = jnp.where(rank == tasks, share, jnp.where(unit.live, unit.inverse * scale, 0))
-        loss = eps * length_of(z) * gain * length_of(part) / jnp.where(some, jnp.abs(total), 1)
-        error = jnp.minimum(jnp.maximum(error, loss * gain), 1 / eps)
+        loss = eps * length_of(z) * length_of(part) / jnp.where(some, jnp.abs(total), 1)
+        loss = loss / jnp.maximum(least, eps)
+        error = jnp.minimum(jnp.maximum(error, loss), 1 / eps)
         good = (exact & some & (error <= accuracy(gram.dtype))) | ~unit.live.any()
         return Weighed(weights, state, good, jnp.maximum(error, jnp.max(jnp.abs(off))))
 

@@ -190,8 +190,8 @@ def unrolled_inverse(matrix: Float[Array, "*batch n n"]) -> Float[Array, "*batch
 @functools.partial(jax.jit, static_argnames="rtol")
 def pseudo_inverse_times(
     matrix: Float[Array, "n n"], vector: Float[Array, " n"], rtol: float
-) -> tuple[Float[Array, " n"], Array]:
-    """C^+ b of a positive semidefinite matrix, and its rank.
+) -> tuple[Float[Array, " n"], Array, Array]:
+    """C^+ b of a positive semidefinite matrix, its rank and its least eigenvalue.
 
     Args:
         matrix: C, traced.
@@ -199,18 +199,18 @@ def pseudo_inverse_times(
         rtol: eigenvalues up to rtol times the largest count as 0, static.
 
     Returns:
-        C^+ b and the number of eigenvalues kept.
+        C^+ b, the number of eigenvalues kept, and the least of all.
 
     Example:
         >>> import jax.numpy as jnp
-        >>> x, rank = pseudo_inverse_times(jnp.ones((2, 2)), jnp.array([1.0, 1.0]), 1e-6)
+        >>> x, rank, _ = pseudo_inverse_times(jnp.ones((2, 2)), jnp.array([1.0, 1.0]), 1e-6)
         >>> x.round(5).tolist(), int(rank)
         ([0.5, 0.5], 1)
     """
     values, vectors = jnp.linalg.eigh(matrix, symmetrize_input=False)
     keep = values > rtol * jnp.max(jnp.abs(values))
     inverse = jnp.where(keep, 1 / jnp.where(keep, values, 1), 0)
-    return _apply(vectors, inverse * _apply(vectors.T, vector)), keep.sum()
+    return _apply(vectors, inverse * _apply(vectors.T, vector)), keep.sum(), values[0]
 
 
 def multiply(matrix: Float[Array, "*batch n n"], x: Float[Array, "*batch n"]) -> Array:

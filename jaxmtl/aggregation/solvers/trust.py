@@ -121,6 +121,30 @@ def estimate(
     return eps * lengths * trust.noise + 2 * known + length_of(beyond) * trust.full
 
 
+def inverse_error(
+    least: Float[Array, ""], lengths: Float[Array, ""], off: Float[Array, " n"]
+) -> Float[Array, ""]:
+    """Estimated error of U'z for the z that solves C z = b, beside which only its length counts.
+
+    Args:
+        least: least eigenvalue of C, traced.
+        lengths: |z|, traced.
+        off: C z - b, traced.
+
+    Returns:
+        The error; without end where C is singular as far as rounding can tell.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> float(inverse_error(jnp.float32(0), jnp.float32(1), jnp.zeros(2)))
+        inf
+    """
+    eps = float(jnp.finfo(off.dtype).eps)
+    sure = least - 4 * off.shape[0] * eps
+    root = jnp.sqrt(jnp.where(sure > 0, sure, 1))
+    return jnp.where(sure > 0, (4 * eps * lengths + length_of(off)) / root, jnp.inf)
+
+
 def vanishes(
     square: Float[Array, "*batch"], weights: Float[Array, "*batch n"]
 ) -> Bool[Array, "*batch"]:
@@ -231,12 +255,16 @@ def verdict(
     dtype = cosines.dtype
     products = multiply(cosines, weights)
     square = (weights * products).sum()
-    length = jnp.where(vanishes(square, weights), usual, safe_root(square))
+    nothing = vanishes(square, weights)
+    length = jnp.where(nothing, usual, safe_root(square))
     length = jnp.where(length == 0, 1, length)
     off = jnp.maximum(violation, jnp.max(-products)) / length
     error = error / length
-    good = (off <= float(jnp.finfo(dtype).eps) ** 0.5) & (error <= accuracy(dtype))
-    residual = jnp.where(error <= accuracy(dtype), off, jnp.maximum(off, error))
+    half = float(jnp.finfo(dtype).eps) ** 0.5
+    least = min(half * cosines.shape[0] ** 0.5, accuracy(dtype))
+    enough = jnp.where(nothing, least, accuracy(dtype))
+    residual = jnp.where(error <= enough, off, jnp.maximum(off, error))
+    good = (off <= half) & (error <= enough)
     return good, jnp.maximum(residual, 0)
 
 

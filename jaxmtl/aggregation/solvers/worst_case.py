@@ -16,6 +16,7 @@ from jaxmtl.aggregation.solvers.trust import (
     estimate,
     length_of,
     safe_root,
+    thin,
 )
 
 LIMIT = 40
@@ -136,25 +137,27 @@ def worst_case_weights(
     short = jnp.where(live, margin * share - (r + combined), 0)
     # Weights that grow without making a length: the rows cancel, as far as rounding can tell. Only
     # mu = 0 is possible, and d = 0 attains it.
+    trust = amplification(unit.cosines)
     hopeless = (margin > 0) & (square <= 4 * eps * added.shape[0] ** 0.5 * (added**2).sum())
+    hopeless |= (margin > -ROUNDING * eps) & thin(unit.cosines, trust)
     zero_rows = (present & ~live).any() & (margin > 0)
     # Optimal if margins are met, exactly so where there is weight, and the length is right.
     off = jnp.where(added > 0, short, jnp.maximum(short, 0))
     start_size = length_of(start) / jnp.where(usable, length, 1)
     size = length_of(added) + start_size
-    error = estimate(amplification(unit.cosines), size, off)
+    error = estimate(trust, size, off) + jnp.abs(norm - c)
     d = added + start / jnp.where(usable, length, 1)
     reach = safe_root((d * multiply(unit.cosines, d)).sum())
     error = error / jnp.maximum(reach, eps**0.5 * size)
-    violation = jnp.maximum(jnp.max(jnp.abs(off)), jnp.abs(norm - c))
+    violation = jnp.max(jnp.abs(off))
     fine = (error <= accuracy(dtype)) & (violation <= ROUNDING * eps * (1 + size))
     added = added * c / jnp.where(norm > 0, norm, 1)
     weights = mean + jnp.where(live, added * length * (longest * unit.inverse), 0)
     moved = usable & live.any() & (c > 0)
     hopeless |= zero_rows
     weights = jnp.where(moved, jnp.where(hopeless, 0, weights), mean)
-    # Nothing to find, or rows that cancel to the last digit rather than to half of the digits.
-    fine = jnp.where(hopeless, zero_rows | cancels(unit.cosines, added), fine)
+    # Less than rounding parts rows that cancel from rows that have a direction in common.
+    fine = jnp.where(hopeless, zero_rows, fine)
     fine = jnp.where(moved, fine, usable | (c == 0) | cancels(unit.cosines, start))
     residual = jnp.where(error <= accuracy(dtype), violation, jnp.maximum(error, violation))
     return Solution(
