@@ -71,6 +71,8 @@ def config(preferences: Float[Array, " tasks"] | Sequence[float] | None = None) 
         root = safe_root(square)
         error = error / jnp.where(root > 0, root, 1)
         good = (exact & (error <= accuracy(gram.dtype))) | ~unit.live.any()
-        return Weighed(weights, state, good, jnp.minimum(jnp.maximum(error, jnp.max(jnp.abs(off))), 1 / eps))
+        return Weighed(
+            weights, state, good, jnp.minimum(jnp.maximum(error, jnp.max(jnp.abs(off))), 1 / eps)
+        )
 
     return from_rule(rule, scaled=True)

@@ -51,9 +51,7 @@ def accuracy(dtype: Any) -> float:
     return 1e-6 if jnp.finfo(dtype).bits == 64 else 1e-3
 
 
-def amplification(
-    cosines: Float[Array, "n n"], normal: Float[Array, " n"] | None = None
-) -> Trust:
+def amplification(cosines: Float[Array, "n n"], normal: Float[Array, " n"] | None = None) -> Trust:
     """Largest error of the direction U'z for an error 1 of C z, about the root of trace(C^-1).
 
     Directions in which C is singular to working precision hardly count: rows that are dependent
