@@ -113,7 +113,7 @@ def worst_case(rows, c):
         return mean
     for support in supports(size, 1):
         alpha, beta = on_support(g, support, ones), on_support(g, support, q)
-        if alpha is None:
+        if alpha is None or beta is None:
             continue
         second = sum(alpha)
         first, zeroth = dot(alpha, q), dot(beta, q)
