@@ -259,7 +259,8 @@ def verdict(
     off = jnp.maximum(violation, jnp.max(-products)) / length
     error = error / length
     half = float(jnp.finfo(dtype).eps) ** 0.5
-    least = min(half * cosines.shape[0] ** 0.5, accuracy(dtype))
+    narrow = jnp.finfo(dtype).bits < 64
+    least = min(half * cosines.shape[0] ** 0.5 if narrow else 1, accuracy(dtype))
     enough = jnp.where(nothing, least, accuracy(dtype))
     residual = jnp.where(error <= enough, off, jnp.maximum(off, error))
     good = (off <= half) & (error <= enough)
