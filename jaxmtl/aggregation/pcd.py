@@ -84,10 +84,14 @@ def pcd(
             )
         shares = jnp.concatenate([jnp.zeros(1, dtype), jnp.broadcast_to(shares, (tasks - 1,))])
         unit = unit_gram(gram, context.present, context.scales)
-        update = context.present & jnp.isfinite(gram).all()
-        steps = state.steps + update
-        running = jnp.where(update, beta * state.square + (1 - beta) * unit.norms**2, state.square)
-        unbiased = running / jnp.where(steps > 0, 1 - jnp.asarray(beta, dtype) ** steps, 1)
+        squares = unit.norms**2
+        finite = jnp.isfinite(gram).all() & jnp.isfinite(squares).all()
+        update = context.present & finite
+        steps = state.steps + update.astype(jnp.int32)
+        running = jnp.where(update, beta * state.square + (1 - beta) * squares, state.square)
+        unbiased = running / jnp.where(
+            steps > 0, 1 - jnp.asarray(beta, dtype) ** steps.astype(dtype), 1
+        )
         deviation = jnp.sqrt(unbiased + eps)
         lengths = jnp.where(unit.live, unit.norms / jnp.where(deviation > 0, deviation, 1), 0)
 
@@ -118,7 +122,7 @@ def pcd(
             jnp.max(jnp.abs(off)) <= ROUNDING * small * (1 + length_of(z))
         )
         residual = jnp.where(error <= accuracy(dtype) * length, jnp.max(jnp.abs(off)), error)
-        converged = good & feasible & context.present[0]
+        converged = good & feasible & finite & context.present[0]
         return Weighed(weights, PCDState(running, steps), converged, residual)
 
     def init_state(tasks: int, dtype: Any) -> PCDState:

@@ -11,12 +11,15 @@ import numpy as np
 from jaxtyping import Int
 
 from jaxmtl.data._errors import TableError
+from jaxmtl.data.reading.cells import tidy
+from jaxmtl.data.reading.dates import is_date
 from jaxmtl.data.reading.grid import Grid, SheetRow, rows_named
 from jaxmtl.data.reading.names import count_found, find_columns
 from jaxmtl.data.reading.total_words import is_total_word
 from jaxmtl.data.reading.values import ErrorText, is_blank
 
 _SEARCHED = 50  # rows among which a header is looked for, if it is not the first one
+_FIRST = 2  # rows by which a column is taken for one of dates
 _ODD = 3  # rows at the end whose names may be unlike all others
 _LATEST = 16  # rows at the end in which a text is looked at as a footnote
 
@@ -27,6 +30,7 @@ class Line(NamedTuple):
     Attributes:
         number: in the sheet.
         used: cells of the columns in use.
+        kept: cells that are handed on.
         label: a text in another column that names a total, or else the first text there.
         column: of the label; -1 without one.
         only_texts: whether the other columns hold texts only, or nothing.
@@ -36,6 +40,7 @@ class Line(NamedTuple):
 
     number: int
     used: tuple[Any, ...]
+    kept: tuple[Any, ...]
     label: str
     column: int
     only_texts: bool
@@ -49,7 +54,8 @@ class Body:
 
     Attributes:
         header: number of the row of the header.
-        columns: position of every name, from 0.
+        columns: position of every name in use, from 0.
+        kept: the same of columns whose cells are handed on.
         lines: that may be data.
         last: number of the last row that holds something.
         notes: what the user should know.
@@ -57,21 +63,30 @@ class Body:
 
     header: int
     columns: dict[str, int]
+    kept: dict[str, int]
     lines: list[Line]
     last: int
     notes: list[str] = field(default_factory=list)
 
 
 def read_body(
-    grid: Grid, names: Sequence[str], *, header_row: int | None, visible_rows: bool
+    grid: Grid,
+    names: Sequence[str],
+    *,
+    keep: Sequence[str] = (),
+    header_row: int | None,
+    visible_rows: bool,
+    dates: bool = False,
 ) -> Body:
     """Finds the header and the rows below it that hold data.
 
     Args:
         grid: of one sheet; its rows are read to the end.
         names: of the columns in use.
+        keep: names of others whose cells are handed on; they tell what a row is like any other.
         header_row: number of the row of the header; None for the first that is not empty.
         visible_rows: whether hidden rows are left out.
+        dates: whether other columns that begin with dates are handed on as well.
 
     Raises:
         TableError: there is no header with these names, or no row below it.
@@ -81,19 +96,23 @@ def read_body(
     if not head and header_row is None:
         raise TableError(f"{grid.source}: {grid.blank}")
     place, header = _header(grid, head, names, header_row)
-    columns = find_columns(
+    found = find_columns(
         header.cells,
-        names,
+        tuple(dict.fromkeys((*names, *keep))),
         f"{grid.source}, row {header.number}",
         _other_header(head, place, names),
     )
-    wanted = tuple(columns[name] for name in names)
+    columns, kept = ({name: found[name] for name in some} for some in (names, keep))
+    if dates:
+        kept |= _dates(header, head[place + 1 :][:_FIRST], set(found.values()))
+    wanted, handed_on = tuple(columns.values()), tuple(kept.values())
     taken = set(wanted)
-    lines = [_line(row, wanted, taken) for row in chain(head[place + 1 :], rows)]
+    lines = [_line(row, wanted, taken, handed_on) for row in chain(head[place + 1 :], rows)]
     lines.sort(key=lambda line: line.number)  # which some programs do not
     while lines and not lines[-1].others and all(map(is_blank, lines[-1].used)):
         lines.pop()
-    body = Body(header.number, columns, lines, lines[-1].number if lines else header.number)
+    last = lines[-1].number if lines else header.number
+    body = Body(header.number, columns, kept, lines, last)
     _leave_out(body, grid, visible_rows=visible_rows)
     if not body.lines:
         raise TableError(
@@ -140,7 +159,23 @@ def _other_header(head: list[SheetRow], place: int, names: Sequence[str]) -> str
     return f", or name row {number}, which looks like the header, with --header-row {number}"
 
 
-def _line(row: SheetRow, wanted: tuple[int, ...], taken: set[int]) -> Line:
+def _dates(header: SheetRow, first: list[SheetRow], taken: set[int]) -> dict[str, int]:
+    """Columns that begin with dates, by names that are nowhere twice."""
+    names = {place: tidy(str(cell)) for place, cell in header.cells.items() if not is_blank(cell)}
+    many = Counter(names.values())
+    return {
+        name: place
+        for place, name in names.items()
+        if place not in taken
+        and many[name] == 1
+        and first
+        and all(is_date(row.cells.get(place)) for row in first)
+    }
+
+
+def _line(
+    row: SheetRow, wanted: tuple[int, ...], taken: set[int], handed_on: tuple[int, ...]
+) -> Line:
     label, column, only_texts, others = "", -1, True, False
     for place in sorted(row.cells):
         cell = row.cells[place]
@@ -151,8 +186,8 @@ def _line(row: SheetRow, wanted: tuple[int, ...], taken: set[int]) -> Line:
             only_texts = False
         elif column < 0 or (is_total_word(cell) and not is_total_word(label)):
             label, column = cell, place
-    used = tuple(row.cells.get(place) for place in wanted)
-    return Line(row.number, used, label, column, only_texts, others, row.hidden)
+    used, kept = (tuple(map(row.cells.get, places)) for places in (wanted, handed_on))
+    return Line(row.number, used, kept, label, column, only_texts, others, row.hidden)
 
 
 def _leave_out(body: Body, grid: Grid, *, visible_rows: bool) -> None:

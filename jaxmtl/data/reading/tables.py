@@ -85,6 +85,7 @@ def read_table(
     thousands: Thousands | None = None,
     header_row: int | None = None,
     visible_rows: bool = False,
+    keep_dates: bool = False,
 ) -> Table:
     """Reads the feature and target columns of an .xlsx workbook or a .csv.
 
@@ -108,6 +109,7 @@ def read_table(
         thousands: "comma", "point", "space" or "apostrophe" between the thousands of such numbers.
         header_row: number of the row of the header in the sheet, from 1.
         visible_rows: whether rows that are hidden, as by a filter, are left out.
+        keep_dates: whether columns that begin with dates are handed on as well.
 
     Returns:
         The table.
@@ -139,14 +141,22 @@ def read_table(
     notation = _notation(decimal, thousands)
     try:
         grid = _read_grid(path, sheet, set(names), header_row)
-        body = read_body(grid, names, header_row=header_row, visible_rows=visible_rows)
+        body = read_body(
+            grid,
+            used,
+            keep=keep,
+            header_row=header_row,
+            visible_rows=visible_rows,
+            dates=keep_dates,
+        )
     except OSError as error:
         raise TableError(
             f"file {path}: cannot be read ({error.strerror or error}); check the path, its "
             "permissions, and that no program has locked it"
         ) from error
-    columns = {name: _column(body, j, name) for j, name in enumerate(names)}
-    for column in columns.values():
+    columns = {name: _column(body, j, name) for j, name in enumerate(used)}
+    handed_on = {name: _kept_column(body, j, name) for j, name in enumerate(body.kept)}
+    for column in (*columns.values(), *handed_on.values()):
         refuse_formulas(column, grid.source, computed=grid.computed)
     missing = {name: codes.of_column.get(name, codes.everywhere) for name in used}
     notes = [*grid.notes, *body.notes, *_merged(grid, body)]
@@ -170,7 +180,7 @@ def read_table(
         )
     stay, said = _without_totals(body, grid.source, values)
     numbers = np.array([line.number for line in body.lines], int)
-    kept = {name: _as_objects(columns[name].cells)[stay] for name in keep}
+    kept = {name: _as_objects(column.cells)[stay] for name, column in handed_on.items()}
     return Table(
         features=features,
         targets=targets,
@@ -198,6 +208,11 @@ def _notation(decimal: str | None, thousands: str | None) -> Notation:
 def _column(body: Body, j: int, name: str) -> Column:
     cells = [line.used[j] for line in body.lines]
     return Column(name, body.columns[name], cells, [line.number for line in body.lines])
+
+
+def _kept_column(body: Body, j: int, name: str) -> Column:
+    cells = [line.kept[j] for line in body.lines]
+    return Column(name, body.kept[name], cells, [line.number for line in body.lines])
 
 
 def _merged(grid: Grid, body: Body) -> list[str]:
