@@ -9,6 +9,7 @@ from jaxmtl.aggregation.solvers.nonnegative import Solution, nonnegative_qp
 from jaxmtl.aggregation.solvers.trust import (
     ROUNDING,
     amplification,
+    cancels,
     estimate,
     length_of,
     verdict,
@@ -93,7 +94,11 @@ def min_norm_weights(
     over = products - share * (z * products).sum()
     off = jnp.where(unit.live, jnp.where(z > 0, over, jnp.minimum(over, 0)), 0)
     error = estimate(amplification(unit.cosines, share), length_of(z), off)
-    good, residual = verdict(unit.cosines, z, jnp.max(jnp.abs(off)), error)
+    usual = jnp.ones((), gram.dtype)
+    if jnp.finfo(gram.dtype).bits == 64:
+        # The best is no longer than this one: beside rows that cancel all of this is rounding.
+        usual = jnp.where(cancels(unit.cosines, z), jnp.maximum(length_of(z), 1), usual)
+    good, residual = verdict(unit.cosines, z, jnp.max(jnp.abs(off)), error, usual)
     good &= (jnp.abs(off) <= ROUNDING * eps * (1 + length_of(z))).all()
     none = zero_rows.any() | ~unit.live.any()
     return Solution(weights, found.support, good | none, jnp.where(none, 0, residual))
