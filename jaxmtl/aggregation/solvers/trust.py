@@ -116,7 +116,9 @@ def estimate(
     beyond = jnp.maximum(jnp.abs(off) - 4 * eps * (1 + lengths)[..., None], 0)
     s = jnp.matmul(off, trust.inverse, precision=jax.lax.Precision.HIGHEST)
     known = safe_root((s * (off - trust.floor * s)).sum(axis=-1))
-    return eps * lengths * trust.noise + 2 * known + length_of(beyond) * trust.full
+    # Cosines of single precision are off by more than eps: sums of many products.
+    noise = (1 if jnp.finfo(off.dtype).bits == 64 else 2) * eps * lengths * trust.noise
+    return noise + 2 * known + length_of(beyond) * trust.full
 
 
 def inverse_error(
