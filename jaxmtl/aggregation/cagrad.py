@@ -63,7 +63,7 @@ def cagrad(
 
     def rule(gram: Any, state: Any, context: Context) -> Weighed:
         b = preference_vector("cagrad", preferences, context.present, gram.dtype)
-        found = worst_case_weights(gram, context.present, b, c)
+        found = worst_case_weights(gram, context.present, b, c, context.scales)
         return Weighed(found.x * factor, state, found.converged, found.residual)
 
-    return from_rule(rule)
+    return from_rule(rule, scaled=True)

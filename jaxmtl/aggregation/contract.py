@@ -14,6 +14,7 @@ from jaxmtl.aggregation.rows import (
     gram_matrix,
     keep_present,
     num_tasks,
+    scaled_gram,
     weighted_sum,
 )
 
@@ -52,6 +53,9 @@ class AggregationInfo(NamedTuple):
 class Context(NamedTuple):
     """What an update may use besides the gradients; see ``UpdateFn``.
 
+    ``scales`` is what the rows were divided by before the Gram matrix of a rule with ``scaled`` was
+    formed; None for 1.
+
     Example:
         >>> import jax.numpy as jnp
         >>> Context(present=jnp.ones(2, bool)).losses is None
@@ -64,6 +68,7 @@ class Context(NamedTuple):
     key: Key[Array, ""] | None = None
     order: Int[Array, "tasks tasks"] | None = None
     extra_task_grads: Sequence[PyTree] = ()
+    scales: Float[Array, " tasks"] | None = None
 
 
 class Weighed(NamedTuple):
@@ -198,6 +203,7 @@ def from_rule(
     *,
     needs_gram: bool = True,
     cross: bool = False,
+    scaled: bool = False,
 ) -> Aggregator:
     """Builds the aggregator of a rule on the Gram matrix: J is read twice, for G and for J^T w.
 
@@ -208,6 +214,8 @@ def from_rule(
         needs_gram: whether the weights depend on the matrix; then weights are NaN where an entry
             is not finite, rather than what a solver made of it, and the state stays as it was.
         cross: the rule wants the product of the two further batches, if they are given.
+        scaled: the rule reads ``context.scales``: rows whose squares are out of range (below 1e-19
+            in float32) are then divided by powers of two first.
 
     Returns:
         The aggregator.
@@ -236,7 +244,11 @@ def from_rule(
 
     def update(task_grads: PyTree, state: State, **given: Any) -> Any:
         task_grads, context = checked(task_grads, **given)
-        gram = gram_matrix(task_grads)
+        if scaled:
+            gram, scales = scaled_gram(task_grads, context.present)
+            context = context._replace(scales=scales)
+        else:
+            gram = gram_matrix(task_grads)
         matrix = gram
         if cross and context.extra_task_grads:
             matrix = gram_matrix(*_two_batches(context))

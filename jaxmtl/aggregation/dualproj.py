@@ -9,6 +9,7 @@ from jaxtyping import Array, Float
 from jaxmtl.aggregation.contract import Aggregator, Context, Weighed, from_rule, preference_vector
 from jaxmtl.aggregation.solvers import project_dual_cone
 from jaxmtl.aggregation.solvers.linear import unit_gram
+from jaxmtl.aggregation.solvers.trust import judge_projections
 
 
 def dualproj(preferences: Float[Array, " tasks"] | Sequence[float] | None = None) -> Aggregator:
@@ -18,7 +19,7 @@ def dualproj(preferences: Float[Array, " tasks"] | Sequence[float] | None = None
     TorchJD adds 1e-4 of the trace to the Gram matrix.
 
     Needs the Gram matrix. Non-conflicting, permutation invariant, strongly stationary, of degree 1.
-    ``residual`` is the largest relative violation of a sign condition.
+    ``residual`` is as of ``upgrad``.
 
     Args:
         preferences: p, one a task, >= 0; None for 1 / tasks (of those present).
@@ -41,13 +42,15 @@ def dualproj(preferences: Float[Array, " tasks"] | Sequence[float] | None = None
 
     def rule(gram: Any, state: Any, context: Context) -> Weighed:
         p = preference_vector("dualproj", preferences, context.present, gram.dtype)
-        unit = unit_gram(gram, context.present)
+        unit = unit_gram(gram, context.present, context.scales)
         lengths = p * unit.norms
         largest = jnp.max(lengths)
         scale = jnp.where(largest > 0, largest, 1)
-        found = project_dual_cone(unit, lengths / scale)
+        start = lengths / scale
+        added = project_dual_cone(unit, start).x
+        one = jnp.ones(1, gram.dtype)
+        converged, residual = judge_projections(unit.cosines, start[None], added[None], one)
         # What the projection adds; p itself is kept to the last digit where it adds nothing.
-        added = (found.x - lengths / scale) * scale * unit.inverse
-        return Weighed(p + added, state, found.converged, found.residual)
+        return Weighed(p + added * scale * unit.inverse, state, converged, residual)
 
-    return from_rule(rule)
+    return from_rule(rule, scaled=True)

@@ -55,7 +55,7 @@ def fairgrad(
         p = None
         if preferences is not None:
             p = preference_vector("fairgrad", preferences, context.present, gram.dtype)
-        found = fair_weights(gram, context.present, alpha, p)
+        found = fair_weights(gram, context.present, alpha, p, context.scales)
         return Weighed(found.x, state, found.converged, found.residual)
 
-    return from_rule(rule)
+    return from_rule(rule, scaled=True)

@@ -64,7 +64,7 @@ def gradvac(
     def rule(gram: Any, state: GradVacState, context: Context) -> Weighed:
         tasks = gram.shape[0]
         p = preference_vector("gradvac", preferences, context.present, gram.dtype, default="sum")
-        unit = unit_gram(gram, context.present)
+        unit = unit_gram(gram, context.present, context.scales)
         order = visiting_order("gradvac", tasks, context)
         both = unit.live[:, None] & unit.live[None]
         dots = jnp.where(both, unit.cosines, 0)
@@ -96,4 +96,7 @@ def gradvac(
         scaled = ((p * unit.norms)[:, None] * unit.inverse[None] * weights).sum(axis=0)
         return Weighed(jnp.where(unit.live, scaled, p), GradVacState(target))
 
-    return from_rule(rule, lambda tasks, dtype: GradVacState(jnp.zeros((tasks, tasks), dtype)))
+    def init_state(tasks: int, dtype: Any) -> GradVacState:
+        return GradVacState(jnp.zeros((tasks, tasks), dtype))
+
+    return from_rule(rule, init_state, scaled=True)

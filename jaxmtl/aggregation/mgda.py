@@ -16,7 +16,8 @@ def mgda() -> Aggregator:
     0.
 
     Needs the Gram matrix. Non-conflicting, permutation invariant, of degree 1. ``residual`` is the
-    largest violation of a sign condition, relative.
+    largest violation of a condition of optimality, or the estimated error where that is too large,
+    relative to the length of the result.
 
     Returns:
         The aggregator; no state.
@@ -33,7 +34,7 @@ def mgda() -> Aggregator:
     """
 
     def rule(gram: Any, state: Any, context: Context) -> Weighed:
-        found = min_norm_weights(gram, context.present)
+        found = min_norm_weights(gram, context.present, context.scales)
         return Weighed(found.x, state, found.converged, found.residual)
 
-    return from_rule(rule)
+    return from_rule(rule, scaled=True)

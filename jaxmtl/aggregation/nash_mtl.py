@@ -10,6 +10,8 @@ from jaxtyping import Array, Bool, Float, Int
 from jaxmtl._validate import check_positive
 from jaxmtl.aggregation.contract import Aggregator, Context, Weighed, from_rule, preference_vector
 from jaxmtl.aggregation.solvers import fair_weights
+from jaxmtl.aggregation.solvers.linear import Unit, multiply, unit_gram
+from jaxmtl.aggregation.solvers.trust import safe_root
 
 
 class NashMTLState(NamedTuple):
@@ -81,7 +83,7 @@ def nash_mtl(
         p = None
         if preferences is not None:
             p = preference_vector("nash_mtl", preferences, context.present, gram.dtype)
-        found = fair_weights(gram, context.present, 1.0, p)
+        found = fair_weights(gram, context.present, 1.0, p, context.scales)
         return found.x, found.converged, found.residual, context.present
 
     def rule(gram: Any, state: NashMTLState, context: Context) -> Weighed:
@@ -99,7 +101,8 @@ def nash_mtl(
         weights, converged, residual, _ = found
         weights = jnp.where(context.present, weights, 0)
         if max_norm is not None:
-            weights = limit_norm(gram, weights, max_norm)
+            unit = unit_gram(gram, context.present, context.scales)
+            weights = limit_norm(unit, weights, max_norm)
         return Weighed(weights, following, converged, residual)
 
     def init_state(tasks: int, dtype: Any) -> NashMTLState:
@@ -111,19 +114,15 @@ def nash_mtl(
             solved=jnp.zeros(tasks, bool),
         )
 
-    return from_rule(rule, init_state)
+    return from_rule(rule, init_state, scaled=True)
 
 
 def limit_norm(
-    gram: Float[Array, "tasks tasks"], weights: Float[Array, " tasks"], max_norm: float
+    unit: Unit, weights: Float[Array, " tasks"], max_norm: float
 ) -> Float[Array, " tasks"]:
     """Shortens J^T w to ``max_norm`` if it is longer."""
-    norms = jnp.sqrt(jnp.diagonal(gram))
-    lengths = weights * norms
-    inverse = jnp.where(norms > 0, 1 / jnp.where(norms > 0, norms, 1), 0)
-    cosines = gram * inverse[:, None] * inverse[None]
+    lengths = weights * unit.norms
     largest = jnp.max(jnp.abs(lengths))
-    unit = lengths / jnp.where(largest > 0, largest, 1)
-    square = (unit[:, None] * cosines * unit[None]).sum()
-    norm = largest * jnp.sqrt(jnp.maximum(square, 0))
+    share = lengths / jnp.where(largest > 0, largest, 1)
+    norm = largest * safe_root((share * multiply(unit.cosines, share)).sum())
     return weights * jnp.where(norm > max_norm, max_norm / jnp.where(norm > 0, norm, 1), 1)

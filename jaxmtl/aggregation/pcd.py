@@ -10,6 +10,15 @@ from jaxmtl._validate import check_positive
 from jaxmtl.aggregation.contract import Aggregator, Context, Weighed, from_rule
 from jaxmtl.aggregation.solvers.linear import multiply, unit_gram
 from jaxmtl.aggregation.solvers.nonnegative import nonnegative_qp
+from jaxmtl.aggregation.solvers.trust import (
+    ROUNDING,
+    accuracy,
+    amplification,
+    estimate,
+    length_of,
+    safe_root,
+    thin,
+)
 
 
 class PCDState(NamedTuple):
@@ -75,17 +84,19 @@ def pcd(
                 f"got {shares.shape}"
             )
         shares = jnp.concatenate([jnp.zeros(1, dtype), jnp.broadcast_to(shares, (tasks - 1,))])
-        unit = unit_gram(gram, context.present)
-        update = context.present & jnp.isfinite(gram).all()
+        unit = unit_gram(gram, context.present, context.scales)
+        squares = unit.norms**2
+        finite = jnp.isfinite(gram).all() & jnp.isfinite(squares).all()
+        update = context.present & finite
         steps = state.steps + update.astype(jnp.int32)
-        running = jnp.where(
-            update, beta * state.square + (1 - beta) * jnp.diagonal(gram), state.square
-        )
+        running = jnp.where(update, beta * state.square + (1 - beta) * squares, state.square)
         unbiased = running / jnp.where(
             steps > 0, 1 - jnp.asarray(beta, dtype) ** steps.astype(dtype), 1
         )
         deviation = jnp.sqrt(unbiased + eps)
-        lengths = jnp.where(unit.live, unit.norms / jnp.where(deviation > 0, deviation, 1), 0)
+        # Squares that underflow are as good as a first step: rows of length 1.
+        deviation = jnp.where(deviation > 0, deviation, unit.norms)
+        lengths = jnp.where(unit.live, unit.norms / jnp.where(unit.live, deviation, 1), 0)
 
         first = jnp.arange(tasks) == 0
         others = unit.live & ~first
@@ -99,15 +110,31 @@ def pcd(
         feasible = missed <= 1e-2  # an unbounded dual leaves a constraint short by its own size
         led = jnp.where(first, lengths[0], 0)
         direction = led + jnp.where(feasible, found.x * size, 0)
-        square = (direction * multiply(unit.cosines, direction)).sum()
-        some = square > 10 * float(jnp.finfo(dtype).eps) * jnp.abs(direction).sum() ** 2
+        # In units of its largest weight, whose square is in range.
+        largest = jnp.max(jnp.abs(direction))
+        z = direction / jnp.where(largest > 0, largest, 1)
+        square = (z * multiply(unit.cosines, z)).sum()
+        some = square > 10 * float(jnp.finfo(dtype).eps) * jnp.abs(z).sum() ** 2
         some &= unit.live[0]
         scale = unit.norms[0] / jnp.sqrt(jnp.where(some, square, 1))
-        weights = jnp.where(some, direction * (scale * unit.inverse), 0)
-        converged = found.converged & feasible & context.present[0]
-        return Weighed(weights, PCDState(running, steps), converged, jnp.maximum(missed, 0))
+        weights = jnp.where(some, z * scale * unit.inverse, 0)
+        # In the unit of ``size``; the others get what they were promised, exactly where it binds.
+        small = float(jnp.finfo(dtype).eps)
+        z = direction / size
+        off = jnp.where(others, jnp.where(found.x > 0, short, jnp.maximum(short, 0)), 0)
+        trust = amplification(apart)
+        error = estimate(trust, length_of(z), off)
+        length = jnp.where(some, safe_root(square) * largest / size, 1)
+        good = (error <= accuracy(dtype) * length) & (
+            jnp.max(jnp.abs(off)) <= ROUNDING * small * (1 + length_of(z))
+        )
+        if jnp.finfo(dtype).bits < 64:  # near-opposite others leave no trace, see the projections
+            good &= ~thin(apart, trust)
+        residual = jnp.where(error <= accuracy(dtype) * length, jnp.max(jnp.abs(off)), error)
+        converged = good & feasible & finite & context.present[0]
+        return Weighed(weights, PCDState(running, steps), converged, residual)
 
     def init_state(tasks: int, dtype: Any) -> PCDState:
         return PCDState(jnp.zeros(tasks, dtype), jnp.zeros(tasks, jnp.int32))
 
-    return from_rule(rule, init_state)
+    return from_rule(rule, init_state, scaled=True)

@@ -57,7 +57,7 @@ def pcgrad(preferences: Float[Array, " tasks"] | Sequence[float] | None = None) 
     def rule(gram: Any, state: Any, context: Context) -> Weighed:
         tasks = gram.shape[0]
         p = preference_vector("pcgrad", preferences, context.present, gram.dtype, default="sum")
-        unit = unit_gram(gram, context.present)
+        unit = unit_gram(gram, context.present, context.scales)
         order = visiting_order("pcgrad", tasks, context)
         dots = jnp.where(unit.live[:, None] & unit.live[None], unit.cosines, 0)
 
@@ -77,7 +77,7 @@ def pcgrad(preferences: Float[Array, " tasks"] | Sequence[float] | None = None) 
         scaled = ((p * unit.norms)[:, None] * unit.inverse[None] * weights).sum(axis=0)
         return Weighed(jnp.where(unit.live, scaled, p), state)
 
-    return from_rule(rule)
+    return from_rule(rule, scaled=True)
 
 
 def visiting_order(method: str, tasks: int, context: Context) -> Int[Array, "tasks tasks"]:

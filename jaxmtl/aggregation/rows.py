@@ -4,6 +4,7 @@ J has one row a task and one column a parameter; it is never formed. What a meth
 the Gram matrix G = J J^T, (tasks, tasks), or one leaf after the other.
 """
 
+import functools
 import math
 from typing import Any
 
@@ -86,6 +87,76 @@ def gram_matrix(task_grads: PyTree, others: PyTree | None = None) -> Float[Array
 
     products = jax.tree.map(of_leaf, task_grads, task_grads if others is None else others)
     return jax.tree.reduce(jnp.add, products)
+
+
+@jax.jit
+def scaled_gram(
+    task_grads: PyTree, present: Bool[Array, " tasks"]
+) -> tuple[Float[Array, "tasks tasks"], Float[Array, " tasks"]]:
+    """The Gram matrix of rows that are divided by powers of two where squares are out of range.
+
+    In float32 the squares of numbers below 1e-19 underflow, and rows of such numbers would count as
+    zero. Where every norm is well within range nothing is divided, and the rows are read once.
+
+    Args:
+        task_grads: leaves (tasks, *param), traced.
+        present: rows that matter; the others are zero. Traced.
+
+    Returns:
+        The matrix, and what each row was divided by.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> rows = jnp.array([[2.0, 0.0], [2.0**-100, 2.0**-100]])
+        >>> gram, scales = scaled_gram(rows, jnp.ones(2, bool))
+        >>> gram.tolist(), [float(s) for s in scales] == [2.0, 2.0**-100]
+        ([[1.0, 1.0], [1.0, 2.0]], True)
+    """
+    return _scaled_gram(task_grads, present)
+
+
+@jax.custom_jvp
+def _scaled_gram(task_grads: PyTree, present: Bool[Array, " tasks"]) -> tuple[Array, Array]:
+    plain = gram_matrix(task_grads)
+    info = jnp.finfo(plain.dtype)
+    least = float(info.tiny) / float(info.eps) ** 2
+    squares = jnp.diagonal(plain)
+    outside = present & ~((squares > least) & jnp.isfinite(squares))
+
+    def rescale(carry: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
+        largest = functools.reduce(
+            jnp.maximum,
+            (
+                jnp.max(jnp.abs(leaf.reshape(leaf.shape[0], -1).astype(plain.dtype)), axis=1)
+                for leaf in jax.tree.leaves(task_grads)
+                if leaf.size
+            ),
+        )
+        usable = (largest > 0) & jnp.isfinite(largest)
+        exponent = jnp.frexp(jnp.where(usable, largest, 1))[1] - 1
+        limit = -int(info.minexp) - 2
+        scales = jnp.ldexp(jnp.ones_like(largest), jnp.clip(exponent, -limit, limit))
+        return _gram_of_divided(task_grads, scales), scales, jnp.asarray(False)
+
+    # Instead of a condition: under vmap that would rescale all rows where it should none.
+    start = (plain, jnp.ones_like(squares), outside.any())
+    gram, scales, _ = jax.lax.while_loop(lambda carry: carry[2], rescale, start)
+    return gram, scales
+
+
+def _gram_of_divided(task_grads: PyTree, scales: Float[Array, " tasks"]) -> Array:
+    divided = jax.tree.map(
+        lambda leaf: leaf.astype(scales.dtype) * along_tasks(1 / scales, leaf), task_grads
+    )
+    return gram_matrix(divided)
+
+
+@_scaled_gram.defjvp
+def _scaled_gram_derivative(primals: Any, tangents: Any) -> Any:
+    (task_grads, present), (change, _) = primals, tangents
+    gram, scales = _scaled_gram(task_grads, present)
+    _, gram_dot = jax.jvp(lambda rows: _gram_of_divided(rows, scales), (task_grads,), (change,))
+    return (gram, scales), (gram_dot, jnp.zeros_like(scales))
 
 
 @jax.jit

@@ -7,8 +7,9 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from jaxmtl.aggregation.contract import Aggregator, Context, Weighed, from_rule, preference_vector
-from jaxmtl.aggregation.solvers.cone import project_dual_cone, worst
+from jaxmtl.aggregation.solvers.cone import project_dual_cone
 from jaxmtl.aggregation.solvers.linear import unit_gram
+from jaxmtl.aggregation.solvers.trust import judge_projections
 
 
 def upgrad(preferences: Float[Array, " tasks"] | Sequence[float] | None = None) -> Aggregator:
@@ -22,7 +23,9 @@ def upgrad(preferences: Float[Array, " tasks"] | Sequence[float] | None = None) 
     to 6 %. With p = 1 and two tasks it is PCGrad.
 
     Needs the Gram matrix. Non-conflicting, permutation invariant, linear under scaling, strongly
-    stationary, of degree 1. ``residual`` is the largest relative violation of a sign condition.
+    stationary, of degree 1. ``residual`` is the largest violation of a
+    condition of optimality relative to the length of the result, or the estimated error of the
+    result where the Gram matrix, as rounded, does not determine it (rows that are near opposite).
 
     Args:
         preferences: p, one a task, >= 0; None for 1 / tasks (of those present), as in the paper;
@@ -47,10 +50,14 @@ def upgrad(preferences: Float[Array, " tasks"] | Sequence[float] | None = None) 
 
     def rule(gram: Any, state: Any, context: Context) -> Weighed:
         p = preference_vector("upgrad", preferences, context.present, gram.dtype)
-        unit = unit_gram(gram, context.present)
-        found = project_dual_cone(unit, jnp.eye(gram.shape[0], dtype=gram.dtype))
-        converged, residual = worst(found)
-        scaled = ((p * unit.norms)[:, None] * unit.inverse[None] * found.x).sum(axis=0)
+        unit = unit_gram(gram, context.present, context.scales)
+        rows = jnp.eye(gram.shape[0], dtype=gram.dtype)
+        added = project_dual_cone(unit, rows).x
+        shares = p * unit.norms
+        largest = jnp.max(shares)
+        shares = shares / jnp.where(largest > 0, largest, 1)
+        converged, residual = judge_projections(unit.cosines, rows, added, shares)
+        scaled = ((p * unit.norms)[:, None] * unit.inverse[None] * (rows + added)).sum(axis=0)
         return Weighed(jnp.where(unit.live, scaled, p), state, converged, residual)
 
-    return from_rule(rule)
+    return from_rule(rule, scaled=True)

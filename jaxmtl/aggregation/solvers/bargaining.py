@@ -2,14 +2,16 @@
 
 import functools
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Bool, Float
 
 from jaxmtl.aggregation.solvers.linear import UNROLLED, multiply, unit_gram, unrolled_inverse
 from jaxmtl.aggregation.solvers.nonnegative import Solution
+from jaxmtl.aggregation.solvers.trust import accuracy
 
 LIMIT = 100
 
@@ -26,6 +28,7 @@ def fair_weights(
     present: Bool[Array, " tasks"],
     alpha: float,
     preferences: Float[Array, " tasks"] | None = None,
+    scales: Float[Array, " tasks"] | None = None,
 ) -> Solution:
     """Positive weights with (G w)_t = (p_t / w_t)^(1 / alpha), by damped Newton steps.
 
@@ -36,13 +39,15 @@ def fair_weights(
 
     Where 0 is a combination of the rows with positive weights (Pareto stationarity) there is no
     solution and z grows without end; the iteration stops at its limit or where rounding stops it,
-    ``converged`` is False.
+    ``converged`` is False; so it is where a product (G w)_t is not determined by the matrix as it
+    is rounded. Derivatives are those of the equations.
 
     Args:
         gram: G, traced.
         present: tasks to weigh, traced.
         alpha: above 0, static; 1 is the Nash bargaining solution.
         preferences: p, above 0 for live tasks; None for 1. Traced.
+        scales: see ``unit_gram``.
 
     Returns:
         The weights as ``x``, 0 for zero rows; the residual is the largest
@@ -54,22 +59,34 @@ def fair_weights(
         >>> found.x.round(5).tolist(), bool(found.converged)
         ([0.5, 1.0], True)
     """
-    unit = unit_gram(gram, present)
-    power = 1 / alpha
-    live, dtype = unit.live, gram.dtype
+    unit = unit_gram(gram, present, scales)
+    live = unit.live
     chosen = live if preferences is None else live & (preferences > 0)
     p = jnp.ones_like(unit.norms) if preferences is None else jnp.where(chosen, preferences, 1)
-    # Equations of unit rows, v = norms * w: (C v)_t = k_t v_t^-power.
-    norms = jnp.where(chosen, unit.norms, 1)
-    log_k = (power - 1) * jnp.log(norms) + power * jnp.log(p)
-    log_start = log_k / (1 + power)
+    found = _balanced(alpha, unit.cosines, jnp.where(chosen, unit.norms, 1), p, chosen)
+    return found._replace(x=jnp.where(chosen, found.x * unit.inverse, 0))
+
+
+@functools.partial(jax.custom_jvp, nondiff_argnums=(0,))
+def _balanced(
+    alpha: float,
+    cosines: Float[Array, "n n"],
+    norms: Float[Array, " n"],
+    p: Float[Array, " n"],
+    chosen: Bool[Array, " n"],
+) -> Solution:
+    """The weights of unit rows, v = norms * w."""
+    power, dtype = 1 / alpha, cosines.dtype
+    # Equations of unit rows: (C v)_t = k_t v_t^-power.
+    log_start = _log_start(power, norms, p)
     # C z' with z' = start * z, divided by start: one row's unit never overflows another's.
     shift = log_start[None] - log_start[:, None]
     both = chosen[:, None] & chosen[None]
-    eye = jnp.eye(gram.shape[0], dtype=dtype)
+    eye = jnp.eye(norms.shape[0], dtype=dtype)
     limit = 0.75 * math.log(float(jnp.finfo(dtype).max))
-    scaled = jnp.where(both, unit.cosines * jnp.exp(jnp.clip(shift, -limit, limit)), eye)
-    symmetric = jnp.where(both, unit.cosines, eye)
+    growth = jnp.where(both, jnp.exp(jnp.clip(shift, -limit, limit)), eye)
+    scaled = jnp.where(both, cosines * growth, eye)
+    symmetric = jnp.where(both, cosines, eye)
     weight = jnp.exp(2 * (log_start - jnp.max(jnp.where(chosen, log_start, -jnp.inf))))
     weight = jnp.where(chosen, jnp.maximum(weight, float(jnp.finfo(dtype).tiny) ** 0.9), 1)
     # Newton matrix in z: symmetric after a multiplication of each equation by its start value.
@@ -77,10 +94,6 @@ def fair_weights(
 
     def equations(z: Array) -> tuple[Array, Array]:
         return multiply(scaled, z), z**-power
-
-    def residual_of(z: Array) -> Array:
-        left, right = equations(z)
-        return jnp.max(jnp.abs(left / right - 1))
 
     def body(carry: _Carry) -> _Carry:
         z = carry.z
@@ -109,9 +122,43 @@ def fair_weights(
         body,
         _Carry(jnp.ones_like(norms), jnp.asarray(jnp.inf, dtype), jnp.int32(0)),
     )
-    residual = residual_of(end.z)
-    weights = jnp.where(chosen, end.z * jnp.exp(log_start) * unit.inverse, 0)
-    return Solution(weights, chosen, residual <= 1e4 * eps, residual)
+    # What rounding of the cosines leaves of a product, relative to it.
+    left, right = equations(end.z)
+    unsure = eps * jnp.max(growth * end.z[None] / jnp.abs(left)[:, None])
+    residual = jnp.maximum(jnp.max(jnp.abs(left / right - 1)), unsure)
+    residual = jnp.minimum(residual, 1 / eps)
+    v = jnp.where(chosen, end.z * jnp.exp(log_start), 0)
+    good = residual <= accuracy(dtype)
+    return Solution(v, chosen, good, residual)
+
+
+def _log_start(power: float, norms: Array, p: Array) -> Array:
+    return ((power - 1) * jnp.log(norms) + power * jnp.log(p)) / (1 + power)
+
+
+@_balanced.defjvp
+def _balanced_derivative(alpha: float, primals: Any, tangents: Any) -> Any:
+    cosines, norms, p, chosen = primals
+    cosines_dot, norms_dot, p_dot, _ = tangents
+    found = _balanced(alpha, *primals)
+    power, v = 1 / alpha, found.x
+    # (C v)_t v_t^power = k_t: C dv + power (C v / v) dv = C v dlog(k) - dC v.
+    start = jnp.exp(_log_start(power, norms, p))
+    ratio = jnp.where(chosen, v / start, 1)
+    log_k_dot = (power - 1) * norms_dot / norms + power * p_dot / p
+    both = chosen[:, None] & chosen[None]
+    b = start * ratio**-power * log_k_dot - multiply(jnp.where(both, cosines_dot, 0), v)
+    eye = jnp.eye(v.shape[0], dtype=v.dtype)
+    diagonal = power * ratio ** -(1 + power)
+    v_dot = _solve_shifted(jnp.where(both, cosines, eye), diagonal, jnp.where(chosen, b, 0))
+    none: Any = np.zeros((), jax.dtypes.float0)
+    nowhere: Any = np.zeros(chosen.shape, jax.dtypes.float0)
+    return found, Solution(
+        jnp.where(chosen, v_dot, 0),
+        nowhere,
+        none,
+        jnp.zeros_like(found.residual),
+    )
 
 
 def _solve_shifted(matrix: Array, diagonal: Array, b: Array) -> Array:

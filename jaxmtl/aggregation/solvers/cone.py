@@ -2,7 +2,7 @@
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Float
 
 from jaxmtl.aggregation.solvers.linear import Unit
 from jaxmtl.aggregation.solvers.nonnegative import Solution, nonnegative_qp
@@ -17,14 +17,14 @@ def project_dual_cone(unit: Unit, weights: Float[Array, "*batch tasks"]) -> Solu
         weights: u times the norms of the rows, that is, weights of unit rows; of order 1. Traced.
 
     Returns:
-        v times the norms, as ``x``, and the state of the solver.
+        x = v - u times the norms, what the projection adds, and the state of the solver.
 
     Example:
         >>> import jax.numpy as jnp
         >>> from jaxmtl.aggregation.solvers.linear import unit_gram
         >>> unit = unit_gram(jnp.array([[1.0, -0.5], [-0.5, 1.0]]), jnp.ones(2, bool))
         >>> project_dual_cone(unit, jnp.array([1.0, 0.0])).x.round(5).tolist()
-        [1.0, 0.5]
+        [0.0, 0.5]
 
     References:
         Quinton, Rey (2024), Jacobian descent, arXiv:2406.16232, proposition 1.
@@ -35,14 +35,8 @@ def project_dual_cone(unit: Unit, weights: Float[Array, "*batch tasks"]) -> Solu
         (_expand(unit.cosines, alive[..., None]) * alive[..., None, :]).sum(axis=-1),
         0,
     )
-    found = nonnegative_qp(unit.cosines, linear)
-    return found._replace(x=alive + found.x)
+    return nonnegative_qp(unit.cosines, linear)
 
 
 def _expand(values: Array, target: Array) -> Array:
     return jnp.expand_dims(values, range(target.ndim - values.ndim))
-
-
-def worst(found: Solution) -> tuple[Bool[Array, ""], Float[Array, ""]]:
-    """Convergence and residual of a batch of solutions."""
-    return found.converged.all(), found.residual.max()

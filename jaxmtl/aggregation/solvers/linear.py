@@ -29,12 +29,18 @@ class Unit(NamedTuple):
 
 
 @jax.jit
-def unit_gram(gram: Float[Array, "tasks tasks"], present: Bool[Array, " tasks"]) -> Unit:
+def unit_gram(
+    gram: Float[Array, "tasks tasks"],
+    present: Bool[Array, " tasks"],
+    scales: Float[Array, " tasks"] | None = None,
+) -> Unit:
     """Splits scales from angles: solvers then see the angles only, whatever the scales.
 
     Args:
         gram: G, traced.
         present: tasks to keep, traced.
+        scales: what the rows were divided by before G was formed, traced; None for 1. The norms
+            are those of the rows as they were, whose squares may be out of range.
 
     Returns:
         Cosines and norms.
@@ -52,9 +58,22 @@ def unit_gram(gram: Float[Array, "tasks tasks"], present: Bool[Array, " tasks"])
     both = live[:, None] & live[None] & ~jnp.eye(gram.shape[0], dtype=bool)
     # One factor after the other: their product may overflow where the cosine does not.
     scaled = jnp.clip(gram * inverse[:, None] * inverse[None], -1, 1)
+    if scales is not None:
+        norms, inverse = norms * scales, inverse / scales
     return Unit(
         jnp.where(both, scaled, jnp.eye(gram.shape[0], dtype=gram.dtype)), norms, inverse, live
     )
+
+
+def least_ridge(dtype: Any) -> float:
+    """The least that keeps a singular matrix of cosines invertible in spite of rounding.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> least_ridge(jnp.float32) < ridge(jnp.float32)
+        True
+    """
+    return 32 * float(jnp.finfo(dtype).eps)
 
 
 def ridge(dtype: Any) -> float:
@@ -67,7 +86,10 @@ def ridge(dtype: Any) -> float:
 
 
 def masked_solver(
-    matrix: Float[Array, "*batch n n"], mask: Bool[Array, "*batch n"], refinements: int = 2
+    matrix: Float[Array, "*batch n n"],
+    mask: Bool[Array, "*batch n"],
+    refinements: int = 2,
+    shift: float | None = None,
 ) -> Callable[[Float[Array, "*batch n"]], Float[Array, "*batch n"]]:
     """Solver of C_PP x_P = b_P with x = 0 outside P, for positive semidefinite C.
 
@@ -79,6 +101,8 @@ def masked_solver(
         matrix: C with diagonal of order 1, traced.
         mask: P, traced.
         refinements: number of them, static.
+        shift: instead of ``ridge``, static. ``least_ridge`` is right where C is near-singular,
+            while the other bridges over what is singular.
 
     Returns:
         A function from b to x, both over the last axis.
@@ -93,7 +117,8 @@ def masked_solver(
     eye = jnp.eye(size, dtype=matrix.dtype)
     both = mask[..., :, None] & mask[..., None, :]
     restricted = jnp.where(both, matrix, jnp.zeros((), matrix.dtype))
-    shifted = jnp.where(both, matrix + ridge(matrix.dtype) * _like(eye, matrix), _like(eye, both))
+    shift = ridge(matrix.dtype) if shift is None else shift
+    shifted = jnp.where(both, matrix + shift * _like(eye, matrix), _like(eye, both))
     if size <= UNROLLED:
         solve = functools.partial(_apply, unrolled_inverse(shifted))
     else:
@@ -110,9 +135,16 @@ def masked_solver(
 
 
 def factored_solver(
-    matrix: Float[Array, "*batch n n"],
+    matrix: Float[Array, "*batch n n"], *, columns: bool = False
 ) -> Callable[[Float[Array, "*batch n"]], Float[Array, "*batch n"]]:
     """Solver of C x = b for positive definite C, by Cholesky's factor.
+
+    Args:
+        matrix: C, traced.
+        columns: whether b is a matrix of columns, static.
+
+    Returns:
+        A function from b to x.
 
     Example:
         >>> import jax.numpy as jnp
@@ -122,10 +154,12 @@ def factored_solver(
     factor = jnp.linalg.cholesky(matrix, symmetrize_input=False)
 
     def solve(b: Float[Array, "*batch n"]) -> Float[Array, "*batch n"]:
-        half = jax.lax.linalg.triangular_solve(factor, b[..., None], left_side=True, lower=True)
-        return jax.lax.linalg.triangular_solve(
+        b = b if columns else b[..., None]
+        half = jax.lax.linalg.triangular_solve(factor, b, left_side=True, lower=True)
+        whole = jax.lax.linalg.triangular_solve(
             factor, half, left_side=True, lower=True, transpose_a=True
-        )[..., 0]
+        )
+        return whole if columns else whole[..., 0]
 
     return solve
 
@@ -156,8 +190,8 @@ def unrolled_inverse(matrix: Float[Array, "*batch n n"]) -> Float[Array, "*batch
 @functools.partial(jax.jit, static_argnames="rtol")
 def pseudo_inverse_times(
     matrix: Float[Array, "n n"], vector: Float[Array, " n"], rtol: float
-) -> tuple[Float[Array, " n"], Array]:
-    """C^+ b of a positive semidefinite matrix, and its rank.
+) -> tuple[Float[Array, " n"], Array, Array]:
+    """C^+ b of a positive semidefinite matrix, its rank and its least eigenvalue.
 
     Args:
         matrix: C, traced.
@@ -165,18 +199,18 @@ def pseudo_inverse_times(
         rtol: eigenvalues up to rtol times the largest count as 0, static.
 
     Returns:
-        C^+ b and the number of eigenvalues kept.
+        C^+ b, the number of eigenvalues kept, and the least of all.
 
     Example:
         >>> import jax.numpy as jnp
-        >>> x, rank = pseudo_inverse_times(jnp.ones((2, 2)), jnp.array([1.0, 1.0]), 1e-6)
+        >>> x, rank, _ = pseudo_inverse_times(jnp.ones((2, 2)), jnp.array([1.0, 1.0]), 1e-6)
         >>> x.round(5).tolist(), int(rank)
         ([0.5, 0.5], 1)
     """
     values, vectors = jnp.linalg.eigh(matrix, symmetrize_input=False)
     keep = values > rtol * jnp.max(jnp.abs(values))
     inverse = jnp.where(keep, 1 / jnp.where(keep, values, 1), 0)
-    return _apply(vectors, inverse * _apply(vectors.T, vector)), keep.sum()
+    return _apply(vectors, inverse * _apply(vectors.T, vector)), keep.sum(), values[0]
 
 
 def multiply(matrix: Float[Array, "*batch n n"], x: Float[Array, "*batch n"]) -> Array:

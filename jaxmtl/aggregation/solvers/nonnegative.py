@@ -6,7 +6,7 @@ Its conditions are x >= 0, y = C x + q >= 0, x'y = 0. Given the support of x, bo
 systems; what is sought is the support.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -16,6 +16,7 @@ from jaxtyping import Array, Bool, Float
 from jaxmtl.aggregation.solvers.linear import (
     UNROLLED,
     factored_solver,
+    least_ridge,
     masked_solver,
     multiply,
     ridge,
@@ -38,7 +39,7 @@ class Solution(NamedTuple):
         x: the minimiser.
         support: where x is free.
         converged: whether the residual is within tolerance.
-        residual: largest violation of a sign condition, relative to 1 + max |x|.
+        residual: largest violation of a condition, relative to 1 + max |x|.
     """
 
     x: Float[Array, "*batch n"]
@@ -59,6 +60,8 @@ def nonnegative_qp(matrix: Float[Array, "n n"], linear: Float[Array, "*batch n"]
     are bounded too; ``converged`` tells. A batch is first tried as a whole, by conjugate gradients
     on the supports that a few projected steps suggest: where the rows of J are not far from
     orthogonal that is all.
+
+    Derivatives are those of the equations on the support, C_PP dx_P = -(dC x + dq)_P.
 
     Where C is singular and the problem has several minimisers, one with finite x is returned; where
     it is unbounded below, x is large (of order 1 / ridge) along a direction of descent, which is
@@ -81,6 +84,11 @@ def nonnegative_qp(matrix: Float[Array, "n n"], linear: Float[Array, "*batch n"]
         Portugal, Judice, Vicente (1994), Math. Comp. 63; Kim, Park (2011), SIAM J. Sci. Comput. 33;
         Mehrotra (1992), SIAM J. Optim. 2.
     """
+    return _solved(matrix, linear)
+
+
+@jax.custom_jvp
+def _solved(matrix: Float[Array, "n n"], linear: Float[Array, "*batch n"]) -> Solution:
     batch = linear.shape[:-1]
     rows = linear.reshape(-1, linear.shape[-1])
     solve = _enumerate if linear.shape[-1] <= ENUMERATED else _robust
@@ -93,6 +101,23 @@ def nonnegative_qp(matrix: Float[Array, "n n"], linear: Float[Array, "*batch n"]
     return jax.tree.map(lambda leaf: leaf.reshape(*batch, *leaf.shape[bool(batch) :]), found)
 
 
+@_solved.defjvp
+def _derivative(primals: tuple[Array, Array], tangents: tuple[Array, Array]) -> Any:
+    (matrix, linear), (matrix_dot, linear_dot) = primals, tangents
+    found = _solved(matrix, linear)
+    batched = jnp.broadcast_to(matrix, (*linear.shape[:-1], *matrix.shape))
+    change = jnp.matmul(found.x, matrix_dot.T, precision=jax.lax.Precision.HIGHEST) + linear_dot
+    x_dot = masked_solver(batched, found.support & (found.x > 0))(-change)
+    nowhere: Any = np.zeros(found.support.shape, jax.dtypes.float0)
+    none: Any = np.zeros(found.converged.shape, jax.dtypes.float0)
+    return found, Solution(
+        x_dot,
+        nowhere,
+        none,
+        jnp.zeros_like(found.residual),
+    )
+
+
 def tolerance(dtype: np.dtype) -> float:
     """Residual up to which a solution counts as converged."""
     return 100 * float(jnp.finfo(dtype).eps) ** 0.75
@@ -102,7 +127,9 @@ def _enumerate(matrix: Float[Array, "n n"], q: Float[Array, " n"]) -> Solution:
     size = q.shape[0]
     supports = jnp.asarray((np.arange(2**size)[:, None] >> np.arange(size)) & 1 == 1)
     matrices = jnp.broadcast_to(matrix, (2**size, size, size))
-    x = masked_solver(matrices, supports)(jnp.broadcast_to(-q, supports.shape))
+    # Exact solutions of singular programs are among those of their regular supports.
+    solve = masked_solver(matrices, supports, shift=least_ridge(q.dtype))
+    x = solve(jnp.broadcast_to(-q, supports.shape))
     y = multiply(matrices, x) + q[None]
     violations = _violation(x, y, supports)
     best = jnp.argmin(violations)  # NaN wins: it is not swallowed
@@ -181,19 +208,32 @@ def _robust(
     """Pivoting, and an interior point where it fails, as it may if C is far from full rank.
 
     Such programs have many minimisers, or a support next to which others are as good but for
-    rounding: an interior point finds one, whose support is then made exact if it can be.
+    rounding: an interior point finds one, whose support is then made exact if it can be. Before
+    that the equations are solved with the least ridge, which near-dependent rows need.
     """
-    eps = float(jnp.finfo(q.dtype).eps)
+    enough = _enough(q)
+    # So large that rows that cancel keep their weights: these need not change to solve the others.
+    gentle = float(jnp.finfo(q.dtype).eps) ** 0.4
     first = _pivot(matrix, q, _first_support(matrix, q) if guess is None else guess)
 
     def body(carry: _Otherwise) -> _Otherwise:
-        inside = _interior(matrix, q, carry.unsolved)
-        second = _better(_exact(matrix, q, inside), inside)
-        return _Otherwise(_better(second, carry.found), jnp.asarray(False))
+        sharp = _pivot(matrix, q, carry.found.support, least_ridge(q.dtype))
+        sharp = _better(sharp, carry.found)
+        wanted = ~(sharp.residual <= enough)
+        inside = _interior(matrix, q, wanted)
+        second = _better(_exact(matrix, q, inside, least_ridge(q.dtype)), inside)
+        second = _better(_exact(matrix, q, second, gentle), second)
+        second = second._replace(residual=jnp.where(wanted, second.residual, jnp.inf))
+        return _Otherwise(_better(second, sharp), jnp.asarray(False))
 
     # Instead of a condition: under vmap that would do for all what it should for none.
-    unsolved = ~(first.residual <= 8 * eps)
+    unsolved = ~(first.residual <= enough)
     return jax.lax.while_loop(lambda c: c.unsolved, body, _Otherwise(first, unsolved)).found
+
+
+def _enough(q: Float[Array, " n"]) -> float:
+    """Residual at which there is nothing to gain."""
+    return (8 + q.shape[0]) * float(jnp.finfo(q.dtype).eps)
 
 
 def _better(new: Solution, old: Solution) -> Solution:
@@ -217,7 +257,7 @@ def _interior(
     matrix: Float[Array, "n n"], q: Float[Array, " n"], wanted: Bool[Array, ""]
 ) -> Solution:
     """Predictor and corrector steps to x'y = 0 from within x > 0, y > 0; none if not wanted."""
-    eps = float(jnp.finfo(q.dtype).eps)
+    enough = _enough(q)
     eye = jnp.eye(q.shape[0], dtype=q.dtype)
 
     def length(z: Array, dz: Array) -> Array:
@@ -246,16 +286,18 @@ def _interior(
     ones = jnp.ones_like(q)
     start = _solution(ones, ones > 0, jnp.where(wanted, jnp.inf, 0).astype(q.dtype))
     return jax.lax.while_loop(
-        lambda c: (c.best.residual > 8 * eps) & (c.round < INTERIOR_STEPS),
+        lambda c: (c.best.residual > enough) & (c.round < INTERIOR_STEPS),
         body,
         _Interior(ones, ones, start, jnp.int32(0)),
     ).best
 
 
-def _exact(matrix: Float[Array, "n n"], q: Float[Array, " n"], found: Solution) -> Solution:
+def _exact(
+    matrix: Float[Array, "n n"], q: Float[Array, " n"], found: Solution, shift: float
+) -> Solution:
     """The solution on the same support, next to the one that was found."""
     y = multiply(matrix, found.x) + q
-    x = found.x - masked_solver(matrix, found.support)(y)
+    x = found.x - masked_solver(matrix, found.support, shift=shift)(y)
     return _rounded(matrix, q, jnp.maximum(x, 0), found.support)
 
 
@@ -270,13 +312,16 @@ def _rounded(
 
 
 def _pivot(
-    matrix: Float[Array, "n n"], q: Float[Array, " n"], guess: Bool[Array, " n"]
+    matrix: Float[Array, "n n"],
+    q: Float[Array, " n"],
+    guess: Bool[Array, " n"],
+    shift: float | None = None,
 ) -> Solution:
     size, eps = q.shape[0], float(jnp.finfo(q.dtype).eps)
     limit, patience = PIVOTS, 3
 
     def body(carry: _Carry) -> _Carry:
-        x = masked_solver(matrix, carry.support)(-q)
+        x = masked_solver(matrix, carry.support, shift=shift)(-q)
         y = multiply(matrix, x) + q
         slack = 4 * eps * (1 + jnp.max(jnp.abs(x)))
         wrong = jnp.where(carry.support, x < -slack, y < -slack)
@@ -318,7 +363,8 @@ def _first_support(matrix: Float[Array, "n n"], q: Float[Array, " n"]) -> Bool[A
 
 
 def _violation(x: Array, y: Array, support: Array) -> Array:
-    worst = jnp.max(jnp.where(support, -x, -y), axis=-1)
+    # On the support y is 0 only as far as the equations were solved.
+    worst = jnp.max(jnp.where(support, jnp.maximum(-x, jnp.abs(y)), -y), axis=-1)
     return jnp.maximum(worst, 0) / (1 + jnp.max(jnp.abs(x), axis=-1))
 
 

@@ -4,8 +4,16 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from jaxmtl.aggregation.solvers.linear import unit_gram
+from jaxmtl.aggregation.solvers.linear import multiply, unit_gram
 from jaxmtl.aggregation.solvers.nonnegative import Solution, nonnegative_qp
+from jaxmtl.aggregation.solvers.trust import (
+    ROUNDING,
+    amplification,
+    cancels,
+    estimate,
+    length_of,
+    verdict,
+)
 
 
 @jax.jit
@@ -42,7 +50,11 @@ def project_simplex(
 
 
 @jax.jit
-def min_norm_weights(gram: Float[Array, "tasks tasks"], present: Bool[Array, " tasks"]) -> Solution:
+def min_norm_weights(
+    gram: Float[Array, "tasks tasks"],
+    present: Bool[Array, " tasks"],
+    scales: Float[Array, " tasks"] | None = None,
+) -> Solution:
     """Weights on the simplex that minimise w'G w.
 
     With w = x / sum(x) the problem is min x'G x / 2 - 1'x over x >= 0. In units of the norms d of
@@ -52,29 +64,44 @@ def min_norm_weights(gram: Float[Array, "tasks tasks"], present: Bool[Array, " t
     Args:
         gram: G, traced.
         present: tasks that may have weight, traced.
+        scales: see ``unit_gram``.
 
     Returns:
-        The weights as ``x``, and the state of the solver. A zero row among those present takes all
-        weight, several share it.
+        The weights as ``x``, and how far they are from optimal. A zero row among those present
+        takes all weight, several share it.
 
     Example:
         >>> import jax.numpy as jnp
         >>> min_norm_weights(jnp.array([[1.0, 0.0], [0.0, 4.0]]), jnp.ones(2, bool)).x.tolist()
         [0.800000011920929, 0.20000000298023224]
     """
-    unit = unit_gram(gram, present)
+    unit = unit_gram(gram, present, scales)
     smallest = jnp.min(jnp.where(unit.live, unit.norms, jnp.inf))
     share = jnp.where(unit.live, smallest * unit.inverse, 0)
     found = nonnegative_qp(unit.cosines, -share)
-    weights = found.x * share
-    total = weights.sum()
+    total = (found.x * share).sum()
+    # Weights of unit rows, of a direction in the unit of the shortest row.
+    z = found.x / jnp.where(total > 0, total, 1)
     zero_rows = present & ~unit.live
     weights = jnp.where(
         zero_rows.any(),
         zero_rows.astype(gram.dtype) / jnp.maximum(zero_rows.sum(dtype=gram.dtype), 1),
-        weights / jnp.where(total > 0, total, 1),
+        z * share,
     )
-    return found._replace(x=weights)
+    # Products of the rows with the direction are its squared length, or more without weight.
+    eps = float(jnp.finfo(gram.dtype).eps)
+    products = multiply(unit.cosines, z)
+    over = products - share * (z * products).sum()
+    off = jnp.where(unit.live, jnp.where(z > 0, over, jnp.minimum(over, 0)), 0)
+    error = estimate(amplification(unit.cosines, share), length_of(z), off)
+    usual = jnp.ones((), gram.dtype)
+    if jnp.finfo(gram.dtype).bits == 64:
+        # The best is no longer than this one: beside rows that cancel all of this is rounding.
+        usual = jnp.where(cancels(unit.cosines, z), jnp.maximum(length_of(z), 1), usual)
+    good, residual = verdict(unit.cosines, z, jnp.max(jnp.abs(off)), error, usual)
+    good &= (jnp.abs(off) <= ROUNDING * eps * (1 + length_of(z))).all()
+    none = zero_rows.any() | ~unit.live.any()
+    return Solution(weights, found.support, good | none, jnp.where(none, 0, residual))
 
 
 def share_among(weights: Float[Array, " n"], among: Bool[Array, " n"]) -> Float[Array, " n"]:

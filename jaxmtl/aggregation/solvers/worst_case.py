@@ -7,7 +7,17 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from jaxmtl.aggregation.solvers.linear import masked_solver, multiply, unit_gram
-from jaxmtl.aggregation.solvers.nonnegative import Solution, nonnegative_qp, tolerance
+from jaxmtl.aggregation.solvers.nonnegative import Solution, nonnegative_qp
+from jaxmtl.aggregation.solvers.trust import (
+    ROUNDING,
+    accuracy,
+    amplification,
+    cancels,
+    estimate,
+    length_of,
+    safe_root,
+    thin,
+)
 
 LIMIT = 40
 
@@ -27,6 +37,7 @@ def worst_case_weights(
     present: Bool[Array, " tasks"],
     mean: Float[Array, " tasks"],
     radius: float | Float[Array, ""],
+    scales: Float[Array, " tasks"] | None = None,
 ) -> Solution:
     """Weights of the d that maximises min_t g_t.d over |d - g0| <= c |g0|, g0 = J^T b.
 
@@ -42,10 +53,12 @@ def worst_case_weights(
         present: tasks to weigh, traced.
         mean: b, the weights of g0, traced.
         radius: c >= 0, traced.
+        scales: see ``unit_gram``.
 
     Returns:
         The weights as ``x``. Where the best margin is 0 (0 is a convex combination of the rows, as
         near as rounding can tell, and the ball reaches a d that hurts none), the weights are 0.
+        Derivatives are those of the quadratic on the support.
 
     Example:
         >>> import jax.numpy as jnp
@@ -54,70 +67,99 @@ def worst_case_weights(
         >>> [round(w, 3) for w in found.x.tolist()]
         [0.704, 0.5]
     """
-    unit = unit_gram(gram, present)
+    unit = unit_gram(gram, present, scales)
     live, dtype = unit.live, gram.dtype
     longest = jnp.max(unit.norms)
     start = mean * unit.norms / jnp.where(longest > 0, longest, 1)
     square = (start * multiply(unit.cosines, start)).sum()
-    length = jnp.sqrt(jnp.maximum(square, 0))
+    length = safe_root(square)
     # |g0| so small that its direction is rounding error: nothing to keep close to.
-    usable = length > 4 * float(jnp.finfo(dtype).eps) ** 0.5 * jnp.abs(start).sum()
+    eps = float(jnp.finfo(dtype).eps)
+    usable = length > 4 * eps**0.5 * jnp.abs(start).sum()
     c = jnp.asarray(radius, dtype)
     # r = cosines of the rows with g0; rows t ask for g_t.d >= mu, unit rows for >= mu share_t.
     r = jnp.where(live, multiply(unit.cosines, start) / jnp.where(usable, length, 1), 0)
     shortest = jnp.min(jnp.where(live, unit.norms, jnp.inf))
     share = jnp.where(live, shortest * unit.inverse, 0)
 
+    def on(support: Array, cosines: Array, r: Array, share: Array, c: Array) -> tuple[Array, ...]:
+        """Weights margin * alpha - beta, and the margin where their length is c."""
+        solve = masked_solver(cosines, support, refinements=6)
+        alpha, beta = solve(share), solve(r)
+        second, first, zeroth = (alpha * share).sum(), (alpha * r).sum(), (beta * r).sum()
+        under = first**2 - second * (zeroth - c**2)
+        margin = (first + safe_root(under)) / jnp.where(second > 0, second, 1)
+        return alpha, beta, jnp.where(second > 0, margin, jnp.inf)
+
+    # The search itself is not differentiated, only what it ends with.
+    fixed = jax.lax.stop_gradient((unit.cosines, r, share, c))
+
     def body(carry: _Carry) -> _Carry:
+        cosines, r, share, c = fixed
         linear = r - carry.margin * share
         # Of order 1, as the program wants it; the solution scales along.
         size = jnp.maximum(jnp.max(jnp.abs(linear)), 1)
-        found = nonnegative_qp(unit.cosines, linear / size)
+        found = nonnegative_qp(cosines, linear / size)
         x = found.x * size
         # -linear on the support is C x: this is the squared length without a small difference.
         too_far = -(x * linear).sum() >= c**2
         low = jnp.where(too_far, carry.low, carry.margin)
         high = jnp.where(too_far, carry.margin, carry.high)
-        solve = masked_solver(unit.cosines, found.support)
-        alpha, beta = solve(share), solve(r)
-        second, first, zeroth = (alpha * share).sum(), (alpha * r).sum(), (beta * r).sum()
-        under = first**2 - second * (zeroth - c**2)
-        margin = (first + jnp.sqrt(jnp.maximum(under, 0))) / jnp.where(second > 0, second, 1)
-        inside = (margin >= low) & (margin <= high) & (second > 0)
+        margin = on(found.support, cosines, r, share, c)[2]
+        inside = (margin >= low) & (margin <= high)
         margin = jnp.where(inside, margin, (low + high) / 2)
         same = inside & (found.support == carry.support).all()
         return _Carry(margin, low, high, found.support, carry.round + 1, same)
 
     # From 0 on: it is above what can be reached if no d in the ball hurts none, and then the search
     # stays below, where programs are bounded.
-    high = 1 + c
+    fixed_r, fixed_share, fixed_c = fixed[1:]
+    high = 1 + fixed_c
+    nothing = ~usable | ~live.any() | (c == 0)
     end = jax.lax.while_loop(
         lambda carry: ~carry.done & (carry.round < LIMIT),
         body,
         _Carry(
             margin=jnp.zeros_like(high),
-            low=jnp.min(jnp.where(live, r / jnp.where(live, share, 1), jnp.inf)),
+            low=jnp.min(jnp.where(live, fixed_r / jnp.where(live, fixed_share, 1), jnp.inf)),
             high=high,
             support=jnp.zeros_like(live),
             round=jnp.int32(0),
-            done=~usable | ~live.any() | (c == 0),
+            done=nothing,
         ),
     )
-    solve = masked_solver(unit.cosines, end.support)
-    added = jnp.maximum(end.margin * solve(share) - solve(r), 0)
+    alpha, beta, margin = on(end.support, unit.cosines, r, share, c)
+    margin = jnp.where(end.done & ~nothing, margin, end.margin)
+    added = jnp.maximum(margin * alpha - beta, 0)
     combined = multiply(unit.cosines, added)
-    norm = jnp.sqrt(jnp.maximum((added * combined).sum(), 0))
-    asked = end.margin * share
-    short = jnp.where(live, asked - (r + combined), 0)
-    # Weights that grow without reaching the margin: only mu = 0 is possible, and d = 0 attains it.
-    hopeless = (end.margin > 0) & (short > 0.5 * asked).any()
-    hopeless |= (present & ~live).any() & (end.margin > 0)
+    square = (added * combined).sum()
+    norm = safe_root(square)
+    short = jnp.where(live, margin * share - (r + combined), 0)
+    # Weights that grow without making a length: the rows cancel, as far as rounding can tell. Only
+    # mu = 0 is possible, and d = 0 attains it.
+    trust = amplification(unit.cosines)
+    hopeless = (margin > 0) & (square <= 4 * eps * added.shape[0] ** 0.5 * (added**2).sum())
+    hopeless |= (margin > -ROUNDING * eps) & thin(unit.cosines, trust)
+    zero_rows = (present & ~live).any() & (margin > 0)
     # Optimal if margins are met, exactly so where there is weight, and the length is right.
-    missed = jnp.max(jnp.where(added > 0, jnp.abs(short), short))
-    violation = jnp.maximum(jnp.maximum(missed, 0) / (1 + jnp.max(added)), jnp.abs(norm - c))
+    off = jnp.where(added > 0, short, jnp.maximum(short, 0))
+    start_size = length_of(start) / jnp.where(usable, length, 1)
+    size = length_of(added) + start_size
+    error = estimate(trust, size, off) + jnp.abs(norm - c)
+    d = added + start / jnp.where(usable, length, 1)
+    reach = safe_root((d * multiply(unit.cosines, d)).sum())
+    error = error / jnp.maximum(reach, eps**0.5 * size)
+    violation = jnp.max(jnp.abs(off))
+    fine = (error <= accuracy(dtype)) & (violation <= ROUNDING * eps * (1 + size))
     added = added * c / jnp.where(norm > 0, norm, 1)
     weights = mean + jnp.where(live, added * length * (longest * unit.inverse), 0)
     moved = usable & live.any() & (c > 0)
+    hopeless |= zero_rows
     weights = jnp.where(moved, jnp.where(hopeless, 0, weights), mean)
-    fine = ~moved | hopeless | (violation <= tolerance(dtype))
-    return Solution(weights, end.support, fine, jnp.where(moved & ~hopeless, violation, 0))
+    # Less than rounding parts rows that cancel from rows that have a direction in common.
+    fine = jnp.where(hopeless, zero_rows, fine)
+    fine = jnp.where(moved, fine, usable | (c == 0) | cancels(unit.cosines, start))
+    residual = jnp.where(error <= accuracy(dtype), violation, jnp.maximum(error, violation))
+    return Solution(
+        weights, end.support, fine, jnp.where(moved & ~hopeless, residual, 0).astype(dtype)
+    )

@@ -1,0 +1,205 @@
+"""``converged`` against exact rational arithmetic, and derivatives against differences."""
+
+import functools
+from fractions import Fraction
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from x64 import exact
+
+import jaxmtl.aggregation as ag
+
+COLUMNS = 6
+ACCURACY = {np.float64: 1e-6, np.float32: 1e-3}
+# What takes most of the time here is compiling; this halves it.
+QUICK = functools.partial(jax.jit, compiler_options={"xla_cpu_use_fusion_emitters": False})
+# Names of methods, and CAGrad's c.
+METHODS = {
+    "upgrad": None,
+    "mgda": None,
+    "cagrad_0.5": 0.5,
+    "cagrad_2": 2.0,
+    "dualproj": None,
+    "nash_mtl": None,
+    "config": None,
+    "imtl_g": None,
+}
+# Programs of five rows are not enumerated; all methods have the same solver for them.
+OF_FIVE = {np.float32: ("mgda",), np.float64: ("upgrad",)}
+
+
+def made(name, size, c):
+    """UPGrad for one task alone: one exact program is enough."""
+    if name == "upgrad":
+        return ag.upgrad(np.eye(size)[0])
+    if name == "nash_mtl":
+        return ag.nash_mtl(None)
+    return ag.cagrad(c) if name == "cagrad" else ag.make(name)
+
+
+@functools.cache
+def compiled(name, size):
+    """The update of a batch of matrices, for any c of CAGrad."""
+
+    def run(j, present, c):
+        aggregator = made(name, size, c)
+        return aggregator.update(j, aggregator.init(j), present=present)[::2]
+
+    return QUICK(jax.vmap(run, in_axes=(0, None, None)))
+
+
+def updated(name, matrices):
+    """Results for matrices of up to four rows by one program, for those of five by another."""
+    number, size = matrices.shape[1], max(4, matrices.shape[1])
+    padded = np.zeros((len(matrices), size, COLUMNS), matrices.dtype)
+    padded[:, :number] = matrices
+    c = METHODS[name] or 0.0
+    found, info = compiled(name.split("_0")[0].split("_2")[0], size)(
+        jnp.asarray(padded), jnp.arange(size) < number, jnp.asarray(c, matrices.dtype)
+    )
+    return np.asarray(found, float), jax.tree.map(np.asarray, info)
+
+
+def right(name, rows):
+    """The exact result; None where the best margin of CAGrad is 0, or no direction is equal."""
+    number, live = len(rows), [row for row in rows if any(row)]
+    if name == "upgrad":
+        return exact.projection(rows, [Fraction(int(t == 0)) for t in range(number)])
+    if name == "dualproj":
+        return exact.projection(rows, [Fraction(1, number)] * number)
+    if name == "mgda":
+        return exact.least_norm(rows)
+    if name.startswith("cagrad"):
+        return exact.worst_case(rows, METHODS[name]) or [Fraction(0)] * COLUMNS
+    return exact.equal_products(live, name == "config")
+
+
+@functools.cache
+def families(number):
+    """Names and rows, all of them numbers of single precision."""
+    rng = np.random.default_rng(number)
+
+    def normal():
+        return rng.normal(size=(number, COLUMNS))
+
+    def turned(rows):
+        return rows @ np.linalg.qr(normal_square())[0]
+
+    def normal_square():
+        return rng.normal(size=(COLUMNS, COLUMNS))
+
+    found = [("well", normal()), ("well", normal()), ("tiny", normal() * 1e-20)]
+    found += [("scaled", normal() * 10.0 ** rng.integers(-18, 16, size=(number, 1)))]
+    found += [("uneven", normal() * 10.0 ** rng.permutation([0, 3, -3, 6, 1])[:number, None])]
+    for exponent in (1, 2, 3, 4, 5, 6, 7, 8):
+        # The last row, and the first of UPGrad, are held back by two that are nearly opposite.
+        rows = normal()
+        rows[0, :3] = [0.3, -1, 0.5]
+        rows[-2:] = np.eye(2, COLUMNS) * [[1.0], [10.0**-exponent]]
+        rows[-1, 0] = -1
+        found.append((f"opposite but for 1e-{exponent}", turned(rows) if exponent < 7 else rows))
+    for exponent in (1, 5):
+        rows = normal()
+        rows[1] = rows[0] + 10.0**-exponent * rows[1]
+        found.append((f"equal but for 1e-{exponent}", rows))
+    dependent = rng.integers(-3, 4, size=(number, COLUMNS)).astype(float)
+    dependent[-1] = -dependent[:-1].sum(axis=0)
+    opposite = normal()
+    opposite[1] = -2 * opposite[0]
+    zero = normal() * (np.arange(number) > 0)[:, None]
+    found += [("cancel", dependent), ("opposite", opposite), ("zero row", zero)]
+    return [name for name, _ in found], np.stack([r for _, r in found]).astype(np.float32)
+
+
+@functools.cache
+def truth(name, number):
+    """The exact results of all families, NaN where there is none."""
+    none = [float("nan")] * COLUMNS
+    all_right = [right(name, exact.rational(rows)) for rows in families(number)[1]]
+    return np.array([[float(v) for v in d or none] for d in all_right])
+
+
+def imbalance(rows, weights):
+    """Largest |w_t (G w)_t - 1| of the equations of Nash's solution, exactly."""
+    w = [Fraction(float(value)) for value in weights]
+    products = [exact.dot(row, w) for row in exact.gram(rows)]
+    live = [any(row) for row in rows]
+    return max(abs(float(a * b - 1)) for a, b, on in zip(w, products, live, strict=True) if on)
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("number", [2, 3, 4, 5])
+def test_what_says_converged_is_right(number, name, dtype):
+    if number == 5 and name not in OF_FIVE[dtype]:
+        return
+    kinds, matrices = families(number)
+    found, info = updated(name, matrices.astype(dtype))
+    sure = info.converged
+    eps, accuracy = np.finfo(dtype).eps, ACCURACY[dtype]
+    rows = matrices.astype(float)
+    lengths = np.linalg.norm(rows, axis=2)
+    longest = lengths.max(axis=1)
+    if name == "nash_mtl":
+        for j, weights in zip(matrices[sure], info.weights[sure, :number], strict=True):
+            assert imbalance(exact.rational(j), weights) <= accuracy
+    else:
+        expected = truth(name, number)
+        length = np.linalg.norm(expected, axis=1)
+        error = np.linalg.norm(found - expected, axis=1)
+        # Next to nothing is nothing: what is left of rows that cancel is rounding.
+        nothing = length <= 16 * eps**0.5 * longest
+        allowed = np.where(nothing, 16 * eps**0.5 * longest, accuracy * length)
+        assert (error[sure] <= (allowed + 4 * eps * longest)[sure]).all()
+    if name != "cagrad_0.5":
+        products = np.einsum("bij,bj->bi", rows, found)
+        hurt = (products / np.where(lengths > 0, lengths, 1)).min(axis=1)
+        slack = 4 * eps**0.5 * np.linalg.norm(found, axis=1) + 64 * eps * longest
+        assert (hurt[sure] >= -slack[sure]).all()
+    easy = {"well", "tiny", "scaled", "uneven", "zero row"}
+    if dtype == np.float64 or name != "imtl_g":
+        easy |= {"opposite but for 1e-1", "equal but for 1e-1"}
+    if dtype == np.float64 and name not in ("imtl_g", "config"):
+        easy |= {"opposite but for 1e-2", "opposite but for 1e-3"}
+    assert sure[[kind in easy for kind in kinds]].all()
+    assert np.isfinite(found).all()
+    assert (info.residual[sure] <= accuracy).all()
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_squares_out_of_range_change_nothing(name):
+    kinds, matrices = families(4)
+    degree = 0 if name == "nash_mtl" else 1
+    expected, info = updated(name, matrices)
+    good = info.converged & np.array([kind in ("well", "uneven") for kind in kinds])
+    assert good.sum() == 3
+    size = np.abs(expected[good]).max(axis=1, keepdims=True)
+    for power in (-90, 70):
+        found, info = updated(name, matrices * np.float32(2.0**power))
+        scaled = found[good] / 2.0 ** (power * degree) / size
+        np.testing.assert_allclose(scaled, expected[good] / size, rtol=0, atol=1e-6)
+        assert info.converged[good].all()
+
+
+@pytest.mark.parametrize(("name", "tasks"), [("cagrad", 10), ("nash_mtl", 3), ("fairgrad", 10)])
+def test_derivatives_equal_differences(name, tasks):
+    rng = np.random.default_rng(5)
+    j, step, out = rng.normal(size=(3, tasks, 12)) + 0.1
+    aggregator = ag.fairgrad(2.0) if name == "fairgrad" else ag.make(name)
+
+    def value(j):
+        return (aggregator.update(j, aggregator.init(j))[0] * out[0]).sum()
+
+    @QUICK
+    def both(j):
+        at, along = jax.linearize(value, j)
+        (slopes,) = jax.linear_transpose(along, j)(jnp.ones(()))
+        return at, along(jnp.asarray(step)), (slopes * step).sum()
+
+    size = 1e-5
+    _, forward, backward = both(j)
+    expected = (both(j + size * step)[0] - both(j - size * step)[0]) / (2 * size)
+    np.testing.assert_allclose(forward, expected, rtol=1e-5, atol=1e-8)
+    np.testing.assert_allclose(backward, expected, rtol=1e-5, atol=1e-8)
