@@ -25,6 +25,10 @@ class CodedPart(NamedTuple):
         role: "number"; "level" for 0 or 1; "code" for the number of a level.
         size: levels of a code, that of levels not met before among them; 1 for others.
         label: of the coded feature.
+
+    Example:
+        >>> CodedPart("city", "level", 1, "city = A").label
+        'city = A'
     """
 
     column: str
@@ -41,6 +45,10 @@ class Coded(NamedTuple):
         missing: (rows, columns) where nothing is known.
         unknown: (rows, columns) where a category holds a level that was not met before.
         outside: (rows, columns) where a number or a date lies beyond all that were met before.
+
+    Example:
+        >>> Coded._fields
+        ('x', 'missing', 'unknown', 'outside')
     """
 
     x: np.ndarray
@@ -215,6 +223,10 @@ def scaled(x: np.ndarray, column: Mapping[str, Any]) -> np.ndarray:
         x: in original units.
         column: "center" and "scale", by which differences from it are multiplied, or "grid": values
             and what they are scaled to.
+
+    Example:
+        >>> scaled(np.array([3.0, 5.0]), {"center": 3.0, "scale": 0.0}).tolist()
+        [0.0, 0.0]
     """
     if column.get("grid") is not None:
         return np.interp(x, *column["grid"])
@@ -231,6 +243,11 @@ def date_features(seconds: np.ndarray) -> dict[str, np.ndarray]:
 
     Returns:
         Columns by the name of the part.
+
+    Example:
+        >>> found = date_features(np.array([1.5 * 86400]))
+        >>> found["year"].round(4).item(), found["weekday"].argmax().item()
+        (1970.0041, 4)
     """
     days = np.floor(seconds / _DAY)
     date = days.astype("datetime64[D]")
@@ -318,6 +335,11 @@ def class_numbers(kind: str, probabilities: np.ndarray) -> np.ndarray:
     Args:
         kind: "classes", or "ordered".
         probabilities: (rows, classes).
+
+    Example:
+        >>> p = np.array([[0.4, 0.25, 0.35]])
+        >>> class_numbers("classes", p).tolist(), class_numbers("ordered", p).tolist()
+        ([0], [1])
     """
     if kind == "classes":
         return probabilities.argmax(axis=1)

@@ -37,7 +37,7 @@ def test_json_gives_the_same_task(task):
         ({"name": 3}, "expected a name, got 3"),
         (
             {"kind": "ranks"},
-            "task 'a': expected kind 'number', 'classes', 'count' or 'ordered', got 'ranks'",
+            "expected kind 'number', 'classes', 'count' or 'ordered', got 'ranks'",
         ),
         ({"kind": ["number"]}, "expected kind"),
         ({"classes": ("x", "y")}, "expected no classes for a number"),

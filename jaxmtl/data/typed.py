@@ -21,6 +21,7 @@ from jaxmtl.data.reading.dates import (
     seconds_of,
 )
 from jaxmtl.data.reading.numbers import read_plain
+from jaxmtl.data.reading.values import ErrorText
 
 
 class Looks(NamedTuple):
@@ -92,7 +93,7 @@ def levels_of(table: CellTable, name: str) -> list[str | None]:
         name: of the column.
 
     Raises:
-        TableError: a formula that was never computed.
+        TableError: a formula that was never computed, or one that failed.
 
     Example:
         >>> from jaxmtl.data.reading.cell_table import table_of_cells
@@ -107,6 +108,12 @@ def levels_of(table: CellTable, name: str) -> list[str | None]:
             return None
         return plain.level_text(tidy(cell) if isinstance(cell, str) else cell)
 
+    failed = next((i for i, cell in enumerate(table.cells(name)) if type(cell) is ErrorText), None)
+    if failed is not None and not is_missing(table.cells(name)[failed], codes):
+        raise TableError(
+            f"{table.place(name, failed)}: expected a level of a category, got the spreadsheet "
+            f"error {table.cells(name)[failed]}; correct its formula or clear the cell"
+        )
     of_text = functools.cache(level)
     return [of_text(cell) if type(cell) is str else level(cell) for cell in table.cells(name)]
 
@@ -219,7 +226,13 @@ def as_numbers(levels: Sequence[str | None]) -> Float[np.ndarray, " levels"] | N
         >>> as_numbers(["3", "2.5"]).tolist(), as_numbers(["3", "x"])
         ([3.0, 2.5], None)
     """
-    try:
-        return np.array([float(level) for level in levels if level is not None], float)
-    except ValueError:
-        return None
+    numbers = []
+    for level in levels:
+        if level is not None:
+            try:
+                numbers.append(float(level))
+            except ValueError:
+                return None
+            if plain.level_text(numbers[-1]) != level:  # 007, 1e5, inf
+                return None
+    return np.array(numbers, float)
