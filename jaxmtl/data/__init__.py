@@ -15,8 +15,15 @@ from jaxmtl.data.folds import Folds as Folds
 from jaxmtl.data.folds import Part as Part
 from jaxmtl.data.folds import data_of as data_of
 from jaxmtl.data.hints import groups_of as groups_of
+from jaxmtl.data.hints import repeats_of as repeats_of
 from jaxmtl.data.hints import time_of as time_of
 from jaxmtl.data.infer import infer_columns as infer_columns
+from jaxmtl.data.kfold import chronological as chronological
+from jaxmtl.data.kfold import grouped as grouped
+from jaxmtl.data.kfold import kfold as kfold
+from jaxmtl.data.kfold import one_split as one_split
+from jaxmtl.data.kfold import resplits as resplits
+from jaxmtl.data.kfold import strata_of as strata_of
 from jaxmtl.data.kinds import Declared as Declared
 from jaxmtl.data.kinds import parse_kinds as parse_kinds
 from jaxmtl.data.kinds import parse_weights as parse_weights
