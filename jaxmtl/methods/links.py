@@ -94,7 +94,7 @@ def floors(
 
     Example:
         >>> task = Task(name="rain", kind="classes", classes=("no", "yes"))
-        >>> floors([task], np.zeros((8, 1)), np.ones((8, 1), bool), 0.1).tolist()
+        >>> floors([task], np.zeros((8, 1)), np.ones((8, 1), bool), 0.1).round(3).tolist()
         [0.09, 0.01]
     """
     parts = []

@@ -38,7 +38,7 @@ def choose_from_others(
     Example:
         >>> scores = np.array([[3.0, 1.0, 2.0], [1.0, 2.0, 2.5]])
         >>> choose_from_others(scores).tolist()
-        [0, 0, 0]
+        [0, 1, 1]
         >>> choose_from_others(scores[:, :1]).tolist()
         [1]
     """
