@@ -63,7 +63,7 @@ def fit(
 def _method_name(name: str, place: str, given: dict[str, Any], num_tasks: int) -> str:
     """The full name of a method, if it goes with the options that were given."""
     from jaxmtl.comparison import check_arms
-    from jaxmtl.methods import BASELINES
+    from jaxmtl.methods import WITHOUT_STEPS
     from jaxmtl.methods.study.arms import GROUPS
 
     if not name.strip() or "," in name or name in GROUPS:
@@ -72,7 +72,7 @@ def _method_name(name: str, place: str, given: dict[str, Any], num_tasks: int) -
         (found,) = check_arms([name], name, num_tasks)
     except ValueError as error:
         raise ValueError(f"--method: {str(error).removeprefix('arms: ')}") from error
-    used = [ScalingOptions] if found in BASELINES else [StudyOptions]
+    used = [ScalingOptions] if found in WITHOUT_STEPS else [StudyOptions]
     check_used(given, used, f"--method {name}{place}")
     return found
 
