@@ -43,6 +43,11 @@ class Preprocessing:
     fill: Float[np.ndarray, " features"] | None = None
     dtype: np.dtype = np.dtype(np.float32)
 
+    @property
+    def target_names(self) -> tuple[str, ...]:
+        """Names of the targets."""
+        return self.targets
+
     def encode(
         self, table: Table | Float[np.ndarray, "rows features"]
     ) -> Float[np.ndarray, "rows features"]:

@@ -2,19 +2,18 @@
 
 import dataclasses
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import jax
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 
 from jaxmtl.data import (
     CellTable,
     Columns,
     Data,
     Folds,
-    SplitIndices,
     chronological,
     data_of_table,
     fit_coding,
@@ -29,8 +28,7 @@ from jaxmtl.data.splits import chronological_split, random_split
 from jaxmtl.methods import TABLE_FAMILIES, Fitted, Work, find_method, held_out, mixed
 from jaxmtl.metrics.of_tasks import Scores, constant_prediction, score
 from jaxmtl.prediction.predictor import Predictor, Reading
-from jaxmtl.statistics.selection import Mixture, greedy
-from jaxmtl.tasks import Task, output_widths
+from jaxmtl.statistics.selection import greedy
 
 MIXED = "mixture"
 MANY_REPEATS = 0.01  # of the rows: beyond, a row and its repetition stay in one fold

@@ -59,7 +59,7 @@ class SavedRun:
     @property
     def dataset(self) -> Preprocessing:
         """Names, scalers and fill values of the columns."""
-        return self.predictor.coding
+        return self.predictor.preprocessing
 
     @property
     def reading(self) -> Reading:

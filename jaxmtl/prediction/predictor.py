@@ -7,9 +7,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Float
 
-from jaxmtl.data import Preprocessing, Table
+from jaxmtl.data import CellTable, Coding, Preprocessing, Table
 from jaxmtl.data.reading.tables import Decimal, Thousands
 from jaxmtl.methods.method import Model
+from jaxmtl.plain import class_numbers
 from jaxmtl.tasks import Task, output_widths
 
 
@@ -42,7 +43,8 @@ class Predictor:
     """From a table to predictions in original units.
 
     Attributes:
-        coding: scaling and filling of columns.
+        coding: what models see of a table: columns of numbers, scaled and filled, or columns of any
+            kind.
         tasks: what is predicted, one for each target of ``coding``.
         models: one a fold; the prediction is the mean of their outputs.
         method: that trained them, by name.
@@ -69,7 +71,7 @@ class Predictor:
         (3, 2)
     """
 
-    coding: Preprocessing
+    coding: Preprocessing | Coding
     tasks: tuple[Task, ...]
     models: tuple[Model, ...]
     method: str
@@ -79,10 +81,10 @@ class Predictor:
     def __post_init__(self) -> None:
         """Checks that the parts go together."""
         names = tuple(task.name for task in self.tasks)
-        if names != self.coding.targets:
+        targets = self.coding.target_names
+        if names != targets:
             raise ValueError(
-                f"tasks: expected the targets {', '.join(self.coding.targets)}, got "
-                f"{', '.join(names)}"
+                f"tasks: expected the targets {', '.join(targets)}, got {', '.join(names)}"
             )
         if not self.models:
             raise ValueError("models: expected one a fold, got none")
@@ -126,21 +128,31 @@ class Predictor:
         Returns:
             A column a task; of classes, the number of the most probable one.
         """
-        widths = output_widths(self.tasks)
-        parts = np.split(outputs, np.cumsum(widths)[:-1], axis=1)
-        columns = [
-            part[:, 0] if task.kind == "number" else part.argmax(axis=1)
-            for task, part in zip(self.tasks, parts, strict=True)
-        ]
-        return self.coding.decode(np.stack(columns, axis=1))
+        parts = np.split(outputs, np.cumsum(output_widths(self.tasks))[:-1], axis=1)
+        values = np.stack(
+            [_values(task, part) for task, part in zip(self.tasks, parts, strict=True)], axis=1
+        )
+        return values if isinstance(self.coding, Coding) else self.coding.decode(values)
+
+    @property
+    def preprocessing(self) -> Preprocessing:
+        """The coding of a table of numbers.
+
+        Raises:
+            AttributeError: columns of any kind are coded.
+        """
+        if isinstance(self.coding, Coding):
+            raise AttributeError("predictor: expected columns of numbers, got columns of any kind")
+        return self.coding
 
     def predict(
-        self, x: Table | Float[np.ndarray, "rows features"]
+        self, x: CellTable | Table | Float[np.ndarray, "rows features"]
     ) -> Float[np.ndarray, "rows tasks"]:
         """Predictions in original units; that of a row does not depend on the rows around it.
 
         Args:
-            x: features in original units, NaN where missing, or a table with these features.
+            x: a table with the columns of the coding; where those are numbers, also their values in
+                original units, NaN where missing.
 
         Returns:
             One column a task: numbers in original units, or numbers of classes. If the run dropped
@@ -150,6 +162,12 @@ class Predictor:
             TableError: a feature is missing and the run neither fills nor drops, or the columns are
                 other ones.
         """
+        if isinstance(self.coding, Coding):
+            if not isinstance(x, CellTable):
+                raise TypeError(f"x: expected a table of cells, got {type(x).__name__}")
+            return self.decoded(self.outputs(self.coding.encode(x).x))
+        if isinstance(x, CellTable):
+            raise TypeError("x: expected numbers or a table of numbers, got a table of cells")
         values = np.asarray(x.x if isinstance(x, Table) else x, dtype=np.float64)
         known = np.ones(len(values), bool)
         if self.reading.missing_features == "drop" and values.ndim == 2:
@@ -159,6 +177,12 @@ class Predictor:
         whole = np.full((len(known), predicted.shape[1]), np.nan)
         whole[known] = predicted
         return whole
+
+
+def _values(task: Task, outputs: Float[np.ndarray, "rows width"]) -> Float[np.ndarray, " rows"]:
+    if task.has_classes:
+        return class_numbers(task.kind, outputs)
+    return np.maximum(outputs[:, 0], 0) if task.kind == "count" else outputs[:, 0]
 
 
 def _only(x: Any, known: np.ndarray) -> Any:
