@@ -26,11 +26,14 @@ from jaxmtl.data import (
 )
 from jaxmtl.data.splits import chronological_split, random_split
 from jaxmtl.methods import TABLE_FAMILIES, Fitted, Work, find_method, held_out, mixed
+from jaxmtl.methods.of_each_task import mean_losses, some_rows
 from jaxmtl.metrics.of_tasks import Scores, constant_prediction, score
 from jaxmtl.prediction.predictor import Predictor, Reading
+from jaxmtl.statistics import paired_bootstrap
 from jaxmtl.statistics.selection import greedy
 
 MIXED = "mixture"
+BLOCKS = 100  # of rows, that intervals resample at most
 MANY_REPEATS = 0.01  # of the rows: beyond, a row and its repetition stay in one fold
 
 OnFamily = Callable[[str, int, int], None]
@@ -73,6 +76,22 @@ class Line(NamedTuple):
     seconds: float
 
 
+class Gain(NamedTuple):
+    """Loss of what was kept over that of a family, less 1, in %, with an interval of 95 %.
+
+    Attributes:
+        over: name of the family.
+        percent: below 0 where what was kept is better; one number a task.
+        low: lower end of the interval, NaN where there are too few rows for one.
+        high: upper end.
+    """
+
+    over: str
+    percent: Float[np.ndarray, " tasks"]
+    low: Float[np.ndarray, " tasks"]
+    high: Float[np.ndarray, " tasks"]
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
 class TableFit:
     """What was learned from a table, and how well it predicts.
@@ -87,6 +106,7 @@ class TableFit:
         held: predictions of these, by what had not seen them.
         leaderboard: every family, and last their mixture, on the same rows.
         weights: of every family for every task.
+        gain: over the simplest family that looks at the features; None without another one.
         notes: what the user should know.
     """
 
@@ -99,6 +119,7 @@ class TableFit:
     held: Float[np.ndarray, "shown outputs"]
     leaderboard: tuple[Line, ...]
     weights: Float[np.ndarray, "families tasks"]
+    gain: Gain | None
     notes: tuple[str, ...]
 
 
@@ -190,6 +211,7 @@ def fit_table(
         held=own,
         leaderboard=board,
         weights=mixture.weights,
+        gain=_gain(bags, own, data, shown, apart, plan.seed),
         notes=(*notes, *folds.notes, *dict.fromkeys(more), *mixture.notes),
     )
 
@@ -268,3 +290,32 @@ def _leaderboard(
     if len(bags) > 1:
         lines.append(Line(MIXED, "weighted mean of these", scores(own), sum(seconds.values())))
     return tuple(lines)
+
+
+def _gain(
+    bags: Mapping[str, np.ndarray],
+    own: np.ndarray,
+    data: Data,
+    shown: np.ndarray,
+    apart: _Apart,
+    seed: int,
+) -> Gain | None:
+    over = next((name for name in bags if name != "mean"), None)
+    if over is None or len(bags) == 1:
+        return None
+    # Blocks of rows are resampled, not rows: whole groups, and neighbours in time.
+    if apart.groups is not None:
+        block = np.unique(apart.groups[shown], return_inverse=True)[1] % BLOCKS
+    elif apart.times is not None:
+        block = np.argsort(np.argsort(apart.times[shown], kind="stable")) * BLOCKS // len(shown)
+    else:
+        block = np.random.default_rng(seed).permutation(len(shown)) % BLOCKS
+    losses = []
+    for predicted in (own, bags[over]):
+        parts = [
+            mean_losses(predicted[block == one], some_rows(data, shown[block == one]))
+            for one in np.unique(block)
+        ]
+        losses.append(np.stack(parts))
+    found = paired_bootstrap(*losses, seed=seed)
+    return Gain(over, found.percent, found.percent_low, found.percent_high)

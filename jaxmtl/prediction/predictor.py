@@ -134,6 +134,23 @@ class Predictor:
         )
         return values if isinstance(self.coding, Coding) else self.coding.decode(values)
 
+    def words(self, outputs: Float[np.ndarray, "rows outputs"]) -> dict[str, np.ndarray]:
+        """What outputs say, by the name of the task: numbers in original units, or classes.
+
+        Args:
+            outputs: of ``outputs``.
+
+        Returns:
+            An array of the rows for each task.
+        """
+        if isinstance(self.coding, Coding):
+            return self.coding.decode(outputs)
+        found: dict[str, np.ndarray] = {}
+        for task, column in zip(self.tasks, self.decoded(outputs).T, strict=True):
+            classes = np.array(task.classes, object)
+            found[task.name] = classes[column.astype(int)] if task.has_classes else column
+        return found
+
     @property
     def preprocessing(self) -> Preprocessing:
         """The coding of a table of numbers.
