@@ -65,7 +65,10 @@ def mlp(x: np.ndarray, y: np.ndarray, x_test: np.ndarray) -> np.ndarray:
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
-        return MLPRegressor((128, 128), max_iter=500, random_state=0).fit(x, y).predict(x_test)
+        model: Any = MLPRegressor(hidden_layer_sizes=(128, 128), max_iter=500, random_state=0)
+        # Of one target it wants, and gives, one axis.
+        found = model.fit(x, y if y.shape[1] > 1 else y[:, 0]).predict(x_test)
+    return np.reshape(found, (len(x_test), y.shape[1]))
 
 
 def families(x: np.ndarray, y: np.ndarray, x_test: np.ndarray) -> np.ndarray:
@@ -88,9 +91,7 @@ def families(x: np.ndarray, y: np.ndarray, x_test: np.ndarray) -> np.ndarray:
             every[-1][part.test] = outputs
     weights = greedy(every, y, data.known, tasks, fold).weights
     bags = [np.mean([m.predict(x_test) for m in fitted.models], axis=0) for fitted in found]
-    return sum(
-        (w * bag for w, bag in zip(weights, bags, strict=True)), start=np.zeros_like(bags[0])
-    )
+    return np.einsum("ft,frt->rt", weights, np.stack(bags))
 
 
 CONTESTANTS: Mapping[str, Contestant] = {
@@ -130,10 +131,8 @@ def measure(
 ) -> dict[str, dict[str, dict[str, float]]]:
     """Error and seconds by table and contestant."""
     found: dict[str, dict[str, dict[str, float]]] = {}
-    print(
-        f"{'':16}{'rows':>6}{'columns':>8}{'targets':>8}  "
-        + "".join(f"{n[:12]:>13}" for n in names)
-    )
+    head = "".join(f"{name[:12]:>13}" for name in names)
+    print(f"{'':16}{'rows':>6}{'columns':>8}{'targets':>8}  {head}")
     for name, make in tables.items():
         table, own = make(), {}
         shape = f"{len(table.x):6d}{table.x.shape[1]:8d}{table.y.shape[1]:8d}"

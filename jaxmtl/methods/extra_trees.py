@@ -79,7 +79,7 @@ class ExtraTrees:
                 y, mean, scale = _targets(drawn, rows, tasks)
                 plan = _plan(int(rows.sum()), every.shape[1], len(columns), total, self.trees)
                 grown = _grow(every[rows], y, plan, classes=drawn.tasks[tasks[0]].width > 1)
-                gathering = Gathering(x.shape[1], columns, mean)
+                gathering = Gathering(x.shape[1], columns.tolist(), mean)
                 for tree in grown:
                     _add(gathering, tree, shown, scale / len(grown))
                 forests.append(gathering.forest())
