@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -78,9 +79,9 @@ class ExtraTrees:
                 y, mean, scale = _targets(drawn, rows, tasks)
                 plan = _plan(int(rows.sum()), every.shape[1], len(columns), total, self.trees)
                 grown = _grow(every[rows], y, plan, classes=drawn.tasks[tasks[0]].width > 1)
-                gathering = Gathering(x.shape[1], columns, mean)
+                gathering = Gathering(x.shape[1], columns.tolist(), mean)
                 for tree in grown:
-                    _add(gathering, tree.tree_, shown, scale / len(grown))
+                    _add(gathering, tree, shown, scale / len(grown))
                 forests.append(gathering.forest())
                 for t in tasks:
                     leaf_rows[t], trees[t] = plan.leaf_rows, plan.trees
@@ -116,20 +117,30 @@ def _plan(rows: int, features: int, width: int, outputs: int, most: int) -> _Pla
 
 
 def _grow(x: np.ndarray, y: np.ndarray, plan: _Plan, *, classes: bool) -> list[Any]:
-    from sklearn.ensemble import ExtraTreesRegressor
+    """The trees of ``ExtraTreesRegressor`` with the random state 0, two at a time.
+
+    Its own threads would change the filters of warnings, which all threads have in common.
+    """
+    from sklearn.tree import ExtraTreeRegressor
 
     features = x.shape[1]
     # As is usual: all features for numbers, few for classes.
     share = min(plan.share, 1 / math.sqrt(features)) if classes else plan.share
-    forest = ExtraTreesRegressor(
-        plan.trees,
-        min_samples_leaf=plan.leaf_rows,
-        max_features=max(round(share * features), 1),
-        n_jobs=2,
-        random_state=0,
-    )
-    forest.fit(x, y if y.shape[1] > 1 else y[:, 0])
-    return list(forest.estimators_)
+    y = np.ascontiguousarray(y if y.shape[1] > 1 else y[:, 0])
+    # The numbers that the forest draws for its trees, by NumPy's old generator as it does.
+    draws = np.random.RandomState(0)
+    seeds = [draws.randint(np.iinfo(np.int32).max) for _ in range(plan.trees)]
+
+    def grow(seed: int) -> Any:
+        tree = ExtraTreeRegressor(
+            min_samples_leaf=plan.leaf_rows,
+            max_features=max(round(share * features), 1),
+            random_state=seed,
+        )
+        return tree.fit(x, y).tree_
+
+    with ThreadPoolExecutor(2) as pool:
+        return list(pool.map(grow, seeds))
 
 
 def _by_width(data: Data, group: list[int]) -> list[list[int]]:

@@ -27,7 +27,7 @@ class Gathering:
     def __init__(self, features: int, outputs: Sequence[int], baseline: Float[Any, " own"]) -> None:
         """No trees yet."""
         self.features = features
-        self.outputs = tuple(int(output) for output in outputs)
+        self.outputs = tuple(outputs)
         self.baseline = np.asarray(baseline, float)
         self._columns: dict[str, list[np.ndarray]] = {
             name: [] for name in ("feature", "threshold", "left", "right", "missing_left", "value")

@@ -92,7 +92,8 @@ def linear_model_of(
         expected["floor"] = ((outputs,), numbers)
     check_arrays(arrays, expected)
     check_floor(arrays.get("floor"))
-    return LinearModel(**given, **arrays)
+    given |= arrays
+    return LinearModel(**given)
 
 
 @dataclasses.dataclass(frozen=True)

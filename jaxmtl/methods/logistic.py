@@ -8,6 +8,7 @@ from jaxtyping import Float, Int
 # Penalties over rows, of the direction that varies most; the strongest comes first.
 SHARES = np.logspace(1, -7, 9)
 INNER_FOLDS = 3
+ROWS_TO_CHOOSE = 9000  # at most: with more, a finer choice changes nothing
 MOST_STEPS = 60
 _PATIENCE = 2  # weaker penalties without gain after which no weaker one is tried
 
@@ -44,10 +45,7 @@ def fit_logistic(
     share = float(SHARES[0])
     if len(present) > 1 and z.shape[1]:
         share = _choose(z, labels, len(present), relative, present, held)
-        weights = None
-        for step in SHARES[SHARES >= share * 0.99]:
-            weights = _minimum(z, labels, len(present), step * relative, weights)
-        assert weights is not None  # the chosen share is one of them
+        weights = _minimum(z, labels, len(present), share * relative, None)
         slopes[:, present], intercept[present] = weights[:-1], weights[-1]
     else:
         intercept[present] = np.log(np.bincount(labels) / len(labels))
@@ -71,7 +69,8 @@ def _choose(
         others = np.searchsorted(present, held[1][met])
         pairs = [((z, labels), (held[0][met], others))] if met.any() else []
     else:
-        part = np.random.default_rng(0).permutation(len(z)) % INNER_FOLDS
+        drawn = np.random.default_rng(0).permutation(len(z))[:ROWS_TO_CHOOSE]
+        z, labels, part = z[drawn], labels[drawn], np.arange(len(drawn)) % INNER_FOLDS
         pairs = [
             ((z[part != k], labels[part != k]), (z[part == k], labels[part == k]))
             for k in range(INNER_FOLDS)
@@ -84,7 +83,9 @@ def _choose(
     for share in SHARES:
         total = 0.0
         for k, ((train, own), (other, others)) in enumerate(pairs):
-            weights[k] = found = _minimum(train, own, classes, share * relative, weights[k])
+            weights[k] = found = _minimum(
+                train, own, classes, share * relative, weights[k], loose=True
+            )
             logits = other @ found[:-1] + found[-1]
             total += float((_log_sum(logits) - logits[np.arange(len(others)), others]).sum())
         losses.append(total)
@@ -94,7 +95,13 @@ def _choose(
 
 
 def _minimum(
-    z: np.ndarray, labels: np.ndarray, classes: int, decay: np.ndarray, start: np.ndarray | None
+    z: np.ndarray,
+    labels: np.ndarray,
+    classes: int,
+    decay: np.ndarray,
+    start: np.ndarray | None,
+    *,
+    loose: bool = False,
 ) -> np.ndarray:
     """Weights (directions + 1, classes) of least mean log loss plus penalty."""
     from scipy.optimize import minimize
@@ -115,7 +122,8 @@ def _minimum(
     if start is None:
         shares = np.bincount(labels, minlength=classes) + 1.0
         start = np.vstack([np.zeros((z.shape[1], classes)), np.log(shares / shares.sum())])
-    options: Any = {"maxiter": MOST_STEPS, "ftol": 1e-9, "gtol": 1e-6}
+    # To tell penalties apart, a loss to four digits will do.
+    options: Any = {"maxiter": MOST_STEPS, "ftol": 1e-5 if loose else 1e-9, "gtol": 1e-6}
     found = minimize(loss, (start / unit).ravel(), jac=True, method="L-BFGS-B", options=options)
     return found.x.reshape(-1, classes) * unit
 

@@ -232,7 +232,9 @@ def _classes(
     validation: Data,
     task: int,
 ) -> tuple[np.ndarray, np.ndarray, float]:
-    """Slopes, intercepts and penalty of the logits of one task."""
+    """Slopes, intercept and penalty of the logits of one task."""
+    from threadpoolctl import threadpool_limits
+
     rows, sizes = len(x), directions.sizes
     most = min(MOST_ROWS_OF_CLASSES, max(_CELLS_OF_CLASSES // max(len(sizes), 1), 1000))
     if rows > most:
@@ -251,7 +253,9 @@ def _classes(
     if len(others):
         held = (whitened(validation.x[others]), validation.y[others, task].astype(int))
     relative = (sizes.max(initial=0) / sizes) ** 2
-    inner, intercept, share = fit_logistic(whitened(x), labels, classes, relative, held)
+    # Products of narrow arrays: threads would wait for each other longer than they work.
+    with threadpool_limits(1, "blas"):
+        inner, intercept, share = fit_logistic(whitened(x), labels, classes, relative, held)
     slopes = directions.right.T @ (inner * (np.sqrt(rows) / sizes)[:, None])
     return slopes, intercept - directions.mean @ slopes, share
 

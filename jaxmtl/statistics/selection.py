@@ -133,7 +133,7 @@ def greedy(
     for t, (task, columns) in enumerate(zip(tasks, output_slices(tasks), strict=True)):
         rows = np.flatnonzero(known[:, t])
         given = _evidence(task, [p[:, columns] for p in every], y[:, t], rows)
-        usable = np.isfinite(given).all(axis=1)
+        usable = np.array(np.isfinite(given).all(axis=1))
         terms = _terms(task, given)
         alone[usable, t] = terms[usable].mean(axis=1) if len(rows) else np.nan
         weights[:, t] = _weights(task, given, usable, single=bool(single[t]))
