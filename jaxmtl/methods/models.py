@@ -11,6 +11,7 @@ from jaxmtl.methods.linear import LinearModel, linear_model_of
 from jaxmtl.methods.method import Model
 from jaxmtl.methods.mixture import MixtureModel, mixture_model_of
 from jaxmtl.methods.network_model import NetworkModel, network_model_of
+from jaxmtl.methods.table_networks import TableNetworkModel, table_network_of
 from jaxmtl.methods.trees import TreesModel, trees_model_of
 
 
@@ -36,6 +37,7 @@ READERS: dict[str, Reader] = {
     LinearModel.kind: linear_model_of,
     TreesModel.kind: trees_model_of,
     ForestModel.kind: forest_model_of,
+    TableNetworkModel.kind: table_network_of,
 }
 
 

@@ -9,6 +9,7 @@ from jaxmtl.methods.straight_line import StraightLine
 from jaxmtl.methods.study.arms import find_arm
 from jaxmtl.methods.study.as_method import StudyMethod
 from jaxmtl.methods.study.bench import Bench, StudyProtocol
+from jaxmtl.methods.table_networks import TableNetworks
 from jaxmtl.methods.trees import BoostedTrees
 
 BASELINES: dict[str, Method] = {
@@ -17,9 +18,10 @@ BASELINES: dict[str, Method] = {
 """What an analyst would otherwise use, as the comparison of the study has it."""
 
 TABLE_FAMILIES: dict[str, Method] = {
-    method.name: method for method in (Constant(), StraightLine(), ExtraTrees(), Boosted())
+    method.name: method
+    for method in (Constant(), StraightLine(), ExtraTrees(), Boosted(), TableNetworks())
 }
-"""What predicts tables beside networks, for tasks of every kind; the simplest first."""
+"""What predicts tables, for tasks of every kind; the simplest first."""
 
 FAMILY_GROUPS: dict[str, tuple[str, ...]] = {
     "mean": ("mean",),
