@@ -8,6 +8,7 @@ from jaxtyping import Float, Int
 
 from jaxmtl.data.folds import Data, Folds
 from jaxmtl.methods.method import Fitted, Model
+from jaxmtl.metrics.kinds import count_deviance
 from jaxmtl.tasks import Task
 
 FitFold = Callable[[Data, Data], tuple[Model, Mapping[str, Any]]]
@@ -60,8 +61,8 @@ def some_rows(data: Data, numbers: Int[np.ndarray, " some"]) -> Data:
 
 
 def check_numbers(name: str, tasks: tuple[Task, ...]) -> None:
-    """Raises ValueError unless every task is a number."""
-    classes = [task.name for task in tasks if task.kind != "number"]
+    """Raises ValueError unless every task is a number or a count."""
+    classes = [task.name for task in tasks if task.has_classes]
     if classes:
         raise ValueError(
             f"{name}: expected tasks that are numbers, got classes for "
@@ -72,7 +73,7 @@ def check_numbers(name: str, tasks: tuple[Task, ...]) -> None:
 def mean_losses(
     outputs: Float[np.ndarray, "rows outputs"], held: Data
 ) -> Float[np.ndarray, " tasks"]:
-    """Mean squared error of numbers and log loss of classes, over the rows where they are known.
+    """Mean loss of each task over the rows where it is known, in the sense of its main measure.
 
     Args:
         outputs: of these rows; probabilities for classes.
@@ -90,6 +91,8 @@ def mean_losses(
             found.append(np.nan)
         elif task.kind == "number":
             found.append(((part[known, 0] - y) ** 2).mean())
+        elif task.kind == "count":
+            found.append(count_deviance(part[known, 0].astype(float), y).mean())
         else:
             given = part[known][np.arange(len(y)), y.astype(int)].astype(float)
             found.append(-np.log(np.maximum(given, np.finfo(float).tiny)).mean())

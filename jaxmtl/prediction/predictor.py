@@ -10,6 +10,7 @@ from jaxtyping import Float
 from jaxmtl.data import Preprocessing, Table
 from jaxmtl.data.reading.tables import Decimal, Thousands
 from jaxmtl.methods.method import Model
+from jaxmtl.plain import class_numbers
 from jaxmtl.tasks import Task, output_widths
 
 
@@ -124,12 +125,13 @@ class Predictor:
             outputs: of ``outputs``.
 
         Returns:
-            A column a task; of classes, the number of the most probable one.
+            A column a task; of classes, the number of the most probable one, or of the one in the
+            middle if they are ordered.
         """
         widths = output_widths(self.tasks)
         parts = np.split(outputs, np.cumsum(widths)[:-1], axis=1)
         columns = [
-            part[:, 0] if task.kind == "number" else part.argmax(axis=1)
+            class_numbers(task.kind, part) if task.has_classes else part[:, 0]
             for task, part in zip(self.tasks, parts, strict=True)
         ]
         return self.coding.decode(np.stack(columns, axis=1))
