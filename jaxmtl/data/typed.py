@@ -20,7 +20,6 @@ from jaxmtl.data.reading.dates import (
     possible_orders,
     seconds_of,
 )
-from jaxmtl.data.reading.numbers import read_plain
 from jaxmtl.data.reading.values import ErrorText
 
 
@@ -59,8 +58,12 @@ def looks_of(table: CellTable, name: str) -> Looks:
         >>> looks_of(table_of_cells({"a": ["1", "x", "2015-01-01", None, "1"]}), "a")
         Looks(numbers=2, dates=1, truths=0, texts=1, different=3)
     """
+    return table.once(_looks, name)
+
+
+def _looks(table: CellTable, name: str) -> Looks:
     cells, codes, notation = table.cells(name), table.missing[name], table.notation(name)
-    values = read_plain(cells, codes, notation)
+    values = table.plain(name)
     if values is not None:
         known = values[~np.isnan(values)]
         return Looks(len(known), 0, 0, 0, len(np.unique(known)))
@@ -100,6 +103,10 @@ def levels_of(table: CellTable, name: str) -> list[str | None]:
         >>> levels_of(table_of_cells({"a": [1.0, True, "x ", None, "n/a"]}), "a")
         ['1', 'TRUE', 'x', None, None]
     """
+    return table.once(_levels, name)
+
+
+def _levels(table: CellTable, name: str) -> list[str | None]:
     table.refuse_formulas(name)
     codes = table.missing[name]
 
@@ -141,6 +148,12 @@ def dates_of(
         >>> dates.seconds[1] - dates.seconds[0] == 12 * 86400, order
         (np.True_, 'dmy')
     """
+    return table.once(_dates, name, order, stamps)
+
+
+def _dates(
+    table: CellTable, name: str, order: DateOrder | None, stamps: bool
+) -> tuple[Dates, DateOrder]:
     table.refuse_formulas(name)
     codes, cells = table.missing[name], table.cells(name)
     known: dict[Any, DateParts] = {}

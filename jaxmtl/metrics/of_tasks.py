@@ -116,7 +116,8 @@ def score(
     Poisson deviance besides the measures of numbers; ordered classes, of which the one in the
     middle of the probability is predicted, the mean number of levels off and the quadratic kappa
     besides those of classes. Probabilities are clipped as in scikit-learn's ``log_loss``, to the
-    open interval from 0 to 1 by the precision of float64: a class that was given the probability 0 costs 36 nats.
+    open interval from 0 to 1 by the precision of float64: a class that was given the probability 0
+    costs 36 nats.
 
     Args:
         tasks: what the columns of ``y`` are.
