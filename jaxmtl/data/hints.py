@@ -64,6 +64,10 @@ def column_codes(table: CellTable, name: str) -> Int[np.ndarray, " rows"]:
         table: with the column.
         name: of the column, of any kind.
     """
+    return table.once(_codes, name)
+
+
+def _codes(table: CellTable, name: str) -> Int[np.ndarray, " rows"]:
     looks = looks_of(table, name)
     if looks.numbers == looks.known:
         values = table.numbers(name)
