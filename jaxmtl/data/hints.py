@@ -6,7 +6,7 @@ from jaxtyping import Float, Int
 from jaxmtl.data._errors import TableError
 from jaxmtl.data.columns import Columns
 from jaxmtl.data.reading.cell_table import CellTable
-from jaxmtl.data.tells import Values, rows_looked_at, tells
+from jaxmtl.data.tells import Values, rows_looked_at, tells, worth_a_look
 from jaxmtl.data.typed import dates_of, levels_of, looks_of
 
 Codes = dict[str, Int[np.ndarray, " rows"]]
@@ -41,12 +41,13 @@ def hints_of(table: CellTable, columns: Columns) -> list[str]:
         return Values(False, np.where(codes[name] < 0, np.nan, codes[name])[rows])
 
     labels = [values(task.name, ordered=not task.has_classes) for task in columns.tasks]
-    for column in columns.columns:
-        x = values(column.name, ordered=column.kind == "number")
+    features = [values(one.name, ordered=one.kind == "number") for one in columns.columns]
+    likely = worth_a_look(features, labels)
+    for i, column in enumerate(columns.columns):
         told = [
             task.name
-            for task, y in zip(columns.tasks, labels, strict=True)
-            if column.kind != "date" and tells(x, y)
+            for j, task in enumerate(columns.tasks)
+            if column.kind != "date" and likely[i, j] and tells(features[i], labels[j])
         ]
         if told:
             named = ", ".join(map(repr, told))
