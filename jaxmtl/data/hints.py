@@ -6,6 +6,7 @@ from jaxtyping import Float, Int
 from jaxmtl.data._errors import TableError
 from jaxmtl.data.columns import Columns
 from jaxmtl.data.reading.cell_table import CellTable
+from jaxmtl.data.reading.dates import DateOrder
 from jaxmtl.data.tells import Values, rows_looked_at, tells, worth_a_look
 from jaxmtl.data.typed import dates_of, levels_of, looks_of
 
@@ -144,7 +145,9 @@ def time_of(table: CellTable, columns: Columns) -> Float[np.ndarray, " rows"]:
         raise TableError(f"{table.source}: expected the name of a column of times, got none")
     looks = looks_of(table, name)
     if looks.dates > looks.known / 2:
-        order = next((one.order for one in columns.columns if one.name == name), None)
+        order: DateOrder | None = next(
+            (one.order for one in columns.columns if one.name == name), None
+        )
         moments = dates_of(table, name, order)[0].seconds
     elif looks.numbers > looks.known / 2:
         moments = table.numbers(name)

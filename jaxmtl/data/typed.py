@@ -84,8 +84,7 @@ def _looks(table: CellTable, name: str) -> Looks:
             different -= 1  # an error of a spreadsheet: refused where numbers are read
         else:
             found["texts"] += times
-    names = ("numbers", "dates", "truths", "texts")
-    return Looks(*(found[name] for name in names), different)
+    return Looks(found["numbers"], found["dates"], found["truths"], found["texts"], different)
 
 
 def levels_of(table: CellTable, name: str) -> list[str | None]:
@@ -172,7 +171,7 @@ def _dates(
                 f"{table.place(name, row)}: expected a date or time, as most cells of the column "
                 f"hold, got {str(cell)[:40]!r}; correct the cell, or declare that text as missing"
             )
-    if order is None:
+    if order is None or order == "ymd":  # which says nothing of texts that leave a choice
         order = _order(table, name, known)
     seconds = {key: _valid(table, name, key, parts, order) for key, parts in known.items()}
     forms = {parts.form == "time" for parts in known.values()}
@@ -198,7 +197,7 @@ def _order(table: CellTable, name: str, known: dict[Any, DateParts]) -> DateOrde
             f"{place}: expected day and month in one order, got {first!r} and {other!r}; write "
             "dates such as 2015-01-31"
         )
-    rising = [order for order in orders if _rises(table.cells(name), known, order)]
+    rising: list[DateOrder] = [order for order in orders if _rises(table.cells(name), known, order)]
     if len(rising) != 1:
         example = next(str(key[1]) for key, one in known.items() if one.form == "?")
         raise TableError(

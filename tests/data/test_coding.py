@@ -219,6 +219,16 @@ def test_a_gap_in_a_category_without_any_is_a_new_level():
     )
 
 
+def test_levels_are_the_same_however_they_are_stored():
+    cells = [2015, 2015.0, "2015", " 2015 ", "2015.0"]
+    assert {plain.level_text(cell) for cell in cells} == {"2015"}
+    assert {plain.level_text(cell) for cell in (True, "true", "TRUE", np.True_)} == {"TRUE"}
+    for cell in ("007", "1e5", "x", "9" * 5000):
+        assert plain.level_text(cell) == cell
+    assert plain.level_text(2.5) == plain.level_text("2.50") == "2.5"
+    assert [plain.level_text(cell) for cell in (None, "", float("nan"))] == [None] * 3
+
+
 def test_many_levels_are_merged():
     n = 3000
     cells = table_of_cells({"a": [f"L{min(i, 2999 - i)}" for i in range(n)], "y": range(n)})

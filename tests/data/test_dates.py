@@ -125,6 +125,13 @@ def test_what_cannot_be_told_is_refused(cells, message):
         dates_of(table_of_cells({"day": cells}), "day")
 
 
+def test_an_order_that_says_nothing_is_found_out_anew():
+    # Learned from 2015-01-31, applied to 13/2/2015.
+    dates, order = dates_of(table_of_cells({"day": ["1/2/2015", "13/2/2015"]}), "day", "ymd")
+    assert order == "dmy"
+    assert dates.seconds[0] == utc(2015, 2, 1)
+
+
 def test_a_declared_order_and_stamps():
     table = table_of_cells({"day": ["1/2/2015", None, 20150203]})
     dates, order = dates_of(table, "day", "mdy", stamps=True)

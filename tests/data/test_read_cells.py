@@ -3,6 +3,7 @@
 import datetime
 
 import numpy as np
+import pandas as pd
 import pytest
 from made_workbooks import row, write_workbook
 
@@ -116,6 +117,13 @@ def test_columns_at_hand_are_a_table():
         "c": [datetime.date(2015, 1, 1), "x"],
     }
     table = table_of_cells(cells, missing_values=["x"])
+    frame = pd.DataFrame({"day": pd.to_datetime(["2015-01-02", None]), "n": [1, 2]})
+    frame["n"] = frame["n"].astype("Int64").where([True, False])
+    for column in (frame["day"], frame["day"].to_numpy()):
+        assert table_of_cells({"day": column}).cells("day") == [
+            datetime.datetime(2015, 1, 2), None
+        ]  # fmt: skip
+    assert table_of_cells({"n": frame["n"]}).cells("n") == [1, None]
     assert table.gaps("a").tolist() == [False, True]
     assert table.gaps("c").tolist() == [False, True]
     assert table.some(np.array([1])).cells("b") == [None]
