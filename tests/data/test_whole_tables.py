@@ -7,8 +7,11 @@ import pytest
 
 from jaxmtl._options import check_all
 from jaxmtl.data import (
+    TableError,
     data_of_table,
     fit_coding,
+    folds_of_table,
+    held_out,
     infer_columns,
     kfold,
     labelled_rows,
@@ -119,6 +122,38 @@ def test_repeated_rows_can_stay_together():
     columns, _, _ = made(table, targets=["y"])
     assert any("50 of 100 rows repeat an earlier one" in note for note in columns.notes)
     assert repeats_of(table, columns).tolist() == [*range(50), *range(50)]
+
+
+def test_rows_are_divided_as_the_columns_ask_for_it():
+    rng = np.random.default_rng(5)
+    n = 60
+    order = rng.permutation(n)
+    cells = {
+        "day": [f"2015-{1 + i // 28:02}-{1 + i % 28:02}" for i in order // 2],
+        "city": [f"C{i % 7}" for i in range(n)],
+        "a": np.round(rng.normal(size=n), 2),
+        "y": [None if i % 10 == 3 else float(i) for i in range(n)],
+    }
+    cells["a"][11] = cells["a"][4]
+    table = table_of_cells(cells)
+    for named in ({"time": "day"}, {"group": "city"}, {}):
+        columns = infer_columns(table, targets=["y"], **named)
+        made = data_of_table(table, columns, fit_coding(table, columns))
+        test = held_out(table, columns, made, test=0.25)
+        folds = folds_of_table(table, columns, made, 3, among=test.train)
+        assert folds.exchangeable == (named == {})
+        whole = np.array(cells[next(iter(named.values()))] if named else np.arange(n))[made.rows]
+        for fold in (test, *folds):
+            assert len(fold.train) > len(fold.test) > 0
+            assert not set(whole[fold.train]) & set(whole[fold.test])
+        assert sorted(np.concatenate([fold.test for fold in folds])) == test.train.tolist()
+        if "time" in named:
+            assert max(whole[test.train]) < min(whole[test.test])
+    one_day = table_of_cells({**cells, "day": ["2015-01-01"] * n})
+    columns = infer_columns(one_day, targets=["y"], time="day")
+    made = data_of_table(one_day, columns, fit_coding(one_day, columns))
+    with pytest.raises(TableError, match="expected rows to learn from before those to test on"):
+        held_out(one_day, columns, made)
 
 
 @pytest.mark.parametrize(
