@@ -5,8 +5,8 @@ from jaxtyping import Float, Int
 
 from jaxmtl.data._errors import TableError
 from jaxmtl.data.columns import Columns
+from jaxmtl.data.dates import DateOrder
 from jaxmtl.data.reading.cell_table import CellTable
-from jaxmtl.data.reading.dates import DateOrder
 from jaxmtl.data.tells import Values, rows_looked_at, tells, worth_a_look
 from jaxmtl.data.typed import dates_of, levels_of, looks_of
 

@@ -8,11 +8,11 @@ from jaxtyping import Float
 
 from jaxmtl.data._errors import TableError
 from jaxmtl.data.columns import Column, Columns
+from jaxmtl.data.dates import DAY, Dates
 from jaxmtl.data.hints import hints_of
 from jaxmtl.data.infer_tasks import infer_task
 from jaxmtl.data.kinds import Declared, check_names, said_of
 from jaxmtl.data.reading.cell_table import CellTable
-from jaxmtl.data.reading.dates import DAY, Dates
 from jaxmtl.data.reading.names import plain_name
 from jaxmtl.data.typed import dates_of, levels_of, looks_of
 from jaxmtl.plain import date_features

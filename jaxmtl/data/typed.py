@@ -10,9 +10,7 @@ from jaxtyping import Float
 
 from jaxmtl import plain
 from jaxmtl.data._errors import TableError
-from jaxmtl.data.reading.cell_table import CellTable
-from jaxmtl.data.reading.cells import is_missing, looks_like_number, tidy
-from jaxmtl.data.reading.dates import (
+from jaxmtl.data.dates import (
     DateOrder,
     DateParts,
     Dates,
@@ -20,6 +18,8 @@ from jaxmtl.data.reading.dates import (
     possible_orders,
     seconds_of,
 )
+from jaxmtl.data.reading.cell_table import CellTable
+from jaxmtl.data.reading.cells import is_missing, looks_like_number, tidy
 from jaxmtl.data.reading.values import ErrorText
 
 

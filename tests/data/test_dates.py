@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from jaxmtl.data import TableError, table_of_cells
-from jaxmtl.data.reading.dates import date_parts, seconds_of
+from jaxmtl.data.dates import date_parts, seconds_of
 from jaxmtl.data.typed import dates_of
 
 

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from made_workbooks import row, write_workbook
 
-from jaxmtl.data import TableError, read_cells, read_table, table_of_cells
+from jaxmtl.data import TableError, infer_columns, read_cells, read_table, table_of_cells
 
 
 def write(tmp_path, text, name="t.csv", encoding="utf-8"):
@@ -93,6 +93,27 @@ def test_formulas_are_refused_only_where_they_are_used(tmp_path):
     assert table.numbers("a")[0] == 2.0
     with pytest.raises(TableError, match="row 2: the formula =SUM"):
         table.numbers("b")
+
+
+def test_cells_of_a_workbook_keep_their_types(write_xlsx):
+    days = [datetime.datetime(2015, 1, day, 6 * (day % 4)) for day in range(1, 21)]
+    rows = [
+        [day, day.day, day.day % 2 == 0, datetime.time(day.day % 24), "x" * (day.day % 3), 2015]
+        for day in days
+    ]
+    path = write_xlsx([["day", "n", "wet", "hour", "text", "year"], *rows])
+    table = read_cells(path, expected=["n"])
+    assert table.cells("day") == days
+    assert table.cells("wet")[:2] == [False, True]
+    columns = infer_columns(
+        table, targets=["n", "wet"], kinds={"year": "category"}, ignore=["year"]
+    )
+    assert {column.name: (column.kind, column.parts) for column in columns.columns} == {
+        "day": ("date", ("year", "weekday", "hour")),
+        "hour": ("date", ("hour",)),
+        "text": ("category", ()),
+    }
+    assert columns.tasks[1].classes == ("FALSE", "TRUE")
 
 
 def test_codes_for_missing_values_by_column(tmp_path):
