@@ -232,7 +232,8 @@ def read_cells(
         rows=numbers,
         source=grid.source,
         missing={name: missing[name] for name in used},
-        notations={name: ways.get(name, notation) for name in used},
+        # A column whose numbers begin far below is written as the others are.
+        notations={name: ways.get(name, next(iter(ways.values()), notation)) for name in used},
         left_out=rows_without(body.header, body.last, numbers),
         unusable=body.unusable,
         computed=grid.computed,
