@@ -124,18 +124,24 @@ def _compare(
     import jax
 
     from jaxmtl.cli.fit import load_table, prepare_rows
+    from jaxmtl.cli.whole_time import WholeTime
     from jaxmtl.comparison import compare
+    from jaxmtl.methods import BASELINES
 
     table = load_table(settings, folder)
     numbers = tuple(range(settings.seed, settings.seed + seeds))
     datasets, notes = [], list(table.notes)
+    trains = not set(arms) <= set(BASELINES)
     for number in numbers:
-        dataset, said = prepare_rows(dataclasses.replace(settings, seed=number), table)
+        seeded = dataclasses.replace(settings, seed=number)
+        dataset, said = prepare_rows(seeded, table, trains=trains, remarks=not datasets)
         datasets.append(dataset)
         notes += said
     for note in dict.fromkeys(notes):
         console.note(note)
-    with console.sweeping() as on_progress:
+    # The adaptive run comes first: it lays down the schedule of all others.
+    trained = dict.fromkeys(["adaptive", *(arm for arm in arms if arm not in BASELINES)])
+    with console.sweeping(WholeTime(list(trained), seeds)) as on_progress:
         comparison = compare(
             datasets,
             arms=arms,
@@ -197,6 +203,13 @@ def _summary(comparison: "Comparison") -> str:
     board: pd.DataFrame = comparison.leaderboard
     columns = [f"{task.name} {main_measure(task).name}" for task in comparison.tasks]
     named = ["arm", *columns, "error", "delta_m", "mean_rank", "parameters", "splits"]
+    without = ""
+    if not board["delta_m"].notna().to_numpy().any():
+        named.remove("delta_m")
+        without = (
+            "\nNo delta_m, the change against one network a task: it needs the arm independent "
+            "(--arms).\n"
+        )
     shown: Any = board[named]
     text = shown.to_string(
         index=False,
@@ -204,7 +217,7 @@ def _summary(comparison: "Comparison") -> str:
         formatters={"parameters": lambda v: "" if v != v else f"{v:.0f}"},
         float_format="{:.4g}".format,
     )
-    return f"{text}\n\n{comparison.conclusion}"
+    return f"{text}\n{without}\n{comparison.conclusion}"
 
 
 def _best(comparison: "Comparison") -> tuple[str, ...] | None:

@@ -5,6 +5,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 
+from jaxmtl.cli.whole_time import WholeTime
 from jaxmtl.training import Progress, SweepProgress
 
 SECONDS_BETWEEN_LINES = 2.0
@@ -54,8 +55,13 @@ class Console:
             yield _lines(name, tasks)
 
     @contextlib.contextmanager
-    def sweeping(self) -> Iterator[Callable[[str, SweepProgress], None] | None]:
+    def sweeping(
+        self, whole: WholeTime | None = None
+    ) -> Iterator[Callable[[str, SweepProgress], None] | None]:
         """Shows the progress of the arms of a comparison.
+
+        Args:
+            whole: for the time that all of them take; None where there is but one.
 
         Yields:
             What ``compare`` takes as ``on_progress``.
@@ -64,9 +70,24 @@ class Console:
             yield None
         elif sys.stderr.isatty():
             with _arm_bars() as on_progress:
-                yield on_progress
+                yield self._of_all(on_progress, whole)
         else:
-            yield _arm_lines()
+            yield self._of_all(_arm_lines(), whole)
+
+    def _of_all(
+        self, on_progress: Callable[[str, SweepProgress], None], whole: WholeTime | None
+    ) -> Callable[[str, SweepProgress], None]:
+        """Progress whose time left is that of all arms."""
+        if whole is None:
+            return on_progress
+
+        def of_all(arm: str, progress: SweepProgress) -> None:
+            left = whole.left(arm, progress)
+            if (said := whole.estimate()) is not None:
+                self.note(said)
+            on_progress(arm, progress._replace(seconds_left=left))
+
+        return of_all
 
 
 def describe(progress: Progress, tasks: Sequence[str], *, short: bool = False) -> str:
@@ -147,7 +168,7 @@ def describe_sweep(progress: SweepProgress) -> str:
     """
     share = 100 * progress.done // max(progress.total, 1)
     left = ""
-    if progress.seconds_left == progress.seconds_left and progress.finished < progress.members:
+    if progress.seconds_left == progress.seconds_left and progress.seconds_left > 0:
         left = f", {int(progress.seconds_left) // 60}:{int(progress.seconds_left) % 60:02d} left"
     epochs = f"{share} % of the epochs{left}"
     if progress.members == 1:

@@ -81,6 +81,7 @@ def _fit(
     settings: Settings, method: str | None, out: str, console: "Console", *, force: bool
 ) -> None:
     from jaxmtl.files.atomic import new_folder
+    from jaxmtl.methods import BASELINES
     from jaxmtl.prediction.card import fingerprint
     from jaxmtl.prediction.folder import is_run_folder
     from jaxmtl.report import load_run, summarize
@@ -88,8 +89,9 @@ def _fit(
     _keep_table(settings.table, out)
     with new_folder(out, force=force, replaceable=is_run_folder) as folder:
         table = load_table(settings, folder)
-        dataset, notes = prepare_rows(settings, table)
-        for note in (*table.notes, *notes):
+        dataset, notes = prepare_rows(settings, table, trains=method not in BASELINES)
+        table = dataclasses.replace(table, notes=(*table.notes, *notes))
+        for note in table.notes:
             console.note(note)
         saved = settings.to_json()
         if settings.table is not None:
@@ -228,12 +230,16 @@ def load_table(settings: Settings, folder: Path) -> "Table":
     return dataclasses.replace(table, source=table.source.replace(path, shown), notes=notes)
 
 
-def prepare_rows(settings: Settings, table: "Table") -> "tuple[Dataset, tuple[str, ...]]":
+def prepare_rows(
+    settings: Settings, table: "Table", *, trains: bool = True, remarks: bool = True
+) -> "tuple[Dataset, tuple[str, ...]]":
     """Splits and scales the rows.
 
     Args:
         settings: complete; the seed is that of a random split.
         table: see ``load_table``.
+        trains: whether a network is trained on them.
+        remarks: whether to look at what they hold, which is alike for all seeds of a comparison.
 
     Returns:
         Scaled rows, and what the user should know about them.
@@ -241,8 +247,17 @@ def prepare_rows(settings: Settings, table: "Table") -> "tuple[Dataset, tuple[st
     Raises:
         TableError: rows or options that do not go together.
     """
+    from jaxmtl.data.chronology import describe_order, rising_column
     from jaxmtl.data.divide import divide, prepare_noted
+    from jaxmtl.data.remarks import (
+        one_task_dominates,
+        order_matters,
+        rows_outside,
+        usable_rows,
+    )
 
+    targets = settings.missing_targets or settings.missing
+    table, notes = usable_rows(table, settings.missing, targets)
     indices = divide(
         table,
         settings.split or "random",
@@ -251,15 +266,23 @@ def prepare_rows(settings: Settings, table: "Table") -> "tuple[Dataset, tuple[st
         validation=settings.validation,
         gap=settings.gap,
         column=settings.split_column,
+        time=settings.time,
     )
-    return prepare_noted(
+    if settings.split == "chronological":
+        notes += (describe_order(table, indices, settings.time or rising_column(table)),)
+    dataset, said = prepare_noted(
         table,
         indices,
         missing_features=settings.missing,
-        missing_targets=settings.missing_targets or settings.missing,
+        missing_targets=targets,
         scaling=settings.scaling,
         scale_on=settings.scale_on,
     )
+    found = [rows_outside(table, dataset)] if remarks else []
+    if trains and remarks:
+        how = {"batch_size": settings.batch_size, "shuffle": settings.shuffle}
+        found += [one_task_dominates(dataset), order_matters(dataset, **how)]
+    return dataset, (*notes, *said, *(remark for remark in found if remark is not None))
 
 
 def _read(settings: Settings, path: str) -> "Table":
@@ -272,7 +295,8 @@ def _read(settings: Settings, path: str) -> "Table":
         targets=settings.targets or (),
         sheet=find_sheet(path, settings.sheet),
         missing_values=settings.missing_values,
-        keep=() if settings.split_column is None else (settings.split_column,),
+        keep=[name for name in (settings.split_column, settings.time) if name is not None],
+        keep_dates=settings.split == "chronological" and settings.time is None,
         decimal=settings.decimal,
         thousands=settings.thousands,
         header_row=settings.header_row,

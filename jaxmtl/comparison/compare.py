@@ -281,6 +281,7 @@ def _frame(
             "measure": [main_measure(task).name for task in tasks] * seeds,
             "value": values.reshape(-1),
             **columns,
+            "scaled": any(data.scales_targets for data in datasets),
         }
     )
     unknown = frame["parameters"] < 0

@@ -72,6 +72,12 @@ class ReadingOptions(Options):
             )
 
 
+def _split_of(options: "FoldOptions") -> str:
+    if options.split_column is not None:
+        return "column"
+    return "random" if options.time is None else "chronological"
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class FoldOptions(Options):
     """Which rows are learned from, chosen by and reported on.
@@ -89,8 +95,8 @@ class FoldOptions(Options):
         Option(
             help="How rows are divided.",
             shown="random",
-            follows="split_column",
-            derive=lambda options: "random" if options.split_column is None else "column",
+            follows=("split_column", "time"),
+            derive=_split_of,
         ),
     ] = None
     test: Annotated[Fraction, Option(help="Fraction to test on.")] = 0.2
@@ -105,8 +111,21 @@ class FoldOptions(Options):
         str | None, Option(help="Column with train, validation or test.", metavar="NAME")
     ] = None
 
+    time: Annotated[
+        str | None,
+        Option(
+            help="Column of dates or numbers by which a chronological split goes.",
+            metavar="NAME",
+        ),
+    ] = None
+
     def check(self) -> None:
         """Raises ValueError for a column or a gap that the kind of split does not use."""
+        if self.time is not None and self.split != "chronological":
+            raise ValueError(
+                "--time: expected with --split chronological only, got it with --split "
+                f"{self.split}"
+            )
         if (self.split == "column") != (self.split_column is not None):
             raise ValueError(
                 "--split column: expected together with --split-column NAME, got one without the "

@@ -151,6 +151,7 @@ class Predictor:
         Raises:
             TableError: a feature is missing and the run neither fills nor drops, or the columns are
                 other ones.
+            ValueError: a model holds numbers that are not finite.
         """
         values = np.asarray(x.x if isinstance(x, Table) else x, dtype=np.float64)
         known = np.ones(len(values), bool)
@@ -158,9 +159,21 @@ class Predictor:
             known = np.asarray(~np.isnan(values).any(axis=1))
             x = _only(x, known)
         predicted = self.decoded(self.outputs(self.coding.encode(x)))
+        if not np.isfinite(predicted).all():
+            self._check_finite()
         whole = np.full((len(known), predicted.shape[1]), np.nan)
         whole[known] = predicted
         return whole
+
+    def _check_finite(self) -> None:
+        """Raises ValueError for a model that can predict nothing; finite ones may overflow."""
+        for model in self.models:
+            for name, array in model.arrays().items():
+                if array.dtype.kind == "f" and not np.isfinite(array).all():
+                    raise ValueError(
+                        f"model {self.method!r}: expected finite numbers, got others in {name}; "
+                        "train it anew, with a lower learning rate or scaled columns"
+                    )
 
 
 def _only(x: Any, known: np.ndarray) -> Any:

@@ -31,7 +31,7 @@ EVENT_COLUMNS = (
     "tasks",
 )
 SPLITS = ("train", "validation", "test")
-ADAPTIVE, HARD, MEAN = "adaptive", "hard sharing", "mean"
+ADAPTIVE, HARD, MEAN, LINE = "adaptive", "hard sharing", "mean", "straight line"
 MOST_BYTES = 64 * 2**20  # of a table that is read
 
 
