@@ -27,7 +27,8 @@ def run_python(code, **environment):
 def test_import_loads_nothing_heavy_and_touches_no_device():
     # With a platform that does not exist, the first touch of a device would fail.
     code = (
-        "import sys, json, jaxmtl, jaxmtl.data, jaxmtl.training; "
+        "import sys, json, jaxmtl; assert 'jax' not in sys.modules; "
+        "import jaxmtl.data, jaxmtl.training; "
         f"print(json.dumps([m for m in {HEAVY!r} if m in sys.modules]))"
     )
     assert json.loads(run_python(code, JAX_PLATFORMS="no_such_platform")) == []
@@ -36,8 +37,14 @@ def test_import_loads_nothing_heavy_and_touches_no_device():
 def test_networks_are_imported_when_asked_for():
     code = "import jaxmtl; print(jaxmtl.HardSharing().num_tasks, jaxmtl.models.__name__)"
     assert run_python(code).split() == ["2", "jaxmtl.models"]
-    with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
+    with pytest.raises(AttributeError, match="nonsense"):
         _ = jaxmtl.nonsense
+
+
+def test_what_is_handed_on_is_listed():
+    assert {"fit", "models", "__version__"} <= set(dir(jaxmtl)) == set(jaxmtl.__all__)
+    for name in jaxmtl.__all__:
+        assert getattr(jaxmtl, name) is not None
 
 
 def public_objects():
@@ -47,7 +54,7 @@ def public_objects():
     seen = {}
     for name in packages:
         module = importlib.import_module(name)
-        for attribute, value in vars(module).items():
+        for attribute, value in inspect.getmembers(module):
             documented = inspect.isfunction(value) or inspect.isclass(value)
             if documented and not attribute.startswith("_"):
                 home = getattr(value, "__module__", "")

@@ -5,6 +5,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 
+from jaxmtl.cli.errors import printable, say, tell
 from jaxmtl.cli.whole_time import WholeTime
 from jaxmtl.training import Progress, SweepProgress
 
@@ -26,12 +27,12 @@ class Console:
     def say(self, text: str) -> None:
         """Writes a result."""
         if not self.quiet:
-            print(text)
+            say(text)
 
     def note(self, text: str) -> None:
         """Writes what the user should know, although nothing is wrong."""
         if not self.quiet:
-            print(f"note: {text}", file=sys.stderr)
+            tell(f"note: {text}")
 
     @contextlib.contextmanager
     def training(
@@ -131,7 +132,7 @@ def _bar(name: str, tasks: Sequence[str]) -> Iterator[Callable[[Progress], None]
         bar = bars.add_task(f"{name:<12}", total=None, state="compiling")
 
         def on_progress(progress: Progress) -> None:
-            state = escape(describe(progress, tasks, short=True))
+            state = escape(printable(describe(progress, tasks, short=True)))
             bars.update(bar, total=progress.total, completed=progress.done, state=state)
 
         yield on_progress
@@ -147,7 +148,7 @@ def _lines(name: str, tasks: Sequence[str]) -> Callable[[Progress], None]:
         now = time.monotonic()
         last = progress.done == progress.total
         if progress.phase != phase or last or now - when >= SECONDS_BETWEEN_LINES:
-            print(f"{name}: {describe(progress, tasks)}", file=sys.stderr, flush=True)
+            tell(f"{name}: {describe(progress, tasks)}")
             phase, when = progress.phase, now
 
     return on_progress
@@ -207,7 +208,7 @@ def _arm_lines() -> Callable[[str, SweepProgress], None]:
         now = time.monotonic()
         last = progress.finished == progress.members
         if (last and name != arm) or now - when >= SECONDS_BETWEEN_LINES:
-            print(f"{name}: {describe_sweep(progress)}", file=sys.stderr, flush=True)
+            tell(f"{name}: {describe_sweep(progress)}")
             arm, when = name, now
 
     return on_progress

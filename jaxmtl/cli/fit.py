@@ -9,7 +9,9 @@ from jaxmtl.cli import options
 from jaxmtl.cli.cache import use_cache
 from jaxmtl.cli.errors import DivergedError, in_one_sentence
 from jaxmtl.cli.options import with_options
+from jaxmtl.cli.paths import path_of
 from jaxmtl.cli.settings import Settings, check_used, settings_from_json
+from jaxmtl.cli.signals import undone_when_interrupted, when_interrupted
 from jaxmtl.data.options import FoldOptions, ReadingOptions, ScalingOptions
 from jaxmtl.methods.study.options import PairOptions, StudyOptions
 
@@ -43,10 +45,15 @@ def fit(
     With --method, train what that names instead. Without TABLE, a made-up air-quality workbook is
     written into the run folder and used.
     """
+    from jaxmtl.methods.study.arms import fits
+
     if preset not in PRESETS:
         raise ValueError(f"--preset: expected one of {', '.join(PRESETS)}, got {preset!r}")
     from jaxmtl.cli.console import Console
 
+    out = path_of("--out", out)
+    if "table" in given:
+        given["table"] = path_of("TABLE", given["table"])
     console = Console(quiet=quiet)
     if (why := use_cache(wanted=not no_cache)) is not None:
         console.note(why)
@@ -57,14 +64,18 @@ def fit(
     name, place = (before, f" of {config}") if method is None else (method, "")
     if name not in (None, PAIR):
         name = _method_name(name, place, given, len(settings.targets or ()))
-    _fit(settings, None if name == PAIR else name, out, console, force=force)
+    method = None if name == PAIR else name
+    if method is None and settings.aggregator is not None:
+        if (why := fits(settings.aggregator, len(settings.targets or ()))) is not None:
+            raise ValueError(f"--aggregator: {why}")
+    _fit(settings, method, out, console, force=force)
 
 
 def _method_name(name: str, place: str, given: dict[str, Any], num_tasks: int) -> str:
     """The full name of a method, if it goes with the options that were given."""
     from jaxmtl.comparison import check_arms
     from jaxmtl.methods import BASELINES
-    from jaxmtl.methods.study.arms import GROUPS
+    from jaxmtl.methods.study.arms import GROUPS, JOINT
 
     if not name.strip() or "," in name or name in GROUPS:
         raise ValueError(f"--method: expected the name of one method, got {name!r}")
@@ -72,6 +83,11 @@ def _method_name(name: str, place: str, given: dict[str, Any], num_tasks: int) -
         (found,) = check_arms([name], name, num_tasks)
     except ValueError as error:
         raise ValueError(f"--method: {str(error).removeprefix('arms: ')}") from error
+    if "aggregator" in given and found not in BASELINES:
+        whole = f"{found.partition(JOINT)[0]}{JOINT}{given['aggregator']}"
+        raise ValueError(
+            f"--aggregator: with --method, it is part of the name; write --method {whole}"
+        )
     used = [ScalingOptions] if found in BASELINES else [StudyOptions]
     check_used(given, used, f"--method {name}{place}")
     return found
@@ -82,12 +98,25 @@ def _fit(
 ) -> None:
     from jaxmtl.files.atomic import new_folder
     from jaxmtl.methods import BASELINES
+    from jaxmtl.methods.study.memory import check_memory
     from jaxmtl.prediction.card import fingerprint
     from jaxmtl.prediction.folder import is_run_folder
     from jaxmtl.report import load_run, summarize
 
     _keep_table(settings.table, out)
-    with new_folder(out, force=force, replaceable=is_run_folder) as folder:
+    if method not in BASELINES:
+        check_memory(
+            shared=settings.shared,
+            nodes=settings.nodes,
+            towers=settings.towers,
+            batch_size=settings.batch_size,
+            features=len(settings.features or ()),
+            tasks=len(settings.targets or ()),
+        )
+    with (
+        undone_when_interrupted(),
+        new_folder(out, force=force, replaceable=is_run_folder) as folder,
+    ):
         table = load_table(settings, folder)
         dataset, notes = prepare_rows(settings, table, trains=method not in BASELINES)
         table = dataclasses.replace(table, notes=(*table.notes, *notes))
@@ -102,6 +131,7 @@ def _fit(
         else:
             saved["method"] = method
             _train_method(settings, method, folder, table, dataset, saved, console)
+    when_interrupted(lambda: f"the run is written to {out}")
     run = load_run(out)
     console.say(summarize(run))
     console.say(f"\nwritten to {out}")
@@ -333,7 +363,7 @@ def _repeated(
     from jaxmtl.prediction.card import fingerprint, versions
     from jaxmtl.prediction.run_json import read_json
 
-    path = Path(config)
+    path = Path(path_of("--config", config))
     path = path / "config.json" if path.is_dir() else path
     saved = read_json(path)
     settings = saved.get("settings")

@@ -1,5 +1,6 @@
 """``jaxmtl predict``: new rows through a trained network."""
 
+import io
 import itertools
 import os
 from collections.abc import Sequence
@@ -9,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from jaxmtl.cli.errors import in_one_sentence
+from jaxmtl.cli.paths import path_of
+from jaxmtl.cli.signals import undone_when_interrupted, when_interrupted
 
 if TYPE_CHECKING:
     import numpy as np
@@ -18,6 +21,7 @@ if TYPE_CHECKING:
 
 ENDINGS = (".xlsx", ".csv")
 NOTE = "note"  # name of the column of notes, which is there if a row has one
+NOT_IN_XML = "\ufffe\uffff"
 
 Cell = float | str | None
 
@@ -51,13 +55,16 @@ def predict(
     """
     from jaxmtl.cli.console import Console
     from jaxmtl.data import read_table
-    from jaxmtl.data.reading.names import plain_name
     from jaxmtl.data.reading.sheets import find_sheet
     from jaxmtl.files.atomic import check_file, new_file
+    from jaxmtl.prediction.records import write_csv
     from jaxmtl.prediction.row_notes import row_notes
     from jaxmtl.report import load_run
 
     console = Console(quiet=quiet)
+    folder, table, out = (
+        path_of(name, text) for name, text in (("DIR", folder), ("TABLE", table), ("--out", out))
+    )
     ending = Path(out).suffix.lower()
     if ending not in ENDINGS:
         raise ValueError(
@@ -78,14 +85,15 @@ def predict(
         console.note(note)
     predicted = run.predict(rows)
     notes = row_notes(run.predictor, rows.x, predicted)
-    header, cells = [plain_name(name) for name in run.dataset.targets], _cells(rows, predicted)
+    header, cells = list(run.dataset.targets), _cells(rows, predicted)
     if any(notes.by_row):
         header.append(_free(NOTE, header))
         placed = _in_place(rows, [[note or None] for note in notes.by_row], 1)
         cells = [[*line, *note] for line, note in zip(cells, placed, strict=True)]
-    with new_file(out, force=force) as path:
-        write = _write_xlsx if ending == ".xlsx" else _write_csv
+    with undone_when_interrupted(), new_file(out, force=force) as path:
+        write = _write_xlsx if ending == ".xlsx" else write_csv
         write(path, header, cells)
+    when_interrupted(lambda: f"the predictions are written to {out}")
     for note in notes.summary:
         console.note(note)
     console.say(f"{len(predicted)} rows predicted, written to {out}")
@@ -140,14 +148,6 @@ def _free(name: str, taken: Sequence[str]) -> str:
     return found
 
 
-def _write_csv(path: Path, header: Sequence[str], rows: Sequence[Sequence[Cell]]) -> None:
-    from jaxmtl.prediction.records import write_csv
-
-    # Spreadsheets take other cells of a .csv for formulas; one with an apostrophe is a text.
-    formulas = ("=", "+", "-", "@")
-    write_csv(path, [f"'{name}" if name.startswith(formulas) else name for name in header], rows)
-
-
 def _write_xlsx(path: Path, header: Sequence[str], rows: Sequence[Sequence[Cell]]) -> None:
     from openpyxl import Workbook
 
@@ -155,13 +155,19 @@ def _write_xlsx(path: Path, header: Sequence[str], rows: Sequence[Sequence[Cell]
     sheet = book.create_sheet("predictions")
     for row in (header, *rows):
         sheet.append([_as_text(sheet, cell) if isinstance(cell, str) else cell for cell in row])
-    book.save(path)
+    content = io.BytesIO()  # an archive that breaks off fails once more when it is cleared away
+    book.save(content)
+    path.write_bytes(content.getvalue())
 
 
 def _as_text(sheet: Any, text: str) -> Any:
     """A cell that is no formula, even if it begins with an equals sign."""
     from openpyxl.cell import WriteOnlyCell
 
-    cell = WriteOnlyCell(sheet, value=text)
+    from jaxmtl.data.reading.names import plain_name
+
+    cell = WriteOnlyCell(
+        sheet, value="".join(one for one in plain_name(text) if one not in NOT_IN_XML)
+    )
     cell.data_type = "s"
     return cell

@@ -5,7 +5,7 @@ from collections import Counter
 import numpy as np
 from jaxtyping import Float
 
-from jaxmtl._options.text import did_you_mean
+from jaxmtl._words import did_you_mean
 from jaxmtl.data._errors import TableError
 from jaxmtl.data.kinds import Declared
 from jaxmtl.data.reading.cell_table import CellTable

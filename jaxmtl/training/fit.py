@@ -12,6 +12,7 @@ import numpy as np
 import optax
 from jaxtyping import Array, Int, Key, PyTree
 
+from jaxmtl._modes import own_transfers
 from jaxmtl._typing import Device, NetworkLike
 from jaxmtl.conflict import Rule, Zeros
 from jaxmtl.data.rows import Splits
@@ -24,6 +25,7 @@ from jaxmtl.training.driver.program import DIVERGED, RUNNING
 from jaxmtl.training.network import Network
 from jaxmtl.training.phased.checks import (
     check_key,
+    check_labels,
     checked_config,
     cleared,
     run_keys,
@@ -33,7 +35,14 @@ from jaxmtl.training.phased.combining import Combining
 from jaxmtl.training.phased.divergence import blame, repeat_carefully
 from jaxmtl.training.phased.epoch import epoch
 from jaxmtl.training.phased.phases import STUDY_PHASES, Phase, PhaseTable, phase_table
-from jaxmtl.training.phased.run import Events, Progress, Run, collect_history
+from jaxmtl.training.phased.run import (
+    Events,
+    Progress,
+    Run,
+    collect_history,
+    joined,
+    without_labels,
+)
 from jaxmtl.training.phased.state import (
     Config,
     EpochRecord,
@@ -76,7 +85,8 @@ def fit(
             (batch, outputs); see ``jaxmtl.training.as_network``. Running statistics go on from
             update to update, dropout draws from the key. Static.
         data: rows of training, and of validation and test if any.
-        key: for the initial values and, with ``shuffle``, the order; a typed ``jax.random.key``.
+        key: for the initial values, dropout and, with ``shuffle``, the order; a typed
+            ``jax.random.key``. None where nothing is drawn.
         params: initial values instead of those drawn from the key, or that the model brought; for
             flax.linen perhaps with its other variables, ``{"params": ..., "batch_stats": ...}``.
         epochs: passes over the training rows.
@@ -100,7 +110,8 @@ def fit(
         on_progress: called between chunks of epochs.
 
     Returns:
-        The run, with no events.
+        The run, with no events. ``jaxmtl.training.as_network(model).apply(run.params, run.state,
+        x)`` predicts, whatever library the model is of.
 
     Raises:
         ValueError: an argument out of range, rows that do not fit the model, or neither a key nor
@@ -283,6 +294,7 @@ class Start(NamedTuple):
     head_index: HeadIndex | None
 
 
+@own_transfers
 def _drive(
     network: Network,
     options: Options,
@@ -294,12 +306,14 @@ def _drive(
 ) -> Run:
     mesh = batch_mesh(devices, options.batch_size)
     table = phase_table(phases)
-    data = cleared(data)
-    init_key, order_key = run_keys(start.key, start.values, options.shuffle)
+    given, data = data, cleared(data)
+    drawn = start.values is None and not network.has_values
+    init_key, order_key = run_keys(start.key, draws=drawn, shuffle=options.shuffle)
     params, own = start_values(network, init_key, data, start.values)
     options = dataclasses.replace(options, mesh=mesh)
     config = checked_config(network, options, data, params, own, start.head_index)
     check_key(config, start.key)
+    check_labels(network, config, params, own, given)
     state = init_state(network, config, params, table, order_key, start.head_index, own)
     if mesh is not None:
         state, data, table = spread((state, data, table), mesh, replicated=True)
@@ -315,19 +329,20 @@ def _drive(
             records.append(jax.tree.map(lambda leaf: np.asarray(leaf)[None], again))
             divergence = blame(network, config, state, data, again)
         if on_progress is not None:
-            on_progress(_progress(records[-1], phases))
+            on_progress(_progress(without_labels(records[-1], None, data)[0], phases))
         spent = time.perf_counter() - began
         # The first call compiles; later ones are made as long as a progress bar can bear.
         if len(records) > 1 or spent < SECONDS_BETWEEN_REPORTS:
             limit = int(np.clip(limit * SECONDS_BETWEEN_REPORTS / max(spent, 1e-6), 1, CHUNK))
+    whole, best = without_labels(joined(records), state.best, data)
     log = None if state.watch is None else jax.tree.map(np.asarray, state.watch.events)
     return Run(
         params=state.params,
         head_index=state.head_index,
-        history=collect_history(records),
+        history=collect_history(whole),
         events=Events(log=log),
         divergence=divergence,
-        best=state.best,
+        best=best,
         state=state.state,
     )
 

@@ -138,10 +138,10 @@ def test_failure_while_writing_leaves_nothing(call, made_run, table, tmp_path, m
         Path(path).write_text("PM2.5")
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("jaxmtl.cli.predict._write_csv", half)
+    monkeypatch.setattr("jaxmtl.prediction.records.write_csv", half)
     result = call("predict", made_run, table, "-o", tmp_path / "a.csv")
     assert result.code == 2
-    assert "cannot be written (No space left on device)" in result.err
+    assert "cannot be written (the disk is full)" in result.err
     assert list(tmp_path.iterdir()) == []
 
 

@@ -347,6 +347,20 @@ def test_dropout_without_a_key_and_constraints_on_state_are_refused():
         fit_constrained(Linen(), DATA, OutputBound(1, lower=0.0), key=jax.random.clone(KEY))
 
 
+def test_a_model_that_brings_its_values_and_draws_nothing_needs_no_key():
+    model = nnx.Linear(4, 2, rngs=nnx.Rngs(0))
+    run = fit(model, DATA, epochs=1, learning_rate=1e-30)
+    assert np.array_equal(run.params["kernel"][...], model.kernel[...])
+    with pytest.raises(ValueError, match="expected a jax.random.key for shuffle=True, got None"):
+        fit(model, DATA, epochs=1, shuffle=True)
+
+
+def test_classes_by_their_numbers_under_the_squared_error_are_pointed_to_their_loss():
+    model, widths = HardSharing(outputs=(1, 3)), r"\(1, 3\)"
+    with pytest.raises(ValueError, match=f"loss: expected 4 target columns .* {widths}, .*loss_of"):
+        fit(model, DATA, key=jax.random.clone(KEY), epochs=1)
+
+
 def test_importing_the_package_loads_no_library_of_networks():
     code = (
         "import sys, jaxmtl, jaxmtl.training as n;"

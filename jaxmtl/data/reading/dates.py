@@ -167,7 +167,8 @@ def _of_parts(parts: dict[str, Any], order: _Order) -> datetime.datetime:
         month = _NAMES.index(parts["name"][:3].casefold()) + 1
     second = float((parts.get("second") or "0").replace(",", "."))
     clock = int(parts.get("hour") or 0), int(parts.get("minute") or 0), int(second)
-    when = datetime.datetime(int(parts["year"]), int(month), int(day), *clock)
+    year, month, day = (int(str(part)) for part in (parts["year"], month, day))
+    when = datetime.datetime(year, month, day, *clock)
     when += datetime.timedelta(seconds=second - int(second))
     zone = parts.get("zone")
     if zone and zone != "Z":

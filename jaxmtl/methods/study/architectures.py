@@ -11,7 +11,7 @@ from jaxmtl.methods.study.bench import Bench
 Make = Callable[[Bench, dict[str, Any]], Any]
 
 
-def _arm(name: str, description: str, make: Make) -> Arm:
+def _arm(name: str, description: str, make: Make, least_tasks: int = 1) -> Arm:
     def run(bench: Bench) -> Fitted:
         p = bench.protocol
         common = {
@@ -22,7 +22,7 @@ def _arm(name: str, description: str, make: Make) -> Arm:
         network = make(bench, common)
         return bench.fitted(network, bench.run(name, network, bench.same_schedule))
 
-    return Arm(name, description, run)
+    return Arm(name, description, run, least_tasks)
 
 
 def _layers(bench: Bench) -> tuple[int, ...]:
@@ -100,10 +100,11 @@ ARCHITECTURES = (
     _arm("cross_stitch", "a network a task, mixed after every layer", _cross_stitch),
     _arm("mtan", "every task masks the features of one network", _mtan),
     _arm("aitm", "tasks in a chain", _aitm),
-    _arm("soft_l2", "a network a task, tied by an L2 penalty", _soft_sharing("l2", 1e-2)),
+    _arm("soft_l2", "a network a task, tied by an L2 penalty", _soft_sharing("l2", 1e-2), 2),
     _arm(
         "soft_trace",
         "a network a task, tied by a trace-norm penalty",
         _soft_sharing("trace_norm", 1e-4),
+        2,
     ),
 )

@@ -14,6 +14,7 @@ class Arm(NamedTuple):
         name: as ``--arms`` takes it.
         description: one line for the report.
         run: trains it for every seed.
+        least_tasks: without which it has no meaning.
 
     Example:
         >>> from jaxmtl.comparison import ARMS
@@ -24,3 +25,4 @@ class Arm(NamedTuple):
     name: str
     description: str
     run: Callable[[Bench], Fitted]
+    least_tasks: int = 1

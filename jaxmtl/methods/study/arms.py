@@ -1,11 +1,12 @@
 """The registry of arms: a later method adds a file and a line here."""
 
-import difflib
 import functools
 from collections.abc import Sequence
 
 import jax
+import jax.numpy as jnp
 
+from jaxmtl._words import did_you_mean, short
 from jaxmtl.aggregation import REGISTRY, make
 from jaxmtl.methods.study.adaptive import ADAPTIVE
 from jaxmtl.methods.study.architectures import ARCHITECTURES
@@ -35,6 +36,7 @@ DEFAULT_ARMS: tuple[str, ...] = tuple(arm.name for arm in DEFAULT)
 GROUPS = {"all": tuple(ARMS), "aggregators": AGGREGATORS, "losses": WEIGHTINGS}
 
 JOINT, ALONE = "+", RESTARTS.name
+ALL_NAMES = "jaxmtl compare --list-arms names all"
 
 
 @functools.cache
@@ -61,20 +63,21 @@ def find_arm(name: str, beside: tuple[str, ...] = ()) -> Arm:
     base, joint, method = name.partition(JOINT)
     if not joint and base in METHODS:
         base, method = ALONE, base
+    if not joint and base not in ARMS:
+        hint = did_you_mean(base, (*ARMS, *METHODS, *beside)) or f"; {ALL_NAMES}"
+        raise ValueError(f"arms: there is no arm and no method {short(name)}{hint}")
     if base not in ARMS or method not in METHODS:
-        known, wrong = (ARMS, base) if base not in ARMS else (METHODS, method)
-        every = (*ARMS, *METHODS, *beside) if not joint else known
-        near = difflib.get_close_matches(wrong, every, n=1)
-        hint = f" (did you mean {near[0]!r}?)" if near else ""
-        raise ValueError(
-            f"arms: expected names out of {', '.join((*ARMS, *beside))}, a method of "
-            f"jaxmtl.aggregation, or both as in 'mmoe{JOINT}upgrad', got {name!r}{hint}"
+        kind, wrong, known = (
+            ("arm", base, ARMS) if base not in ARMS else ("method to combine with", method, METHODS)
         )
+        hint = did_you_mean(wrong, known) or f"; {ALL_NAMES}"
+        raise ValueError(f"arms: {short(name)}: there is no {kind} {short(wrong)}{hint}")
     arm = ARMS[base]
     return Arm(
         f"{base}{JOINT}{method}",
         f"{arm.description}; task gradients combined by {method}",
         lambda bench: arm.run(bench.combined_by(method)),
+        arm.least_tasks,
     )
 
 
@@ -93,12 +96,17 @@ def fits(name: str, num_tasks: int) -> str | None:
         True
         >>> fits("krum", 2)
         'krum: expected at least 4 tasks with num_byzantine=1 and num_selected=1, got 2'
+        >>> fits("soft_l2+mean", 1)
+        'expected at least 2 tasks, got 1'
     """
-    method = find_arm(name).name.partition(JOINT)[2]
+    arm = find_arm(name)
+    if num_tasks < arm.least_tasks:
+        return f"expected at least {arm.least_tasks} tasks, got {num_tasks}"
+    method = arm.name.partition(JOINT)[2]
     if method not in REGISTRY:
         return None
-    rows = jax.ShapeDtypeStruct((num_tasks, 1), float)
-    losses = jax.ShapeDtypeStruct((num_tasks,), float)
+    rows = jax.ShapeDtypeStruct((num_tasks, 1), jnp.result_type(float))
+    losses = jax.ShapeDtypeStruct((num_tasks,), jnp.result_type(float))
 
     def once(rows: jax.Array, losses: jax.Array) -> object:
         aggregator = make(method, num_tasks)
