@@ -169,7 +169,7 @@ def conflicts_by_batch(params: Any, rows: Rows) -> np.ndarray:
 
 def _count_conflicts(kernels: jax.Array) -> np.ndarray:
     """Of gradients (samples or batches, tasks, features, capacity), at the nodes in use."""
-    conflict = jaxmtl.sign_conflict(jnp.moveaxis(kernels, 1, 2))
+    conflict = jaxmtl.sign_conflict(kernels, task_axis=1)
     return np.asarray(jaxmtl.count_conflicts(conflict))[:, :3]
 
 

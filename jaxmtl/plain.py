@@ -14,6 +14,7 @@ import numpy as np
 _DAY = 86400.0
 _WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 _NUMBER = re.compile(r"[+-]?(0|[1-9]\d*)(\.\d+)?", re.ASCII)
+_LONGEST = 30  # digits of a number that is a level
 _CLASSES = ("classes", "ordered")
 
 
@@ -78,7 +79,7 @@ def level_text(cell: Any) -> str | None:
         text = " ".join(cell.split())
         if text.casefold() in ("true", "false"):
             return text.upper()
-        if not _NUMBER.fullmatch(text):
+        if len(text) > _LONGEST or not _NUMBER.fullmatch(text):
             return text or None
         cell = float(text) if "." in text else int(text)
     if isinstance(cell, int | float | np.integer | np.floating):

@@ -42,15 +42,17 @@ def next_streak(streak: int, gradients: Sequence[float], rule: str, zeros: str) 
     return streak + 1 if in_conflict(gradients, rule) else 0
 
 
-def moving_tasks(gradients: Mapping[int, float], readers: Sequence[int]) -> tuple[int, ...]:
-    """Which readers get the copy: those that agree with the lowest-numbered one where it fired."""
-    # choice: a reader whose target is unknown at that sample has gradient 0, which counts as >= 0.
-    sign = {task: gradients.get(task, 0.0) >= 0 for task in readers}
-    lowest = min(readers)
-    moved = tuple(task for task in sorted(readers) if sign[task] == sign[lowest])
-    # choice: a streak that was only held (a zero, an unknown target) can fire where nobody
-    # disagrees; the lowest-numbered reader then moves alone, as it always does with two readers.
-    return moved if len(moved) < len(readers) else (lowest,)
+def moving_tasks(gradients: Mapping[int, float]) -> tuple[int, ...]:
+    """Which readers get the copy, from the gradients of those whose target is known where it fired.
+
+    Those that agree with the lowest-numbered of them. Who is not among them is on no side and keeps
+    the original.
+    """
+    lowest = min(gradients)
+    moved = tuple(t for t in sorted(gradients) if (gradients[t] >= 0) == (gradients[lowest] >= 0))
+    # choice: a streak that was held over zeros can fire where nobody disagrees; the lowest-numbered
+    # reader then moves alone, as it always does with two readers.
+    return moved if len(moved) < len(gradients) else (lowest,)
 
 
 def split(net: Network, column: int, tasks: Sequence[int]) -> int:
@@ -97,14 +99,19 @@ def _mean_errors(net: Network, part: Any) -> np.ndarray:
     return np.array([sum(e) / len(e) if e else 0.0 for e in errors])
 
 
-def _largest(streaks: list[list[int]]) -> tuple[int, int, int]:
-    """Largest of streaks[k][i] with its (i, k), the first in the order (0, 0), (0, 1), ..."""
+def _largest(streaks: list[list[int]], columns: Sequence[int]) -> tuple[int, int, int]:
+    """Largest of streaks[k][i] in these columns with its (i, k), the first in row-major order."""
     best = (-1, 0, 0)
     for i in range(len(streaks[0])):
-        for k in range(len(streaks)):
+        for k in columns:
             if streaks[k][i] > best[0]:
                 best = (streaks[k][i], i, k)
     return best
+
+
+def _compared(net: Network, found: Mapping[int, Any]) -> list[int]:
+    """The columns that two tasks with a known target read: elsewhere a sample says nothing."""
+    return [k for k, node in enumerate(net.nodes) if sum(t in found for t in node.slots) > 1]
 
 
 def _count(
@@ -209,7 +216,9 @@ def run(
                         # choice: the rows of a batch after the one that fired are counted too,
                         # because the step used them.
                         conflicts[k] += 1
-                    streak, i, k = _largest(streaks)
+                    # choice: a streak that this sample only left alone does not fire at it, though
+                    # it may be long enough (under the threshold of another epoch it was not).
+                    streak, i, k = _largest(streaks, _compared(net, found))
                     warm = epoch >= phase.get("warmup", 0)
                     if event is None and warm and streak >= threshold:
                         weights = net.nodes[k].weights
@@ -222,7 +231,7 @@ def run(
                             "node": k,
                             "copy": len(net.nodes),
                             "streak": streak,
-                            "tasks": moving_tasks(signs, sorted(net.nodes[k].slots)),
+                            "tasks": moving_tasks(signs),
                         }
                 step += 1
                 take_step(net.params(), step, learning_rate)

@@ -206,11 +206,11 @@ def test_streaks():
 
 
 def test_groups_that_part():
-    assert oracle.moving_tasks({0: 1.0, 1: -1.0}, [0, 1]) == (0,)
-    assert oracle.moving_tasks({1: -1.0, 2: 0.0, 3: -2.0}, [1, 2, 3]) == (1, 3)
-    assert oracle.moving_tasks({0: 1.0, 1: -1.0, 2: 0.0}, [0, 1, 2]) == (0, 2)
-    assert oracle.moving_tasks({0: 1.0, 1: -1.0}, [0, 1, 2]) == (0, 2)  # 2 unknown
-    assert oracle.moving_tasks({0: 0.0, 1: 0.0, 2: 0.0}, [0, 1, 2]) == (0,)
+    assert oracle.moving_tasks({0: 1.0, 1: -1.0}) == (0,)
+    assert oracle.moving_tasks({1: -1.0, 2: 0.0, 3: -2.0}) == (1, 3)
+    assert oracle.moving_tasks({0: 1.0, 1: -1.0, 2: 0.0}) == (0, 2)
+    assert oracle.moving_tasks({1: 1.0, 2: -1.0}) == (1,)  # task 0 unknown
+    assert oracle.moving_tasks({0: 0.0, 1: 0.0, 2: 0.0}) == (0,)
 
 
 PUBLISHED = [

@@ -5,7 +5,7 @@ import functools
 import inspect
 import types
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
 import msgspec
@@ -25,7 +25,7 @@ class Option:
         shown: what the default comes to, where it is None or empty.
         parse: from the text of the shell to the value; None: as the type says.
         write: from the value to such a text; None: as the type says.
-        follows: name of the option of which this one is worked out anew when that one changes.
+        follows: options of which this one is worked out anew when one of them changes.
         derive: from all options to the value of this one, where it is left at None.
         positional: whether it is given without its name.
 
@@ -39,9 +39,14 @@ class Option:
     shown: str | None = None
     parse: Callable[[str], Any] | None = None
     write: Callable[[Any], str] | None = None
-    follows: str | None = None
+    follows: str | tuple[str, ...] | None = None
     derive: Callable[[Any], Any] | None = None
     positional: bool = False
+
+    def is_affected_by(self, changed: Collection[str]) -> bool:
+        """Whether it follows one of the options that changed."""
+        names = (self.follows,) if isinstance(self.follows, str) else self.follows or ()
+        return any(name in changed for name in names)
 
 
 class Options:

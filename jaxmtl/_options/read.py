@@ -9,7 +9,8 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from jaxmtl._options.declare import Declared, Options, bare, declared, is_optional
-from jaxmtl._options.text import did_you_mean, parse_names, parse_sizes, short
+from jaxmtl._options.text import parse_names, parse_sizes
+from jaxmtl._words import did_you_mean, short
 
 BOUNDS = {"ge": "at least", "gt": "above", "le": "at most", "lt": "below"}
 

@@ -1,11 +1,8 @@
 """Texts of the shell that stand for several values."""
 
 import csv
-import difflib
-from collections.abc import Collection
-from typing import Any
 
-LONGEST = 80  # characters of a wrong value that an error repeats
+from jaxmtl._words import short
 
 
 def parse_names(text: str) -> tuple[str, ...]:
@@ -55,26 +52,3 @@ def parse_sizes(option: str, text: str) -> tuple[int, ...]:
             f"{option}: expected sizes of layers such as 8,4, or none, got {short(text)}"
         )
     return sizes
-
-
-def did_you_mean(name: str, known: Collection[str]) -> str:
-    """The end of a sentence about a name that there is not.
-
-    Args:
-        name: as it was given.
-        known: those that there are.
-
-    Returns:
-        The nearest name in brackets; empty if none is near.
-
-    Example:
-        >>> did_you_mean("nodse", ["nodes", "towers"])
-        " (did you mean 'nodes'?)"
-    """
-    near = difflib.get_close_matches(name, known, n=1)
-    return f" (did you mean {near[0]!r}?)" if near else ""
-
-
-def short(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= LONGEST else text[:LONGEST] + "..."

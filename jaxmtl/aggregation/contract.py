@@ -7,6 +7,8 @@ from typing import Any, NamedTuple, Protocol
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, Key, PyTree
 
+from jaxmtl._modes import own_transfers
+from jaxmtl.aggregation.parts import kept_unless
 from jaxmtl.aggregation.rows import (
     accumulator_dtype,
     gram_matrix,
@@ -22,8 +24,9 @@ class AggregationInfo(NamedTuple):
     """What one aggregation found; under ``jit``, what is not used is not computed.
 
     Attributes:
-        weights: w of the combined gradient J^T w; NaN where it is no weighted sum of the rows. Of
-            methods that smooth gradients over steps (MoCo, DB-MTL): weights of the smoothed rows.
+        weights: w of the combined gradient J^T w, (*groups, tasks); None for methods whose result
+            is no weighted sum of the rows. Of those that smooth gradients over steps (MoCo,
+            DB-MTL): of the smoothed rows.
         cosines: cosine of each pair of task gradients; 0 where one of them is zero or absent.
         conflict_rate: share of the pairs of tasks present whose inner product is below 0.
         converged: whether the solver met its tolerance; True for methods without one.
@@ -39,7 +42,7 @@ class AggregationInfo(NamedTuple):
         ([0.6, 0.4], 1.0)
     """
 
-    weights: Float[Array, "*groups tasks"]
+    weights: Any
     cosines: Float[Array, "*groups tasks tasks"]
     conflict_rate: Float[Array, "*groups"]
     converged: Bool[Array, "*groups"]
@@ -108,7 +111,9 @@ class UpdateFn(Protocol):
             extra_task_grads: SDMGrad and MoDo: the task gradients of two further batches.
 
         Returns:
-            The combined gradient, the next state, the info.
+            The combined gradient, the next state, the info. Where a gradient or loss that the
+            method uses is not finite, the result shows it (NaN, or ``converged`` False) and the
+            state stays as it was.
         """
         ...
 
@@ -146,6 +151,10 @@ class Aggregator:
     update: UpdateFn
     rule: Rule | None = None
     weighted: bool = True
+
+    def __post_init__(self) -> None:
+        """Lets the first state be made where transfers are refused."""
+        object.__setattr__(self, "init", own_transfers(self.init))
 
     def weights(
         self,
@@ -197,7 +206,7 @@ def from_rule(
             are 0; the rule gives them weight 0.
         init_state: from the number of tasks and the type of the Gram matrix to the first state.
         needs_gram: whether the weights depend on the matrix; then weights are NaN where an entry
-            is not finite, rather than what a solver made of it.
+            is not finite, rather than what a solver made of it, and the state stays as it was.
         cross: the rule wants the product of the two further batches, if they are given.
 
     Returns:
@@ -217,7 +226,7 @@ def from_rule(
         finite = jnp.isfinite(gram).all()
         return Weighed(
             weights=jnp.where(finite, found.weights, jnp.nan),
-            state=found.state,
+            state=kept_unless(finite, found.state, state),
             converged=found.converged & finite,
             residual=jnp.where(finite, found.residual, jnp.nan),
         )
@@ -252,22 +261,20 @@ def checked(task_grads: PyTree, **given: Any) -> tuple[PyTree, Context]:
 def describe(
     gram: Float[Array, "tasks tasks"],
     context: Context,
-    weights: Array | float = float("nan"),
+    weights: Array | None = None,
     converged: Array | bool = True,
     residual: Array | float = 0.0,
 ) -> AggregationInfo:
     """The info of an update, in the type of the Gram matrix."""
-    tasks = gram.shape[0]
     norms = jnp.sqrt(jnp.diagonal(gram))
-    inverse = jnp.where(
-        norms > 0, 1 / jnp.where(norms > 0, norms, 1), jnp.where(norms == 0, 0, jnp.nan)
-    )
+    # 0 for rows of 0, NaN for those that are not finite.
+    inverse = jnp.where(norms > 0, 1 / jnp.where(norms > 0, norms, 1), norms)
     pairs = (
         context.present[:, None] & context.present[None] & jnp.triu(jnp.ones_like(gram, bool), 1)
     )
     in_conflict = (gram < 0) & pairs
     return AggregationInfo(
-        weights=jnp.broadcast_to(jnp.asarray(weights, gram.dtype), (tasks,)),
+        weights=None if weights is None else jnp.asarray(weights, gram.dtype),
         cosines=gram * inverse[:, None] * inverse[None],
         conflict_rate=in_conflict.sum(dtype=gram.dtype)
         / jnp.maximum(pairs.sum(dtype=gram.dtype), 1),
@@ -294,7 +301,10 @@ def require_key(method: str, context: Context) -> Key[Array, ""]:
         ValueError: there is none.
     """
     if context.key is None:
-        raise ValueError(f"{method}: expected a jax.random.key, got None: pass update(key=...)")
+        raise ValueError(
+            f"{method}: expected a jax.random.key, got None: pass "
+            "update(key=...), or init(params, batch, key) of a step"
+        )
     return context.key
 
 

@@ -40,7 +40,8 @@ def cr_mogm(aggregator: Aggregator | None = None, alpha: float = 0.9) -> Aggrega
         alpha: share of the past, in [0, 1].
 
     Returns:
-        The aggregator; its state is a ``CRMOGMState``. Absent tasks keep their smoothed weight.
+        The aggregator; its state is a ``CRMOGMState``. Absent tasks keep their part of the smoothed
+        weights: the others' are brought to the size that they have by themselves.
 
     Raises:
         ValueError: alpha out of range, or a result that is no weighted sum.
@@ -66,9 +67,26 @@ def cr_mogm(aggregator: Aggregator | None = None, alpha: float = 0.9) -> Aggrega
             "cr_mogm: expected an aggregator whose result is a weighted sum of the task gradients"
         )
 
-    def smoothed(state: CRMOGMState, weights: Array, present: Array) -> Array:
-        mixed = alpha * state.weights + (1 - alpha) * weights
-        return jnp.where(present, jnp.where(state.started, mixed, weights), state.weights)
+    def smoothed(
+        state: CRMOGMState, inner: Any, weights: Array, present: Array
+    ) -> tuple[Array, CRMOGMState]:
+        before = state.weights * jnp.where(present & state.started, 1, 0)
+        # Weights of a few tasks are not those that they have among all: the past is brought to the
+        # size of the new ones before they are mixed, and the mixture back to that of the past.
+        now = jnp.abs(jnp.where(state.started & present, weights, 0)).sum()
+        then = jnp.abs(before).sum()
+        others = (state.started != present).any() & (now > 0) & (then > 0)
+        ratio = jnp.where(others, now / jnp.where(others, then, 1), 1)
+        mixed = alpha * ratio * before + (1 - alpha) * weights
+        applied = jnp.where(present, jnp.where(state.started, mixed, weights), 0)
+        back = jnp.where((present | ~state.started).all(), 1, ratio)
+        finite = jnp.isfinite(applied).all()
+        following = CRMOGMState(
+            inner,
+            jnp.where(present & finite, applied / back, state.weights),
+            state.started | (present & finite),
+        )
+        return applied, following
 
     def init(task_grads: PyTree) -> CRMOGMState:
         tasks, dtype = num_tasks(task_grads), accumulator_dtype(task_grads)
@@ -77,20 +95,17 @@ def cr_mogm(aggregator: Aggregator | None = None, alpha: float = 0.9) -> Aggrega
     def update(task_grads: PyTree, state: CRMOGMState, *, present: Any = None, **given: Any) -> Any:
         _, inner, info = inside.update(task_grads, state.inner, present=present, **given)
         here = jnp.ones_like(state.started) if present is None else present
-        weights = smoothed(state, info.weights, here)
-        applied = jnp.where(here, weights, 0)
+        applied, following = smoothed(state, inner, info.weights, here)
         return (
             weighted_sum(applied, keep_present(task_grads, present)),
-            CRMOGMState(inner, weights, state.started | here),
+            following,
             info._replace(weights=applied),
         )
 
     def rule(gram: Any, state: CRMOGMState, context: Context) -> Weighed:
         assert inside.rule is not None
         found = inside.rule(gram, state.inner, context)
-        weights = smoothed(state, found.weights, context.present)
-        following = CRMOGMState(found.state, weights, state.started | context.present)
-        applied = jnp.where(context.present, weights, 0)
+        applied, following = smoothed(state, found.state, found.weights, context.present)
         return Weighed(applied, following, found.converged, found.residual)
 
     return Aggregator(init, update, rule if inside.rule is not None else None)

@@ -10,14 +10,16 @@ from jax.sharding import Mesh
 from jax.sharding import PartitionSpec as P
 from jaxtyping import Array, PyTree
 
+from jaxmtl._modes import take_step
 from jaxmtl._validate import check_choice
 from jaxmtl.aggregation.contract import Aggregator
 from jaxmtl.aggregation.engines import flat_rows, required_rule, unflatten, weigh
-from jaxmtl.aggregation.rows import gram_matrix, keep_present, weighted_sum
-from jaxmtl.aggregation.step import AggregatedStep, StepInfo, aggregated_step
+from jaxmtl.aggregation.rows import along_tasks, gram_matrix, keep_present, weighted_sum
+from jaxmtl.aggregation.step import AggregatedStep, StepInfo, aggregated_step, step_key
 from jaxmtl.gradients import LossFn, task_gradients
 
 Crossing = Literal["columns", "rows", "gram"]
+Counts = Callable[[PyTree], Array]
 
 
 def data_parallel_step(
@@ -28,6 +30,7 @@ def data_parallel_step(
     *,
     axis_name: str = "data",
     crossing: Crossing = "columns",
+    counts: Counts | None = None,
 ) -> AggregatedStep:
     """Makes one step whose batch is spread over the devices of a mesh.
 
@@ -45,12 +48,16 @@ def data_parallel_step(
 
     Args:
         loss_fn: ``loss_fn(params, batch)`` gives the vector of task losses, means over rows, so
-            that the mean over devices is that over the batch.
+            that the mean over devices is that over the batch. Means over known labels are not: a
+            task that is labelled on one device of two would count half. Give ``counts`` for them.
         aggregator: see above.
         optimizer: any optax optimizer.
         mesh: of devices.
         axis_name: of the mesh, over which leaves of the batch are split along their first axis.
         crossing: see above, static.
+        counts: ``counts(batch)`` gives the number of labels over which each task's loss is a mean,
+            (tasks,), such as ``lambda batch: batch[2].sum(axis=0)`` for a mask; the sums of losses
+            and of counts over devices then give the mean over the batch. Static.
 
     Returns:
         ``init`` and ``step`` as those of ``aggregated_step``, without ``extra_batches``;
@@ -58,7 +65,8 @@ def data_parallel_step(
 
     Raises:
         ValueError: an unknown crossing, or a method that needs more than the Gram matrix with other
-            than ``"rows"``.
+            than ``"rows"``; at the step, rows that do not divide by the devices, or a boolean leaf
+            (a mask) in a batch without ``counts``.
 
     Example:
         >>> import jax
@@ -73,12 +81,13 @@ def data_parallel_step(
         0.5
     """
     check_choice("crossing", crossing, ("columns", "rows", "gram"))
-    inner = local_step(loss_fn, aggregator, optimizer, axis_name, crossing)
+    inner = local_step(loss_fn, aggregator, optimizer, axis_name, crossing, counts)
     # Automatic axes take arguments from wherever they are; explicit ones want them placed.
     mesh = Mesh(mesh.devices, mesh.axis_names)
 
     def step(params: PyTree, state: Any, batch: PyTree, **given: Any) -> Any:
         given = {name: value for name, value in given.items() if value is not None}
+        _check_batch(batch, mesh.shape[axis_name], counts)
 
         def on_device(params: PyTree, state: Any, batch: PyTree, given: Any) -> Any:
             return inner.step(params, state, batch, **given)
@@ -102,6 +111,7 @@ def local_step(
     optimizer: optax.GradientTransformation,
     axis_name: str,
     crossing: Crossing,
+    counts: Counts | None = None,
 ) -> AggregatedStep:
     """One device's part of the step, for the body of a ``shard_map`` (or a ``vmap``) of one's own.
 
@@ -111,14 +121,36 @@ def local_step(
         optimizer: see there.
         axis_name: see there.
         crossing: see there.
+        counts: see there.
 
     Returns:
         ``init``, to be called outside, and ``step``, to be called inside.
     """
+
+    def local_gradients(loss_fn: LossFn) -> Callable[[PyTree, PyTree], Any]:
+        """Losses and gradients of a device whose means over devices are those over the batch."""
+        local, number_of = task_gradients(loss_fn), counts
+        if number_of is None:
+            return local
+
+        def scaled(params: PyTree, batch: PyTree) -> Any:
+            losses, rows = local(params, batch)
+            number = number_of(batch).astype(losses.dtype)
+            mean = jax.lax.pmean(number, axis_name)
+            share = jnp.where(number > 0, number / jnp.where(number > 0, mean, 1), 0)
+            # A loss over no label may be NaN; it counts for nothing.
+            rows = keep_present(rows, number > 0)
+            rows = jax.tree.map(
+                lambda leaf: along_tasks(share.astype(leaf.dtype), leaf) * leaf, rows
+            )
+            return jnp.where(number > 0, share * losses, 0), rows
+
+        return scaled
+
     if crossing == "rows":
 
         def summed(loss_fn: LossFn) -> Callable[[PyTree, PyTree], Any]:
-            local = task_gradients(loss_fn)
+            local = local_gradients(loss_fn)
             return lambda params, batch: jax.lax.pmean(local(params, batch), axis_name)
 
         inner = aggregated_step(loss_fn, aggregator, optimizer, gradients=summed)
@@ -126,7 +158,7 @@ def local_step(
         return AggregatedStep(outside.init, inner.step)
 
     rule = required_rule(f"crossing {crossing!r}", aggregator)
-    gradients_fn = task_gradients(loss_fn)
+    gradients_fn = local_gradients(loss_fn)
 
     def by_columns(task_grads: PyTree, params: PyTree, weigh_fn: Callable[[Array], Any]) -> Any:
         devices = jax.lax.axis_size(axis_name)
@@ -147,17 +179,32 @@ def local_step(
     def step(params: PyTree, state: Any, batch: PyTree, *, present: Any = None, order: Any = None):
         losses, task_grads = gradients_fn(params, batch)
         losses = jax.lax.pmean(losses, axis_name)
-        key = jax.random.fold_in(state.key, state.number)
+        key = step_key(state)
         given = {"losses": losses, "key": key, "present": present, "order": order}
         grads, inner, info = combine(
             keep_present(task_grads, present),
             params,
             lambda gram: weigh(rule, gram, state.aggregator, **given),
         )
-        updates, optimizer_state = optimizer.update(grads, state.optimizer, params)
+        after, optimizer_state = take_step(optimizer, grads, state.optimizer, params)
         following = state._replace(
             aggregator=inner, optimizer=optimizer_state, number=state.number + 1
         )
-        return optax.apply_updates(params, updates), following, StepInfo(losses, info)
+        return after, following, StepInfo(losses, info)
 
     return AggregatedStep(aggregated_step(loss_fn, aggregator, optimizer).init, step)
+
+
+def _check_batch(batch: PyTree, devices: int, counts: Counts | None) -> None:
+    for path, leaf in jax.tree_util.tree_leaves_with_path(batch):
+        name, shape = jax.tree_util.keystr(path), jnp.shape(leaf)
+        if not shape or shape[0] % devices:
+            raise ValueError(
+                f"batch{name}: expected rows that divide by {devices} devices, got shape {shape}"
+            )
+        if counts is None and getattr(leaf, "dtype", None) == jnp.bool_:
+            raise ValueError(
+                f"batch{name}: expected counts=... beside a mask, since a mean over the known "
+                "labels of each device is none over those of the batch; counts=lambda batch: "
+                "jnp.full(tasks, rows) if it masks nothing"
+            )

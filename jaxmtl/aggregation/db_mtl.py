@@ -9,6 +9,7 @@ from jaxtyping import Array, Float, Int, PyTree
 from jaxmtl._validate import check_positive
 from jaxmtl.aggregation.and_mask import check_share
 from jaxmtl.aggregation.contract import Aggregator, checked, describe, require_losses
+from jaxmtl.aggregation.parts import kept_unless, nonnegative
 from jaxmtl.aggregation.rows import (
     accumulator_dtype,
     along_tasks,
@@ -35,7 +36,8 @@ def db_mtl(beta: float = 0.9, beta_sigma: float = 0.0, *, log_losses: bool = Tru
 
     h_t = g_t / (loss_t + 1e-8), the gradient of log(loss_t); y_t <- h_t + beta / k^beta_sigma (y_t
     - h_t) from y = 0, with k the number of the update; the result is sum_t max_s |y_s| / |y_t| y_t.
-    Defaults as in LibMTL, by the authors. A smoothed gradient of 0 adds nothing.
+    Defaults as in LibMTL, by the authors. A smoothed gradient of 0 adds nothing. Losses below 0,
+    which have no logarithm, give NaN.
 
     Needs losses, the gradients and a state of their size. No weighted sum of the gradients given:
     ``info.weights`` are those of the smoothed ones.
@@ -78,8 +80,8 @@ def db_mtl(beta: float = 0.9, beta_sigma: float = 0.0, *, log_losses: bool = Tru
         dtype, present = accumulator_dtype(task_grads), context.present
         factor = jnp.ones(present.shape, dtype)
         if log_losses:
-            factor = 1 / (require_losses("db_mtl", context, dtype) + 1e-8)
-        steps = state.steps + present
+            factor = 1 / (nonnegative(require_losses("db_mtl", context, dtype)) + 1e-8)
+        steps = state.steps + present.astype(jnp.int32)
         number = jnp.maximum(steps, 1).astype(dtype)
         past = jnp.where(present, beta / number**beta_sigma, 1)
 
@@ -96,6 +98,7 @@ def db_mtl(beta: float = 0.9, beta_sigma: float = 0.0, *, log_losses: bool = Tru
         combined = weighted_sum(weights, rows)
         combined = jax.tree.map(lambda c, leaf: c.astype(leaf.dtype), combined, task_grads)
         info = describe(gram_matrix(task_grads), context, weights)
-        return combined, DBMTLState(smoothed, steps), info
+        finite = jnp.isfinite(norms).all() & jnp.isfinite(factor).all()
+        return combined, kept_unless(finite, DBMTLState(smoothed, steps), state), info
 
     return Aggregator(init, update, weighted=False)

@@ -8,10 +8,11 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Bool, Float, Int, Key, PyTree
 
+from jaxmtl._modes import own_transfers, take_step
 from jaxmtl._validate import check_choice
 from jaxmtl.aggregation.contract import AggregationInfo, Aggregator, Rule, describe, gram_context
 from jaxmtl.aggregation.rows import accumulator_dtype
-from jaxmtl.aggregation.step import AggregatedStep, StepInfo, StepState
+from jaxmtl.aggregation.step import AggregatedStep, StepInfo, StepState, step_key
 from jaxmtl.gradients import (
     LossFn,
     SplitLoss,
@@ -19,6 +20,7 @@ from jaxmtl.gradients import (
     task_gramian,
     trunk_gramian,
 )
+from jaxmtl.gradients.tasks import check_parameters, loss_vector
 
 Combine = Callable[..., tuple[Float[Array, " tasks"], PyTree, Any, AggregationInfo]]
 
@@ -42,8 +44,8 @@ def gramian_step(
     Args:
         loss_fn: ``loss_fn(params, batch)`` gives the vector of task losses. With tasks missing from
             a batch the losses themselves may be NaN, their slopes in the parameters may not; those
-            of ``mean_over_known`` are 0. A ``SplitLoss`` of one function a head spares every head
-            the passes of the other tasks.
+            of ``mean_over_known`` are 0 (for targets of NaN see there). A ``SplitLoss`` of one
+            function a head spares every head the passes of the other tasks.
         aggregator: a method that needs only the Gram matrix.
         optimizer: any optax optimizer.
         engine: how the matrix is formed, see ``task_gramian``. Static.
@@ -92,7 +94,7 @@ def gramian_step(
         return losses, backward(weights, own), state, info
 
     def rows(params: PyTree, batch: PyTree) -> PyTree:
-        tasks = jax.eval_shape(loss_fn, params, batch).shape[0]
+        tasks = jax.eval_shape(lambda p, b: loss_vector(loss_fn(p, b)), params, batch).shape[0]
         return jax.tree.map(
             lambda p: jax.ShapeDtypeStruct((tasks, *jnp.shape(p)), jnp.result_type(p)), params
         )
@@ -185,11 +187,13 @@ def step_of(
         ``init`` and ``step``.
     """
 
+    @own_transfers
     def init(params: PyTree, batch: PyTree, key: Key[Array, ""] | None = None) -> StepState:
+        check_parameters(params)
         return StepState(
             aggregator=aggregator.init(rows(params, batch)),
             optimizer=optimizer.init(params),
-            key=jax.random.key(0) if key is None else key,
+            key=key,
             number=jnp.int32(0),
         )
 
@@ -201,13 +205,13 @@ def step_of(
         present: Bool[Array, " tasks"] | None = None,
         order: Int[Array, "tasks tasks"] | None = None,
     ) -> tuple[PyTree, StepState, StepInfo]:
-        key = jax.random.fold_in(state.key, state.number)
+        key = step_key(state)
         losses, grads, inner, info = combine(
             params, state.aggregator, batch, key=key, present=present, order=order
         )
-        updates, optimizer_state = optimizer.update(grads, state.optimizer, params)
+        after, optimizer_state = take_step(optimizer, grads, state.optimizer, params)
         following = StepState(inner, optimizer_state, state.key, state.number + 1)
-        return optax.apply_updates(params, updates), following, StepInfo(losses, info)
+        return after, following, StepInfo(losses, info)
 
     return AggregatedStep(init, step)
 

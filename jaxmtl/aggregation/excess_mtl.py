@@ -4,10 +4,11 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int, PyTree
+from jaxtyping import Array, Bool, Float, Int, PyTree
 
 from jaxmtl._validate import check_positive
 from jaxmtl.aggregation.contract import Aggregator, checked, describe
+from jaxmtl.aggregation.parts import kept_unless
 from jaxmtl.aggregation.rows import accumulator_dtype, gram_matrix, num_tasks, weighted_sum
 
 
@@ -36,6 +37,10 @@ def excess_mtl(step_size: float = 1.0, warmup: int = 0) -> Aggregator:
     are equal until then); LibMTL starts at weights 1, skips the first update and takes a step of
     1e-2. Logarithms are kept, so that nothing overflows.
 
+    Where tasks are missing, those present exchange weight among themselves; the sum of squares of a
+    task seen in fewer updates is scaled to the number of the one seen most, and the first e_t of a
+    task that comes later is in its own unit.
+
     Needs the gradients and a state of their size.
 
     Args:
@@ -43,7 +48,8 @@ def excess_mtl(step_size: float = 1.0, warmup: int = 0) -> Aggregator:
         warmup: number of updates with equal weights, static.
 
     Returns:
-        The aggregator; its state is an ``ExcessMTLState``. Absent tasks keep theirs.
+        The aggregator; its state is an ``ExcessMTLState``. Absent tasks keep theirs, and their part
+        of the weights.
 
     Raises:
         ValueError: a number out of range.
@@ -85,6 +91,8 @@ def excess_mtl(step_size: float = 1.0, warmup: int = 0) -> Aggregator:
             squares,
         )
         risk = jax.tree.reduce(jnp.add, risks)
+        finite = jnp.isfinite(risk).all()
+        steps = state.steps + present.astype(jnp.int32)
         warming = state.steps < warmup
         first = state.steps == warmup
         if warmup:
@@ -92,14 +100,39 @@ def excess_mtl(step_size: float = 1.0, warmup: int = 0) -> Aggregator:
             excess = risk / (baseline + 1e-7)
         else:
             baseline = jnp.where(first & present, risk, state.baseline)
-            excess = jnp.where(first, risk, risk / (baseline + 1e-7))
-        moved = jnp.where(present & ~warming, step_size * excess, 0)
-        log_weights = state.log_weights + moved
-        log_weights = log_weights - jnp.max(log_weights)
+            together = (first | ~present).all()  # a latecomer's first is in its own unit
+            excess = jnp.where(first & together, risk, risk / (baseline + 1e-7))
+        moving = present & ~warming
+        seen = jnp.where(moving, steps, 0)
+        # A sum of fewer squares would make a task that is often missing look the riskier.
+        share = jnp.where(moving, seen / jnp.maximum(jnp.max(seen), 1), 1).astype(dtype)
+        moved = jnp.where(moving, step_size * excess * jnp.sqrt(share), 0)
+        log_weights = _exchanged(state.log_weights, moved, moving)
         weights = jax.nn.softmax(jnp.where(present, log_weights, -jnp.inf))
-        weights = jnp.where(present, weights, 0)
-        following = ExcessMTLState(squares, log_weights, baseline, state.steps + present)
+        weights = jnp.where(finite, jnp.where(present, weights, 0), jnp.nan)
+        following = ExcessMTLState(squares, log_weights, baseline, steps)
+        following = kept_unless(finite, following, state)
         info = describe(gram_matrix(task_grads), context, weights)
         return weighted_sum(weights, task_grads), following, info
 
     return Aggregator(init, update)
+
+
+def _exchanged(
+    log_weights: Float[Array, " tasks"],
+    moved: Float[Array, " tasks"],
+    moving: Bool[Array, " tasks"],
+) -> Float[Array, " tasks"]:
+    """Logarithms of the weights moved, the sum of those that move kept where others rest."""
+
+    def log_sum(values: Array) -> Array:
+        # The largest is counted as 1 whatever it is: with nobody moving there is none.
+        largest = jnp.max(jnp.where(moving, values, -jnp.inf))
+        largest = jnp.where(moving.any(), largest, 0)
+        ratios = jnp.where(moving, jnp.exp(jnp.where(moving, values - largest, 0)), 0)
+        return largest + jnp.log(jnp.where(moving.any(), ratios.sum(), 1))
+
+    following = log_weights + moved
+    gained = log_sum(following) - log_sum(log_weights)
+    following = following - jnp.where(moving & ~moving.all(), gained, 0)
+    return following - jnp.max(following)

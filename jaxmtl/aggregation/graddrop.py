@@ -99,7 +99,7 @@ def drop_signs(
     magnitude = jnp.abs(leaf).sum(axis=0)
     share = leaf.sum(axis=0) / jnp.where(magnitude > 0, magnitude, 1)
     positive = (1 + share) / 2 > uniform
-    kept = jnp.where(positive[None], leaf > 0, leaf < 0)
+    kept = jnp.where(positive[None], leaf > 0, leaf < 0).astype(leaf.dtype)
     leaked = along_tasks(leak, leaf)
     combined = ((leaked + (1 - leaked) * kept) * leaf).sum(axis=0)
     # NaN is of neither sign; XLA turns the product with a mask into a choice and would drop it.

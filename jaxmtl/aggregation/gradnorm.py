@@ -7,6 +7,7 @@ from jaxtyping import Array, Bool, Float
 
 from jaxmtl._validate import check_positive
 from jaxmtl.aggregation.contract import Aggregator, Context, Weighed, from_rule, require_losses
+from jaxmtl.aggregation.parts import kept_unless, nonnegative
 
 
 class GradNormState(NamedTuple):
@@ -42,8 +43,9 @@ def gradnorm(alpha: float = 1.5, learning_rate: float = 0.025) -> Aggregator:
         learning_rate: step of the weights, above 0; 0.025 as in the paper.
 
     Returns:
-        The aggregator; its state is a ``GradNormState``. Absent tasks keep weight and base; the
-        weights of the others are scaled to sum to their number.
+        The aggregator; its state is a ``GradNormState``. Absent tasks keep base and part of the
+        weights; those of the others are scaled to sum to their number. Losses below 0, of which no
+        training rate can be told, give NaN.
 
     Raises:
         ValueError: alpha below 0, a learning rate not above 0; at the update, without losses.
@@ -65,15 +67,17 @@ def gradnorm(alpha: float = 1.5, learning_rate: float = 0.025) -> Aggregator:
 
     def rule(gram: Any, state: GradNormState, context: Context) -> Weighed:
         present, dtype = context.present, gram.dtype
-        losses = require_losses("gradnorm", context, dtype)
+        losses = nonnegative(require_losses("gradnorm", context, dtype))
         number = jnp.maximum(present.sum(dtype=dtype), 1)
 
         def mean(values: Array) -> Array:
             return jnp.where(present, values, 0).sum() / number
 
         def scaled(weights: Array) -> Array:
+            # All at 0 (a step too long): equal weights rather than none.
             total = mean(weights)
-            return jnp.where(present, weights / jnp.where(total > 0, total, 1), 0)
+            even = weights / jnp.where(total > 0, total, 1)
+            return jnp.where(present, jnp.where(total > 0, even, 1), 0)
 
         weights = scaled(state.weights)
         initial = jnp.where(state.started | ~present, state.initial, losses)
@@ -83,18 +87,22 @@ def gradnorm(alpha: float = 1.5, learning_rate: float = 0.025) -> Aggregator:
         target = mean(weights * norms) * jnp.maximum(rates, 0) ** alpha
         slope = norms * jnp.sign(weights * norms - target)
         moved = scaled(jnp.maximum(weights - learning_rate * slope, 0))
-        # All at 0 (a step too long): equal weights rather than none.
-        moved = jnp.where(moved.sum() > 0, moved, present)
         finite = jnp.isfinite(moved).all() & jnp.isfinite(losses).all()
+        # Present tasks share what they had, so that the absent keep their part of the whole.
+        part = jnp.where(present.all(), 1, jnp.maximum(mean(state.weights), jnp.finfo(dtype).eps))
         following = GradNormState(
-            weights=jnp.where(present & finite, moved, state.weights),
-            initial=jnp.where(finite, initial, state.initial),
-            started=state.started | (present & finite),
+            weights=jnp.where(present, part * moved, state.weights),
+            initial=initial,
+            started=state.started | present,
         )
-        return Weighed(weights, following)
+        weights = jnp.where(finite, weights, jnp.nan)
+        return Weighed(weights, kept_unless(finite, following, state), finite)
 
     def init_state(tasks: int, dtype: Any) -> GradNormState:
-        ones = jnp.ones(tasks, dtype)
-        return GradNormState(ones, ones, jnp.zeros(tasks, bool))
+        return GradNormState(
+            weights=jnp.ones(tasks, dtype),
+            initial=jnp.ones(tasks, dtype),
+            started=jnp.zeros(tasks, bool),
+        )
 
     return from_rule(rule, init_state)

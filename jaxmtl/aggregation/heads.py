@@ -30,7 +30,8 @@ def with_heads(
     GradNorm; TorchJD never does.
 
     Args:
-        aggregator: for the shared parameters.
+        aggregator: for the shared parameters. It sees a pytree of the same structure without the
+            heads, so that ``grouped`` and ``recon`` find the layers.
         shared: which are: a pytree of booleans, a prefix of the parameters, or a function that
             makes one from the task gradients. Static.
         head_gradients: ``"plain"`` or ``"weighted"``, static.
@@ -58,13 +59,15 @@ def with_heads(
             "task gradients, got 'weighted'"
         )
 
-    def split(tree: PyTree) -> tuple[list[Any], list[Any], list[bool], Any]:
+    def split(tree: PyTree) -> tuple[PyTree, list[Any], list[bool], Any]:
         marks = shared(tree) if callable(shared) else shared
         flags = [bool(f) for f in jax.tree.leaves(broadcast_prefix("shared", marks, tree))]
         leaves, structure = jax.tree.flatten(tree)
         if not any(flags):
             raise ValueError("shared: expected at least one shared leaf, got none")
-        ours = [leaf for leaf, flag in zip(leaves, flags, strict=True) if flag]
+        # None is no leaf, and those that stay keep their paths, by which layers are told.
+        kept = [leaf if flag else None for leaf, flag in zip(leaves, flags, strict=True)]
+        ours = jax.tree.unflatten(structure, kept)
         heads = [leaf for leaf, flag in zip(leaves, flags, strict=True) if not flag]
         return ours, heads, flags, structure
 
@@ -89,11 +92,11 @@ def with_heads(
             **given,
         )
         plain = head_gradients == "plain"
-        weights: Array = jnp.ones_like(info.weights) if plain else info.weights
+        weights: Array = jnp.ones_like(info.cosines[..., 0]) if plain else info.weights
         if weights.ndim > 1:
             weights = weights[0]  # grouped, hence plain: all ones
         own = weighted_sum(weights, keep_present(heads, present)) if heads else []
-        parts = iter(combined), iter(own)
+        parts = iter(jax.tree.leaves(combined)), iter(own)
         leaves = [next(parts[0]) if flag else next(parts[1]) for flag in flags]
         return jax.tree.unflatten(structure, leaves), state, info
 

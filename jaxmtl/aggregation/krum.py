@@ -63,7 +63,7 @@ def krum(num_byzantine: int = 1, num_selected: int = 1, *, squared: bool = False
         scores = jnp.where(context.present, jnp.where(near, ranked, 0).sum(axis=1), jnp.inf)
         ranks = jnp.argsort(jnp.argsort(scores, stable=True), stable=True)
         chosen = (ranks < num_selected) & context.present
-        weights = chosen / jnp.maximum(chosen.sum(dtype=gram.dtype), 1)
+        weights = chosen.astype(gram.dtype) / jnp.maximum(chosen.sum(dtype=gram.dtype), 1)
         enough = (neighbours >= 1) & (number >= num_selected)
         return Weighed(weights, state, enough)
 

@@ -8,6 +8,7 @@ from jaxtyping import Array, Float, Int, PyTree
 
 from jaxmtl._validate import check_choice, check_positive
 from jaxmtl.aggregation.contract import Aggregator, checked, describe, require_losses
+from jaxmtl.aggregation.parts import kept_unless, nonnegative, rejoin
 from jaxmtl.aggregation.rows import (
     accumulator_dtype,
     along_tasks,
@@ -66,7 +67,8 @@ def moco(
         simplex: ``"projection"`` or ``"softmax"``, static.
 
     Returns:
-        The aggregator; its state is a ``MoCoState``. Absent tasks keep theirs.
+        The aggregator; its state is a ``MoCoState``. Absent tasks keep theirs, and their part of
+        lambda. With ``normalize``, losses below 0 give NaN: they would turn the gradient around.
 
     Raises:
         ValueError: a number or choice out of range; at the update, without losses if they are
@@ -105,8 +107,9 @@ def moco(
         factor = jnp.ones_like(state.weights)
         if normalize:
             norms = jnp.sqrt(jnp.diagonal(gram))
-            factor = require_losses("moco", context, dtype) / jnp.where(norms == 0, 1, norms)
-        steps = state.steps + present
+            losses = nonnegative(require_losses("moco", context, dtype))
+            factor = losses / jnp.where(norms == 0, 1, norms)
+        steps = state.steps + present.astype(jnp.int32)
         number = jnp.maximum(steps, 1).astype(dtype)
         rate = jnp.where(present, beta / number**beta_sigma, 0)
 
@@ -117,15 +120,18 @@ def moco(
         smoothed = jax.tree.map(smooth, state.smoothed, task_grads)
         present_rows = jax.tree.map(lambda y: jnp.where(along_tasks(present, y), y, 0), smoothed)
         lam = share_among(state.weights, present)
-        slope = (gram_matrix(present_rows) * lam[None]).sum(axis=1) + rho * lam
+        smoothed_gram = gram_matrix(present_rows)
+        finite = jnp.isfinite(smoothed_gram).all() & jnp.isfinite(factor).all()
+        slope = (smoothed_gram * lam[None]).sum(axis=1) + rho * lam
         moved = lam - gamma / jnp.max(number) ** gamma_sigma * slope
         if simplex == "projection":
             lam = project_simplex(moved, present)
         else:
             lam = jax.nn.softmax(jnp.where(present, moved, -jnp.inf))
+        lam = jnp.where(finite, lam, jnp.nan)
         combined = weighted_sum(lam, present_rows)
         combined = jax.tree.map(lambda c, leaf: c.astype(leaf.dtype), combined, task_grads)
-        following = MoCoState(smoothed, jnp.where(present, lam, state.weights), steps)
-        return combined, following, describe(gram, context, lam)
+        following = MoCoState(smoothed, rejoin(state.weights, lam, present), steps)
+        return combined, kept_unless(finite, following, state), describe(gram, context, lam)
 
     return Aggregator(init, update, weighted=False)

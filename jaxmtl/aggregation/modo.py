@@ -7,6 +7,7 @@ from jaxtyping import Array, Float
 
 from jaxmtl._validate import check_positive
 from jaxmtl.aggregation.contract import Aggregator, Context, Weighed, from_rule
+from jaxmtl.aggregation.parts import rejoin
 from jaxmtl.aggregation.solvers import project_simplex
 from jaxmtl.aggregation.solvers.simplex import share_among
 
@@ -36,7 +37,7 @@ def modo(gamma: float = 0.1, rho: float = 0.1) -> Aggregator:
         rho: strength of the pull to equal weights, >= 0.
 
     Returns:
-        The aggregator; its state is a ``MoDoState``.
+        The aggregator; its state is a ``MoDoState``. Absent tasks keep their part of lambda.
 
     Raises:
         ValueError: a number out of range; at the update, other than none or two further batches.
@@ -59,8 +60,7 @@ def modo(gamma: float = 0.1, rho: float = 0.1) -> Aggregator:
         lam = share_among(state.weights, present)
         slope = (gram * lam[None]).sum(axis=1) + rho * lam
         lam = project_simplex(lam - gamma * slope, present)
-        keep = present & jnp.isfinite(lam).all()
-        return Weighed(lam, MoDoState(jnp.where(keep, lam, state.weights)))
+        return Weighed(lam, MoDoState(rejoin(state.weights, lam, present)))
 
     def init_state(tasks: int, dtype: Any) -> MoDoState:
         return MoDoState(jnp.full(tasks, 1 / tasks, dtype))

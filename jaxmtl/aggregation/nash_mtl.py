@@ -20,12 +20,14 @@ class NashMTLState(NamedTuple):
         weights: last solution, before the limit on the norm.
         converged: whether it was one.
         residual: of that solution.
+        solved: tasks that it was a solution for.
     """
 
     step: Int[Array, ""]
     weights: Float[Array, " tasks"]
     converged: Bool[Array, ""]
     residual: Float[Array, ""]
+    solved: Bool[Array, " tasks"]
 
 
 def nash_mtl(
@@ -50,7 +52,8 @@ def nash_mtl(
 
     Args:
         max_norm: longest result; None for no limit.
-        update_every: steps between solutions, static; the weights are kept in between.
+        update_every: steps between solutions, static; the weights are kept in between, unless a
+            task is present that they were not solved for.
         preferences: p, bargaining powers, (G w)_t = p_t / w_t; None for 1.
 
     Returns:
@@ -74,23 +77,26 @@ def nash_mtl(
         check_positive("max_norm", max_norm)
     check_positive("update_every", update_every)
 
-    def solve(gram: Any, context: Context) -> tuple[Array, Array, Array]:
+    def solve(gram: Any, context: Context) -> tuple[Array, Array, Array, Array]:
         p = None
         if preferences is not None:
             p = preference_vector("nash_mtl", preferences, context.present, gram.dtype)
         found = fair_weights(gram, context.present, 1.0, p)
-        return found.x, found.converged, found.residual
+        return found.x, found.converged, found.residual, context.present
 
     def rule(gram: Any, state: NashMTLState, context: Context) -> Weighed:
         if update_every == 1:
-            weights, converged, residual = solve(gram, context)
+            found = solve(gram, context)
         else:
-            weights, converged, residual = jax.lax.cond(
-                state.step % update_every == 0,
+            # Weights solved without a task say nothing of it: 0, or what was right among others.
+            newcomer = (context.present & ~state.solved).any()
+            found = jax.lax.cond(
+                (state.step % update_every == 0) | newcomer,
                 lambda: solve(gram, context),
-                lambda: (state.weights, state.converged, state.residual),
+                lambda: state[1:],
             )
-        following = NashMTLState(state.step + 1, weights, converged, residual)
+        following = NashMTLState(state.step + 1, *found)
+        weights, converged, residual, _ = found
         weights = jnp.where(context.present, weights, 0)
         if max_norm is not None:
             weights = limit_norm(gram, weights, max_norm)
@@ -102,6 +108,7 @@ def nash_mtl(
             weights=jnp.zeros(tasks, dtype),
             converged=jnp.asarray(True),
             residual=jnp.zeros((), dtype),
+            solved=jnp.zeros(tasks, bool),
         )
 
     return from_rule(rule, init_state)

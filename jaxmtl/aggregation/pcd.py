@@ -77,11 +77,13 @@ def pcd(
         shares = jnp.concatenate([jnp.zeros(1, dtype), jnp.broadcast_to(shares, (tasks - 1,))])
         unit = unit_gram(gram, context.present)
         update = context.present & jnp.isfinite(gram).all()
-        steps = state.steps + update
+        steps = state.steps + update.astype(jnp.int32)
         running = jnp.where(
             update, beta * state.square + (1 - beta) * jnp.diagonal(gram), state.square
         )
-        unbiased = running / jnp.where(steps > 0, 1 - jnp.asarray(beta, dtype) ** steps, 1)
+        unbiased = running / jnp.where(
+            steps > 0, 1 - jnp.asarray(beta, dtype) ** steps.astype(dtype), 1
+        )
         deviation = jnp.sqrt(unbiased + eps)
         lengths = jnp.where(unit.live, unit.norms / jnp.where(deviation > 0, deviation, 1), 0)
 

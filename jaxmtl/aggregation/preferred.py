@@ -59,8 +59,10 @@ def preferred(
             extra_task_grads=[scaled(extra) for extra in extra_task_grads],
             **given,
         )
-        p = factors(num_tasks(task_grads), info.weights.dtype)
-        return combined, state, info._replace(weights=info.weights * p)
+        if info.weights is not None:
+            p = factors(num_tasks(task_grads), info.weights.dtype)
+            info = info._replace(weights=info.weights * p)
+        return combined, state, info
 
     def rule(gram: Any, state: Any, context: Context) -> Weighed:
         assert aggregator.rule is not None

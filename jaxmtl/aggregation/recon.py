@@ -69,7 +69,8 @@ def recon(
         prefix: what a layer is, see ``leaf_groups``.
 
     Returns:
-        The aggregator; its state is a ``ReconState``.
+        The aggregator; its state is a ``ReconState``. Batches whose gradients are not finite are
+        not counted.
 
     Raises:
         ValueError: S outside [-1, 0].
@@ -99,7 +100,8 @@ def recon(
         combined, inner, info = inside.update(task_grads, state.inner, **given)
         kept, context = checked(task_grads, **given)
         new = jnp.stack(list(_scores(kept, context.present, threshold, prefix).values()))
-        return combined, ReconState(inner, state.scores + new), info
+        finite = jnp.isfinite(gram_matrix(kept)).all()  # NaN is no evidence
+        return combined, ReconState(inner, state.scores + jnp.where(finite, new, 0)), info
 
     return Aggregator(init, update, weighted=inside.weighted)
 

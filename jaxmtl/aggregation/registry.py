@@ -1,6 +1,7 @@
 """The table of all methods: what each needs, what it costs, what it promises, and its paper."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
 import jax.numpy as jnp
@@ -72,7 +73,7 @@ class Method(NamedTuple):
 
 _G, _R = ("gram",), ("gradients",)
 
-REGISTRY: dict[str, Method] = {
+_TABLE = {
     "mean": Method(mean, (), "none", (SYMMETRIC, LINEAR, STATIONARY), 1, "-"),
     "sum": Method(sum_, (), "none", (SYMMETRIC, LINEAR, STATIONARY), 1, "-"),
     "constant": Method(constant, (), "none", (LINEAR, STATIONARY), 1, "-"),
@@ -175,12 +176,17 @@ REGISTRY: dict[str, Method] = {
     ),
 }
 
+# Read-only: commands, lists of choices and ``fit`` read it once, and would not see a new entry.
+# An aggregator of your own is given to them as it is, without a name.
+REGISTRY: Mapping[str, Method] = MappingProxyType(_TABLE)
+
 
 def make(name: str, num_tasks: int | None = None, **options: object) -> Aggregator:
     """Makes an aggregator by name.
 
     Args:
-        name: a key of ``REGISTRY``, or of ``LOSS_METHODS``, which gives ``from_losses`` of it.
+        name: a key of ``REGISTRY``, or of ``LOSS_METHODS``, which gives ``from_losses`` of it. Both
+            tables are read-only; a method of your own needs no name: give the aggregator itself.
         num_tasks: for ``constant`` and ``linear`` without weights: that many equal ones.
         options: arguments of the factory.
 

@@ -9,6 +9,7 @@ from jaxtyping import Array, Float
 
 from jaxmtl._validate import check_positive
 from jaxmtl.aggregation.contract import Aggregator, Context, Weighed, from_rule, preference_vector
+from jaxmtl.aggregation.parts import rejoin
 from jaxmtl.aggregation.solvers import project_simplex
 from jaxmtl.aggregation.solvers.simplex import share_among
 
@@ -49,7 +50,7 @@ def sdmgrad(
         preferences: p, weights of the preferred direction; None for 1 / tasks (of those present).
 
     Returns:
-        The aggregator; its state is an ``SDMGradState``.
+        The aggregator; its state is an ``SDMGradState``. Absent tasks keep their part of w.
 
     Raises:
         ValueError: a number out of range; at the update, other than none or two further batches, or
@@ -92,8 +93,8 @@ def sdmgrad(
 
         start = share_among(state.weights, present)
         w, _ = jax.lax.fori_loop(0, iterations, step, (start, jnp.zeros_like(start)))
-        keep = present & jnp.isfinite(w).all()
-        return Weighed((w + lam * p) / (1 + lam), SDMGradState(jnp.where(keep, w, state.weights)))
+        kept = rejoin(state.weights, w, present)
+        return Weighed((w + lam * p) / (1 + lam), SDMGradState(kept))
 
     def init_state(tasks: int, dtype: Any) -> SDMGradState:
         return SDMGradState(jnp.full(tasks, 1 / tasks, dtype))

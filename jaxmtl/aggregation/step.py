@@ -8,8 +8,10 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Bool, Float, Int, Key, PyTree
 
+from jaxmtl._modes import own_transfers, take_step
 from jaxmtl.aggregation.contract import AggregationInfo, Aggregator
 from jaxmtl.gradients import LossFn, task_gradients
+from jaxmtl.gradients.tasks import check_parameters
 
 
 class StepState(NamedTuple):
@@ -18,14 +20,19 @@ class StepState(NamedTuple):
     Attributes:
         aggregator: state of the aggregator.
         optimizer: state of the optimizer.
-        key: from which each step's key is folded.
+        key: from which each step's key is folded; None where none was given.
         number: steps taken.
     """
 
     aggregator: Any
     optimizer: Any
-    key: Key[Array, ""]
+    key: Key[Array, ""] | None
     number: Int[Array, ""]
+
+
+def step_key(state: StepState) -> Key[Array, ""] | None:
+    """The key of one step; a method that draws is refused if there is none."""
+    return None if state.key is None else jax.random.fold_in(state.key, state.number)
 
 
 class StepInfo(NamedTuple):
@@ -45,6 +52,8 @@ class AggregatedStep(NamedTuple):
 
     Attributes:
         init: ``init(params, batch, key=None) -> state``; the batch only tells the number of tasks.
+            Methods that draw want a ``jax.random.key`` of yours: a fixed one would draw the same
+            numbers in every run.
         step: ``step(params, state, batch, *, present=None, order=None, extra_batches=()) ->
             (params, state, info)``.
 
@@ -94,12 +103,14 @@ def aggregated_step(
     """
     gradients_fn = gradients(loss_fn)
 
+    @own_transfers
     def init(params: PyTree, batch: PyTree, key: Key[Array, ""] | None = None) -> StepState:
+        check_parameters(params)
         _, shapes = jax.eval_shape(gradients_fn, params, batch)
         return StepState(
             aggregator=aggregator.init(shapes),
             optimizer=optimizer.init(params),
-            key=jax.random.key(0) if key is None else key,
+            key=key,
             number=jnp.int32(0),
         )
 
@@ -118,14 +129,14 @@ def aggregated_step(
             state.aggregator,
             losses=losses,
             params=params,
-            key=jax.random.fold_in(state.key, state.number),
+            key=step_key(state),
             present=present,
             order=order,
             extra_task_grads=[gradients_fn(params, extra)[1] for extra in extra_batches],
         )
-        updates, optimizer_state = optimizer.update(grads, state.optimizer, params)
+        after, optimizer_state = take_step(optimizer, grads, state.optimizer, params)
         following = StepState(aggregator_state, optimizer_state, state.key, state.number + 1)
-        return optax.apply_updates(params, updates), following, StepInfo(losses, info)
+        return after, following, StepInfo(losses, info)
 
     return AggregatedStep(init, step)
 
@@ -135,7 +146,7 @@ class AsOptaxState(NamedTuple):
 
     Attributes:
         inner: state of the aggregator.
-        info: of the last update; NaN weights before the first.
+        info: of the last update; zeros before the first.
         key: from which each update's key is folded.
         number: updates done.
     """
@@ -179,6 +190,7 @@ def as_optax(
         [-0.25, -0.25]
     """
 
+    @own_transfers
     def init(params: PyTree) -> AsOptaxState:
         shapes = jax.tree.map(
             lambda p: jax.ShapeDtypeStruct((num_tasks, *jnp.shape(p)), jnp.result_type(p)), params
@@ -193,7 +205,6 @@ def as_optax(
 
         found = jax.eval_shape(info_of, shapes)
         info = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), found)
-        info = info._replace(weights=jnp.full_like(info.weights, jnp.nan))
         return AsOptaxState(inner, info, key, jnp.int32(0))
 
     def update(
@@ -221,4 +232,5 @@ def as_optax(
         )
         return grads, AsOptaxState(inner, info, state.key, state.number + 1)
 
-    return optax.GradientTransformationExtraArgs(init, update)
+    init_fn: Any = init  # its arguments have names, which optax does not promise
+    return optax.GradientTransformationExtraArgs(init_fn, update)

@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 from jaxmtl.cli import options
 from jaxmtl.cli.cache import use_cache
-from jaxmtl.cli.errors import in_one_sentence
+from jaxmtl.cli.errors import in_one_sentence, say
 from jaxmtl.cli.options import with_options
+from jaxmtl.cli.paths import path_of
 from jaxmtl.cli.settings import Settings
+from jaxmtl.cli.signals import NOTHING_WRITTEN, undone_when_interrupted, when_interrupted
 from jaxmtl.data.options import FoldOptions, ReadingOptions
 from jaxmtl.methods.study.options import StudyOptions
 
@@ -60,12 +62,19 @@ def compare(
     if list_arms:
         _list_arms()
         return
+    out = path_of("--out", out)
+    if "table" in given:
+        given["table"] = path_of("TABLE", given["table"])
     settings = PRESET.with_options(**given).complete()
     if settings.seed + seeds > 2**32:
-        raise ValueError(f"--seeds: expected --seed + --seeds below 2**32, got {seeds}")
+        raise ValueError(
+            f"--seeds: expected at most {2**32 - settings.seed} with --seed {settings.seed}, got "
+            f"{seeds}"
+        )
     _start_devices(devices, coordinator, num_processes, process_id)
 
     from jaxmtl.cli.console import Console
+    from jaxmtl.methods.study.memory import check_memory
 
     first = process_id == 0
     console = Console(quiet=quiet or not first)
@@ -75,14 +84,30 @@ def compare(
     asked = settings.to_json() | {"arms": names, "reference": reference, "seeds": seeds}
     if settings.table is not None:
         asked["table"] = os.path.abspath(settings.table)
+    check_memory(
+        shared=settings.shared,
+        nodes=settings.nodes,
+        towers=settings.towers,
+        batch_size=settings.batch_size,
+        features=len(settings.features or ()),
+        tasks=len(settings.targets or ()),
+        at_once=min(chunk or 1, seeds),
+    )
     folder = Path(out)
     working = _working_folder(folder)
     if working.is_complete(asked, resume=resume):
         console.say(f"the comparison in {out} is complete; there is nothing to resume")
         return
+    if resume and first:
+        when_interrupted(lambda: _left(working))
     # One process of several writes the folder.
     nothing = contextlib.nullcontext()
-    with working.opened(asked, force=force, resume=resume) if first else nothing:
+    with (
+        undone_when_interrupted(),
+        working.opened(asked, force=force, resume=resume) if first else nothing,
+    ):
+        if first:
+            when_interrupted(lambda: _left(working))
         found = _compare(
             settings, names, reference, seeds, folder, devices, chunk, console, resume=resume
         )
@@ -97,6 +122,15 @@ def compare(
             f"the least error is that of {' '.join(best)}: {shlex.join(command)} trains it on the "
             f"rows of seed {settings.seed}"
         )
+
+
+def _left(working: "WorkingFolder") -> str:
+    """What an interrupted comparison leaves behind, in words."""
+    if working.is_through():
+        return f"the comparison is written to {working.path}"
+    if working.is_begun():
+        return "the same command goes on with it with --resume"
+    return NOTHING_WRITTEN
 
 
 @dataclasses.dataclass(frozen=True)
@@ -124,18 +158,25 @@ def _compare(
     import jax
 
     from jaxmtl.cli.fit import load_table, prepare_rows
+    from jaxmtl.cli.whole_time import WholeTime
     from jaxmtl.comparison import compare
+    from jaxmtl.methods import BASELINES
 
     table = load_table(settings, folder)
+    _check_rows(table, seeds)
     numbers = tuple(range(settings.seed, settings.seed + seeds))
     datasets, notes = [], list(table.notes)
+    trains = not set(arms) <= set(BASELINES)
     for number in numbers:
-        dataset, said = prepare_rows(dataclasses.replace(settings, seed=number), table)
+        seeded = dataclasses.replace(settings, seed=number)
+        dataset, said = prepare_rows(seeded, table, trains=trains, remarks=not datasets)
         datasets.append(dataset)
         notes += said
     for note in dict.fromkeys(notes):
         console.note(note)
-    with console.sweeping() as on_progress:
+    # The adaptive run comes first: it lays down the schedule of all others.
+    trained = dict.fromkeys(["adaptive", *(arm for arm in arms if arm not in BASELINES)])
+    with console.sweeping(WholeTime(list(trained), seeds)) as on_progress:
         comparison = compare(
             datasets,
             arms=arms,
@@ -156,6 +197,18 @@ def _compare(
             count = f"{row['diverged']} of {row['seeds']} seeds"
             console.note(f"{row['arm']}: {count} diverged and are left out")
     return Compared(comparison, table, datasets, numbers)
+
+
+def _check_rows(table: "Table", seeds: int) -> None:
+    """Raises ValueError for more seeds than there is memory for: each divides the rows anew."""
+    from jaxmtl.training.driver.placement import total_memory
+
+    a_seed = 8 * (table.x.size + table.y.size) + 2**12
+    if seeds * a_seed > (there := total_memory()):
+        raise ValueError(
+            f"--seeds: expected at most {there // a_seed}, whose rows fit into the memory of this "
+            f"machine, got {seeds}"
+        )
 
 
 def _write(folder: Path, found: Compared, settings: Settings, asked: dict[str, Any]) -> None:
@@ -197,6 +250,13 @@ def _summary(comparison: "Comparison") -> str:
     board: pd.DataFrame = comparison.leaderboard
     columns = [f"{task.name} {main_measure(task).name}" for task in comparison.tasks]
     named = ["arm", *columns, "error", "delta_m", "mean_rank", "parameters", "splits"]
+    without = ""
+    if board["delta_m"].isna().to_numpy().all():
+        named.remove("delta_m")
+        without = (
+            "\nNo delta_m, the change against one network a task: it needs the arm independent "
+            "(--arms).\n"
+        )
     shown: Any = board[named]
     text = shown.to_string(
         index=False,
@@ -204,7 +264,7 @@ def _summary(comparison: "Comparison") -> str:
         formatters={"parameters": lambda v: "" if v != v else f"{v:.0f}"},
         float_format="{:.4g}".format,
     )
-    return f"{text}\n\n{comparison.conclusion}"
+    return f"{text}\n{without}\n{comparison.conclusion}"
 
 
 def _best(comparison: "Comparison") -> tuple[str, ...] | None:
@@ -223,15 +283,15 @@ def _list_arms() -> None:
     from jaxmtl.training.phased.combining import AGGREGATORS, WEIGHTINGS
 
     for name, arm in ARMS.items():
-        print(f"{name:16}{'*' if name in DEFAULT_ARMS else ' '} {arm.description}")
-    print("\n* compared unless --arms says otherwise; --arms all compares all of these\n")
+        say(f"{name:16}{'*' if name in DEFAULT_ARMS else ' '} {arm.description}")
+    say("\n* compared unless --arms says otherwise; --arms all compares all of these\n")
     for name, method in BASELINES.items():
-        print(f"{name:16}  {method.description}")
-    print("\nThese are reference lines, whatever is compared; named in --arms they take part.\n")
+        say(f"{name:16}  {method.description}")
+    say("\nThese are reference lines, whatever is compared; named in --arms they take part.\n")
     for group, methods in (("aggregators", AGGREGATORS), ("losses", WEIGHTINGS)):
-        print(f"--arms {group}:")
-        print(textwrap.fill(", ".join(methods), 96, initial_indent="  ", subsequent_indent="  "))
-    print(
+        say(f"--arms {group}:")
+        say(textwrap.fill(", ".join(methods), 96, initial_indent="  ", subsequent_indent="  "))
+    say(
         "\nThese combine task gradients: on any arm (--arms mmoe+upgrad) or, by themselves "
         "(--arms\nupgrad), on hard sharing with the adaptive run's schedule (restarts)."
     )
@@ -244,8 +304,14 @@ def _arm_names(text: str | None, reference: str, num_tasks: int) -> tuple[list[s
     names = [name.strip() for name in (text or "").split(",") if name.strip()]
     if text is not None and not names:
         raise ValueError("--arms: expected names separated by commas, got none")
-    found = check_arms(names or DEFAULT_ARMS, reference, num_tasks)
-    return found, check_arms([], reference, num_tasks)[0]
+    try:
+        (full,) = check_arms([], reference, num_tasks)
+    except ValueError as error:
+        raise ValueError(f"--reference: {str(error).removeprefix('arms: ')}") from error
+    try:
+        return check_arms(names or DEFAULT_ARMS, reference, num_tasks), full
+    except ValueError as error:
+        raise ValueError(f"--arms: {str(error).removeprefix('arms: ')}") from error
 
 
 def _start_devices(

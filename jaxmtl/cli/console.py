@@ -5,6 +5,8 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 
+from jaxmtl.cli.errors import printable, say, tell
+from jaxmtl.cli.whole_time import WholeTime
 from jaxmtl.training import Progress, SweepProgress
 
 SECONDS_BETWEEN_LINES = 2.0
@@ -25,12 +27,12 @@ class Console:
     def say(self, text: str) -> None:
         """Writes a result."""
         if not self.quiet:
-            print(text)
+            say(text)
 
     def note(self, text: str) -> None:
         """Writes what the user should know, although nothing is wrong."""
         if not self.quiet:
-            print(f"note: {text}", file=sys.stderr)
+            tell(f"note: {text}")
 
     @contextlib.contextmanager
     def training(
@@ -54,8 +56,13 @@ class Console:
             yield _lines(name, tasks)
 
     @contextlib.contextmanager
-    def sweeping(self) -> Iterator[Callable[[str, SweepProgress], None] | None]:
+    def sweeping(
+        self, whole: WholeTime | None = None
+    ) -> Iterator[Callable[[str, SweepProgress], None] | None]:
         """Shows the progress of the arms of a comparison.
+
+        Args:
+            whole: for the time that all of them take; None where there is but one.
 
         Yields:
             What ``compare`` takes as ``on_progress``.
@@ -64,9 +71,24 @@ class Console:
             yield None
         elif sys.stderr.isatty():
             with _arm_bars() as on_progress:
-                yield on_progress
+                yield self._of_all(on_progress, whole)
         else:
-            yield _arm_lines()
+            yield self._of_all(_arm_lines(), whole)
+
+    def _of_all(
+        self, on_progress: Callable[[str, SweepProgress], None], whole: WholeTime | None
+    ) -> Callable[[str, SweepProgress], None]:
+        """Progress whose time left is that of all arms."""
+        if whole is None:
+            return on_progress
+
+        def of_all(arm: str, progress: SweepProgress) -> None:
+            left = whole.left(arm, progress)
+            if (said := whole.estimate()) is not None:
+                self.note(said)
+            on_progress(arm, progress._replace(seconds_left=left))
+
+        return of_all
 
 
 def describe(progress: Progress, tasks: Sequence[str], *, short: bool = False) -> str:
@@ -110,7 +132,7 @@ def _bar(name: str, tasks: Sequence[str]) -> Iterator[Callable[[Progress], None]
         bar = bars.add_task(f"{name:<12}", total=None, state="compiling")
 
         def on_progress(progress: Progress) -> None:
-            state = escape(describe(progress, tasks, short=True))
+            state = escape(printable(describe(progress, tasks, short=True)))
             bars.update(bar, total=progress.total, completed=progress.done, state=state)
 
         yield on_progress
@@ -126,7 +148,7 @@ def _lines(name: str, tasks: Sequence[str]) -> Callable[[Progress], None]:
         now = time.monotonic()
         last = progress.done == progress.total
         if progress.phase != phase or last or now - when >= SECONDS_BETWEEN_LINES:
-            print(f"{name}: {describe(progress, tasks)}", file=sys.stderr, flush=True)
+            tell(f"{name}: {describe(progress, tasks)}")
             phase, when = progress.phase, now
 
     return on_progress
@@ -147,7 +169,7 @@ def describe_sweep(progress: SweepProgress) -> str:
     """
     share = 100 * progress.done // max(progress.total, 1)
     left = ""
-    if progress.seconds_left == progress.seconds_left and progress.finished < progress.members:
+    if progress.seconds_left == progress.seconds_left and progress.seconds_left > 0:
         left = f", {int(progress.seconds_left) // 60}:{int(progress.seconds_left) % 60:02d} left"
     epochs = f"{share} % of the epochs{left}"
     if progress.members == 1:
@@ -186,7 +208,7 @@ def _arm_lines() -> Callable[[str, SweepProgress], None]:
         now = time.monotonic()
         last = progress.finished == progress.members
         if (last and name != arm) or now - when >= SECONDS_BETWEEN_LINES:
-            print(f"{name}: {describe_sweep(progress)}", file=sys.stderr, flush=True)
+            tell(f"{name}: {describe_sweep(progress)}")
             arm, when = name, now
 
     return on_progress

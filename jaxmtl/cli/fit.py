@@ -9,7 +9,9 @@ from jaxmtl.cli import options
 from jaxmtl.cli.cache import use_cache
 from jaxmtl.cli.errors import DivergedError, in_one_sentence
 from jaxmtl.cli.options import with_options
+from jaxmtl.cli.paths import path_of
 from jaxmtl.cli.settings import Settings, check_used, settings_from_json
+from jaxmtl.cli.signals import undone_when_interrupted, when_interrupted
 from jaxmtl.data.options import FoldOptions, ReadingOptions, ScalingOptions
 from jaxmtl.methods.study.options import PairOptions, StudyOptions
 
@@ -43,10 +45,15 @@ def fit(
     With --method, train what that names instead. Without TABLE, a made-up air-quality workbook is
     written into the run folder and used.
     """
+    from jaxmtl.methods.study.arms import fits
+
     if preset not in PRESETS:
         raise ValueError(f"--preset: expected one of {', '.join(PRESETS)}, got {preset!r}")
     from jaxmtl.cli.console import Console
 
+    out = path_of("--out", out)
+    if "table" in given:
+        given["table"] = path_of("TABLE", given["table"])
     console = Console(quiet=quiet)
     if (why := use_cache(wanted=not no_cache)) is not None:
         console.note(why)
@@ -57,14 +64,18 @@ def fit(
     name, place = (before, f" of {config}") if method is None else (method, "")
     if name not in (None, PAIR):
         name = _method_name(name, place, given, len(settings.targets or ()))
-    _fit(settings, None if name == PAIR else name, out, console, force=force)
+    method = None if name == PAIR else name
+    if method is None and settings.aggregator is not None:
+        if (why := fits(settings.aggregator, len(settings.targets or ()))) is not None:
+            raise ValueError(f"--aggregator: {why}")
+    _fit(settings, method, out, console, force=force)
 
 
 def _method_name(name: str, place: str, given: dict[str, Any], num_tasks: int) -> str:
     """The full name of a method, if it goes with the options that were given."""
     from jaxmtl.comparison import check_arms
     from jaxmtl.methods import WITHOUT_STEPS
-    from jaxmtl.methods.study.arms import GROUPS
+    from jaxmtl.methods.study.arms import GROUPS, JOINT
 
     if not name.strip() or "," in name or name in GROUPS:
         raise ValueError(f"--method: expected the name of one method, got {name!r}")
@@ -72,6 +83,11 @@ def _method_name(name: str, place: str, given: dict[str, Any], num_tasks: int) -
         (found,) = check_arms([name], name, num_tasks)
     except ValueError as error:
         raise ValueError(f"--method: {str(error).removeprefix('arms: ')}") from error
+    if "aggregator" in given and found not in WITHOUT_STEPS:
+        whole = f"{found.partition(JOINT)[0]}{JOINT}{given['aggregator']}"
+        raise ValueError(
+            f"--aggregator: with --method, it is part of the name; write --method {whole}"
+        )
     used = [ScalingOptions] if found in WITHOUT_STEPS else [StudyOptions]
     check_used(given, used, f"--method {name}{place}")
     return found
@@ -81,15 +97,30 @@ def _fit(
     settings: Settings, method: str | None, out: str, console: "Console", *, force: bool
 ) -> None:
     from jaxmtl.files.atomic import new_folder
+    from jaxmtl.methods import BASELINES
+    from jaxmtl.methods.study.memory import check_memory
     from jaxmtl.prediction.card import fingerprint
     from jaxmtl.prediction.folder import is_run_folder
     from jaxmtl.report import load_run, summarize
 
     _keep_table(settings.table, out)
-    with new_folder(out, force=force, replaceable=is_run_folder) as folder:
+    if method not in BASELINES:
+        check_memory(
+            shared=settings.shared,
+            nodes=settings.nodes,
+            towers=settings.towers,
+            batch_size=settings.batch_size,
+            features=len(settings.features or ()),
+            tasks=len(settings.targets or ()),
+        )
+    with (
+        undone_when_interrupted(),
+        new_folder(out, force=force, replaceable=is_run_folder) as folder,
+    ):
         table = load_table(settings, folder)
-        dataset, notes = prepare_rows(settings, table)
-        for note in (*table.notes, *notes):
+        dataset, notes = prepare_rows(settings, table, trains=method not in BASELINES)
+        table = dataclasses.replace(table, notes=(*table.notes, *notes))
+        for note in table.notes:
             console.note(note)
         saved = settings.to_json()
         if settings.table is not None:
@@ -100,6 +131,7 @@ def _fit(
         else:
             saved["method"] = method
             _train_method(settings, method, folder, table, dataset, saved, console)
+    when_interrupted(lambda: f"the run is written to {out}")
     run = load_run(out)
     console.say(summarize(run))
     console.say(f"\nwritten to {out}")
@@ -228,12 +260,16 @@ def load_table(settings: Settings, folder: Path) -> "Table":
     return dataclasses.replace(table, source=table.source.replace(path, shown), notes=notes)
 
 
-def prepare_rows(settings: Settings, table: "Table") -> "tuple[Dataset, tuple[str, ...]]":
+def prepare_rows(
+    settings: Settings, table: "Table", *, trains: bool = True, remarks: bool = True
+) -> "tuple[Dataset, tuple[str, ...]]":
     """Splits and scales the rows.
 
     Args:
         settings: complete; the seed is that of a random split.
         table: see ``load_table``.
+        trains: whether a network is trained on them.
+        remarks: whether to look at what they hold, which is alike for all seeds of a comparison.
 
     Returns:
         Scaled rows, and what the user should know about them.
@@ -241,8 +277,17 @@ def prepare_rows(settings: Settings, table: "Table") -> "tuple[Dataset, tuple[st
     Raises:
         TableError: rows or options that do not go together.
     """
+    from jaxmtl.data.chronology import describe_order, rising_column
     from jaxmtl.data.divide import divide, prepare_noted
+    from jaxmtl.data.remarks import (
+        one_task_dominates,
+        order_matters,
+        rows_outside,
+        usable_rows,
+    )
 
+    targets = settings.missing_targets or settings.missing
+    table, notes = usable_rows(table, settings.missing, targets)
     indices = divide(
         table,
         settings.split or "random",
@@ -251,15 +296,23 @@ def prepare_rows(settings: Settings, table: "Table") -> "tuple[Dataset, tuple[st
         validation=settings.validation,
         gap=settings.gap,
         column=settings.split_column,
+        time=settings.time,
     )
-    return prepare_noted(
+    if settings.split == "chronological":
+        notes += (describe_order(table, indices, settings.time or rising_column(table)),)
+    dataset, said = prepare_noted(
         table,
         indices,
         missing_features=settings.missing,
-        missing_targets=settings.missing_targets or settings.missing,
+        missing_targets=targets,
         scaling=settings.scaling,
         scale_on=settings.scale_on,
     )
+    found = [rows_outside(table, dataset)] if remarks else []
+    if trains and remarks:
+        how = {"batch_size": settings.batch_size, "shuffle": settings.shuffle}
+        found += [one_task_dominates(dataset), order_matters(dataset, **how)]
+    return dataset, (*notes, *said, *(remark for remark in found if remark is not None))
 
 
 def _read(settings: Settings, path: str) -> "Table":
@@ -272,7 +325,8 @@ def _read(settings: Settings, path: str) -> "Table":
         targets=settings.targets or (),
         sheet=find_sheet(path, settings.sheet),
         missing_values=settings.missing_values,
-        keep=() if settings.split_column is None else (settings.split_column,),
+        keep=[name for name in (settings.split_column, settings.time) if name is not None],
+        keep_dates=settings.split == "chronological" and settings.time is None,
         decimal=settings.decimal,
         thousands=settings.thousands,
         header_row=settings.header_row,
@@ -309,7 +363,7 @@ def _repeated(
     from jaxmtl.prediction.card import fingerprint, versions
     from jaxmtl.prediction.run_json import read_json
 
-    path = Path(config)
+    path = Path(path_of("--config", config))
     path = path / "config.json" if path.is_dir() else path
     saved = read_json(path)
     settings = saved.get("settings")

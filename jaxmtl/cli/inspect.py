@@ -4,7 +4,8 @@ from typing import Annotated
 
 import typer
 
-from jaxmtl.cli.errors import in_one_sentence
+from jaxmtl.cli.errors import in_one_sentence, say
+from jaxmtl.cli.paths import path_of
 
 
 @in_one_sentence
@@ -20,4 +21,4 @@ def inspect(
     """
     from jaxmtl.report import load_run, summarize
 
-    print(summarize(load_run(folder)))
+    say(summarize(load_run(path_of("DIR", folder))))

@@ -40,12 +40,14 @@ Arms = Annotated[
 ]
 ListArms = Annotated[bool, typer.Option("--list-arms", help="Name the methods and exit.")]
 Reference = Annotated[str, Option(help="Method that the others are compared with.")]
-Seeds = Annotated[Count, Option(help="Number of seeds, from --seed on.")]
+Seeds = Annotated[
+    Annotated[int, msgspec.Meta(ge=1, le=10**5)], Option(help="Number of seeds, from --seed on.")
+]
 Resume = Annotated[
     bool, typer.Option("--resume", help="Go on with an interrupted comparison in --out.")
 ]
 Devices = Annotated[
-    Annotated[int, msgspec.Meta(ge=1, le=2**16)] | None,
+    Annotated[int, msgspec.Meta(ge=1, le=2**10)] | None,
     Option(help="Devices to spread the seeds over.", shown="all; on a CPU its cores"),
 ]
 Chunk = Annotated[Count | None, Option(help="Seeds to run at once.", shown="as many as fit")]

@@ -1,5 +1,7 @@
 """``jaxmtl predict``: new rows through a trained network."""
 
+import io
+import itertools
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from jaxmtl.cli.errors import in_one_sentence
+from jaxmtl.cli.paths import path_of
+from jaxmtl.cli.signals import undone_when_interrupted, when_interrupted
 
 if TYPE_CHECKING:
     import numpy as np
@@ -16,6 +20,10 @@ if TYPE_CHECKING:
     from jaxmtl.prediction.predictor import Reading
 
 ENDINGS = (".xlsx", ".csv")
+NOTE = "note"  # name of the column of notes, which is there if a row has one
+NOT_IN_XML = "\ufffe\uffff"
+
+Cell = float | str | None
 
 
 @in_one_sentence
@@ -42,15 +50,21 @@ def predict(
     that its rows stand beside those of TABLE.
     A row with a missing feature is an error; if the run was made with --missing mean, its gaps are
     filled with the means of the training rows, with --missing drop its prediction is left blank.
+    Where there is something to say of a row, the last column does: a missing feature, values
+    outside those of the training rows, a prediction that is not finite.
     """
     from jaxmtl.cli.console import Console
     from jaxmtl.data import read_table
-    from jaxmtl.data.reading.names import plain_name
     from jaxmtl.data.reading.sheets import find_sheet
     from jaxmtl.files.atomic import check_file, new_file
+    from jaxmtl.prediction.records import write_csv
+    from jaxmtl.prediction.row_notes import row_notes
     from jaxmtl.report import load_run
 
     console = Console(quiet=quiet)
+    folder, table, out = (
+        path_of(name, text) for name, text in (("DIR", folder), ("TABLE", table), ("--out", out))
+    )
     ending = Path(out).suffix.lower()
     if ending not in ENDINGS:
         raise ValueError(
@@ -70,12 +84,18 @@ def predict(
     for note in rows.notes:
         console.note(note)
     predicted = run.predict(rows)
-    with new_file(out, force=force) as path:
-        write = _write_xlsx if ending == ".xlsx" else _write_csv
-        write(path, [plain_name(name) for name in run.dataset.targets], _cells(rows, predicted))
-    blank = int((predicted != predicted).any(axis=1).sum())
-    if blank:
-        console.note(f"{blank} of {len(predicted)} rows have a missing feature and no prediction")
+    notes = row_notes(run.predictor, rows.x, predicted)
+    header, cells = list(run.dataset.targets), _cells(rows, predicted)
+    if any(notes.by_row):
+        header.append(_free(NOTE, header))
+        placed = _in_place(rows, [[note or None] for note in notes.by_row], 1)
+        cells = [[*line, *note] for line, note in zip(cells, placed, strict=True)]
+    with undone_when_interrupted(), new_file(out, force=force) as path:
+        write = _write_xlsx if ending == ".xlsx" else write_csv
+        write(path, header, cells)
+    when_interrupted(lambda: f"the predictions are written to {out}")
+    for note in notes.summary:
+        console.note(note)
     console.say(f"{len(predicted)} rows predicted, written to {out}")
 
 
@@ -95,36 +115,59 @@ def _as_read(reading: "Reading", targets: Sequence[str], header_row: int | None)
     }
 
 
-def _cells(table: "Table", predicted: "np.ndarray") -> list[list[float | None]]:
+def _cells(table: "Table", predicted: "np.ndarray") -> list[list[Cell]]:
     """One row for every row of the table below its header, None where there is no number."""
     import numpy as np
 
+    finite = np.isfinite(predicted)
+    rows = [
+        [value if known else None for value, known in zip(row, mask, strict=True)]
+        for row, mask in zip(predicted.tolist(), finite, strict=True)
+    ]
+    return _in_place(table, rows, predicted.shape[1])
+
+
+def _in_place(table: "Table", rows: Sequence[Sequence[Cell]], width: int) -> list[list[Cell]]:
+    """Rows of the table beside its own, with blank ones where it has no data."""
+    import numpy as np
+
     numbers = np.concatenate([table.rows, table.left_out])
-    cells: list[list[float | None]] = [[None] * predicted.shape[1] for _ in numbers]
+    cells: list[list[Cell]] = [[None] * width for _ in numbers]
     places = np.searchsorted(np.sort(numbers), table.rows)
-    for place, row in zip(places.tolist(), predicted.tolist(), strict=True):
-        cells[place] = [value if np.isfinite(value) else None for value in row]
+    for place, row in zip(places.tolist(), rows, strict=True):
+        cells[place] = list(row)
     return cells
 
 
-def _write_csv(path: Path, header: Sequence[str], rows: Sequence[Sequence[float | None]]) -> None:
-    from jaxmtl.prediction.records import write_csv
+def _free(name: str, taken: Sequence[str]) -> str:
+    """A name that no other column has."""
+    numbers = itertools.count(2)
+    found = name
+    while found in taken:
+        found = f"{name} {next(numbers)}"
+    return found
 
-    # Spreadsheets take other cells of a .csv for formulas; one with an apostrophe is a text.
-    formulas = ("=", "+", "-", "@")
-    write_csv(path, [f"'{name}" if name.startswith(formulas) else name for name in header], rows)
 
-
-def _write_xlsx(path: Path, header: Sequence[str], rows: Sequence[Sequence[float | None]]) -> None:
+def _write_xlsx(path: Path, header: Sequence[str], rows: Sequence[Sequence[Cell]]) -> None:
     from openpyxl import Workbook
-    from openpyxl.cell import WriteOnlyCell
 
     book = Workbook(write_only=True)
     sheet = book.create_sheet("predictions")
-    names = [WriteOnlyCell(sheet, value=name) for name in header]
-    for cell in names:
-        cell.data_type = "s"  # even if it begins with an equals sign
-    sheet.append(names)
-    for row in rows:
-        sheet.append(list(row))
-    book.save(path)
+    for row in (header, *rows):
+        sheet.append([_as_text(sheet, cell) if isinstance(cell, str) else cell for cell in row])
+    content = io.BytesIO()  # an archive that breaks off fails once more when it is cleared away
+    book.save(content)
+    path.write_bytes(content.getvalue())
+
+
+def _as_text(sheet: Any, text: str) -> Any:
+    """A cell that is no formula, even if it begins with an equals sign."""
+    from openpyxl.cell import WriteOnlyCell
+
+    from jaxmtl.data.reading.names import plain_name
+
+    cell = WriteOnlyCell(
+        sheet, value="".join(one for one in plain_name(text) if one not in NOT_IN_XML)
+    )
+    cell.data_type = "s"
+    return cell

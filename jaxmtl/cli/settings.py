@@ -33,7 +33,7 @@ class Settings(PairOptions, FoldOptions, ReadingOptions):
     def with_options(self, **given: Any) -> "Settings":
         """Other values for some options; what depends on them is worked out anew."""
         options = declared(Settings).values()
-        anew = {one.name: None for one in options if one.option.follows in given}
+        anew = {one.name: None for one in options if one.option.is_affected_by(given)}
         return dataclasses.replace(self, **(anew | given))
 
     def complete(self) -> "Settings":

@@ -217,7 +217,7 @@ def check_arms(arms: Sequence[str], reference: str, num_tasks: int) -> list[str]
         ['adaptive', 'restarts+upgrad', 'hard_sharing']
     """
     names: list[str] = []
-    for name in (*arms, reference):
+    for name in dict.fromkeys((*arms, reference)):
         names += expand([name], num_tasks) if name in GROUPS else [find_method(name).name]
     names = list(dict.fromkeys(names))
     for name in (name for name in names if name not in WITHOUT_STEPS):
@@ -281,6 +281,7 @@ def _frame(
             "measure": [main_measure(task).name for task in tasks] * seeds,
             "value": values.reshape(-1),
             **columns,
+            "scaled": any(data.scales_targets for data in datasets),
         }
     )
     unknown = frame["parameters"] < 0

@@ -24,6 +24,7 @@ class PerSeed(NamedTuple):
         error: what arms are compared by, NaN where a run diverged or is not in the frame.
         present: whether the frame has all rows of a run.
         rows: of the frame, the position of each (arm, seed, task); -1 where there is none.
+        scaled: whether errors are those of scaled targets, as where the frame does not say.
 
     Example:
         >>> import pandas as pd
@@ -41,6 +42,7 @@ class PerSeed(NamedTuple):
     error: Float[np.ndarray, "arms seeds tasks"]
     present: Bool[np.ndarray, "arms seeds"]
     rows: np.ndarray
+    scaled: bool = True
 
     @property
     def overall(self) -> Float[np.ndarray, "arms seeds"]:
@@ -127,6 +129,7 @@ def read_per_seed(frame: "pd.DataFrame", columns: tuple[str, ...] = ()) -> PerSe
         error=np.where(np.isfinite(error), error, np.nan),
         present=np.asarray((rows >= 0).all(axis=2)),
         rows=rows,
+        scaled="scaled" not in frame.columns or bool(frame["scaled"].any()),
     )
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from jaxmtl._validate import check_choice
+from jaxmtl.methods.registry import BASELINES
 from jaxmtl.statistics.paired import ALPHA
 from jaxmtl.tasks import Task, kinds_differ
 
@@ -98,6 +99,9 @@ def describe(
     check_choice("reference of the contrasts", rows[0]["reference"], tuple(kinds))
     contests = [row for key, row in overall.items() if kinds[key] == "arm"]
     lines = [row for key, row in overall.items() if kinds[key] != "arm"]
+    for family in (contests, lines):
+        for row in family:
+            row.comparisons = len(family)
     reference = _name(rows[0]["reference"], labels)
     num_tasks = len(single) // len(overall)
     num_seeds = max(row["seeds"] for row in board)
@@ -124,6 +128,7 @@ class _Contrast:
         low, high = ("nb_low", "nb_high") if self.corrected else ("percent_low", "percent_high")
         self.low, self.high = float(values[low]), float(values[high])
         self.pairs = int(values["seeds"])
+        self.comparisons = 1  # that its p value is adjusted for
 
     @property
     def clear(self) -> bool:
@@ -132,6 +137,21 @@ class _Contrast:
     @property
     def alike(self) -> bool:
         return self.percent == self.low == self.high == 0
+
+    @property
+    def needed(self) -> int:
+        """Runs from which on a difference could pass its test."""
+        return 2 if self.corrected else enough_runs(self.comparisons)
+
+    @property
+    def untested(self) -> bool:
+        """Whether no difference, however large, could have passed the test."""
+        return not self.clear and not self.alike and 0 < self.pairs < self.needed
+
+    @property
+    def near(self) -> bool:
+        """Whether the interval leaves out 0, but the test was not passed."""
+        return not self.clear and not self.untested and (self.low > 0 or self.high < 0)
 
     def by(self) -> str:
         """The size of a difference that has a direction."""
@@ -144,10 +164,14 @@ class _Contrast:
             return "no seed in which both ran through"
         if np.isnan(self.percent):
             return "no percentage of an error of 0"
-        interval = "no interval"
+        parts = [f"difference {_number(self.percent)} %"]
+        if self.percent >= 100:
+            parts.append(f"{_number(1 + self.percent / 100)} times the error")
         if not np.isnan(self.low):
-            interval = f"{_number(self.low)} to {_number(self.high)}"
-        return f"difference {_number(self.percent)} %, {interval}"
+            parts.append(f"{_number(self.low)} to {_number(self.high)}")
+        elif not self.untested:
+            parts.append("no interval")
+        return ", ".join(parts)
 
 
 # In the past tense a verb agrees with names in singular and plural.
@@ -155,34 +179,59 @@ _VERBS = {"better": "beat", "worse": "did worse than"}
 
 
 def _clause(row: _Contrast) -> str:
-    if row.clear:
-        return f"{row.arm} {_VERBS[row.verdict]} {row.reference} {row.by()}"
-    if row.alike:
-        return f"{row.arm} gave exactly the errors of {row.reference}"
-    return f"{row.arm} could not be distinguished from {row.reference} ({row.difference()})"
+    return _clauses([row])
 
 
 def _clauses(rows: Sequence[_Contrast]) -> str:
     """One clause a verdict, best arms first."""
     rows = sorted(rows, key=lambda row: (np.isnan(row.percent), row.percent))
     found = []
-    for name in _VERBS:
+    for name, verb in _VERBS.items():
         group = [row for row in rows if row.verdict == name]
         if group:
-            found.append(
-                _join([_clause(group[0]), *(f"{row.arm} {row.by()}" for row in group[1:])])
-            )
+            first, *others = group
+            sizes = [f"{row.arm} {row.by()}" for row in others]
+            found.append(_join([f"{first.arm} {verb} {first.reference} {first.by()}", *sizes]))
     unclear = [row for row in rows if not row.clear and not row.alike]
-    if len(unclear) == 1:
-        found.append(_clause(unclear[0]))
-    elif unclear:
-        listed = _join([f"{row.arm} ({row.difference()})" for row in unclear])
-        found.append(f"{listed} could not be distinguished from {unclear[0].reference}")
+    plain = [row for row in unclear if not row.near and not row.untested]
+    if len(plain) == 1:
+        (row,) = plain
+        found.append(
+            f"{row.arm} could not be distinguished from {row.reference} ({row.difference()})"
+        )
+    elif plain:
+        found.append(f"{_listed(plain)} could not be distinguished from {plain[0].reference}")
+    if near := [row for row in unclear if row.near]:
+        found.append(f"{_listed(near)} {_came_near(near)}")
+    if untested := [row for row in unclear if row.untested]:
+        found.append(f"{_listed(untested)} {_not_tested(untested)}")
     alike = [row for row in rows if not row.clear and row.alike]
     if alike:
         listed = _join([row.arm for row in alike])
         found.append(f"{listed} gave exactly the errors of {alike[0].reference}")
     return "; ".join(found)
+
+
+def _listed(rows: Sequence[_Contrast]) -> str:
+    return _join([f"{row.arm} ({row.difference()})" for row in rows])
+
+
+def _came_near(rows: Sequence[_Contrast]) -> str:
+    """Why an interval without 0 is no verdict."""
+    have = "has an interval that leaves" if len(rows) == 1 else "have intervals that leave"
+    number = rows[0].comparisons
+    strict = f" that allows for {number} comparisons" if number > 1 else ""
+    return f"{have} out 0, but did not pass the test against {rows[0].reference}{strict}"
+
+
+def _not_tested(rows: Sequence[_Contrast]) -> str:
+    """Why there is no verdict, whatever the numbers."""
+    pairs = sorted({row.pairs for row in rows})
+    said = f"could not be tested against {rows[0].reference}: "
+    if pairs == [1]:
+        return f"{said}one run is too few"
+    runs = f"{pairs[0]}" if len(pairs) == 1 else f"{pairs[0]} to {pairs[-1]}"
+    return f"{said}{runs} runs are too few, it takes at least {rows[0].needed}"
 
 
 def _headline(contests: Sequence[_Contrast], reference: str, num_seeds: int) -> str:
@@ -248,15 +297,28 @@ def _limits(contests: Sequence[_Contrast], num_seeds: int, resplit: bool) -> lis
 def _few_seeds(pairs: int, comparisons: int, resplit: bool) -> str:
     if pairs <= 1:
         return "Fewer than two seeds can be compared: no interval and no verdict is possible."
-    # The smallest p of the signed-rank test, 2 / 2^n, has to stay below it in Holm's first step.
-    enough = int(np.floor(np.log2(2 * max(comparisons, 1) / ALPHA))) + 1
-    if not resplit and pairs < enough:
+    if not resplit and pairs < enough_runs(comparisons):
         among = f" among {comparisons} comparisons" if comparisons > 1 else ""
-        return (
-            f"With {pairs} seeds no difference{among}, however large, could pass the test: it "
-            f"takes at least {enough}."
-        )
+        return f"With {pairs} seeds no difference{among}, however large, could pass the test."
     return f"{pairs} seeds are few: one odd run moves these numbers." if pairs < FEW_SEEDS else ""
+
+
+def enough_runs(comparisons: int) -> int:
+    """Pairs of runs from which on a difference can pass the test.
+
+    The smallest p of the signed-rank test, 2 / 2^n, has to pass Holm's first step.
+
+    Args:
+        comparisons: that p values are adjusted for.
+
+    Returns:
+        The number of pairs.
+
+    Example:
+        >>> enough_runs(1), enough_runs(8)
+        (6, 9)
+    """
+    return int(np.floor(np.log2(2 * max(comparisons, 1) / ALPHA))) + 1
 
 
 def _diverged(board: Sequence[Row], labels: Labels) -> str:
@@ -277,14 +339,29 @@ def _lines(lines: Sequence[_Contrast], board: Sequence[Row], labels: Labels) -> 
     if not lines:
         return []
     said = [f"Of the reference lines, which are no contestants, {_clauses(lines)}."]
-    contests = [row["error"] for row in board if row["kind"] == "arm" and row["error"] >= 0]
-    best = min(contests, default=np.inf)
-    # Comparisons with NaN are false.
-    as_good = [
-        _name(row["arm"], labels) for row in board if row["kind"] != "arm" and row["error"] <= best
-    ]
+    errors = {
+        kind: {
+            row["arm"]: row["error"]
+            for row in board
+            if (row["kind"] == "arm") == kind and row["error"] >= 0  # NaN where all diverged
+        }
+        for kind in (True, False)
+    }
+    networks = {arm: error for arm, error in errors[True].items() if arm not in BASELINES}
+    simple = errors[False] | {arm: e for arm, e in errors[True].items() if arm in BASELINES}
+    best, better = min(networks.values(), default=np.inf), min(simple.values(), default=np.inf)
+    as_good = [_name(arm, labels) for arm, error in simple.items() if error <= best]
     if as_good:
         said.append(f"No network here has a lower mean error than {_join(as_good)}.")
+    elif networks and simple and better > 0:
+        network = _name(min(networks, key=lambda arm: networks[arm]), labels)
+        line = _name(min(simple, key=lambda arm: simple[arm]), labels)
+        below = _number(100 * (1 - best / better))
+        others = "all reference lines" if len(simple) > 1 else "the reference line"
+        said.append(
+            f"The best network here, {network}, has a lower mean error than {others}: {below} % "
+            f"below {line}."
+        )
     return said
 
 

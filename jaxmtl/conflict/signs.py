@@ -26,7 +26,8 @@ class Evidence(NamedTuple):
     Attributes:
         conflict: some reader's gradient sign differs from another's.
         zero: the gradients of all readers are exactly 0.
-        comparable: at least two readers are left to compare; elsewhere the sample says nothing.
+        comparable: at least two readers are left to compare, and no gradient that could change the
+            answer is NaN; elsewhere the sample says nothing.
     """
 
     conflict: Bool[Array, "batch ..."]
@@ -39,27 +40,33 @@ def sign_conflict(
     readers: Bool[Array, "*#samples tasks nodes"] | None = None,
     *,
     rule: Rule = "nonnegative",
+    task_axis: int | None = None,
 ) -> Bool[Array, "*samples nodes"]:
     """Marks the entries at which the gradients of two reading tasks differ in sign.
 
     With ``rule="nonnegative"`` (the study) the sign of a gradient g is the truth of g >= 0, so a
     conflict is (g_s >= 0) != (g_t >= 0) for some readers s, t; a zero counts as positive. With
     ``rule="strict"`` it is g_s g_t < 0: a zero conflicts with nothing. The two differ only where
-    a gradient is exactly 0. For more than two tasks a conflict is one between any pair.
+    a gradient is exactly 0. For more than two tasks a conflict is one between any pair. NaN has no
+    sign and conflicts with nothing; ``node_conflict`` tells such an entry from one of no conflict.
 
     Args:
         gradients: task gradients with the task axis second to last, any leading axes (samples,
-            rows of a kernel), traced.
+            rows of a kernel), or wherever ``task_axis`` says, traced.
         readers: which task reads which node, traced; None means that all tasks read all nodes.
             Leading axes broadcast, so a task whose label is missing on some samples is left out
             there by a mask with a sample axis.
         rule: ``"nonnegative"`` or ``"strict"``, static.
+        task_axis: which axis is that of the tasks, static: 0 for what ``task_gradients`` returns.
+            None for the second to last; that must be known by ``readers``, or be the first of two.
 
     Returns:
         True where readers disagree; the task axis is gone.
 
     Raises:
-        ValueError: an unknown rule, or gradients with fewer than two axes.
+        ValueError: an unknown rule, gradients with fewer than two axes, readers that do not fit, or
+            more than two axes with neither readers nor ``task_axis``: task gradients of a kernel,
+            (tasks, inputs, nodes), would be read as one sample a task.
 
     Example:
         >>> import jax.numpy as jnp
@@ -78,6 +85,22 @@ def sign_conflict(
         raise ValueError(
             f"gradients: expected axes (..., tasks, nodes), got shape {gradients.shape}"
         )
+    if task_axis is not None:
+        gradients = jnp.moveaxis(gradients, task_axis, -2)
+    elif readers is None and gradients.ndim > 2:
+        raise ValueError(
+            f"gradients: expected to know the axis of the tasks in shape {gradients.shape}: pass "
+            "task_axis=0 for what task_gradients returns, task_axis=-2 for samples first"
+        )
+    if readers is not None and (
+        readers.ndim < 2
+        or readers.shape[-2] != gradients.shape[-2]
+        or readers.shape[-1] not in (1, gradients.shape[-1])
+    ):
+        raise ValueError(
+            f"readers: expected axes (..., tasks, nodes) as the gradients of shape "
+            f"{gradients.shape}, got shape {readers.shape}"
+        )
     positive = gradients >= 0 if rule == "nonnegative" else gradients > 0
     negative = gradients < 0
     if readers is not None:
@@ -91,6 +114,7 @@ def node_conflict(
     readers: Bool[Array, "*#batch tasks nodes"],
     *,
     rule: Rule = "nonnegative",
+    finite: bool = False,
 ) -> Evidence:
     """Conflict of each node on each sample, from the gradients at its pre-activation.
 
@@ -103,6 +127,8 @@ def node_conflict(
         readers: which task reads which node, (tasks, nodes), or (batch, tasks, nodes) where labels
             are missing, traced.
         rule: see ``sign_conflict``, static.
+        finite: whether all gradients are known to be finite, as in a loop that ends where one is
+            not; spares a look at each. Static.
 
     Returns:
         Evidence with leaves (batch, nodes).
@@ -114,10 +140,15 @@ def node_conflict(
         >>> found.conflict.tolist(), found.zero.tolist()
         ([[True, False]], [[False, True]])
     """
+    conflict = sign_conflict(deltas, readers, rule=rule)
+    comparable = jnp.atleast_2d(readers.sum(axis=-2) >= 2)
+    if not finite:
+        unknown = _any_task(jnp.isnan(deltas) & _like(readers, deltas))
+        comparable = comparable & (conflict | ~unknown)
     return Evidence(
-        conflict=sign_conflict(deltas, readers, rule=rule),
+        conflict=conflict,
         zero=~_any_task((deltas != 0) & _like(readers, deltas)),
-        comparable=jnp.atleast_2d(readers.sum(axis=-2) >= 2),
+        comparable=comparable,
     )
 
 
@@ -127,6 +158,7 @@ def weight_conflict(
     readers: Bool[Array, "*#batch tasks nodes"],
     *,
     rule: Rule = "nonnegative",
+    finite: bool = False,
 ) -> Evidence:
     """Conflict of each weight on each sample, for inputs of any sign.
 
@@ -139,6 +171,8 @@ def weight_conflict(
         deltas: gradient of each task's loss at each node's pre-activation, traced.
         readers: as in ``node_conflict``, traced.
         rule: see ``sign_conflict``, static.
+        finite: whether all gradients are known to be finite, as in a loop that ends where one is
+            not; spares a look at each. Static.
 
     Returns:
         Evidence with leaves (batch, inputs, nodes).
@@ -150,14 +184,14 @@ def weight_conflict(
         >>> weight_conflict(a, deltas, jnp.ones((2, 1), bool)).conflict[0, :, 0].tolist()
         [True, False, True]
     """
-    above = node_conflict(deltas, readers, rule=rule)
+    above = node_conflict(deltas, readers, rule=rule, finite=finite)
     below = sign_conflict(-deltas, readers, rule=rule)
     a = activations[:, :, None]
-    return Evidence(
-        conflict=((a > 0) & above.conflict[:, None]) | ((a < 0) & below[:, None]),
-        zero=(a == 0) | above.zero[:, None],
-        comparable=above.comparable[:, None],
-    )
+    conflict = ((a > 0) & above.conflict[:, None]) | ((a < 0) & below[:, None])
+    told = above.comparable[:, None]
+    if not finite:
+        told = told & ~jnp.isnan(a)
+    return Evidence(conflict=conflict, zero=(a == 0) | above.zero[:, None], comparable=told)
 
 
 def count_conflicts(
@@ -189,7 +223,7 @@ def update_streak(
     one. With c the running count of conflicts inside the batch, the streak after sample n is c_n
     minus c at the last sample that ended it, or plus the streak carried in if none did: a
     cumulative sum and a cumulative maximum, no loop. Where fewer than two readers are left (a label
-    is missing), the sample leaves the streak as it is.
+    is missing), or a gradient is NaN and the others agree, the sample leaves the streak as it is.
 
     Args:
         streak: streaks before the batch, int, traced.
@@ -224,7 +258,7 @@ def update_streak(
     if zeros == "hold":
         ended = ended & ~evidence.zero
     if ended.shape[0] == 1:  # one sample a step: the recursion itself
-        return jnp.where(ended, 0, carried + evidence.conflict)
+        return jnp.where(ended, 0, carried + evidence.conflict.astype(carried.dtype))
     count = jnp.cumsum(evidence.conflict, axis=0, dtype=carried.dtype)
     start = jax.lax.cummax(jnp.where(ended, count, -carried), axis=0)
     return count - start

@@ -48,3 +48,5 @@ from jaxmtl.data.splits import column_split as column_split
 from jaxmtl.data.splits import random_split as random_split
 from jaxmtl.data.table_data import TableData as TableData
 from jaxmtl.data.table_data import data_of_table as data_of_table
+from jaxmtl.data.table_folds import folds_of_table as folds_of_table
+from jaxmtl.data.table_folds import held_out as held_out

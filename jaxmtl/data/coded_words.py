@@ -33,7 +33,7 @@ def row_words(
     kinds = ((missing, "missing"), (unknown, "new"), (outside, "outside the range learned from"))
     for marks, said in kinds:
         for row in np.flatnonzero(marks.any(axis=1)).tolist():
-            named = ", ".join(columns[j] for j in np.flatnonzero(marks[row]))
+            named = ", ".join(columns[j] for j in np.flatnonzero(marks[row]).tolist())
             words[row] += f"{'; ' if words[row] else ''}{named} {said}"
     return words
 

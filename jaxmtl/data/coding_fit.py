@@ -110,8 +110,8 @@ def _robust(known: Float[np.ndarray, " known"]) -> tuple[float, float]:
     """The median, and what differences from it are multiplied by; 0 for a constant."""
     if not len(known):
         return 0.0, 0.0
-    # Halves first: a difference of numbers that float64 holds may be one that it does not.
-    low, lower, center, upper, high = (np.quantile(known, (0, 0.25, 0.5, 0.75, 1)) / 2).tolist()
+    # Of halves: a difference of numbers that float64 holds may be one that it does not.
+    low, lower, center, upper, high = np.quantile(known / 2, (0, 0.25, 0.5, 0.75, 1)).tolist()
     half = upper - lower if upper > lower else (high - low) / 2
     scale = 0.5 / half if half > 0 else 0.0
     return center * 2, scale if np.isfinite(scale) else 0.0
@@ -121,7 +121,7 @@ def _quantiles(known: Float[np.ndarray, " known"]) -> list[list[float]]:
     """Quantiles, and where a normal distribution has them; equal ones are met in the middle."""
     number = min(max(min(len(known) // 30, 1000), 10), len(known))
     shares = np.linspace(0, 1, number)
-    values = np.quantile(known, shares)
+    values = 2 * np.quantile(known / 2, shares)
     clipped = np.clip(shares, 0.5 / len(known), 1 - 0.5 / len(known))
     scores = np.array([NormalDist().inv_cdf(share) for share in clipped.tolist()])
     grid, place = np.unique(values, return_inverse=True)

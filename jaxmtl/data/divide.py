@@ -3,6 +3,7 @@
 import warnings
 from typing import Any, Literal
 
+from jaxmtl.data.chronology import rising_column, times_of
 from jaxmtl.data.prepare import Dataset, prepare
 from jaxmtl.data.reading.tables import Table
 from jaxmtl.data.splits import SplitIndices, chronological_split, column_split, random_split
@@ -19,6 +20,7 @@ def divide(
     validation: float = 0.0,
     gap: int = 0,
     column: str | None = None,
+    time: str | None = None,
 ) -> SplitIndices:
     """Which rows train, which choose, and which are only reported on.
 
@@ -30,12 +32,14 @@ def divide(
         validation: fraction of the rows to choose by.
         gap: rows left out before each later part of a chronological split.
         column: that says which row is in which part; no fraction counts then.
+        time: column of dates or numbers by which a chronological split puts the rows in order;
+            None where they stand in it. Columns of dates that are kept are asked whether they do.
 
     Returns:
         Row numbers from 0.
 
     Raises:
-        TableError: rows or options that do not go together.
+        TableError: rows or options that do not go together, or dates that fall.
 
     Example:
         >>> import numpy as np
@@ -51,7 +55,10 @@ def divide(
     num_rows = len(table.rows)
     fractions: dict[str, Any] = {"test": test, "validation": validation, "source": table.source}
     if split == "chronological":
-        return chronological_split(num_rows, gap=gap, **fractions)
+        if time is None:
+            rising_column(table)
+        times = None if time is None else times_of(table, time)
+        return chronological_split(num_rows, gap=gap, times=times, **fractions)
     return random_split(num_rows, seed=seed, **fractions)
 
 

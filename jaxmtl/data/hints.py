@@ -5,8 +5,9 @@ from jaxtyping import Float, Int
 
 from jaxmtl.data._errors import TableError
 from jaxmtl.data.columns import Columns
+from jaxmtl.data.dates import DateOrder
 from jaxmtl.data.reading.cell_table import CellTable
-from jaxmtl.data.tells import Values, rows_looked_at, tells
+from jaxmtl.data.tells import Values, rows_looked_at, tells, worth_a_look
 from jaxmtl.data.typed import dates_of, levels_of, looks_of
 
 Codes = dict[str, Int[np.ndarray, " rows"]]
@@ -41,12 +42,13 @@ def hints_of(table: CellTable, columns: Columns) -> list[str]:
         return Values(False, np.where(codes[name] < 0, np.nan, codes[name])[rows])
 
     labels = [values(task.name, ordered=not task.has_classes) for task in columns.tasks]
-    for column in columns.columns:
-        x = values(column.name, ordered=column.kind == "number")
+    features = [values(one.name, ordered=one.kind == "number") for one in columns.columns]
+    likely = worth_a_look(features, labels)
+    for i, column in enumerate(columns.columns):
         told = [
             task.name
-            for task, y in zip(columns.tasks, labels, strict=True)
-            if column.kind != "date" and tells(x, y)
+            for j, task in enumerate(columns.tasks)
+            if column.kind != "date" and likely[i, j] and tells(features[i], labels[j])
         ]
         if told:
             named = ", ".join(map(repr, told))
@@ -64,6 +66,10 @@ def column_codes(table: CellTable, name: str) -> Int[np.ndarray, " rows"]:
         table: with the column.
         name: of the column, of any kind.
     """
+    return table.once(_codes, name)
+
+
+def _codes(table: CellTable, name: str) -> Int[np.ndarray, " rows"]:
     looks = looks_of(table, name)
     if looks.numbers == looks.known:
         values = table.numbers(name)
@@ -139,7 +145,9 @@ def time_of(table: CellTable, columns: Columns) -> Float[np.ndarray, " rows"]:
         raise TableError(f"{table.source}: expected the name of a column of times, got none")
     looks = looks_of(table, name)
     if looks.dates > looks.known / 2:
-        order = next((one.order for one in columns.columns if one.name == name), None)
+        order: DateOrder | None = next(
+            (one.order for one in columns.columns if one.name == name), None
+        )
         moments = dates_of(table, name, order)[0].seconds
     elif looks.numbers > looks.known / 2:
         moments = table.numbers(name)

@@ -8,11 +8,11 @@ from jaxtyping import Float
 
 from jaxmtl.data._errors import TableError
 from jaxmtl.data.columns import Column, Columns
+from jaxmtl.data.dates import DAY, Dates
 from jaxmtl.data.hints import hints_of
 from jaxmtl.data.infer_tasks import infer_task
 from jaxmtl.data.kinds import Declared, check_names, said_of
 from jaxmtl.data.reading.cell_table import CellTable
-from jaxmtl.data.reading.dates import DAY, Dates
 from jaxmtl.data.reading.names import plain_name
 from jaxmtl.data.typed import dates_of, levels_of, looks_of
 from jaxmtl.plain import date_features
@@ -174,7 +174,7 @@ def _number(table: CellTable, name: str) -> tuple[Column, list[str]]:
     if low == high and not missing:
         raise LeftOut(f"holds {low:g} in all rows")
     column = Column(name=name, kind="number", missing=missing, rows=len(values), low=low, high=high)
-    if len(known) > 2 and not missing and (np.diff(values) == 1).all():
+    if len(known) > 2 and not missing and (values[1:] == values[:-1] + 1).all():
         notes = [
             *notes,
             f"{table.source}, column {name!r}: numbers the rows; a model can learn from their "

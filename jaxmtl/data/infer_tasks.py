@@ -5,7 +5,7 @@ from collections import Counter
 import numpy as np
 from jaxtyping import Float
 
-from jaxmtl._options.text import did_you_mean
+from jaxmtl._words import did_you_mean
 from jaxmtl.data._errors import TableError
 from jaxmtl.data.kinds import Declared
 from jaxmtl.data.reading.cell_table import CellTable
@@ -112,9 +112,9 @@ def _classes(
     place = f"{table.source}, column {name!r}"
     levels = levels_of(table, name)
     counts = Counter(level for level in levels if level is not None)
-    ordered = said is not None and said.kind == "ordered"
-    if ordered:
-        wanted = said.levels
+    wanted = said.levels if said is not None and said.kind == "ordered" else ()
+    ordered = bool(wanted)
+    if wanted:
         odd = next((level for level in counts if level not in wanted), None)
         if odd is not None:
             raise TableError(

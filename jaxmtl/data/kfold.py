@@ -19,6 +19,7 @@ def kfold(
     *,
     seed: int = 0,
     strata: Int[np.ndarray, " rows"] | None = None,
+    together: Int[np.ndarray, " rows"] | None = None,
 ) -> Folds:
     """Every row is held out once, at random.
 
@@ -27,9 +28,11 @@ def kfold(
         k: number of folds, at least 2; fewer where there are not as many rows.
         seed: of NumPy's PCG64.
         strata: a number for each row; rows of one number are spread over the folds evenly.
+        together: a number for each row; rows of one number, such as repeated ones, stay together.
 
     Returns:
-        Folds whose sizes differ by one row at most, none of them with rows to choose by.
+        Folds whose sizes differ by one row at most (or by one of ``together``), none of them with
+        rows to choose by.
 
     Raises:
         TableError: fewer than two rows or folds.
@@ -40,13 +43,16 @@ def kfold(
         ([3, 2, 2], 21)
     """
     rows = _numbers(rows)
-    k, notes = _folds(k, len(rows), "rows")
-    order = np.random.default_rng(seed).permutation(len(rows))
+    first = place = np.arange(len(rows))
+    if together is not None:
+        first, place = np.unique(together, return_index=True, return_inverse=True)[1:]
+    k, notes = _folds(k, len(first), "rows" if together is None else "different rows")
+    order = np.random.default_rng(seed).permutation(len(first))
     if strata is not None:
-        order = order[np.argsort(np.asarray(strata)[order], kind="stable")]
-    held = np.empty(len(rows), int)
-    held[order] = np.arange(len(rows)) % k
-    return Folds(parts=_parts(rows, held, k), notes=notes)
+        order = order[np.argsort(np.asarray(strata)[first][order], kind="stable")]
+    held = np.empty(len(first), int)
+    held[order] = np.arange(len(first)) % k
+    return Folds(parts=_parts(rows, held[place], k), notes=notes)
 
 
 def grouped(

@@ -4,8 +4,9 @@ import csv
 from collections.abc import Collection, Mapping, Sequence
 from typing import Literal, NamedTuple
 
-from jaxmtl._options.text import did_you_mean, short
-from jaxmtl.data.reading.dates import DateOrder
+from jaxmtl._options.text import short
+from jaxmtl._words import did_you_mean
+from jaxmtl.data.dates import DateOrder
 from jaxmtl.data.reading.names import plain_name
 
 ColumnKind = Literal["number", "category", "date"]

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from jaxmtl._options import INT32, Option, Options
+from jaxmtl.data.kinds import Declared, parse_kinds, parse_weights
 from jaxmtl.data.prepare import MissingFeatures, MissingTargets
 from jaxmtl.data.reading.grid import LAST_ROW
 from jaxmtl.data.reading.tables import Decimal, Thousands
@@ -71,6 +72,12 @@ class ReadingOptions(Options):
             )
 
 
+def _split_of(options: "FoldOptions") -> str:
+    if options.split_column is not None:
+        return "column"
+    return "random" if options.time is None else "chronological"
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class FoldOptions(Options):
     """Which rows are learned from, chosen by and reported on.
@@ -88,8 +95,8 @@ class FoldOptions(Options):
         Option(
             help="How rows are divided.",
             shown="random",
-            follows="split_column",
-            derive=lambda options: "random" if options.split_column is None else "column",
+            follows=("split_column", "time"),
+            derive=_split_of,
         ),
     ] = None
     test: Annotated[Fraction, Option(help="Fraction to test on.")] = 0.2
@@ -104,8 +111,21 @@ class FoldOptions(Options):
         str | None, Option(help="Column with train, validation or test.", metavar="NAME")
     ] = None
 
+    time: Annotated[
+        str | None,
+        Option(
+            help="Column of dates or numbers by which a chronological split goes.",
+            metavar="NAME",
+        ),
+    ] = None
+
     def check(self) -> None:
         """Raises ValueError for a column or a gap that the kind of split does not use."""
+        if self.time is not None and self.split != "chronological":
+            raise ValueError(
+                "--time: expected with --split chronological only, got it with --split "
+                f"{self.split}"
+            )
         if (self.split == "column") != (self.split_column is not None):
             raise ValueError(
                 "--split column: expected together with --split-column NAME, got one without the "
@@ -115,6 +135,49 @@ class FoldOptions(Options):
             raise ValueError(
                 f"--gap: expected with --split chronological only, got it with --split {self.split}"
             )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ColumnOptions(Options):
+    """What the columns of a table are, where it is not found out.
+
+    Example:
+        >>> ColumnOptions(weights="PM2.5=2").task_weights
+        {'PM2.5': 2.0}
+    """
+
+    kinds: Annotated[
+        str | None,
+        Option(
+            help="Kinds of columns: year=category,level=good<fair<poor.",
+            metavar="PAIRS",
+            shown="found out",
+        ),
+    ] = None
+    weights: Annotated[
+        str | None,
+        Option(help="Weights of targets: PM2.5=2.", metavar="PAIRS", shown="1 each"),
+    ] = None
+    ignore: Annotated[
+        tuple[str, ...], Option(help="Columns that are not used: A,B.", metavar="NAMES")
+    ] = ()
+    group: Annotated[
+        str | None, Option(help="Column of which rows of one value stay together.", metavar="NAME")
+    ] = None
+
+    @property
+    def column_kinds(self) -> dict[str, Declared]:
+        """What ``kinds`` says, by the name of the column."""
+        return parse_kinds(self.kinds or "")
+
+    @property
+    def task_weights(self) -> dict[str, float]:
+        """What ``weights`` says, by the name of the target."""
+        return parse_weights(self.weights or "")
+
+    def check(self) -> None:
+        """Raises ValueError for pairs that say no kind, or no weight."""
+        _ = self.column_kinds, self.task_weights
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

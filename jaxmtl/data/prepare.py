@@ -9,6 +9,7 @@ from jaxtyping import Bool, Int
 
 from jaxmtl._validate import check_choice
 from jaxmtl.data._errors import TableError
+from jaxmtl.data.feature_range import range_of
 from jaxmtl.data.preprocessing import Preprocessing, to_dtype
 from jaxmtl.data.reading.tables import Table
 from jaxmtl.data.rows import Rows, Splits
@@ -147,6 +148,7 @@ def prepare(
         target_scaler=target_scaler,
         fill=fill,
         dtype=dtype,
+        feature_range=range_of(table.x[parts.train]),
         rows=SplitIndices(*(table.rows[part] for part in parts)),
         source=table.source,
     )

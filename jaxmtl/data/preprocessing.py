@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Float
 
 from jaxmtl.data._errors import TableError
+from jaxmtl.data.feature_range import FeatureRange
 from jaxmtl.data.reading.tables import Table
 from jaxmtl.data.scaling import Scaler
 
@@ -24,6 +25,7 @@ class Preprocessing:
         target_scaler: scaling of the targets.
         fill: what a missing feature is replaced by, in original units; None refuses missing ones.
         dtype: of the scaled arrays.
+        feature_range: of the training rows, in original units; None where that is not known.
 
     Example:
         >>> coding = Preprocessing(
@@ -42,6 +44,13 @@ class Preprocessing:
     target_scaler: Scaler
     fill: Float[np.ndarray, " features"] | None = None
     dtype: np.dtype = np.dtype(np.float32)
+    feature_range: FeatureRange | None = None
+
+    @property
+    def scales_targets(self) -> bool:
+        """Whether errors of coded targets are in other units than those of the table."""
+        offset, scale = self.target_scaler
+        return bool((np.asarray(offset) != 0).any() or (np.asarray(scale) != 1).any())
 
     @property
     def target_names(self) -> tuple[str, ...]:
@@ -110,6 +119,9 @@ class Preprocessing:
             "target_scaler": _scaler_to_dict(self.target_scaler),
             "fill": None if self.fill is None else self.fill.tolist(),
             "dtype": self.dtype.name,
+            "feature_range": None
+            if self.feature_range is None
+            else [end.tolist() for end in self.feature_range],
         }
 
     @staticmethod
@@ -122,7 +134,7 @@ class Preprocessing:
         Returns:
             A preprocessing that encodes and decodes to the same bits.
         """
-        fill = saved["fill"]
+        fill, ends = saved["fill"], saved.get("feature_range")
         return Preprocessing(
             features=tuple(saved["features"]),
             targets=tuple(saved["targets"]),
@@ -130,6 +142,9 @@ class Preprocessing:
             target_scaler=_scaler_from_dict(saved["target_scaler"]),
             fill=None if fill is None else np.array(fill, dtype=np.float64),
             dtype=np.dtype(saved["dtype"]),
+            feature_range=None
+            if ends is None
+            else FeatureRange(*(np.array(end, dtype=np.float64) for end in ends)),
         )
 
     def _place(self, table: Table | np.ndarray, column: int, row: int) -> str:

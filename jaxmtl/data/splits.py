@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Float, Int
 
 from jaxmtl.data._errors import TableError
 from jaxmtl.data.reading.cells import tidy
@@ -85,10 +85,11 @@ def chronological_split(
     validation: float = 0.0,
     gap: int = 0,
     source: str | None = None,
+    times: Float[np.ndarray, " rows"] | None = None,
 ) -> SplitIndices:
     """Trains on the first rows, validates on later ones and tests on the last.
 
-    The rows of the file must be in the order of time, oldest first.
+    Without ``times``, the rows of the file must be in the order of time, oldest first.
 
     Args:
         num_rows: rows of the table.
@@ -97,9 +98,11 @@ def chronological_split(
         gap: rows left out before each later split, so that neighbours do not tell its answers;
             they are taken from the training rows.
         source: what the sentence of an error begins with, such as ``table.source``.
+        times: of the rows, by which they are put in order; those of one time stay together, in
+            the later part.
 
     Returns:
-        Row numbers from 0.
+        Row numbers from 0; with ``times`` in the order of time, else ascending.
 
     Raises:
         TableError: a fraction or the gap is out of range, or a split would have no row.
@@ -111,11 +114,24 @@ def chronological_split(
     if gap < 0:
         raise TableError(f"{_start(source)}expected a gap of at least 0 rows, got {gap}; widen it")
     num_test, num_validation = _count(num_rows, test, validation, gap, source)
-    rows = np.arange(num_rows)
-    test_from = num_rows - num_test
+    rows = np.arange(num_rows) if times is None else np.argsort(times, kind="stable")
+
+    def start(place: int) -> int:
+        """The first row of the same time."""
+        if times is None or place == num_rows:
+            return place
+        return max(int(np.searchsorted(times[rows], times[rows[max(place, 0)]])), 0)
+
+    test_from = start(num_rows - num_test)
     validation_to = test_from - (gap if num_test else 0)
-    validation_from = validation_to - num_validation
+    validation_from = start(validation_to - num_validation) if num_validation else validation_to
     train_to = validation_from - (gap if num_validation else 0)
+    if train_to < 1 or (num_validation and validation_from >= validation_to):
+        part = "train" if train_to < 1 else "validate"
+        raise TableError(
+            f"{_start(source)}expected rows of earlier times to {part} on, got none of "
+            f"{num_rows}: too many have the same time; choose smaller parts or a finer time"
+        )
     return SplitIndices(rows[:train_to], rows[validation_from:validation_to], rows[test_from:])
 
 

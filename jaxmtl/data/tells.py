@@ -1,13 +1,16 @@
 """Whether a column nearly tells a target by itself, as one does that was computed from it."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 _TELLS = 0.98  # of what varies
 _MOST_ROWS = 20_000
 _PAIRS_BUDGET = 5_000_000  # rows times pairs of columns that are looked at
+_MANY_PAIRS = 1000
+_LIKELY = 0.3
 _FEWEST = 40  # rows that say something
 _BIN = 8  # rows of a bin, at least
 _GROUP = 10  # neighbours whose extreme value is looked at
@@ -43,12 +46,48 @@ def rows_looked_at(rows: int, pairs: int) -> slice:
     return slice(None, None, max(-(-rows // most), 1))
 
 
+def worth_a_look(
+    features: Sequence[Values], targets: Sequence[Values]
+) -> Bool[np.ndarray, "features targets"]:
+    """Which pairs of columns may tell each other; all of them, unless there are very many.
+
+    Of very many, numbers whose ranks have a correlation below 0.3 are passed over: a look at each
+    pair would take longer than training.
+
+    Args:
+        features: of some rows.
+        targets: of the same rows.
+
+    Example:
+        >>> one = Values(True, np.arange(9.0))
+        >>> worth_a_look([one], [one, one]).tolist()
+        [[True, True]]
+    """
+    likely = np.ones((len(features), len(targets)), bool)
+    if likely.size <= _MANY_PAIRS:
+        return likely
+    x, y = (np.stack([_ranks(one.values) for one in many]) for many in (features, targets))
+    ordered = np.outer([one.ordered for one in features], [one.ordered for one in targets])
+    return ~ordered | (np.abs(x @ y.T) > _LIKELY)
+
+
+def _ranks(values: Float[np.ndarray, " rows"]) -> Float[np.ndarray, " rows"]:
+    """Ranks of mean 0 and length 1, those of equal values alike; 0 where missing."""
+    known = ~np.isnan(values)
+    _, place, sizes = np.unique(values[known], return_inverse=True, return_counts=True)
+    ranks = np.zeros(len(values))
+    ranks[known] = (np.cumsum(sizes) - sizes / 2 - known.sum() / 2)[place]
+    length = np.sqrt((ranks**2).sum())
+    return ranks / length if length > 0 else ranks
+
+
 def tells(feature: Values, target: Values) -> bool:
     """Whether a feature nearly tells a target by itself.
 
-    A number tells another one if their correlation is above 0.98, or if means over bins explain
-    that much. It is told as well if it seems to be computed as the greatest or least of the feature
-    and others, or the other way round: then many rows lie on an edge of the cloud of points.
+    A number tells another one if their correlation or that of their ranks is above 0.98, or if
+    means over bins explain that much. It is told as well if it seems to be computed as the greatest
+    or least of the feature and others, or the other way round: then many rows lie on an edge of the
+    cloud of points.
 
     Args:
         feature: values of some rows.
@@ -73,7 +112,7 @@ def tells(feature: Values, target: Values) -> bool:
     x, y = (_unit(one) for one in (x, y))
     if not feature.ordered:
         return _explained(np.unique(x, return_inverse=True)[1], y)
-    if abs(np.corrcoef(x, y)[0, 1]) > _TELLS:
+    if max(abs(np.corrcoef(x, y)[0, 1]), abs(_ranks(x) @ _ranks(y))) > _TELLS:
         return True
     cuts = np.unique(np.quantile(x, np.linspace(0, 1, max(2, min(64, len(x) // _BIN)))))
     if _explained(np.searchsorted(cuts[1:-1], x, side="right"), y):

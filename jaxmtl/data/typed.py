@@ -10,9 +10,7 @@ from jaxtyping import Float
 
 from jaxmtl import plain
 from jaxmtl.data._errors import TableError
-from jaxmtl.data.reading.cell_table import CellTable
-from jaxmtl.data.reading.cells import is_missing, looks_like_number, tidy
-from jaxmtl.data.reading.dates import (
+from jaxmtl.data.dates import (
     DateOrder,
     DateParts,
     Dates,
@@ -20,7 +18,8 @@ from jaxmtl.data.reading.dates import (
     possible_orders,
     seconds_of,
 )
-from jaxmtl.data.reading.numbers import read_plain
+from jaxmtl.data.reading.cell_table import CellTable
+from jaxmtl.data.reading.cells import is_missing, looks_like_number, tidy
 from jaxmtl.data.reading.values import ErrorText
 
 
@@ -59,8 +58,12 @@ def looks_of(table: CellTable, name: str) -> Looks:
         >>> looks_of(table_of_cells({"a": ["1", "x", "2015-01-01", None, "1"]}), "a")
         Looks(numbers=2, dates=1, truths=0, texts=1, different=3)
     """
+    return table.once(_looks, name)
+
+
+def _looks(table: CellTable, name: str) -> Looks:
     cells, codes, notation = table.cells(name), table.missing[name], table.notation(name)
-    values = read_plain(cells, codes, notation)
+    values = table.plain(name)
     if values is not None:
         known = values[~np.isnan(values)]
         return Looks(len(known), 0, 0, 0, len(np.unique(known)))
@@ -81,8 +84,7 @@ def looks_of(table: CellTable, name: str) -> Looks:
             different -= 1  # an error of a spreadsheet: refused where numbers are read
         else:
             found["texts"] += times
-    names = ("numbers", "dates", "truths", "texts")
-    return Looks(*(found[name] for name in names), different)
+    return Looks(found["numbers"], found["dates"], found["truths"], found["texts"], different)
 
 
 def levels_of(table: CellTable, name: str) -> list[str | None]:
@@ -100,6 +102,10 @@ def levels_of(table: CellTable, name: str) -> list[str | None]:
         >>> levels_of(table_of_cells({"a": [1.0, True, "x ", None, "n/a"]}), "a")
         ['1', 'TRUE', 'x', None, None]
     """
+    return table.once(_levels, name)
+
+
+def _levels(table: CellTable, name: str) -> list[str | None]:
     table.refuse_formulas(name)
     codes = table.missing[name]
 
@@ -141,6 +147,12 @@ def dates_of(
         >>> dates.seconds[1] - dates.seconds[0] == 12 * 86400, order
         (np.True_, 'dmy')
     """
+    return table.once(_dates, name, order, stamps)
+
+
+def _dates(
+    table: CellTable, name: str, order: DateOrder | None, stamps: bool
+) -> tuple[Dates, DateOrder]:
     table.refuse_formulas(name)
     codes, cells = table.missing[name], table.cells(name)
     known: dict[Any, DateParts] = {}
@@ -159,7 +171,7 @@ def dates_of(
                 f"{table.place(name, row)}: expected a date or time, as most cells of the column "
                 f"hold, got {str(cell)[:40]!r}; correct the cell, or declare that text as missing"
             )
-    if order is None:
+    if order is None or order == "ymd":  # which says nothing of texts that leave a choice
         order = _order(table, name, known)
     seconds = {key: _valid(table, name, key, parts, order) for key, parts in known.items()}
     forms = {parts.form == "time" for parts in known.values()}
@@ -185,7 +197,7 @@ def _order(table: CellTable, name: str, known: dict[Any, DateParts]) -> DateOrde
             f"{place}: expected day and month in one order, got {first!r} and {other!r}; write "
             "dates such as 2015-01-31"
         )
-    rising = [order for order in orders if _rises(table.cells(name), known, order)]
+    rising: list[DateOrder] = [order for order in orders if _rises(table.cells(name), known, order)]
     if len(rising) != 1:
         example = next(str(key[1]) for key, one in known.items() if one.form == "?")
         raise TableError(

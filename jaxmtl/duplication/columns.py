@@ -8,6 +8,8 @@ import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, ArrayLike, Float, Int, PyTree
 
+from jaxmtl.duplication.moments import bank_shapes, has_columns
+
 BankPath = str | Callable[[tuple[Any, ...]], bool]
 
 
@@ -123,11 +125,14 @@ def map_bank_of_state(
         change: of one leaf, node axis last; static.
         opt_state: any optax state; moments are found by the bank's name in their path, and in
             vectors as long as all parameters by their place. Traced.
-        params: parameters, for the places in such vectors, traced.
+        params: parameters, for their shapes and their places in such vectors, traced.
         bank: see ``bank_capacity``, static.
 
     Returns:
-        The new state.
+        The new state. Numbers that belong to inputs of the bank, as in factored moments, stay.
+
+    Raises:
+        ValueError: see ``has_columns``.
 
     Example:
         >>> import jax.numpy as jnp
@@ -143,8 +148,15 @@ def map_bank_of_state(
         tree = map_bank(change, unravel(leaf.astype(flat.dtype)), bank=bank)
         return ravel_pytree(tree)[0].astype(leaf.dtype)
 
+    banks = bank_shapes(params, lambda path: in_bank(path, bank))
+
+    def changed_in_place(path: tuple[Any, ...], leaf: Any) -> Any:
+        if not in_bank(path, bank) or not has_columns(path, jnp.shape(leaf), banks):
+            return leaf
+        return change(leaf)
+
     state = jax.tree_util.tree_map_with_path(changed, opt_state)
-    return map_bank(change, state, bank=bank)
+    return jax.tree_util.tree_map_with_path(changed_in_place, state)
 
 
 def in_bank(path: tuple[Any, ...], bank: BankPath) -> bool:

@@ -5,7 +5,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import PyTree
+from jaxtyping import Int, PyTree
 
 from jaxmtl._validate import is_concrete
 from jaxmtl.duplication.columns import BankPath, bank_capacity, in_bank
@@ -35,15 +35,10 @@ def compact(
         >>> params["bank"].tolist(), index.tolist()
         ([0.0, 1.0, 3.0], [[2, 1], [0, 1]])
     """
-    if not is_concrete(head_index):
-        raise ValueError(
-            "compact: expected a concrete head_index, got a traced one; call it outside jit"
-        )
-    check_head_index(head_index, bank_capacity(params, bank=bank))
-    used = np.unique(np.asarray(head_index))
+    used, columns = _columns_in_use(params, head_index, bank)
 
     def kept(path: tuple[Any, ...], leaf: Any) -> Any:
-        return leaf[..., used] if in_bank(path, bank) else leaf
+        return leaf[..., used] if in_bank(path, bank) and len(used) < columns else leaf
 
     renumbered = np.searchsorted(used, np.asarray(head_index)).astype(np.int32)
     return jax.tree_util.tree_map_with_path(kept, params), jnp.asarray(renumbered)
@@ -69,6 +64,25 @@ def count_parameters(
         >>> count_parameters(params, initial_head_index(2, 3))
         9
     """
+    used, columns = (), 1
     if head_index is not None:
-        params, _ = compact(params, head_index, bank=bank)
-    return sum(int(np.prod(jnp.shape(leaf))) for leaf in jax.tree.leaves(params))
+        used, columns = _columns_in_use(params, head_index, bank)
+    found = 0
+    for path, leaf in jax.tree_util.tree_leaves_with_path(params):
+        size = int(np.prod(jnp.shape(leaf)))
+        in_use = head_index is not None and in_bank(path, bank)
+        found += size // columns * len(used) if in_use else size
+    return found
+
+
+def _columns_in_use(
+    params: PyTree, head_index: HeadIndex, bank: BankPath
+) -> tuple[Int[np.ndarray, " used"], int]:
+    """The columns that a head reads, and the number of all."""
+    if not is_concrete(head_index):
+        raise ValueError(
+            "compact: expected a concrete head_index, got a traced one; call it outside jit"
+        )
+    columns = bank_capacity(params, bank=bank)
+    check_head_index(head_index, columns)
+    return np.unique(np.asarray(head_index)), columns

@@ -24,9 +24,10 @@ def transplant(
     """Optimizer state after a duplication.
 
     ``"fresh"`` (the study) starts the optimizer anew. ``"copy"`` gives the copy its original's
-    moments, so both go on as the one node did. Padding the copy's moments with zeros under a global
-    step count is not offered: Adam's bias correction is spent, and its first step on the copy would
-    be 3.2 times the learning rate.
+    moments, so both go on as the one node did; what an optimizer keeps for an input of the bank
+    (factored moments, as of Adafactor and SM3) stays. Padding the copy's moments with zeros under a
+    global step count is not offered: Adam's bias correction is spent, and its first step on the
+    copy would be 3.2 times the learning rate.
 
     Args:
         opt_state: any optax state; moments are found by the bank's name in their path, and in
@@ -42,7 +43,8 @@ def transplant(
         A state of the same structure.
 
     Raises:
-        ValueError: an unknown mode, or ``"fresh"`` without ``init``.
+        ValueError: an unknown mode, ``"fresh"`` without ``init``, or ``"copy"`` of a state in which
+            columns cannot be told, such as the projections of GaLore.
 
     Example:
         >>> import jax.numpy as jnp

@@ -22,7 +22,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxmtl.files.atomic import new_file
-from jaxmtl.files.errors import FileError, MissingFileError
+from jaxmtl.files.errors import FileError, MissingFileError, why
 
 MAX_ENTRIES = 50_000
 MAX_NAME = 1_000  # characters
@@ -102,7 +102,7 @@ def write_arrays(
             got = type(array).__name__ + ("" if dtype is None else f" of dtype {dtype}")
             raise FileError(f"{name!r}: expected an array of numbers, got {got}; leave it out")
     if isinstance(file, str | os.PathLike):
-        with new_file(file, force=True) as draft, open(draft, "xb") as opened:
+        with new_file(file, force=True) as draft, open(draft, "wb") as opened:
             _write(opened, arrays)
     else:
         _write(file, arrays)
@@ -152,8 +152,9 @@ def read_arrays(
         raise FileError(f"file {name}: {error}; copy it again or write it anew") from error
     except Exception as error:  # zipfile and zlib raise half a dozen kinds
         if isinstance(error, OSError) and error.errno is not None:
-            why = f"cannot be read ({error.strerror}); check the path and its permissions"
-            raise FileError(f"file {name}: {why}") from error
+            raise FileError(
+                f"file {name}: cannot be read ({why(error)}); check the path and its permissions"
+            ) from error
         raise FileError(
             f"file {name}: expected {what}, got a damaged or other file "
             f"({type(error).__name__}: {str(error)[:200]}); copy it again or write it anew"

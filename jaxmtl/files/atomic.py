@@ -5,13 +5,16 @@ operating system does in one step as long as both names are on one disk.
 """
 
 import contextlib
+import errno
 import os
-import secrets
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from jaxmtl.files.errors import RunFolderError
+from jaxmtl.files.drafts import draft_of, held, is_draft, made_and_held
+from jaxmtl.files.errors import FileError, RunFolderError, why
+
+OF_THE_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EFBIG}
 
 
 def check_folder(
@@ -24,9 +27,8 @@ def check_folder(
 
     Args:
         path: of the folder.
-        force: an existing folder may be replaced.
-        replaceable: whether an existing folder is of the kind that may be replaced; one that is
-            empty always is.
+        force: an existing folder may be replaced; an empty one may be without.
+        replaceable: whether an existing folder is of the kind that may be replaced.
 
     Returns:
         The path with links resolved, so that a link keeps pointing at what is written.
@@ -39,8 +41,12 @@ def check_folder(
         'no such folder yet'
     """
     path = Path(path)
-    if not path.exists():
-        return Path(os.path.abspath(path)) if not path.is_symlink() else path.resolve()
+    try:
+        there, empty = path.exists(), path.is_dir() and not any(path.iterdir())
+    except OSError as error:
+        raise _unwritable("folder", path, error) from error
+    if not there or empty:
+        return Path(os.path.realpath(path))
     if not path.is_dir():
         raise RunFolderError(f"folder {path}: expected a folder, got a file; choose another name")
     if not force:
@@ -48,12 +54,12 @@ def check_folder(
             f"folder {path}: it exists already; choose another name with --out, or replace it with "
             "--force"
         )
-    if any(path.iterdir()) and not replaceable(path):
+    if not replaceable(path):
         raise RunFolderError(
             f"folder {path}: expected a run folder to replace, got a folder with other files; "
             "choose another name"
         )
-    return path.resolve()
+    return Path(os.path.realpath(path))
 
 
 @contextlib.contextmanager
@@ -89,27 +95,19 @@ def new_folder(
         (False, 'whole')
     """
     final = check_folder(path, force=force, replaceable=replaceable)
-    unfinished = _beside(final)
-    made = make_parents(final)
-    try:
-        try:
-            unfinished.mkdir()
-        except OSError as error:
-            raise _unwritable("folder", path, error) from error
-        yield unfinished
-        check_folder(
-            path, force=force, replaceable=replaceable
-        )  # another run may have been quicker
-        try:
-            _take_place(unfinished, final)
-        except OSError as error:
-            raise _unwritable("folder", path, error) from error
-    except BaseException:
-        shutil.rmtree(unfinished, ignore_errors=True)
-        for folder in made:
-            with contextlib.suppress(OSError):
-                folder.rmdir()
-        raise
+    with _parents("folder", path, final):
+        with made_and_held(final, folder=True) as unfinished:
+            try:
+                yield unfinished
+                # another run may have been quicker
+                check_folder(path, force=force, replaceable=replaceable)
+                _take_place(unfinished, final)
+            except BaseException as error:
+                shutil.rmtree(unfinished, ignore_errors=True)
+                if isinstance(error, FileError) and os.fspath(unfinished) in str(error):
+                    text = str(error).replace(os.fspath(unfinished), os.fspath(path))
+                    raise type(error)(text) from error
+                raise
 
 
 def check_file(path: str | os.PathLike[str], *, force: bool = False) -> Path:
@@ -162,25 +160,15 @@ def new_file(path: str | os.PathLike[str], *, force: bool = False) -> Iterator[P
         ['a.txt']
     """
     final = check_file(path, force=force)
-    unfinished = _beside(final)
-    made = make_parents(final)
-    try:
-        try:
-            yield unfinished
-            check_file(path, force=force)
-            os.replace(unfinished, final)
-        except OSError as error:
-            raise _unwritable("file", path, error) from error
-    except BaseException:
-        unfinished.unlink(missing_ok=True)
-        for folder in made:
-            with contextlib.suppress(OSError):
-                folder.rmdir()
-        raise
-
-
-def _beside(final: Path) -> Path:
-    return final.with_name(f".{final.stem}.{secrets.token_hex(4)}.tmp{final.suffix}")
+    with _parents("file", path, final):
+        with made_and_held(final, folder=False) as unfinished:
+            try:
+                yield unfinished
+                check_file(path, force=force)
+                os.replace(unfinished, final)
+            except BaseException:
+                unfinished.unlink(missing_ok=True)
+                raise
 
 
 def make_parents(final: Path) -> list[Path]:
@@ -201,12 +189,44 @@ def make_parents(final: Path) -> list[Path]:
         ...     [folder.name for folder in make_parents(Path(place, "a", "b", "c.txt"))]
         ['b', 'a']
     """
-    missing = [folder for folder in final.parents if not folder.exists()]
+    missing: list[Path] = []
     try:
+        missing = [folder for folder in final.parents if not folder.exists()]
         final.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
+        _remove_empty(missing)
         raise _unwritable("folder", final.parent, error) from error
     return missing
+
+
+@contextlib.contextmanager
+def _parents(kind: str, path: str | os.PathLike[str], final: Path) -> Iterator[None]:
+    """Makes what is missing above a file or folder, and removes it again after a failure.
+
+    What the operating system says of the drafts in the block becomes a sentence about ``path``.
+    """
+    made = make_parents(final)
+    try:
+        yield
+    except BaseException as error:
+        _remove_empty(made)
+        if isinstance(error, OSError) and not isinstance(error, FileError) and _ours(error, final):
+            raise _unwritable(kind, path, error) from error
+        raise
+
+
+def _ours(error: OSError, final: Path) -> bool:
+    """Whether it is about what is written, and not about what is read meanwhile."""
+    named = [Path(name) for name in (error.filename, error.filename2) if isinstance(name, str)]
+    return error.errno in OF_THE_DISK or any(
+        name in (final, final.parent) or any(map(is_draft, name.parts)) for name in named
+    )
+
+
+def _remove_empty(folders: list[Path]) -> None:
+    for folder in folders:
+        with contextlib.suppress(OSError):
+            folder.rmdir()
 
 
 def _take_place(unfinished: Path, final: Path) -> None:
@@ -214,18 +234,19 @@ def _take_place(unfinished: Path, final: Path) -> None:
     if not final.exists():
         unfinished.rename(final)
         return
-    older = _beside(final)
-    final.rename(older)
-    try:
-        unfinished.rename(final)
-    except BaseException:
-        older.rename(final)
-        raise
-    shutil.rmtree(older, ignore_errors=True)
+    older = draft_of(final, old=True)
+    with held(final):
+        final.rename(older)
+        try:
+            unfinished.rename(final)
+        except BaseException:
+            older.rename(final)
+            raise
+        shutil.rmtree(older, ignore_errors=True)
 
 
 def _unwritable(kind: str, path: str | os.PathLike[str], error: OSError) -> RunFolderError:
     return RunFolderError(
-        f"{kind} {path}: cannot be written ({error.strerror or error}); check the path, its "
-        "permissions, and the space on the disk"
+        f"{kind} {path}: cannot be written ({why(error)}); check the path, its permissions, and "
+        "the space on the disk"
     )

@@ -1,5 +1,23 @@
 """The exceptions of what is written to disk and read from it; each text is one sentence."""
 
+import errno
+import os
+
+# What a person can do something about; else what the operating system says.
+WORDS = {
+    errno.ENOSPC: "the disk is full",
+    errno.EDQUOT: "the disk is full: there is a limit for each user",
+    errno.EROFS: "the disk is read-only",
+    errno.EACCES: "permission is missing",
+    errno.EPERM: "permission is missing",
+    errno.ENAMETOOLONG: "the name is too long",
+    errno.ENOENT: "there is no such file or folder",
+    errno.ENOTDIR: "something in the path is a file and no folder",
+    errno.EISDIR: "it is a folder",
+    errno.ELOOP: "its links lead in a circle",
+    errno.EIO: "the disk does not answer",
+}
+
 
 class FileError(ValueError):
     """A file or folder that cannot be read, written or replaced.
@@ -32,3 +50,39 @@ class RunFolderError(FileError):
         ...
         jaxmtl.files.errors.RunFolderError: folder runs/a: there is no such folder; check the path
     """
+
+
+def why(error: OSError) -> str:
+    """What went wrong with a file, in words.
+
+    Args:
+        error: of the operating system.
+
+    Returns:
+        Words for the middle of a sentence.
+
+    Example:
+        >>> why(OSError(errno.ENOSPC, "No space left on device"))
+        'the disk is full'
+    """
+    return WORDS.get(error.errno or 0) or (error.strerror or str(error)).lower()
+
+
+def in_words(error: OSError) -> str:
+    """A sentence for an error of the operating system that nobody has put into words.
+
+    Args:
+        error: of this package, which is a sentence already, or of the operating system.
+
+    Returns:
+        The sentence.
+
+    Example:
+        >>> in_words(OSError(errno.EACCES, "Permission denied", "a.csv"))
+        'file a.csv: permission is missing; check the path, its permissions, and the disk'
+    """
+    if isinstance(error, FileError) or error.errno is None:
+        return str(error)
+    name = error.filename
+    place = f"file {os.fsdecode(name)}: " if isinstance(name, str | bytes) else ""
+    return f"{place}{why(error)}; check the path, its permissions, and the disk"

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from jaxmtl.files.atomic import new_file
-from jaxmtl.files.errors import FileError, MissingFileError
+from jaxmtl.files.errors import FileError, MissingFileError, why
 
 MAX_BYTES = 64 * 2**20
 MAX_DEPTH = 100
@@ -46,13 +46,9 @@ def write_json_file(
         {'town': 'Zürich'}
     """
     try:
-        text = json.dumps(dict(value), indent=2, ensure_ascii=False, allow_nan=False)
-        content = f"{text}\n".encode()
-    except (ValueError, TypeError, RecursionError) as error:
-        raise FileError(
-            f"file {path}: expected values that JSON knows, got others ({error}); turn them into "
-            "numbers, texts, lists or None"
-        ) from error
+        content = f"{json_text(dict(value), indent=2)}\n".encode()
+    except ValueError as error:
+        raise FileError(f"file {path}: {error}") from error
     with new_file(path, force=force) as draft:
         draft.write_bytes(content)
 
@@ -90,19 +86,90 @@ def read_json_file(
     """
     content = _content(path, max_bytes, what)
     try:
-        if _depth(content) > max_depth:
-            raise ValueError(f"more than {max_depth} lists and objects within each other")
-        found = json.loads(content.decode(), parse_constant=_no_number, parse_float=_finite)
+        found = parse_json(content, max_depth=max_depth)
         if not isinstance(found, dict):
             raise ValueError(f"{type(found).__name__} instead of an object")
-        if _HALF_LETTER.search(content):
-            json.dumps(found, ensure_ascii=False).encode()
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise FileError(
             f"file {path}: expected {what}, got a damaged or other file ({str(error)[:200]}); copy "
             "it again or write it anew"
         ) from error
     return found
+
+
+def parse_json(content: str | bytes, *, max_depth: int = MAX_DEPTH) -> Any:
+    """Reads JSON that may come from anywhere.
+
+    Args:
+        content: of a file, or a text in it.
+        max_depth: of lists and objects within each other.
+
+    Returns:
+        What it says.
+
+    Raises:
+        ValueError: it is no JSON, though perhaps Python takes it, or it is nested too deeply.
+
+    Example:
+        >>> parse_json('{"a": NaN}')
+        Traceback (most recent call last):
+            ...
+        ValueError: NaN where a number should be
+    """
+    try:
+        content = content.encode() if isinstance(content, str) else content
+        if _depth(content) > max_depth:
+            raise ValueError(f"more than {max_depth} lists and objects within each other")
+        found = json.loads(content.decode(), parse_constant=_no_number, parse_float=_finite)
+        if _HALF_LETTER.search(content):
+            json.dumps(found, ensure_ascii=False).encode()
+    except RecursionError as error:
+        raise ValueError("lists and objects too deep within each other") from error
+    return found
+
+
+def json_text(value: Any, *, indent: int | None = None) -> str:
+    """A value as JSON.
+
+    Args:
+        value: of JSON values; no NaN or infinite number, for which JSON has no name.
+        indent: blanks for each level; None for one line.
+
+    Returns:
+        The text.
+
+    Raises:
+        ValueError: a value that JSON does not know.
+
+    Example:
+        >>> json_text({"town": "Zürich"})
+        '{"town": "Zürich"}'
+    """
+    try:
+        text = json.dumps(value, indent=indent, ensure_ascii=False, allow_nan=False)
+        text.encode()
+    except (ValueError, TypeError, RecursionError) as error:
+        raise ValueError(
+            f"expected values that JSON knows, got others ({error}); turn them into numbers, "
+            "texts, lists or None"
+        ) from error
+    return text
+
+
+def as_read_again(value: Any) -> Any:
+    """What comes back of a value that is written as JSON.
+
+    Args:
+        value: of JSON values.
+
+    Returns:
+        The same with lists for tuples and texts for the keys of objects.
+
+    Example:
+        >>> as_read_again({1: (2, 3)})
+        {'1': [2, 3]}
+    """
+    return json.loads(json_text(value))
 
 
 def _content(path: str | os.PathLike[str], max_bytes: int, what: str) -> bytes:
@@ -117,7 +184,7 @@ def _content(path: str | os.PathLike[str], max_bytes: int, what: str) -> bytes:
         raise MissingFileError(f"file {path}: there is no such file; check the path") from error
     except OSError as error:
         raise FileError(
-            f"file {path}: cannot be read ({error.strerror}); check the path and its permissions"
+            f"file {path}: cannot be read ({why(error)}); check the path and its permissions"
         ) from error
     if len(content) > max_bytes:
         raise FileError(

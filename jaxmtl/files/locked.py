@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from jaxmtl.files.errors import FileError
+from jaxmtl.files.errors import FileError, why
 
 LOCK = "lock"
 
@@ -31,7 +31,7 @@ def locked(folder: Path, *, error: type[FileError] = FileError) -> Iterator[None
         file = open(folder / LOCK, "a+b")
     except OSError as failure:
         raise error(
-            f"folder {folder}: cannot be written ({failure.strerror}); check the path, its "
+            f"folder {folder}: cannot be written ({why(failure)}); check the path, its "
             "permissions, and the space on the disk"
         ) from failure
     with file:

@@ -2,15 +2,15 @@
 
 import contextlib
 import dataclasses
-import json
 import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from jaxmtl.files.atomic import check_folder, make_parents
-from jaxmtl.files.errors import FileError, RunFolderError
-from jaxmtl.files.json_file import read_json_file, write_json_file
+from jaxmtl.files.drafts import is_draft
+from jaxmtl.files.errors import FileError, RunFolderError, why
+from jaxmtl.files.json_file import as_read_again, read_json_file, write_json_file
 from jaxmtl.files.locked import LOCK, locked
 
 
@@ -61,7 +61,9 @@ class WorkingFolder:
         if not resume:
             return False
         record = self.path / self.settings
-        if not record.exists():
+        if not record.exists() and self.path.is_dir() and not self._left():
+            return False  # it ended before it had begun
+        if not record.exists() or not self._is_ours(self.path):
             raise FileError(
                 f"folder {self.path}: expected a {self.kind} to resume, found none; start it "
                 "without --resume"
@@ -77,14 +79,14 @@ class WorkingFolder:
         differences = [
             f"{name} was {saved.get(name)} and is {value}"
             for name, value in asked.items()
-            if saved.get(name) != json.loads(json.dumps(value))
+            if saved.get(name) != as_read_again(value)
         ]
         if differences:
             raise FileError(
                 f"folder {self.path}: it holds a {self.kind} with other options "
                 f"({'; '.join(differences)}); repeat those, or choose another folder with --out"
             )
-        return (self.path / self.complete).exists()
+        return self.is_through()
 
     @contextlib.contextmanager
     def opened(self, asked: Mapping[str, Any], *, force: bool, resume: bool) -> Iterator[None]:
@@ -107,7 +109,7 @@ class WorkingFolder:
                 f"folder {self.path}: it holds an interrupted {self.kind}; go on with it with "
                 "--resume, or replace it with --force"
             )
-        if not resume:
+        if not resume and not (self.path.is_dir() and not self._left()):
             check_folder(self.path, force=force, replaceable=self._is_ours)
         parents = make_parents(self.path)
         try:
@@ -118,7 +120,7 @@ class WorkingFolder:
             for folder in parents:
                 folder.rmdir()
             raise RunFolderError(
-                f"folder {self.path}: cannot be written ({error.strerror}); check the path and its "
+                f"folder {self.path}: cannot be written ({why(error)}); check the path and its "
                 "permissions"
             ) from error
         else:
@@ -127,7 +129,7 @@ class WorkingFolder:
         try:
             with locked(self.path):
                 ours = self._empty(force=force, resume=resume)
-                record = {"format": self.version, "settings": dict(asked)}
+                record = {"format": self.version, "kind": self.kind, "settings": dict(asked)}
                 write_json_file(self.path / self.settings, record, force=True)
                 yield
                 shutil.rmtree(self.path / self.checkpoint, ignore_errors=True)
@@ -137,14 +139,31 @@ class WorkingFolder:
             raise
         (self.path / LOCK).unlink(missing_ok=True)
 
+    def is_through(self) -> bool:
+        """Whether all that was asked for is there."""
+        return (self.path / self.complete).is_file()
+
+    def is_begun(self) -> bool:
+        """Whether there is something to go on with."""
+        return (self.path / self.settings).is_file()
+
+    def _left(self) -> list[Path]:
+        """What is there but for what a process leaves that is killed before it has begun."""
+        return [p for p in self.path.iterdir() if p.name != LOCK and not is_draft(p.name)]
+
     def _is_ours(self, folder: Path) -> bool:
-        return (folder / self.settings).is_file()
+        if any((folder / name).exists() for name in (self.complete, self.checkpoint)):
+            return True
+        try:
+            return read_json_file(folder / self.settings).get("kind") == self.kind
+        except FileError:
+            return False
 
     def _empty(self, *, force: bool, resume: bool) -> bool:
         """Removes what is there, now that nobody else writes it."""
         if resume:
             return True
-        left = [path for path in self.path.iterdir() if path.name != LOCK]
+        left = self._left()
         if left and not force:  # another process has been quicker, and is through
             check_folder(self.path)
         for path in left:

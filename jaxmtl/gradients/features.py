@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PyTree
 
 from jaxmtl.gradients.heads import Head, Heads, pass_heads
-from jaxmtl.gradients.tasks import loss_vector
+from jaxmtl.gradients.tasks import check_parameters, loss_vector
 
 
 @dataclasses.dataclass(frozen=True)
@@ -95,6 +95,7 @@ def feature_gradients(
     """
 
     def gradients(params: tuple[PyTree, PyTree], batch: PyTree) -> Any:
+        check_parameters(params)
         trunk_params, head_params = params
         features, trunk_pullback = jax.vjp(lambda p: split.trunk(p, batch), trunk_params)
         heads = pass_heads(split.heads, head_params, features, batch)

@@ -14,6 +14,7 @@ from jaxmtl.gradients.heads import pass_heads
 from jaxmtl.gradients.tasks import (
     LossFn,
     check_chunk,
+    check_parameters,
     loss_vector,
     map_chunks,
     row_products,
@@ -83,6 +84,7 @@ def task_gramian(
         return of_parts
 
     def gramian(params: PyTree, batch: PyTree) -> Any:
+        check_parameters(params)
         leaves, structure = jax.tree.flatten(params)
 
         def of_leaves(*leaves: Array) -> Array:
@@ -140,6 +142,7 @@ def trunk_gramian(
     check_chunk(chunk)
 
     def gramian(params: tuple[PyTree, PyTree], batch: PyTree) -> Any:
+        check_parameters(params)
         leaves, structure = jax.tree.flatten(params[0])
 
         def of_leaves(*leaves: Array) -> PyTree:

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import PyTree
 
-from jaxmtl.gradients.tasks import LossFn, check_chunk, loss_vector, map_chunks
+from jaxmtl.gradients.tasks import LossFn, check_chunk, check_parameters, loss_vector, map_chunks
 
 
 def sample_gradients(
@@ -37,6 +37,7 @@ def sample_gradients(
     check_chunk(chunk)
 
     def gradients(params: PyTree, batch: PyTree) -> PyTree:
+        check_parameters(params)
         _check_samples(batch)
 
         def of_sample(sample: PyTree) -> PyTree:
@@ -78,6 +79,7 @@ def sample_task_gradients(
     check_chunk(chunk)
 
     def gradients(params: PyTree, batch: PyTree) -> PyTree:
+        check_parameters(params)
         _check_samples(batch)
 
         def of_sample(sample: PyTree) -> PyTree:

@@ -1,5 +1,6 @@
 """The gradient of every task's loss, all at once or in chunks of tasks."""
 
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -32,7 +33,7 @@ def task_gradients(
         whose leaves have a leading task axis: leaf t is the gradient of the t-th loss.
 
     Raises:
-        ValueError: the loss is not a vector, or a chunk below 1.
+        ValueError: the loss is not a vector, or a chunk below 1; see also ``check_parameters``.
 
     Example:
         >>> import jax.numpy as jnp
@@ -44,6 +45,7 @@ def task_gradients(
     check_chunk(chunk)
 
     def gradients(params: PyTree, batch: PyTree) -> tuple[Float[Array, " tasks"], PyTree]:
+        check_parameters(params)
         losses, pullback = jax.vjp(lambda p: loss_vector(loss_fn(p, batch)), params)
         basis = jnp.eye(losses.shape[0], dtype=losses.dtype)
         size = sum(jnp.size(p) * jnp.result_type(p).itemsize for p in jax.tree.leaves(params))
@@ -77,12 +79,45 @@ def check_chunk(chunk: int | None) -> None:
         raise ValueError(f"chunk: expected None or a number >= 1, got {chunk!r}")
 
 
+def check_parameters(params: PyTree) -> None:
+    """Refuses parameters that could not be trained, or only in part.
+
+    Raises:
+        ValueError: a leaf that is no array, such as a function; an nnx module with more in it than
+            parameters: statistics and counters would stay what they are, unseen.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> check_parameters({"kernel": jnp.ones(2)})
+    """
+    nnx = sys.modules.get("flax.nnx")
+    if nnx is not None and isinstance(params, nnx.Module):
+        others = jax.tree.leaves(nnx.state(params, nnx.Not(nnx.Param)))
+        if others:
+            raise ValueError(
+                f"params: expected parameters alone, got the nnx module {type(params).__name__} "
+                "whose statistics would never move: nnx.split it, train the state of nnx.Param and "
+                "hand on the rest yourself"
+            )
+    for path, leaf in jax.tree_util.tree_leaves_with_path(params):
+        if not (hasattr(leaf, "dtype") or isinstance(leaf, int | float | complex)):
+            raise ValueError(
+                f"params{jax.tree_util.keystr(path)}: expected an array, got "
+                f"{type(leaf).__name__}: keep what is not trained apart from the parameters"
+            )
+
+
 def loss_vector(losses: Array) -> Float[Array, " tasks"]:
     """The losses, once they are known to be a vector.
 
     Raises:
         ValueError: they are not.
     """
+    if isinstance(losses, tuple | list | dict):
+        raise ValueError(
+            "loss_fn: expected a vector with one loss a task, "
+            f"got a {type(losses).__name__}: jnp.stack it"
+        )
     if jnp.ndim(losses) != 1:
         raise ValueError(
             f"loss_fn: expected a vector with one loss a task, got shape {jnp.shape(losses)}"

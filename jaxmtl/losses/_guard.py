@@ -33,4 +33,4 @@ def guarded(
         The losses.
     """
     values = loss(jnp.where(missing, jnp.zeros((), targets.dtype), targets))
-    return jnp.where(missing, jnp.full((), jnp.nan, values.dtype), values)
+    return jnp.where(missing, jnp.nan, values)

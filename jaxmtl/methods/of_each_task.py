@@ -9,6 +9,7 @@ from jaxtyping import Float, Int
 
 from jaxmtl.data.folds import Data, Folds
 from jaxmtl.methods.method import Fitted, Model
+from jaxmtl.metrics.kinds import count_deviance
 from jaxmtl.metrics.of_tasks import EPSILON
 from jaxmtl.tasks import Task
 
@@ -108,8 +109,8 @@ def tasks_known_together(data: Data) -> list[list[int]]:
 
 
 def check_numbers(name: str, tasks: tuple[Task, ...]) -> None:
-    """Raises ValueError unless every task is a number."""
-    classes = [task.name for task in tasks if task.kind != "number"]
+    """Raises ValueError unless every task is a number or a count."""
+    classes = [task.name for task in tasks if task.has_classes]
     if classes:
         raise ValueError(
             f"{name}: expected tasks that are numbers, got classes for "
@@ -120,7 +121,7 @@ def check_numbers(name: str, tasks: tuple[Task, ...]) -> None:
 def mean_losses(
     outputs: Float[np.ndarray, "rows outputs"], held: Data
 ) -> Float[np.ndarray, " tasks"]:
-    """Mean squared error of numbers and log loss of classes, over the rows where they are known.
+    """Mean loss of each task over the rows where it is known, in the sense of its main measure.
 
     Args:
         outputs: of these rows; probabilities for classes.
@@ -136,6 +137,8 @@ def mean_losses(
         y = held.y[known, column].astype(float)
         if not known.any():
             found.append(np.nan)
+        elif task.kind == "count":
+            found.append(count_deviance(part[known, 0].astype(float), y).mean())
         elif task.width == 1:
             found.append(((part[known, 0] - y) ** 2).mean())
         else:

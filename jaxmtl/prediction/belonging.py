@@ -9,7 +9,7 @@ from jaxtyping import Int
 from jaxmtl.duplication import count_parameters
 from jaxmtl.methods.network_model import NetworkModel
 from jaxmtl.prediction.predictor import Predictor
-from jaxmtl.prediction.records import ADAPTIVE, HARD, MEAN, SPLITS, moved_tasks
+from jaxmtl.prediction.records import ADAPTIVE, HARD, LINE, MEAN, SPLITS, moved_tasks
 from jaxmtl.prediction.run_json import STUDY, ConfigRecord, MetricsRecord, PhaseRecord
 
 STUDY_COUNTS = {"adaptive", "hard_sharing", "independent_networks"}
@@ -97,8 +97,9 @@ def _check_study(config: ConfigRecord, metrics: MetricsRecord, predictor: Predic
     fields = {name: value for name, value in spec["fields"].items() if name != "capacity"}
     _same("network", fields, config.network)
     names = [ADAPTIVE, *(name for name in predictor.baselines if name == HARD)]
-    for what in ("runs", "errors"):
-        _same(f"{what} of metrics.json", sorted(names), sorted(getattr(metrics, what)))
+    _same("runs of metrics.json", sorted(names), sorted(metrics.runs))
+    beside = [MEAN, LINE] if {MEAN, LINE} & set(metrics.errors) else []  # none in older files
+    _same("errors of metrics.json", sorted([*names, *beside]), sorted(metrics.errors))
     _same("parameters", sorted(STUDY_COUNTS), sorted(metrics.parameters))
     size = count_parameters(model.params, model.head_index)
     _same("number of parameters", size, metrics.parameters[ADAPTIVE])
@@ -134,10 +135,13 @@ def _check_metrics(config: ConfigRecord, metrics: MetricsRecord) -> None:
     ratios = [found.by_task for found in (metrics.ratio or {}).values()]
     for by_task in (*ratios, *(metrics.relative or {}).values()):
         _same("tasks with a ratio", sorted(targets), sorted(by_task))
+    measured = LINE in metrics.errors  # by all that there is today
     for by_split in metrics.errors.values():
         _same("splits with errors", sorted(splits), sorted(by_split))
         for errors in by_split.values():
-            for by_task in (errors.mse_scaled, errors.rmse, errors.mae):
+            _same("whether there is an R²", measured, errors.r2 is not None)
+            found = [errors.mse_scaled, errors.rmse, errors.mae]
+            for by_task in (*found, *([] if errors.r2 is None else [errors.r2])):
                 _same("tasks with an error", sorted(targets), sorted(by_task))
 
 

@@ -7,6 +7,7 @@ from typing import Any, get_args
 import numpy as np
 
 from jaxmtl.data import Coding, Preprocessing, Scaler
+from jaxmtl.data.feature_range import FeatureRange
 from jaxmtl.data.reading.grid import LAST_ROW
 from jaxmtl.data.reading.tables import Decimal, Thousands
 from jaxmtl.methods.saved import check_arrays, check_fields
@@ -16,6 +17,7 @@ from jaxmtl.tasks import Task
 MISSING = ("error", "drop", "mean")
 FLOATS = ("float16", "float32", "float64")
 LATER = {name: Reading._field_defaults[name] for name in Reading._fields[2:]}
+ENDS = ("feature_low", "feature_high")
 SCALES = ("feature_offset", "feature_scale", "target_offset", "target_scale")
 
 
@@ -43,6 +45,8 @@ def describe_coding(coding: Preprocessing | Coding, reading: Reading) -> dict[st
         "targets": list(coding.targets),
         "dtype": coding.dtype.name,
         "fill": coding.fill is not None,
+        # Older files do not have it.
+        **({} if coding.feature_range is None else {"range": True}),
         "reading": _described(reading),
     }
 
@@ -72,6 +76,8 @@ def coding_arrays(coding: Preprocessing | Coding) -> dict[str, np.ndarray]:
     }
     if coding.fill is not None:
         arrays["fill"] = coding.fill
+    if coding.feature_range is not None:
+        arrays |= dict(zip(ENDS, coding.feature_range, strict=True))
     return {name: np.asarray(array, np.float64) for name, array in arrays.items()}
 
 
@@ -101,7 +107,8 @@ def coding_of(
         check_fields("coding", spec, {"table", "reading"})
         check_arrays(arrays, {})
         return Coding.from_json(spec["table"]), _reading(spec["reading"])
-    check_fields("coding", spec, {"features", "targets", "dtype", "fill", "reading"})
+    ranged = {"range"} & set(spec) if isinstance(spec, Mapping) else set()
+    check_fields("coding", spec, {"features", "targets", "dtype", "fill", "reading", *ranged})
     features, targets = (_names(name, spec[name]) for name in ("features", "targets"))
     if spec["dtype"] not in FLOATS:
         raise ValueError(
@@ -112,6 +119,10 @@ def coding_of(
     sizes = {name: len(features if "feature" in name else targets) for name in SCALES}
     if spec["fill"]:
         sizes["fill"] = len(features)
+    if spec.get("range", True) is not True:
+        raise ValueError(f"coding: expected true for range, got {spec['range']!r:.60}")
+    if ranged:
+        sizes |= dict.fromkeys(ENDS, len(features))
     check_arrays(arrays, {name: ((n,), np.dtype(np.float64)) for name, n in sizes.items()})
     coding = Preprocessing(
         features=features,
@@ -120,6 +131,7 @@ def coding_of(
         target_scaler=Scaler(arrays["target_offset"], arrays["target_scale"]),
         fill=arrays["fill"] if spec["fill"] else None,
         dtype=np.dtype(spec["dtype"]),
+        feature_range=_range(*(arrays[name] for name in ENDS)) if ranged else None,
     )
     return coding, _reading(spec["reading"])
 
@@ -159,6 +171,12 @@ def tasks_of(saved: Any, targets: tuple[str, ...]) -> tuple[Task, ...]:
             f"tasks: expected the targets {', '.join(targets)}, got {', '.join(names) or 'none'}"
         )
     return tasks
+
+
+def _range(low: np.ndarray, high: np.ndarray) -> FeatureRange:
+    if (low > high).any():
+        raise ValueError("coding: expected ranges from a low to a high end, got one upside down")
+    return FeatureRange(low, high)
 
 
 def _names(what: str, saved: Any) -> tuple[str, ...]:

@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import os
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,8 @@ from jaxtyping import Float, PyTree
 
 from jaxmtl.data import Preprocessing, Table
 from jaxmtl.duplication import HeadIndex
-from jaxmtl.files.errors import RunFolderError
+from jaxmtl.files.errors import FileError, RunFolderError
+from jaxmtl.files.json_file import read_json_file
 from jaxmtl.methods.network_model import NetworkModel
 from jaxmtl.prediction.belonging import check_belonging
 from jaxmtl.prediction.predictor import Predictor, Reading
@@ -146,6 +148,7 @@ def load_run(folder: str | os.PathLike[str]) -> SavedRun:
     if not folder.is_dir():
         what = "expected a folder, got a file" if folder.exists() else "there is no such folder"
         raise RunFolderError(f"folder {folder}: {what}; check the path")
+    _refuse_comparison(folder)
     _check_files(folder, FILES)
     config, metrics = (read_json(folder / name) for name in ("config.json", "metrics.json"))
     if config.get("preset") == TABLE:
@@ -198,6 +201,25 @@ def is_run_folder(folder: Path) -> bool:
         False
     """
     return all((folder / name).is_file() for name in ("config.json", "metrics.json", MODEL))
+
+
+def _refuse_comparison(folder: Path) -> None:
+    """Raises RunFolderError with the way on for a folder that ``jaxmtl compare`` has written."""
+    config = folder / "config.json"
+    if (folder / "metrics.json").exists() or not config.is_file():
+        return
+    try:
+        settings = read_json_file(config).get("settings")
+    except FileError:
+        return  # whoever reads it says what is wrong
+    if not isinstance(settings, dict) or "arms" not in settings:
+        return
+    place = shlex.quote(os.fspath(folder))
+    raise RunFolderError(
+        f"folder {folder}: expected the folder of a run, got that of a comparison; see its "
+        f"report.html, or train one of its methods with: jaxmtl fit --config {place} --method NAME "
+        "--out DIR"
+    )
 
 
 def _check_files(folder: Path, names: Sequence[str]) -> None:

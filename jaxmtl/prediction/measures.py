@@ -14,7 +14,7 @@ from jaxmtl.prediction.task_errors import TaskErrors, ratio, task_errors
 from jaxmtl.training import Divergence, Run
 
 LOSS = "mse_scaled"  # what training minimises
-SHOWN = ("rmse", "mae")  # measures in original units
+SHOWN = ("rmse", "mae", "r2")  # measures in original units, and the share explained
 
 
 def measure(
@@ -27,12 +27,12 @@ def measure(
 
     Args:
         runs: by name, "adaptive" first.
-        predicted: scaled predictions by run and split.
+        predicted: scaled predictions by run and split, those of the yardsticks among them.
         dataset: rows and scaling.
         sheet_rows: row of the sheet of each sample in the order of training; None if shuffled.
 
     Returns:
-        ``errors[run][split]`` holds "mse_scaled", "rmse" and "mae" by task and
+        ``errors[run][split]`` holds "mse_scaled", "rmse", "mae" and "r2" by task and
         "mean_mse_scaled" over tasks; ``ratio[split]`` the adaptive MSE over that of hard sharing.
     """
     tasks = dataset.targets
@@ -62,7 +62,7 @@ def measure_fitted(
     Args:
         name: of the method.
         fitted: that it left behind.
-        predicted: scaled predictions by name, that of the method and "mean", and split.
+        predicted: scaled predictions by name, those of the method and the yardsticks, and split.
         dataset: rows and scaling.
         sheet_rows: row of the sheet of each sample in the order of training; None if shuffled.
 
@@ -91,21 +91,6 @@ def measure_fitted(
     }
     found["notes"] = list(fitted.notes)
     return found
-
-
-def mean_prediction(dataset: Dataset) -> Float[np.ndarray, " tasks"]:
-    """The mean of each target over the training rows where it is known: what knows no inputs.
-
-    Args:
-        dataset: scaled rows.
-
-    Returns:
-        Scaled means.
-    """
-    rows = dataset.splits.train
-    y = np.asarray(rows.y, np.float64)
-    known = np.ones(y.shape, bool) if rows.known is None else np.asarray(rows.known)
-    return np.where(known, y, 0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)
 
 
 def describe_divergence(

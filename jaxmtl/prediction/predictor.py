@@ -126,7 +126,8 @@ class Predictor:
             outputs: of ``outputs``.
 
         Returns:
-            A column a task; of classes, the number of the most probable one.
+            A column a task; of classes, the number of the most probable one, or of the one in the
+            middle if they are ordered.
         """
         parts = np.split(outputs, np.cumsum(output_widths(self.tasks))[:-1], axis=1)
         values = np.stack(
@@ -178,11 +179,15 @@ class Predictor:
         Raises:
             TableError: a feature is missing and the run neither fills nor drops, or the columns are
                 other ones.
+            ValueError: a model holds numbers that are not finite.
         """
         if isinstance(self.coding, Coding):
             if not isinstance(x, CellTable):
                 raise TypeError(f"x: expected a table of cells, got {type(x).__name__}")
-            return self.decoded(self.outputs(self.coding.encode(x).x))
+            predicted = self.decoded(self.outputs(self.coding.encode(x).x))
+            if not np.isfinite(predicted).all():
+                self._check_finite()
+            return predicted
         if isinstance(x, CellTable):
             raise TypeError("x: expected numbers or a table of numbers, got a table of cells")
         values = np.asarray(x.x if isinstance(x, Table) else x, dtype=np.float64)
@@ -191,9 +196,21 @@ class Predictor:
             known = np.asarray(~np.isnan(values).any(axis=1))
             x = _only(x, known)
         predicted = self.decoded(self.outputs(self.coding.encode(x)))
+        if not np.isfinite(predicted).all():
+            self._check_finite()
         whole = np.full((len(known), predicted.shape[1]), np.nan)
         whole[known] = predicted
         return whole
+
+    def _check_finite(self) -> None:
+        """Raises ValueError for a model that can predict nothing; finite ones may overflow."""
+        for model in self.models:
+            for name, array in model.arrays().items():
+                if array.dtype.kind == "f" and not np.isfinite(array).all():
+                    raise ValueError(
+                        f"model {self.method!r}: expected finite numbers, got others in {name}; "
+                        "train it anew, with a lower learning rate or scaled columns"
+                    )
 
 
 def _values(task: Task, outputs: Float[np.ndarray, "rows width"]) -> Float[np.ndarray, " rows"]:

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int
 
+from jaxmtl.data.reading.names import plain_name
 from jaxmtl.duplication import HeadIndex
 from jaxmtl.files.errors import RunFolderError
 from jaxmtl.methods.method import Trace
@@ -31,7 +32,8 @@ EVENT_COLUMNS = (
     "tasks",
 )
 SPLITS = ("train", "validation", "test")
-ADAPTIVE, HARD, MEAN = "adaptive", "hard sharing", "mean"
+ADAPTIVE, HARD, MEAN, LINE = "adaptive", "hard sharing", "mean", "straight line"
+FORMULAS = ("=", "+", "-", "@")  # what a cell begins with that is taken for one
 MOST_BYTES = 64 * 2**20  # of a table that is read
 
 
@@ -54,8 +56,24 @@ def write_csv(
     """
     with Path(path).open("w", encoding="utf-8-sig", newline="") as file:
         writer = csv.writer(file)
-        writer.writerow(header)
+        writer.writerow([as_text(plain_name(name)) for name in header])
         writer.writerows([_text(cell) for cell in row] for row in rows)
+
+
+def as_text(cell: str) -> str:
+    """A text that a spreadsheet program does not take for a formula.
+
+    Args:
+        cell: of a .csv file.
+
+    Returns:
+        The same, behind an apostrophe if it needs one.
+
+    Example:
+        >>> as_text("=1+1"), as_text("PM2.5")
+        ("'=1+1", 'PM2.5')
+    """
+    return f"'{cell}" if cell.lstrip().startswith(FORMULAS) else cell
 
 
 def write_history(
@@ -180,7 +198,8 @@ def moved_tasks(text: str, tasks: Sequence[str]) -> tuple[int, ...]:
         for start, moved in longer.items():
             if text.startswith(start):
                 starts.setdefault(start, moved)
-    return starts.get(text, ())
+    # Behind an apostrophe stands a name that would be a formula.
+    return starts.get(text, ()) or (moved_tasks(text[1:], tasks) if text[:1] == "'" else ())
 
 
 def _event_of(row: Sequence[str]) -> dict[str, Any]:
@@ -268,4 +287,4 @@ def head_index_of(run: Run) -> HeadIndex:
 def _text(cell: Any) -> str:
     if cell is None or (isinstance(cell, float | np.floating) and np.isnan(cell)):
         return ""
-    return str(cell)
+    return as_text(cell) if isinstance(cell, str) else str(cell)

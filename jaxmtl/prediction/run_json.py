@@ -81,6 +81,7 @@ class SplitErrors(Struct):
     mean_mse_scaled: float | None
     rmse: ByTask
     mae: ByTask
+    r2: ByTask | None = None
 
 
 class Ratio(Struct):

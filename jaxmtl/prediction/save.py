@@ -1,6 +1,5 @@
 """A predictor in one .npz file that NumPy loads without pickle."""
 
-import json
 import os
 import shlex
 from collections.abc import Mapping
@@ -11,12 +10,12 @@ import numpy as np
 
 from jaxmtl.files.arrays import read_arrays, write_arrays
 from jaxmtl.files.errors import FileError, RunFolderError
+from jaxmtl.files.json_file import json_text, parse_json
 from jaxmtl.methods.method import Model
 from jaxmtl.methods.models import model_of
 from jaxmtl.methods.saved import check_fields, with_prefix
 from jaxmtl.prediction.coding_spec import coding_arrays, coding_of, describe_coding, tasks_of
 from jaxmtl.prediction.format_1 import from_format_1
-from jaxmtl.prediction.plain_json import parse_json
 from jaxmtl.prediction.predictor import Predictor
 from jaxmtl.tasks import output_widths
 
@@ -72,7 +71,7 @@ def save_predictor(path: str | os.PathLike[str], predictor: Predictor) -> None:
         "models": specs,
         "baselines": baselines,
     }
-    arrays = {"spec": np.array(json.dumps(spec, ensure_ascii=False, allow_nan=False))}
+    arrays = {"spec": np.array(json_text(spec))}
     parts = {"coding": coding_arrays(predictor.coding)}
     parts |= {f"models/{i}": model.arrays() for i, model in enumerate(predictor.models)}
     parts |= {f"baselines/{name}": model.arrays() for name, model in predictor.baselines.items()}

@@ -16,12 +16,11 @@ from jaxmtl.methods.study.parameters import parameter_counts
 from jaxmtl.models import HardSharing
 from jaxmtl.prediction.belonging import undo_events
 from jaxmtl.prediction.card import describe_phases, machine, versions
-from jaxmtl.prediction.measures import mean_prediction, measure, measure_fitted
+from jaxmtl.prediction.measures import measure, measure_fitted
 from jaxmtl.prediction.predictor import Predictor, Reading
 from jaxmtl.prediction.records import (
     ADAPTIVE,
     HARD,
-    MEAN,
     SPLITS,
     head_index_of,
     write_events,
@@ -30,6 +29,7 @@ from jaxmtl.prediction.records import (
 )
 from jaxmtl.prediction.run_json import FORMAT, STUDY
 from jaxmtl.prediction.save import MODEL, save_predictor
+from jaxmtl.prediction.yardsticks import yardsticks
 from jaxmtl.tasks import number_tasks
 from jaxmtl.training import Phase, Run
 
@@ -43,15 +43,17 @@ class Shown(NamedTuple):
         split: of the rows.
         observed: in original units, NaN where not known.
         predicted: the same by the name of the run.
+        beside: the same by the name of the yardstick.
 
     Example:
-        >>> Shown("test", np.ones((1, 1)), {"ridge": np.ones((1, 1))}).split
+        >>> Shown("test", np.ones((1, 1)), {"ridge": np.ones((1, 1))}, {}).split
         'test'
     """
 
     split: str
     observed: Float[np.ndarray, "rows tasks"]
     predicted: Mapping[str, Float[np.ndarray, "rows tasks"]]
+    beside: Mapping[str, Float[np.ndarray, "rows tasks"]]
 
 
 def study_predictor(
@@ -139,7 +141,8 @@ def write_study(
         for name, one in models.items()
     }
     sheet_rows = None if shuffled else dataset.rows.train
-    metrics = measure(runs, predicted, dataset, sheet_rows)
+    beside = yardsticks(dataset, parts)
+    metrics = measure(runs, predicted | beside, dataset, sheet_rows)
     metrics["parameters"] = parameter_counts(
         network, len(dataset.features), model.params, head_index_of(run)
     )
@@ -152,7 +155,7 @@ def write_study(
     save_predictor(folder / MODEL, predictor)
     write_history(folder / "history.csv", runs, dataset.targets)
     write_events(folder / "events.csv", run, dataset.targets, sheet_rows)
-    return _write_predictions(folder, predictor, predicted, dataset, table)
+    return _write_predictions(folder, predictor, predicted, beside, dataset, table)
 
 
 def write_fitted(
@@ -191,10 +194,10 @@ def write_fitted(
         method=method,
         reading=reading,
     )
-    parts, mean = _parts(dataset), mean_prediction(dataset)
+    parts = _parts(dataset)
     own = {split: predictor.outputs(np.asarray(rows.x)) for split, rows in parts.items()}
-    constant = {split: np.tile(mean, (len(rows.x), 1)) for split, rows in parts.items()}
-    predicted = {method: own, MEAN: constant} | {method: own}  # which may be the constant itself
+    beside = yardsticks(dataset, parts)
+    predicted = {method: own} | beside | {method: own}  # which may be the constant itself
     sheet_rows = None if shuffled else dataset.rows.train
     metrics = measure_fitted(method, fitted, predicted, dataset, sheet_rows)
     config = _configuration(dataset, table, metrics["status"], method, settings)
@@ -206,7 +209,7 @@ def write_fitted(
         write_history(folder / "history.csv", traces, dataset.targets)
         if len(traces) == 1 and fitted.traces[0].history.conflicts is not None:
             write_events(folder / "events.csv", fitted.traces[0], dataset.targets, sheet_rows)
-    return predictor, _write_predictions(folder, predictor, {method: own}, dataset, table)
+    return predictor, _write_predictions(folder, predictor, {method: own}, beside, dataset, table)
 
 
 def _parts(dataset: Dataset) -> dict[str, Rows]:
@@ -241,12 +244,16 @@ def _write_predictions(
     folder: Path,
     predictor: Predictor,
     predicted: Predictions,
+    beside: Predictions,
     dataset: Dataset,
     table: Table | None,
 ) -> Shown:
     shown = next(split for split in reversed(SPLITS) if split in _parts(dataset))
     observed = _observed(dataset, table, shown)
-    in_units = {name: predictor.decoded(splits[shown]) for name, splits in predicted.items()}
+    in_units, yards = (
+        {name: predictor.decoded(splits[shown]) for name, splits in some.items()}
+        for some in (predicted, beside)
+    )
     write_predictions(
         folder / "predictions.csv",
         dataset.targets,
@@ -254,7 +261,7 @@ def _write_predictions(
         observed,
         in_units,
     )
-    return Shown(shown, observed, in_units)
+    return Shown(shown, observed, in_units, yards)
 
 
 def _observed(dataset: Dataset, table: Table | None, split: str) -> Float[np.ndarray, "rows tasks"]:

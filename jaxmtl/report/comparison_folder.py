@@ -1,6 +1,6 @@
 """A comparison as a folder: tables, pictures, and a page to read."""
 
-import json
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,9 @@ import pandas as pd
 
 from jaxmtl.comparison import Comparison
 from jaxmtl.files.atomic import new_file
+from jaxmtl.files.json_file import write_json_file
 from jaxmtl.prediction.card import machine, versions
+from jaxmtl.prediction.records import as_text
 from jaxmtl.report.page.comparison_page import AboutComparison, write_comparison_page
 from jaxmtl.report.pictures.comparison_pictures import write_comparison_pictures
 
@@ -54,7 +56,7 @@ def write_comparison(
         if name == "contrasts":
             frame = pd.concat([frame, comparison.controls], ignore_index=True)
         with new_file(folder / f"{name}.csv", force=True) as path:
-            frame.to_csv(path, index=False)
+            _as_texts(frame).to_csv(path, index=False)
         written.append(folder / f"{name}.csv")
     frames = {name: getattr(comparison, name) for name in TABLES}
     written += write_comparison_pictures(folder, reference=comparison.reference, **frames)
@@ -99,11 +101,25 @@ def write_comparison(
         "versions": versions(),
         "machine": machine(),
     }
-    with new_file(folder / COMPARISON, force=True) as path:
-        text = json.dumps(record, indent=2, ensure_ascii=False, default=_plain)
-        path.write_text(text + "\n", encoding="utf-8")
+    write_json_file(folder / COMPARISON, _plain(record), force=True)
     return [*written, folder / COMPARISON]
 
 
+def _as_texts(frame: pd.DataFrame) -> pd.DataFrame:
+    """The same table, with names that a spreadsheet program takes for nothing else."""
+    return frame.map(lambda cell: as_text(cell) if isinstance(cell, str) else cell).rename(
+        columns=lambda name: as_text(str(name))
+    )
+
+
 def _plain(value: Any) -> Any:
-    return value.item() if isinstance(value, np.generic) else str(value)
+    """A value that JSON knows: NaN and infinite numbers are null."""
+    if isinstance(value, Mapping):
+        return {str(name): _plain(part) for name, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(part) for part in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value if value is None or isinstance(value, bool | int | float | str) else str(value)

@@ -10,15 +10,23 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Bool, Float, Int, Key, PyTree
 
+from jaxmtl._modes import own_transfers, take_step
 from jaxmtl._typing import NetworkLike
-from jaxmtl._validate import check_positive
+from jaxmtl._validate import check_positive, is_concrete
 from jaxmtl.constraints import AugmentedLagrangian, Violation, excess_of, measure_violation
 from jaxmtl.constraints.violation import Equality
 from jaxmtl.data.rows import Rows, Splits
 from jaxmtl.losses import Loss, squared_error
 from jaxmtl.training.as_network import as_network
 from jaxmtl.training.network import Network
-from jaxmtl.training.phased.checks import checked_config, cleared, run_keys, start_values
+from jaxmtl.training.phased.checks import (
+    check_labels,
+    checked_config,
+    cleared,
+    run_keys,
+    start_values,
+)
+from jaxmtl.training.phased.run import without_labels
 from jaxmtl.training.phased.state import Config, Optimizer, Options, pack
 from jaxmtl.training.phased.step import Seen, look
 
@@ -87,6 +95,7 @@ class ConstrainedRun(NamedTuple):
     diverged: Bool[Array, ""]
 
 
+@own_transfers
 def fit_constrained(
     model: NetworkLike,
     data: Splits,
@@ -159,7 +168,7 @@ def fit_constrained(
         >>> run.history.train.shape, run.history.violation.rate.shape, bool(run.diverged)
         ((5, 2), (5, 1), False)
     """
-    data = cleared(data)
+    given, data = data, cleared(data)
     rows = data.train.x.shape[0]
     size: int = rows if batch_size is None else min(batch_size, rows)
     check_positive("epochs", epochs)
@@ -171,6 +180,7 @@ def fit_constrained(
     params, state = start_values(network, init_key, data, params)
     options = Options(optimizer=optimizer, batch_size=size, shuffle=shuffle, loss=loss)
     config = checked_config(network, options, data, params, state, None)
+    check_labels(network, config, params, state, given)
     if state is not None or config.draws:
         raise ValueError(
             "model: expected a network without running statistics and dropout, which "
@@ -191,7 +201,10 @@ def fit_constrained(
         jnp.asarray(learning_rate, float),
         jnp.asarray(tolerance, float),
     )
-    return _train(network, config, schedule, params, data, knobs, order_key)
+    run = _train(network, config, schedule, params, data, knobs, order_key)
+    if not is_concrete(run.history, data):
+        return run
+    return run._replace(history=without_labels(run.history, None, data)[0])
 
 
 class _Knobs(NamedTuple):
@@ -269,8 +282,7 @@ def _train(
                 known = known if rows.known is None else rows.known
                 rows = rows._replace(known=known & counts[:, None])
             grads = jax.grad(objective)(packed, state, rows, index, counts)
-            updates, opt_state = optimizer.update(grads, opt_state, packed)
-            return (optax.apply_updates(packed, updates), opt_state), None
+            return take_step(optimizer, grads, opt_state, packed), None
 
         batches = _order(config, num_rows, key, number)
         (packed, opt_state), _ = jax.lax.scan(step, (packed, opt_state), batches)

@@ -12,6 +12,7 @@ import numpy as np
 import optax
 from jaxtyping import Array, Int, Key, PyTree
 
+from jaxmtl._modes import own_transfers
 from jaxmtl._typing import Device, NetworkLike
 from jaxmtl.conflict import Rule, Zeros
 from jaxmtl.data.rows import Splits
@@ -24,6 +25,7 @@ from jaxmtl.training.driver.program import DIVERGED, RUNNING
 from jaxmtl.training.network import Network
 from jaxmtl.training.phased.checks import (
     check_key,
+    check_labels,
     checked_config,
     cleared,
     run_keys,
@@ -33,7 +35,14 @@ from jaxmtl.training.phased.combining import Combining
 from jaxmtl.training.phased.divergence import blame, repeat_carefully
 from jaxmtl.training.phased.epoch import epoch
 from jaxmtl.training.phased.phases import STUDY_PHASES, Phase, PhaseTable, phase_table
-from jaxmtl.training.phased.run import Events, Progress, Run, collect_history
+from jaxmtl.training.phased.run import (
+    Events,
+    Progress,
+    Run,
+    collect_history,
+    joined,
+    without_labels,
+)
 from jaxmtl.training.phased.state import (
     Config,
     EpochRecord,
@@ -285,6 +294,7 @@ class Start(NamedTuple):
     head_index: HeadIndex | None
 
 
+@own_transfers
 def _drive(
     network: Network,
     options: Options,
@@ -296,13 +306,14 @@ def _drive(
 ) -> Run:
     mesh = batch_mesh(devices, options.batch_size)
     table = phase_table(phases)
-    data = cleared(data)
+    given, data = data, cleared(data)
     drawn = start.values is None and not network.has_values
     init_key, order_key = run_keys(start.key, draws=drawn, shuffle=options.shuffle)
     params, own = start_values(network, init_key, data, start.values)
     options = dataclasses.replace(options, mesh=mesh)
     config = checked_config(network, options, data, params, own, start.head_index)
     check_key(config, start.key)
+    check_labels(network, config, params, own, given)
     state = init_state(network, config, params, table, order_key, start.head_index, own)
     if mesh is not None:
         state, data, table = spread((state, data, table), mesh, replicated=True)
@@ -318,19 +329,20 @@ def _drive(
             records.append(jax.tree.map(lambda leaf: np.asarray(leaf)[None], again))
             divergence = blame(network, config, state, data, again)
         if on_progress is not None:
-            on_progress(_progress(records[-1], phases))
+            on_progress(_progress(without_labels(records[-1], None, data)[0], phases))
         spent = time.perf_counter() - began
         # The first call compiles; later ones are made as long as a progress bar can bear.
         if len(records) > 1 or spent < SECONDS_BETWEEN_REPORTS:
             limit = int(np.clip(limit * SECONDS_BETWEEN_REPORTS / max(spent, 1e-6), 1, CHUNK))
+    whole, best = without_labels(joined(records), state.best, data)
     log = None if state.watch is None else jax.tree.map(np.asarray, state.watch.events)
     return Run(
         params=state.params,
         head_index=state.head_index,
-        history=collect_history(records),
+        history=collect_history(whole),
         events=Events(log=log),
         divergence=divergence,
-        best=state.best,
+        best=best,
         state=state.state,
     )
 

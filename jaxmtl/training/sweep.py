@@ -10,19 +10,27 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Key, PyTree
 
+from jaxmtl._modes import own_transfers
 from jaxmtl._typing import Device, NetworkLike
 from jaxmtl._validate import check_positive
 from jaxmtl.conflict import Rule, Zeros
 from jaxmtl.data.rows import Splits
 from jaxmtl.duplication import HeadIndex, can_align
 from jaxmtl.duplication.transplant import Transplant
+from jaxmtl.gradients.tasks import check_parameters
 from jaxmtl.losses import Loss, squared_error
 from jaxmtl.training.as_network import as_network
 from jaxmtl.training.driver import members as driver
 from jaxmtl.training.driver.placement import member_mesh
 from jaxmtl.training.driver.program import SweepProgress
 from jaxmtl.training.network import Network
-from jaxmtl.training.phased.checks import checked_config, cleared, first_state_of
+from jaxmtl.training.phased.checks import (
+    check_labels,
+    checked_config,
+    cleared,
+    filled,
+    first_state_of,
+)
 from jaxmtl.training.phased.combining import Combining
 from jaxmtl.training.phased.phases import NEVER, STUDY_PHASES, Phase, PhaseTable, phase_table
 from jaxmtl.training.phased.program import described, member_program, runs_of
@@ -32,6 +40,7 @@ from jaxmtl.training.phased.state import Config, Optimizer, Options, Split, Trai
 Schedule = Sequence[Phase] | Sequence[Sequence[Phase]] | PhaseTable
 
 
+@own_transfers
 def sweep(
     model: NetworkLike,
     data: Splits,
@@ -141,8 +150,10 @@ def sweep(
     if chunk is not None:
         check_positive("chunk", chunk)
     _check_members("data", data if stacked else None, members)
+    check_parameters(params)
     _check_members("params", params, members)
     _check_members("head_index", head_index, members)
+    given, data = data, filled(data)
     first = jax.tree.map(lambda leaf: leaf[0], data) if stacked else data
     both = jax.vmap(jax.random.split)(keys)
     init_keys, order_keys = both[:, 0], both[:, 1]
@@ -150,6 +161,7 @@ def sweep(
     params, state = _start_all(network, init_keys, x, params, stacked=stacked)
     one = jax.tree.map(lambda leaf: leaf[0], (params, state, head_index))
     config = checked_config(network, options, cleared(first), *one)
+    check_labels(network, config, one[0], one[1], given)
     if head_index is not None and config.aligned:
         aligned = all(can_align(index, head_index[0].size) for index in head_index)
         config = dataclasses.replace(config, aligned=aligned)
@@ -169,7 +181,7 @@ def sweep(
         resume=resume,
         on_progress=on_progress,
     )
-    return runs_of(driven)
+    return runs_of(driven, data)
 
 
 def _start_all(

@@ -6,6 +6,7 @@ import numpy as np
 import optax
 import pytest
 from aggregation.cases import random_rows
+from flax import nnx
 
 import jaxmtl.aggregation as ag
 
@@ -37,7 +38,8 @@ def test_groups_are_aggregated_on_their_own(name, prefix):
             jax.tree.leaves(combined[group]), jax.tree.leaves(expected), strict=True
         ):
             np.testing.assert_allclose(leaf, other, rtol=1e-5, atol=1e-6)
-    assert info.weights.shape == (2, 3)
+    assert info.weights is None or info.weights.shape == (2, 3)
+    assert (info.weights is None) == (name == "trimmed_mean")
     assert info.cosines.shape == (2, 3, 3)
     assert info.converged.shape == (2,)
 
@@ -128,7 +130,7 @@ def test_the_optax_adapter_chains_and_remembers_its_info():
     optimizer = optax.chain(ag.as_optax(ag.pcgrad(), 3), optax.clip(1.0), optax.scale(-0.1))
     params = jax.tree.map(lambda leaf: leaf[0], GRADS)
     state = optimizer.init(params)
-    assert np.isnan(state[0].info.weights).all()
+    assert state[0].info.weights.tolist() == [0, 0, 0]
     update = jax.jit(lambda g, s: optimizer.update(g, s, params))
     updates, after = update(GRADS, state)
     assert jax.tree.structure(after) == jax.tree.structure(state)
@@ -237,3 +239,118 @@ def test_many_dependent_rows_are_solved_in_single_precision(name):
         if name != "cagrad":
             lengths = np.linalg.norm(j, axis=1)
             assert (j @ np.asarray(found, float) >= -1e-4 * lengths * lengths.max()).all()
+
+
+def test_layers_are_those_of_the_parameters_beside_heads_as_well():
+    shared = {"trunk": True, "out": True, "heads": False}
+    grads = GRADS | {"heads": {"kernel": GRADS["out"]["kernel"], "bias": GRADS["trunk"]["bias"]}}
+    expected, alone_state, _ = alone(ag.grouped(ag.gradvac(), 1), GRADS, key=jax.random.key(0))
+    found, state, info = alone(
+        ag.with_heads(ag.grouped(ag.gradvac(), 1), shared, "plain"), grads, key=jax.random.key(0)
+    )
+    assert info.weights.shape == (2, 3)
+    for a, b in zip(
+        jax.tree.leaves((expected, alone_state)),
+        jax.tree.leaves(({name: found[name] for name in GRADS}, state)),
+        strict=True,
+    ):
+        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
+    assert jax.tree.structure(found) == jax.tree.structure(grads)
+    counting = ag.with_heads(ag.recon(), shared, "weighted")
+    scores = alone(counting, grads)[1].scores
+    assert scores.tolist() == [int(n) for _, n in sorted(ag.conflict_scores(GRADS).items())]
+    one_layer = {"first": {"a": True, "head": False}}
+    rows = {"first": {"a": jnp.ones((2, 3)), "head": jnp.eye(2)}}
+    found = alone(ag.with_heads(ag.mean(), one_layer, "plain"), rows)[0]
+    assert found["first"]["head"].tolist() == [1.0, 1.0]
+
+
+@pytest.mark.parametrize("name", ["random", "graddrop", "gradvac", "pcgrad", "rlw"])
+def test_a_method_that_draws_wants_a_key_of_its_users(name):
+    def three(params, x):
+        return jnp.stack([((params["w"] - scale * x) ** 2).mean() for scale in (1.0, 2.0, -1.0)])
+
+    params, x = {"w": jnp.array([1.0, 0.5])}, jnp.array([1.0, -1.0])
+    made = [ag.aggregated_step(three, ag.make(name), optax.sgd(0.1))]
+    if name in ag.LOSS_METHODS:
+        made.append(ag.scalarized_step(three, ag.make_scalarizer(name), optax.sgd(0.1)))
+    for init, step in made:
+        with pytest.raises(ValueError, match=r"expected a jax.random.key, got None: .*init\("):
+            step(params, init(params, x), x)
+        after, state, _ = step(params, init(params, x, jax.random.key(1)), x)
+        assert np.isfinite(after["w"]).all()
+        assert int(state.number) == 1
+    # Nothing is drawn where there is nothing to draw.
+    init, step = ag.aggregated_step(loss_fn, ag.pcgrad(), optax.sgd(0.1))
+    step(params, init(params, x), x)
+
+
+def test_tables_of_methods_are_read_only():
+    for table in (ag.REGISTRY, ag.LOSS_METHODS):
+        with pytest.raises(TypeError, match="does not support item assignment"):
+            table["mine"] = next(iter(table.values()))
+
+
+class Normalised(nnx.Module):
+    def __init__(self, rngs):
+        self.layer = nnx.Linear(2, 2, rngs=rngs)
+        self.norm = nnx.BatchNorm(2, rngs=rngs)
+
+    def __call__(self, x):
+        return self.norm(self.layer(x))
+
+
+def test_what_could_not_be_trained_is_refused_in_a_sentence():
+    def outputs(model, x):
+        return (model(x) ** 2).mean(axis=0)
+
+    def with_function(params, x):
+        return params["f"](params["w"] * x)
+
+    def as_tuple(params, x):
+        return params["w"][0], params["w"][1]
+
+    steps = (
+        lambda f: ag.aggregated_step(f, ag.mean(), optax.sgd(0.1)),
+        lambda f: ag.scalarized_step(f, ag.equal(), optax.sgd(0.1)),
+        lambda f: ag.gramian_step(f, ag.mgda(), optax.sgd(0.1)),
+        lambda f: ag.auto_lambda_step(f, optax.sgd(0.1), look_ahead=0.1),
+    )
+    x = jnp.ones((4, 2))
+    module, plain = Normalised(nnx.Rngs(0)), nnx.Linear(2, 2, rngs=nnx.Rngs(0))
+    for make in steps:
+        with pytest.raises(ValueError, match="nnx module Normalised whose statistics would never"):
+            make(outputs).init(module, x)
+        make(outputs).init(plain, x)
+        with pytest.raises(ValueError, match=r"params\['f'\]: expected an array, got function"):
+            make(with_function).init({"w": jnp.ones(2), "f": lambda z: z}, x)
+        with pytest.raises(ValueError, match="expected a vector with one loss a task, got a tuple"):
+            make(as_tuple).init({"w": jnp.ones(2)}, x)
+
+
+def test_steps_start_and_run_in_the_stricter_modes_of_jax():
+    def two(params, x):
+        out = jnp.tanh(x @ params["a"]) @ params["b"]
+        return jnp.where(x[:, :2] > 0, (out - x[:, :2]) ** 2, 0).mean(axis=0)
+
+    keys = jax.random.split(jax.random.key(0))
+    params = {
+        "a": jax.random.normal(keys[0], (3, 2)),
+        "b": jax.random.normal(keys[1], (2, 2)),
+    }
+    x, key, adam = jnp.ones((4, 3)), jax.random.key(1), optax.adam(0.1)
+    made = (
+        ag.aggregated_step(two, ag.graddrop(), adam),
+        ag.scalarized_step(two, ag.famo(), adam),
+        ag.gramian_step(two, ag.mgda(), adam),
+    )
+    ahead = ag.auto_lambda_step(two, adam, look_ahead=None)
+    strict = jax.numpy_dtype_promotion("strict")
+    with strict, jax.debug_nans(True), jax.transfer_guard("disallow"):
+        for init, step in made:
+            after, state, _ = jax.jit(step)(params, init(params, x, key), x)
+        after, state, _ = jax.jit(ahead.step)(params, ahead.init(params, x), x, x)
+        adapter = ag.as_optax(ag.trimmed_mean(0), 2)
+        start = adapter.init(params)
+        jax.eval_shape(lambda s: adapter.update(jax.tree.map(lambda p: p[None], params), s), start)
+    assert np.isfinite(after["a"]).all()

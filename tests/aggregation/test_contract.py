@@ -13,6 +13,7 @@ import jaxmtl.aggregation as ag
 NAMES = sorted(ag.REGISTRY)
 # Methods that draw, whose draw for fewer tasks is another one.
 DRAWS = {"random"}
+NO_WEIGHTS = {"graddrop", "trimmed_mean", "and_mask", "sand_mask"}
 
 
 class Compiled:
@@ -61,12 +62,14 @@ def test_eager_equals_jit_traced_once_with_a_stable_state(name, compiled):
         grads, state, info = method.update(stacked(random_rows(seed)), state, arguments())
         same_types(state, start)
         assert jax.tree.map(jnp.shape, grads) == {"b": (3,), "w": (2, 2)}
-        assert info.weights.shape == (TASKS,)
+        assert (info.weights is None) == (name in NO_WEIGHTS)
+        assert info.weights is None or info.weights.shape == (TASKS,)
         assert info.cosines.shape == (TASKS, TASKS)
         assert (info.conflict_rate >= 0) & (info.conflict_rate <= 1)
         assert info.converged
     assert method.traces == 1
-    eager = method.aggregator.update(stacked(random_rows(2)), eager_state, **arguments())
+    with jax.debug_nans(True):
+        eager = method.aggregator.update(stacked(random_rows(2)), eager_state, **arguments())
     close(eager, (grads, state, info))
     rows = random_rows(2)
     unit = rows / np.linalg.norm(rows, axis=1)[:, None]
@@ -75,6 +78,22 @@ def test_eager_equals_jit_traced_once_with_a_stable_state(name, compiled):
         np.testing.assert_allclose(
             np.asarray(info.weights) @ rows, flat(grads), rtol=1e-3, atol=1e-4
         )
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_works_in_the_stricter_modes_of_jax(name, compiled):
+    method, rows = compiled(name), stacked(random_rows(3))
+    someone = jnp.asarray([True, False, True, True])
+    given, other, before = arguments(), arguments() | {"present": someone}, method.traces
+    with jax.debug_nans(True), jax.transfer_guard("disallow"):
+        state = method.aggregator.init(rows)
+        for these in (given, other):
+            grads, state, _ = method.update(rows, state, these)
+    assert np.isfinite(flat(grads)).all()
+    assert method.traces == max(before, 1)
+    # Types are promoted while it is traced; nothing has to be compiled.
+    with jax.numpy_dtype_promotion("strict"):
+        jax.eval_shape(lambda r, g: method.aggregator.update(r, state, **g), rows, arguments())
 
 
 @pytest.mark.parametrize("name", NAMES)

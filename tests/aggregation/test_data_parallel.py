@@ -52,6 +52,36 @@ sizes = [line.split("tensor<")[1].split(">")[0] for line in text.splitlines()
          if "}) :" in line and "tensor<" in line]
 assert "2x2xf32" in sizes, sizes
 assert not any(size.startswith(("2x4x5", "2x5x2", "2x30")) for size in sizes), sizes
+
+def masked(params, batch):
+    x, known = batch
+    errors = (jnp.tanh(x @ params["a"]) @ params["b"] - x[:, :2]) ** 2
+    return jnp.where(known, errors, 0).sum(axis=0) / known.sum(axis=0)  # NaN where none is known
+
+known = jnp.asarray([[1, 1], [1, 0], [1, 0], [0, 0], [1, 0], [1, 0]], bool)
+batch, plain = (x, known), optax.sgd(0.1)
+one = ag.aggregated_step(masked, ag.upgrad(), plain)
+expected = jax.jit(one.step)(params, one.init(params, batch), batch)
+for crossing in ("columns", "rows", "gram"):
+    many = ag.data_parallel_step(masked, ag.sum(), plain, mesh, crossing=crossing,
+                                 counts=lambda batch: batch[1].sum(axis=0))
+    alone = ag.aggregated_step(masked, ag.sum(), plain)
+    found = jax.jit(many.step)(params, many.init(params, batch), batch)
+    wanted = jax.jit(alone.step)(params, alone.init(params, batch), batch)
+    for a, b in zip(jax.tree.leaves((found[0], found[2].losses)),
+                    jax.tree.leaves((wanted[0], wanted[2].losses)), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
+many = ag.data_parallel_step(masked, ag.upgrad(), plain, mesh, counts=lambda b: b[1].sum(axis=0))
+found = jax.jit(many.step)(params, many.init(params, batch), batch)
+np.testing.assert_allclose(found[0]["a"], expected[0]["a"], rtol=1e-4, atol=1e-5)
+for bad, text in ((batch, "counts"), ((x[:5], known[:5]), "divide by 3 devices")):
+    made = ag.data_parallel_step(masked, ag.upgrad(), plain, mesh)
+    try:
+        jax.jit(made.step)(params, made.init(params, bad), bad)
+    except ValueError as error:
+        assert text in str(error) and str(error).startswith("batch["), error
+    else:
+        raise AssertionError(text)
 print(jax.device_count(), "devices agree")
 """
 

@@ -75,7 +75,23 @@ def test_eager_equals_jit_traced_once_with_a_stable_state(name, compiled):
         assert weights.shape == (TASKS,)
     assert method.traces <= before + 1
     given = (losses * 0.9, eager_state, jax.random.key(3), jnp.ones(TASKS, bool))
-    close(method.turn(losses, *given), (loss, state, weights))
+    with jax.debug_nans(True):
+        eager = method.turn(losses, *given)
+    close(eager, (loss, state, weights))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_works_in_the_stricter_modes_of_jax(name, compiled):
+    method, losses = compiled(name), random_losses(3)
+    someone, everyone = jnp.asarray([True, False, True, True]), jnp.ones(TASKS, bool)
+    after, keys = losses * 0.9, [jax.random.key(n) for n in range(3)]
+    with jax.debug_nans(True), jax.transfer_guard("disallow"):
+        state = method.method.init(TASKS)
+        for key, present in zip(keys, (everyone, someone), strict=False):
+            loss, state, _ = method.jitted(losses, after, state, key, present)
+    assert np.isfinite(loss)
+    with jax.numpy_dtype_promotion("strict"):  # types are promoted while it is traced
+        jax.eval_shape(method.turn, losses, after, state, keys[2], someone)
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -40,8 +40,9 @@ def test_it_is_repeated_from_the_folder_of_a_run(call, table, tmp_path, untraine
 @pytest.mark.parametrize(
     ("name", "sentence"),
     [
-        ("upgrade", "there is no method 'upgrade' (did you mean 'upgrad'?)"),
-        ("krum", "krum: expected at least 4 tasks"),
+        ("upgrade", "--aggregator: there is no method 'upgrade' (did you mean 'upgrad'?)"),
+        ("nope", "--aggregator: there is no method 'nope'; jaxmtl.aggregation has them all"),
+        ("krum", "--aggregator: krum: expected at least 4 tasks"),
     ],
 )
 def test_a_bad_name_is_one_sentence(call, table, tmp_path, name, sentence):
@@ -78,3 +79,31 @@ def test_a_method_that_needs_more_targets_is_refused_before_anything(call, table
     assert result.code == 2
     assert "restarts+krum does not go with these targets" in result.err
     assert not folder.exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (["--arms", "mmoe+upgrade"], "--arms: 'mmoe+upgrade': there is no method to combine with"),
+        (["--arms", "mmoe+upgrade"], "'upgrade' (did you mean 'upgrad'?)"),
+        (["--arms", "mmeo+upgrad"], "there is no arm 'mmeo' (did you mean 'mmoe'?)"),
+        (["--arms", "mmoe+xyz"], "'xyz'; jaxmtl compare --list-arms names all"),
+        (["--arms", "ridgee"], "--arms: there is no arm and no method 'ridgee' (did you mean"),
+        (["--reference", "hard"], "--reference: there is no arm and no method 'hard'"),
+        (["--arms", "x" * 10**5], "--arms: there is no arm and no method 'xxx"),
+        (["--arms", ",".join(["mean"] * 10**4), "--seeds", "100001"], "--seeds: expected at most"),
+    ],
+)
+def test_the_part_of_a_name_that_is_wrong_is_named(call, table, tmp_path, options, sentence):
+    result = call("compare", table, *NAMES, *options, "--out", tmp_path / "out")
+    assert result.code == 2
+    assert sentence in result.err
+    assert len(result.err) < 400
+    assert not (tmp_path / "out").exists()
+
+
+def test_with_a_method_the_aggregator_is_part_of_its_name(call, table, tmp_path):
+    options = ["--method", "mmoe", "--aggregator", "cagrad", "--out", tmp_path / "out"]
+    result = call("fit", table, *NAMES, *options)
+    assert result.code == 2
+    assert "it is part of the name; write --method mmoe+cagrad" in result.err

@@ -185,6 +185,19 @@ def test_bad_input_is_one_sentence(call, made, table, tmp_path):
     assert "nothing to resume" in done.out
 
 
+def test_a_comparison_is_no_run(call, made, table, tmp_path):
+    folder, _ = made
+    for command in (["inspect", folder], ["predict", folder, table, "-o", tmp_path / "a.csv"]):
+        done = call(*command)
+        assert done.code == 2
+        assert "got that of a comparison; see its report.html, or train" in done.err
+        assert f"jaxmtl fit --config {folder} --method NAME" in done.err
+    refused = call("compare", table, *NAMES, *SHORT, "--chunk", 10**9, "--shared", "65536,65536")
+    assert refused.code == 2
+    assert "layers of 65536, 65536, 3 nodes" in refused.err
+    assert "GiB of memory" in refused.err
+
+
 def test_it_names_the_arms(call):
     done = call("compare", "--list-arms")
     assert done.code == 0

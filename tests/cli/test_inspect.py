@@ -20,16 +20,44 @@ def test_counts_parameters(call, made_run):
     assert text in call("inspect", made_run).out
 
 
-def test_errors_are_those_of_the_metrics_with_their_ratio(call, made_run):
+def test_errors_are_those_of_the_metrics_beside_what_they_are_to_beat(call, made_run):
     lines = call("inspect", made_run).out.splitlines()
     start = lines.index("Errors on the 8 test rows")
     errors = load_run(made_run).metrics["errors"]
-    adaptive, hard = (errors[run]["test"] for run in ("adaptive", "hard sharing"))
-    assert lines[start + 1].split() == ["adaptive", "hard", "sharing", "ratio"]
+    names = ("adaptive", "hard sharing", "mean", "straight line")
+    found = [errors[run]["test"] for run in names]
+    header = ["adaptive", "hard", "sharing", "ratio", "mean", "straight", "line"]
+    assert lines[start + 1].split() == header
     expected = []
     for task in ("PM2.5", "O3"):
         for key in ("mse_scaled", "rmse", "mae"):
-            expected.append((adaptive[key][task], hard[key][task]))
-    expected.append((adaptive["mean_mse_scaled"], hard["mean_mse_scaled"]))
-    for line, (a, h) in zip(lines[start + 2 :], expected, strict=False):
-        assert line.split()[-3:] == [f"{a:.4g}", f"{h:.4g}", f"{a / h:.3f}"]
+            values = [one[key][task] for one in found]
+            ratio = f"{values[0] / values[1]:.3f}"
+            expected.append(
+                [*(f"{v:.4g}" for v in values[:2]), ratio, *(f"{v:.4g}" for v in values[2:])]
+            )
+        expected.append([f"{one['r2'][task]:.3f}" for one in found])
+    for line, cells in zip(lines[start + 2 :], expected, strict=False):
+        assert line.split()[-len(cells) :] == cells
+    assert "MSE (scaled)" in lines[start + 2]
+
+
+def test_says_first_what_the_run_is_worth(call, made_run):
+    said = call("inspect", made_run).out
+    sentence = said.split("\n\n")[1]
+    assert sentence.startswith("On the 8 test rows the adaptive network is ")
+    assert "No node was split" not in sentence
+
+
+def test_scales_are_named_only_where_there_are_some(call, table, tmp_path, untrained):
+    names = ["--features", "SO2,CO", "--targets", "PM2.5,O3", "--scaling", "none"]
+    result = call("fit", table, *names, "--out", tmp_path / "run")
+    assert "scaled" not in result.out.replace("are not scaled", "")
+    assert "ratio (schedules)" in result.out
+    sentences = result.out.split("\n\n")[1].splitlines()
+    assert sentences[0].startswith(
+        "On the 8 test rows the adaptive network is worse than predicting"
+    )
+    assert sentences[1].startswith(
+        "No node was split: the adaptive network differs from hard sharing"
+    )

@@ -9,12 +9,14 @@ from jaxmtl._options.text import parse_names, parse_sizes
 from jaxmtl.cli.settings import Settings, settings_from_json
 from jaxmtl.methods.study.options import parse_phases, write_phases
 
-PHASES = st.builds(
-    Phase,
-    epochs=st.integers(1, 10**6),
-    warmup=st.integers(0, 10**6),
-    threshold=st.none() | st.integers(1, 10**6),
-    learning_rate=st.floats(1e-12, 1e3),
+RATES = st.floats(1e-12, 1e3)
+PLAIN = st.builds(Phase, epochs=st.integers(1, 10**6), learning_rate=RATES)
+PHASES = PLAIN | st.builds(
+    lambda more, warmup, threshold, rate: Phase(warmup + more, warmup, threshold, rate),
+    st.integers(1, 10**6),
+    st.integers(0, 10**6),
+    st.integers(1, 10**6),
+    RATES,
 )
 
 
@@ -67,3 +69,33 @@ def test_what_depends_on_an_option_is_worked_out_anew():
     assert again.output_activation == "identity"
     kept = saved.with_options(phases=(Phase(3),), hard_epochs=9).complete()
     assert kept.hard_epochs == 9
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("20,5", r"phase 1: expected a threshold after the warm-up, as in '20,5,8', got none"),
+        ("9;20,5,,0.1", r"phase 2: expected a threshold after the warm-up"),
+        (
+            "20,21,3",
+            r"phase 1: expected a warm-up of at most 20 epochs, which the phase has, got 2",
+        ),
+        ("3,1,2,nan", r"phase 1: expected a finite learning rate above 0, got nan"),
+        ("3,,,1e999", r"phase 1: expected a finite learning rate above 0, got inf"),
+        ("9" * 5000, r"phase 1: expected numbers .*, got '9{79}\.\.\."),
+    ],
+)
+def test_phases_that_cannot_be_meant(text, sentence):
+    with pytest.raises(ValueError, match=rf"--phases, {sentence}"):
+        parse_phases(text)
+
+
+def test_phases_beyond_all_numbers():
+    for phases, sentence in [
+        ((Phase(10**12),), "phase 1: expected numbers of at most 2147483647, got 1000000000000"),
+        ((Phase(3, 1, 2**31),), "phase 1: expected numbers of at most 2147483647"),
+        ((Phase(1),) * 1001, "expected at most 1000 phases, got 1001"),
+        ((Phase(2**31 - 1), Phase(1)), "expected at most 2147483647 epochs in all"),
+    ]:
+        with pytest.raises(ValueError, match=sentence):
+            Settings(phases=phases).complete()

@@ -1,12 +1,16 @@
 """`jaxmtl predict`: order, units, formats, missing features."""
 
 import csv
+import dataclasses
+import json
 from pathlib import Path
 
+import jax
 import numpy as np
 import openpyxl
 import pytest
 
+from jaxmtl.prediction.save import save_predictor
 from jaxmtl.report import load_run
 
 NAMES = ["--features", "SO2,CO", "--targets", "PM2.5,O3"]
@@ -15,7 +19,14 @@ NAMES = ["--features", "SO2,CO", "--targets", "PM2.5,O3"]
 def read_csv(path: Path) -> tuple[list[str], np.ndarray]:
     with path.open(encoding="utf-8-sig", newline="") as file:
         header, *rows = csv.reader(file)
+    if header[-1] == "note":  # only where there is something to say
+        header, rows = header[:-1], [row[:-1] for row in rows]
     return header, np.array([[float(cell) if cell else np.nan for cell in row] for row in rows])
+
+
+def notes_of(path: Path) -> list[str]:
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        return [row["note"] for row in csv.DictReader(file)]
 
 
 def write_features(path: Path, rows: list[list[object]]) -> Path:
@@ -114,7 +125,8 @@ def test_missing_features_are_treated_as_in_the_run(call, table, tmp_path, untra
     run = load_run(folder)
     if missing == "drop":
         assert np.isnan(values[1:3]).all()
-        assert rows[2] == rows[3] == (None, None)
+        assert rows[2] == rows[3] == (None, None, "missing feature: CO")
+        assert notes_of(tmp_path / "a.csv")[:3] == ["", *["missing feature: CO"] * 2]
         assert np.isfinite(values[[0, 3]]).all()
     else:
         filled = np.array([[45.0, run.dataset.fill[1]]])
@@ -126,10 +138,10 @@ def test_failure_while_writing_leaves_nothing(call, made_run, table, tmp_path, m
         Path(path).write_text("PM2.5")
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("jaxmtl.cli.predict._write_csv", half)
+    monkeypatch.setattr("jaxmtl.prediction.records.write_csv", half)
     result = call("predict", made_run, table, "-o", tmp_path / "a.csv")
     assert result.code == 2
-    assert "cannot be written (No space left on device)" in result.err
+    assert "cannot be written (the disk is full)" in result.err
     assert list(tmp_path.iterdir()) == []
 
 
@@ -178,7 +190,8 @@ def test_tables_are_read_as_in_the_run(call, tmp_path, untrained):
     # What a spreadsheet would take for a formula is a text.
     assert read_csv(tmp_path / "o.csv")[0] == ["'=y", "'-z"]
     cells = openpyxl.load_workbook(tmp_path / "o.xlsx").active[1]
-    assert [(cell.value, cell.data_type) for cell in cells] == [("=y", "s"), ("-z", "s")]
+    named = ("=y", "-z", "note")
+    assert [(cell.value, cell.data_type) for cell in cells] == [(name, "s") for name in named]
     # Our own names are found again.
     given = ["--features", "=y", "--targets", "-z", "--missing", "drop", "--out", tmp_path / "c"]
     assert call("fit", tmp_path / "o.csv", *given).code == 0
@@ -204,3 +217,64 @@ def test_notes_of_a_table_are_kept_with_the_run(call, make_table, tmp_path, untr
     seen = call("fit", path, *NAMES, "--visible-rows", "--out", tmp_path / "seen")
     assert "row 5: hidden, so left out" in seen.err
     assert load_run(tmp_path / "seen").reading.visible_rows
+
+
+def test_rows_outside_the_training_rows_are_flagged(call, made_run, tmp_path):
+    low, high = load_run(made_run).dataset.feature_range
+    inside, far = (low + high) / 2, high + 4 * (high - low)
+    rows = [[inside[1], "a", inside[0]], [far[1], "b", inside[0]], [low[1], "c", high[0]]]
+    path = write_features(tmp_path / "new.xlsx", rows)
+    for name in ("a.csv", "a.xlsx"):
+        said = call("predict", made_run, path, "-o", tmp_path / name)
+        assert said.code == 0
+        assert "1 of 3 rows hold values outside those of the training rows" in said.err
+        assert f"CO in 1 row (as far as {far[1]:.4g}, trained on {low[1]:.4g} to" in said.err
+    assert notes_of(tmp_path / "a.csv") == ["", "outside the training rows: CO", ""]
+    book = openpyxl.load_workbook(tmp_path / "a.xlsx").active
+    assert [row[2].value for row in book] == ["note", None, "outside the training rows: CO", None]
+
+
+def test_predictions_that_are_not_finite_are_counted_apart(call, own_run, tmp_path):
+    run = load_run(own_run)
+    params = jax.tree.map(lambda leaf: leaf * 0 + 3e38, run.params)
+    model = dataclasses.replace(run.predictor.models[0], params=params)
+    spec = dataclasses.replace(model.network, output_activation=None)
+    model = dataclasses.replace(model, network=spec)
+    changed = dataclasses.replace(
+        run.predictor, models=(model,), reading=run.reading._replace(missing_features="drop")
+    )
+    save_predictor(own_run, changed)
+    fields = json.loads((own_run / "config.json").read_text(encoding="utf-8"))
+    fields["network"]["output_activation"] = None
+    (own_run / "config.json").write_text(json.dumps(fields), encoding="utf-8")
+    path = write_features(tmp_path / "new.xlsx", [[1.1, "a", 20], [None, "b", 20]])
+    said = call("predict", own_run, path, "-o", tmp_path / "a.csv")
+    assert said.code == 0
+    assert "1 of 2 rows have a missing feature" in said.err
+    assert "1 of 2 rows have a prediction that is not finite" in said.err
+    assert notes_of(tmp_path / "a.csv") == ["prediction is not finite", "missing feature: CO"]
+
+
+def test_model_of_numbers_that_are_not_finite_is_refused(call, own_run, table, tmp_path):
+    predictor = load_run(own_run).predictor
+    params = jax.tree.map(lambda leaf: leaf * np.nan, predictor.models[0].params)
+    broken = dataclasses.replace(predictor.models[0], params=params)
+    broken = dataclasses.replace(predictor, models=(broken,))
+    with pytest.raises(ValueError, match="model 'study': expected finite numbers, got others in"):
+        broken.predict(np.ones((1, 2)))
+    save_predictor(own_run, broken)
+    for command in (["inspect", own_run], ["predict", own_run, table, "-o", tmp_path / "a.csv"]):
+        said = call(*command)
+        assert said.code == 2
+        assert "expected finite numbers, got nan" in said.err
+        assert said.err.count("\n") == 1
+
+
+def test_folder_that_does_not_know_its_range_says_nothing(call, own_run, tmp_path):
+    predictor = load_run(own_run).predictor
+    coding = dataclasses.replace(predictor.coding, feature_range=None)
+    save_predictor(own_run, dataclasses.replace(predictor, coding=coding))
+    path = write_features(tmp_path / "new.xlsx", [[1e4, "a", -20]])
+    said = call("predict", own_run, path, "-o", tmp_path / "a.csv")
+    assert (said.code, said.err) == (0, "")
+    assert read_csv(tmp_path / "a.csv")[1].shape == (1, 2)

@@ -90,8 +90,47 @@ def test_interrupted_runs_leave_nothing_behind(start, table, tmp_path):
         _, err = process.communicate(timeout=200)
         assert process.returncode == codes[number]
         assert "Traceback" not in err
-        if number == signal.SIGINT:
-            assert err.splitlines()[-1] == "jaxmtl: interrupted; nothing was written"
+        said = [line for line in err.splitlines() if not line.startswith("adaptive:")]
+        assert said == ["jaxmtl: interrupted; nothing was written"]
+    assert list(tmp_path.iterdir()) == []
+
+
+# A signal in the middle of an import, as the program starts.
+EARLY = """
+import signal, sys
+
+class Early:
+    def find_spec(self, name, path=None, target=None):
+        if name == "typer":
+            signal.raise_signal(signal.SIGINT)
+
+sys.meta_path.insert(0, Early())
+signal.signal(signal.SIGINT, signal.default_int_handler)
+from jaxmtl.cli.entry import main
+main()
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no such signals")
+def test_interrupted_while_it_starts():
+    done = subprocess.run([sys.executable, "-c", EARLY], capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (130, "")
+    assert done.stderr == "jaxmtl: interrupted; nothing was written\n"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no such shell")
+def test_streams_that_are_closed_or_full(tmp_path):
+    command = f"{sys.executable} -m jaxmtl"
+    for streams, code, said in [
+        ("--version >/dev/full", 2, "jaxmtl: standard output: cannot be written (the disk is full"),
+        ("compare --list-arms >/dev/full", 2, "jaxmtl: standard output: cannot be written"),
+        ("inspect nowhere 2>&- >&- <&-", 2, ""),
+    ]:
+        shell = ["sh", "-c", f"{command} {streams}"]
+        done = subprocess.run(shell, capture_output=True, text=True, cwd=tmp_path)
+        assert done.returncode == code
+        assert done.stderr.startswith(said)
+        assert len(done.stderr.splitlines()) == bool(said)
     assert list(tmp_path.iterdir()) == []
 
 

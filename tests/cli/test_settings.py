@@ -104,7 +104,7 @@ def test_the_shown_defaults_are_those_of_the_command():
 
 
 def test_settings_go_through_json():
-    assert set(OTHER) | {"split_column"} == set(OPTIONS)
+    assert set(OTHER) | {"split_column", "time"} == set(OPTIONS)
     for settings in (Settings(), Settings(**OTHER), Settings(**OTHER).complete()):
         text = json.dumps(settings.to_json(), allow_nan=False)
         assert settings_from_json(json.loads(text)) == settings
@@ -114,7 +114,7 @@ def test_settings_of_the_version_before_are_read():
     settings = settings_from_json(json.loads(BEFORE))
     assert settings.complete() == settings
     assert settings.phases == (Phase(4, 1, 2), Phase(2, learning_rate=0.001))
-    later = {"decimal", "thousands", "header_row", "visible_rows"}
+    later = {"decimal", "thousands", "header_row", "visible_rows", "time"}
     assert set(json.loads(BEFORE)) | later == set(settings.to_json())
 
 

@@ -120,16 +120,35 @@ def test_resplit_tables_and_other_data():
 
 def test_an_interval_without_0_that_the_stricter_test_does_not_pass():
     rows = [{"percent_high": -0.1}, {"arm": "restarts"}]
-    assert "leaves out 0 is then not enough" in describe(frame_of(rows), BOARD)
+    found = describe(frame_of(rows), BOARD)
+    assert "leaves out 0 is then not enough" in found
+    assert (
+        "restarts could not be distinguished from hard sharing (difference -0.3 %, -1.6 to 1.1); "
+        "equal nodes (difference -0.3 %, -1.6 to -0.1) has an interval that leaves out 0, but did "
+        "not pass the test against hard sharing that allows for 2 comparisons."
+    ) in found
+    assert sentence(ROW | rows[0]).endswith("did not pass the test against hard sharing")
+
+
+def test_a_mean_that_is_seven_times_as_bad_is_not_said_to_be_like_the_network():
+    few = {"seeds": 3, "percent_low": NAN, "percent_high": NAN}
+    rows = [few, {"arm": "mean", "percent": 581.0} | few, {"arm": "ridge", "percent": 12.0} | few]
+    found = describe(frame_of(rows), BOARD.assign(seeds=3))
+    assert "distinguished" not in found
+    assert (
+        "Of the reference lines, which are no contestants, ridge (difference 12.0 %) and mean "
+        "(difference 581 %, 6.8 times the error) could not be tested against hard sharing: 3 runs "
+        "are too few, it takes at least 7."
+    ) in found
 
 
 @pytest.mark.parametrize(
     ("seeds", "arms", "text"),
     [
         (1, 1, "Fewer than two seeds can be compared"),
-        (5, 1, "no difference, however large, could pass the test: it takes at least 6"),
+        (5, 1, "With 5 seeds no difference, however large, could pass the test."),
         (6, 1, "6 seeds are few"),
-        (8, 8, "no difference among 8 comparisons, however large, could pass the test: it takes"),
+        (8, 8, "no difference among 8 comparisons, however large, could pass the test."),
         (9, 8, "9 seeds are few"),
         (10, 8, ""),
     ],
@@ -141,6 +160,7 @@ def test_few_seeds(seeds, arms, text):
     )
     found = describe(frame_of([{"arm": n, "seeds": seeds} for n in names]), board)
     assert text in found
+    assert ("distinguished from" in found) == ("too few" not in found)
     assert ("seeds are few" in found or "however large" in found) == (bool(text) and seeds > 1)
 
 
@@ -168,8 +188,18 @@ def test_reference_lines():
     text = describe(frame_of(rows), BOARD)
     assert text.endswith(
         "Of the reference lines, which are no contestants, ridge beat hard sharing by 2.1 % (0.4 "
-        "to 3.9); mean did worse than hard sharing by 412 % (400 to 425)."
+        "to 3.9); mean did worse than hard sharing by 412 % (400 to 425). The best network here, "
+        "adaptive, has a lower mean error than all reference lines: 18.3 % below ridge."
     )
+    one = frame_of([{}, {"arm": "mean"} | WORSE])
+    board = BOARD[BOARD["arm"] != "ridge"]
+    assert describe(one, board).endswith("than the reference line: 80.4 % below mean.")
+    # A line that takes part is no network.
+    board = board_of(adaptive=("arm", 0.9, 9, 0), ridge=("arm", 1.0, 9, 0))
+    found = describe(
+        frame_of([{"arm": "mean", "reference": "adaptive"}]), pd.concat([board, BOARD[-1:]])
+    )
+    assert "The best network here, adaptive, has" in found
     board = BOARD.assign(error=[0.98, 1.0, NAN, 1.01, 0.97, 5.0])
     text = describe(frame_of(rows), board)
     assert text.endswith("No network here has a lower mean error than ridge.")
@@ -200,8 +230,8 @@ def test_one_seed_from_end_to_end():
     frame = pd.DataFrame(rows)
     text = describe(contrasts(frame, "hard", test_share=0.25), leaderboard(frame))
     assert text == (
-        "With one seed, adaptive could not be distinguished from hard (difference -10.0 %, no "
-        "interval). Percentages are of the test error of hard. Fewer than two seeds can be "
+        "With one seed, adaptive (difference -10.0 %) could not be tested against hard: one run "
+        "is too few. Percentages are of the test error of hard. Fewer than two seeds can be "
         "compared: no interval and no verdict is possible."
     )
 

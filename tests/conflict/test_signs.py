@@ -43,8 +43,9 @@ def test_sign_conflict_equals_enumeration_of_pairs(tasks, rule):
 
 def test_many_tasks_take_the_reduction_and_agree_with_the_chain():
     gradients = jax.random.normal(jax.random.key(0), (50, 12, 3))
-    few = sign_conflict(gradients[:, :8])
-    many = sign_conflict(jnp.concatenate([gradients[:, :8]] + [gradients[:, :1]] * 4, axis=1))
+    few = sign_conflict(gradients[:, :8], task_axis=1)
+    repeated = jnp.concatenate([gradients[:, :8]] + [gradients[:, :1]] * 4, axis=1)
+    many = sign_conflict(repeated, task_axis=-2)
     np.testing.assert_array_equal(few, many)
 
 
@@ -180,5 +181,39 @@ def test_bad_input_is_one_sentence():
         sign_conflict(jnp.ones((2, 2)), rule="x")
     with pytest.raises(ValueError, match="expected axes .* got shape"):
         sign_conflict(jnp.ones(2))
+    with pytest.raises(ValueError, match=r"shape \(2, 5, 4\): pass task_axis=0 for what task_grad"):
+        sign_conflict(jnp.ones((2, 5, 4)))
+    for readers in ((2, 4), (5, 3), (5,)):
+        with pytest.raises(ValueError, match="readers: expected axes .* got shape"):
+            sign_conflict(jnp.ones((2, 5, 4)), jnp.ones(readers, bool))
     with pytest.raises(ValueError, match="zeros: expected one of 'reset', 'hold', got 'skip'"):
         update_streak(jnp.int32(0), evidence_of(["zero"]), zeros="skip")
+
+
+def test_the_gradients_of_a_kernel_are_read_by_tasks():
+    kernels = jax.random.normal(jax.random.key(4), (2, 5, 4))
+    expected = (kernels[0] >= 0) != (kernels[1] >= 0)
+    np.testing.assert_array_equal(sign_conflict(kernels, task_axis=0), expected)
+    bias = sign_conflict(kernels[:, 0])
+    np.testing.assert_array_equal(bias, expected[0])
+
+
+@pytest.mark.parametrize("rule", ["nonnegative", "strict"])
+def test_a_gradient_that_is_not_a_number_is_no_evidence(rule):
+    nan = jnp.nan
+    deltas = jnp.array([[1, -1, 2], [1, nan, 1], [nan, 1, -1], [nan, nan, nan], [1, 1, 1]])[
+        ..., None
+    ]
+    reads = jnp.ones((3, 1), bool)
+    found = node_conflict(deltas, reads, rule=rule)
+    assert found.conflict[:, 0].tolist() == [True, False, True, False, False]
+    assert found.comparable[:, 0].tolist() == [True, False, True, False, True]
+    for zeros in ("reset", "hold"):
+        runs = update_streak(jnp.zeros(1, jnp.int32), found, zeros=zeros)
+        assert runs[:, 0].tolist() == [1, 1, 2, 2, 0]
+    # Who does not read, need not be a number.
+    two = node_conflict(deltas, reads.at[1].set(False), rule=rule)
+    assert two.comparable[:, 0].tolist() == [True, True, False, False, True]
+    by_weight = weight_conflict(jnp.ones((5, 2)).at[4, 1].set(nan), deltas, reads, rule=rule)
+    for i, last in enumerate((True, False)):
+        assert by_weight.comparable[:, i, 0].tolist() == [True, False, True, False, last]

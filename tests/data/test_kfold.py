@@ -56,6 +56,18 @@ def test_rare_strata_are_spread():
         assert [int(strata[fold.test].sum()) for fold in folds] == [1, 1, 1]
 
 
+def test_rows_that_repeat_each_other_stay_together():
+    together = np.array([0, 1, 2, 0, 4, 5, 1, 7, 8, 9])
+    folds = kfold(10, 4, seed=2, together=together, strata=np.arange(10) % 2)
+    _held_once(folds, range(10))
+    for fold in folds:
+        assert not set(together[fold.train]) & set(together[fold.test])
+    few = kfold(10, 4, together=np.arange(10) % 3)
+    assert few.notes == ("3 folds instead of 4, as there are only 3 different rows",)
+    with pytest.raises(TableError, match="at least 2 different rows to divide, got 1"):
+        kfold(10, 4, together=np.zeros(10, int))
+
+
 def test_strata_are_classes_and_sparse_labels():
     tasks = (Task(name="a", kind="ordered", classes=("x", "y")), Task(name="b"))
     y = np.zeros((40, 2))

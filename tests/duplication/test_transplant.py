@@ -77,3 +77,48 @@ def test_fresh_starts_anew_and_unknown_modes_are_refused():
         transplant(state, PARAMS, 1, 3, "zero")
     with pytest.raises(ValueError, match="expected init=optimizer.init"):
         transplant(state, PARAMS, 1, 3, "fresh")
+
+
+@pytest.mark.parametrize("shape", [(3, 7), (7, 3), (4, 4), (7, 7), (2, 3, 4), (4, 3, 4)])
+@pytest.mark.parametrize("name", ["adafactor", "sm3", "lbfgs"])
+def test_numbers_of_an_input_stay_and_those_of_a_column_are_copied(name, shape):
+    optimizer = {
+        "adafactor": lambda: optax.adafactor(0.1, min_dim_size_to_factor=2),
+        "sm3": lambda: optax.sm3(0.1),
+        "lbfgs": lambda: optax.scale_by_lbfgs(3),
+    }[name]()
+    kernel = jnp.arange(1.0, 1 + np.prod(shape)).reshape(shape) ** 1.5
+    params = {"bank": {"kernel": kernel, "bias": kernel.reshape(-1, shape[-1])[0]}, "out": kernel}
+    # Tied columns have tied moments, whatever is summed: a copy of a column of one changes nothing.
+    tied = jax.tree.map(lambda leaf: leaf.at[..., 2].set(leaf[..., 0]), params)
+
+    def state_of(params):
+        state = optimizer.init(params)
+        for _ in range(2):
+            _, state = optimizer.update(params, state, params)
+        return state
+
+    same = jax.jit(lambda s: transplant(s, tied, 0, 2, "copy"))(state_of(tied))
+    for a, b in zip(jax.tree.leaves(same), jax.tree.leaves(state_of(tied)), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-6)
+    before, after = state_of(params), transplant(state_of(params), params, 0, 2, "copy")
+    copied = 0
+    for (path, a), b in zip(
+        jax.tree_util.tree_leaves_with_path(before), jax.tree.leaves(after), strict=True
+    ):
+        if not np.array_equal(a, b):
+            copied += 1
+            assert "bank" in jax.tree_util.keystr(path)
+            np.testing.assert_array_equal(b[..., 2], a[..., 0])
+    assert copied >= 2
+
+
+def test_states_in_which_columns_cannot_be_told_are_refused():
+    projected = optax.contrib.galore(0.1, rank=2)
+    params = {"bank": jnp.ones((5, 6))}
+    state = projected.init(params)
+    with pytest.raises(ValueError, match='one number a parameter .* use mode "fresh"'):
+        transplant(state, params, 0, 2, "copy")
+    square = {"v": {"bank": jnp.ones(6)}}
+    with pytest.raises(ValueError, match=r"\['v'\]\['bank'\] of shape \(6,\) for a parameter"):
+        transplant(square, {"bank": jnp.ones((6, 6))}, 0, 2, "copy")

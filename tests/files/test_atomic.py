@@ -73,7 +73,7 @@ def test_older_folder_comes_back_if_the_last_step_fails(tmp_path, monkeypatch):
         return rename(self, target)
 
     monkeypatch.setattr(Path, "rename", fails)
-    with pytest.raises(RunFolderError, match="No space left"):
+    with pytest.raises(RunFolderError, match="the disk is full"):
         put(old, "new", force=True)
     assert names(tmp_path) == ["run"]
     assert (old / "a.txt").read_text() == "old"

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from jaxmtl.files.drafts import draft_of
 from jaxmtl.files.errors import FileError
 from jaxmtl.files.locked import LOCK, locked
 from jaxmtl.files.working import WorkingFolder
@@ -30,6 +31,7 @@ def work(folder, *written, error=None, asked=ASKED, force=False, resume=False):
     with folder.opened(asked, force=force, resume=resume):
         assert json.loads((folder.path / "config.json").read_text()) == {
             "format": 4,
+            "kind": "comparison",
             "settings": json.loads(json.dumps(asked)),
         }
         for name in written:
@@ -98,9 +100,28 @@ def test_other_work_is_not_resumed(tmp_path):
         folder.is_complete(ASKED | {"seeds": 3}, resume=True)
     with pytest.raises(FileError, match="in format 5, got format 4; read it with the version"):
         working(tmp_path, version=5).is_complete(ASKED, resume=True)
-    (folder.path / "config.json").write_text('{"format": 4, "settings": [1]}')
+    kind = '{"format": 4, "kind": "comparison", "settings": [1]}'
+    (folder.path / "config.json").write_text(kind)
     with pytest.raises(FileError, match="seeds was None and is 2"):
         folder.is_complete(ASKED, resume=True)
+    # The record of something else, such as a run.
+    (folder.path / "config.json").write_text('{"format": 4, "settings": [1]}')
+    with pytest.raises(FileError, match="expected a comparison to resume, found none"):
+        folder.is_complete(ASKED, resume=True)
+    with pytest.raises(FileError, match="got a folder with other files"):
+        work(folder, force=True)
+    assert names(folder.path) == ["config.json"]
+
+
+@pytest.mark.parametrize("options", [{}, {"force": True}, {"resume": True}])
+def test_what_a_killed_process_leaves_before_it_has_begun_is_in_nobodys_way(tmp_path, options):
+    folder = working(tmp_path)
+    folder.path.mkdir(parents=True)
+    (folder.path / LOCK).touch()
+    draft_of(folder.path / "config.json").touch()
+    assert not folder.is_complete(ASKED, resume=True)
+    work(folder, "end.json", **options)
+    assert names(folder.path) == ["config.json", "end.json"]
 
 
 def test_a_folder_of_other_files_is_not_emptied(tmp_path):

@@ -25,6 +25,9 @@ import numpy as np
 # Short, but every phase of it splits for one of the seeds, and one goes to its end for another.
 SHORT = ((12, 4, 5), (8, 3, 5), (6,))
 LINES = ("mean", "ridge", "boosted_trees")
+# What the study came to has nothing of these: they stand beside it.
+BESIDE = ("mean", "straight line")
+RANGE = ("coding/feature_low", "coding/feature_high")
 TABLES = ("history.csv", "events.csv", "predictions.csv")
 
 
@@ -110,11 +113,19 @@ def folder(place: Path) -> dict[str, object]:
     with (place / "run" / "events.csv").open(encoding="utf-8-sig", newline="") as file:
         found["duplications"] = str(len(list(csv.DictReader(file))))
     metrics = json.loads((place / "run" / "metrics.json").read_text(encoding="utf-8"))
+    metrics["errors"] = {
+        name: {
+            split: {key: value for key, value in errors.items() if key != "r2"}
+            for split, errors in by_split.items()
+        }
+        for name, by_split in metrics["errors"].items()
+        if name not in BESIDE
+    }
     for name in ("errors", "ratio", "parameters", "rows"):
         text = json.dumps(metrics[name], sort_keys=True)
         found[name] = hashlib.sha256(text.encode()).hexdigest()[:16]
     with np.load(place / "run" / "model.npz", allow_pickle=False) as file:
-        arrays = {key: file[key] for key in file.files}
+        arrays = {key: file[key] for key in file.files if key not in RANGE}
     # Under whatever names: parameters, head indices and scales of both networks.
     found["arrays"] = sorted(digest(a) for a in arrays.values() if a.dtype.kind in "fi" and a.size)
     return found

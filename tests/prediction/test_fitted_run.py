@@ -96,7 +96,7 @@ def test_model_without_a_network(made, lines, tmp_path):
     assert "  chosen   alpha 0.1" in text
     assert "  note     few rows" in text
     assert "Errors on the 10 test rows" in text
-    assert text.splitlines()[8].split() == ["ridge", "mean", "relative"]
+    assert text.splitlines()[10].split() == ["ridge", "mean", "relative", "straight", "line"]
     assert "ratio" not in text
     with pytest.raises(AttributeError, match=r"expected one network, got lines; use run.predictor"):
         _ = run.model
@@ -117,7 +117,7 @@ def test_constant_prediction_stands_alone(made, tmp_path, monkeypatch, undrawn):
     model = Lines(np.zeros((2, 2)))
     write_fitted_run(tmp_path, fitted_of(model), method="mean", dataset=made.dataset)
     run = load_run(tmp_path)
-    assert list(run.metrics["errors"]) == ["mean"]
+    assert list(run.metrics["errors"]) == ["mean", "straight line"]
     assert summarize(run).count("relative") == 0
 
 

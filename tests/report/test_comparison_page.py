@@ -189,6 +189,7 @@ def test_diverged_arms_are_shown_as_such(tmp_path):
 def test_one_seed_says_that_it_has_no_interval(tmp_path):
     found = Page(write(tmp_path, seeds=1).read_text(encoding="utf-8"))
     assert "One seed has no interval and no test" in found.text
+    assert "too few runs to test" in found.text
     assert "In brackets" not in found.text
     assert "nan" not in found.text.lower()
 
@@ -197,6 +198,7 @@ def test_few_seeds_and_one_split_have_reservations_of_their_own(tmp_path):
     made = {"seeds": 5, "resplit": False, "tasks": ["a"], "arms": [REFERENCE, "adaptive"]}
     found = Page(write(tmp_path, **made).read_text(encoding="utf-8"))
     assert "cannot give a p below 0.0625" in found.text
+    assert "There is no Δm" in found.text
     assert "Where seeds share one division of the rows" in found.text
     assert "Nadeau" not in found.text
     assert len(found.tables) == 2  # no contrasts task by task
@@ -281,3 +283,19 @@ def test_bad_input_is_refused(tmp_path):
     with pytest.raises(RunFolderError, match="exists already"):
         write(tmp_path, seeds=2, arms=[REFERENCE], lines=[])
     assert (tmp_path / "report.html").read_text() == "mine"
+
+
+def test_errors_of_targets_that_are_not_scaled_are_not_called_scaled(tmp_path):
+    frames = make_frames(seeds=7, tasks=["a", "b"], arms=[REFERENCE, "adaptive"])
+    path = write_comparison_page(
+        tmp_path / "report.html",
+        sentences=SENTENCES,
+        leaderboard=frames.leaderboard,
+        contrasts=frames.contrasts,
+        per_seed=frames.per_seed.assign(scaled=False),
+        about=about_of(frames),
+    )
+    found = Page(path.read_text(encoding="utf-8"))
+    assert "scaled" not in found.text.replace("Targets are not scaled", "").lower()
+    assert "the task of the largest units decides the mean" in found.text
+    assert "Mean squared error" in found.text

@@ -274,3 +274,11 @@ def test_errors_of_zero_and_frames_without_contrasts_do_not_warn():
     (found,) = differences(read_per_seed(per_seed), pd.DataFrame(), "a")
     assert (found.pairs, found.absence) == (2, "the reference has no error")
     plot_differences(per_seed, pd.DataFrame(), "a").draw_without_rendering()
+
+
+def test_hollow_marks_of_single_tasks_are_explained():
+    frames = make_frames(seeds=8)
+    overall = frames.contrasts["quantity"] == "overall"
+    verdicts = np.where(overall, "better", "not distinguishable")
+    figure = plot_differences(frames.per_seed, frames.contrasts.assign(verdict=verdicts), REFERENCE)
+    assert {"mean: better", "mean, hollow: not distinguishable"} <= set(texts_of(figure))

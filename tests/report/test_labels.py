@@ -16,7 +16,10 @@ def only_latin(monkeypatch):
     """As on a machine without any other font."""
     fonts = [font for font in font_manager.fontManager.ttflist if font.name == LATIN]
     monkeypatch.setattr(font_manager.fontManager, "ttflist", fonts)
-    return fonts
+    monkeypatch.setattr(font_manager, "findSystemFonts", lambda: [])
+    labels_module._add_new_fonts.cache_clear()
+    yield fonts
+    labels_module._add_new_fonts.cache_clear()
 
 
 @pytest.fixture
@@ -53,6 +56,15 @@ def test_latin_names_need_no_other_font():
 def test_installed_font_is_found_for_chinese(cjk_font):
     labels = make_labels(["SO2"], [CJK[:4], CJK[4:]])
     assert labels == (("SO2",), (CJK[:4], CJK[4:]), (LATIN, cjk_font), "")
+
+
+def test_a_font_that_is_newer_than_the_list_of_fonts_is_found(cjk_font, only_latin, monkeypatch):
+    """Matplotlib makes its list once and keeps it."""
+    path = only_latin.pop().fname
+    assert find_fonts("O3") == (LATIN,)
+    monkeypatch.setattr(font_manager, "findSystemFonts", lambda: ["/no/such/font.ttf", path])
+    assert find_fonts(CJK) == (LATIN, cjk_font)
+    assert font_manager.findfont(cjk_font) == path
 
 
 def test_numbers_stand_in_where_no_font_has_the_characters(only_latin):

@@ -108,6 +108,24 @@ def test_error_curves_have_titles_units_and_marks(made):
     assert [line.get_xdata()[0] for line in lines if len(line.get_xdata()) == 2] == [4]
 
 
+def test_errors_stand_beside_those_of_the_mean_and_a_straight_line(made):
+    labels = make_labels(made.dataset.features, made.dataset.targets)
+    levels = {"mean": np.array([0.3, np.nan]), "straight line": np.array([0.2, 0.1])}
+    tasks = number_tasks(made.dataset.targets)
+    figure = draw_errors({"adaptive": made.run}, labels, "test", tasks, levels=levels, scaled=False)
+    texts = texts_of(figure)
+    assert {"mean", "straight line", "mean squared error"} <= set(texts)
+    assert "mean squared error (scaled)" not in texts
+    flat = [line.get_ydata()[0] for line in figure.axes[0].lines if line.get_color() == style.SOFT]
+    assert flat == [0.3, 0.2]
+    assert sum(line.get_color() == style.SOFT for line in figure.axes[1].lines) == 1
+    observed = np.array([[1.0, 1.0], [3.0, 3.0]])
+    figure = draw_predictions(
+        observed, {"adaptive": observed}, labels, "test", tasks, {"mean": 0 * observed + 2}
+    )
+    assert any("adaptive 0" in text and "mean 1.00" in text for text in texts_of(figure))
+
+
 def test_errors_that_are_not_finite_leave_a_gap(made, tmp_path):
     history = dataclasses.replace(
         made.run.history, test=np.full_like(made.run.history.test, np.inf)

@@ -49,7 +49,8 @@ def written_out(model, data, make_step, *, epochs=2, batch_size=5):
     init, step = make_step(lambda params, batch: task_losses(model, params, batch))
     params = start(model)
     rows = data.train
-    state, step = init(params, (rows.x[:1], rows.y[:1])), jax.jit(step)
+    first = rows.x[:1], rows.y[:1]
+    state, step = init(params, first, jax.random.key(1)), jax.jit(step)
     for _ in range(epochs):
         for at in range(0, len(rows.x), batch_size):
             part = slice(at, at + batch_size)

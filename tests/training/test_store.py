@@ -86,7 +86,7 @@ def test_on_a_full_disk_the_last_checkpoint_stays_and_nothing_half_written(tmp_p
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(store_of_files, "write_arrays", fails)
-    with pytest.raises(StoreError, match=r"cannot be written \(No space left on device\)"):
+    with pytest.raises(StoreError, match=r"cannot be written \(the disk is full\)"):
         store.save(9, TREE)
     assert [path.name for path in tmp_path.glob("step_*")] == [f"{STEP}000000000003{WHOLE}"]
 
@@ -233,3 +233,40 @@ def test_killed_at_random_moments_and_resumed_nothing_is_lost(tmp_path):
             process.communicate()
         with locked(tmp_path / name):  # ... and a lock does not outlive its process.
             pass
+
+
+def refusal(folder, tree) -> str | None:
+    """Of a checkpoint, or None if all that comes of it is the tree."""
+    try:
+        found = Store(folder, {"options": "a"}, resume=True).load(tree)
+    except StoreError as error:
+        return str(error)
+    assert found is not None
+    assert found[0] == 3
+    for name, leaf in found[1].items():
+        np.testing.assert_array_equal(leaf, tree[name])
+    return None
+
+
+def test_damaged_checkpoints_are_refused_or_whole(tmp_path):
+    """Some hundred damages of its two files."""
+    tree = {"a": np.arange(6, dtype=np.int32), "b": np.ones((2, 3), np.float32)}
+    store = Store(tmp_path, {"options": "a"}, resume=False)
+    store.save(3, tree)
+    files = {path: path.read_bytes() for path in tmp_path.iterdir()}
+    assert len(files) == 2
+    tried = refused = 0
+    for path, content in files.items():
+        for at in range(0, len(content), max(1, len(content) // 160)):
+            flipped = content[:at] + bytes([content[at] ^ 128]) + content[at + 1 :]
+            for damage in (content[:at], flipped):
+                for other, whole in files.items():
+                    other.write_bytes(whole)
+                path.write_bytes(damage)
+                tried += 1
+                said = refusal(tmp_path, tree)
+                refused += said is not None
+                assert "\n" not in (said or "")
+        path.write_bytes(content)
+    assert tried >= 300
+    assert refused > tried // 2

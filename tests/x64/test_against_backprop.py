@@ -48,9 +48,7 @@ def gradients(params: Any, x: Any, y: Any) -> tuple[Any, Any, Any, Any]:
     each = jaxmtl.sample_task_gradients(losses_of)(params, (x, y))
     tasks = jaxmtl.task_gradients(losses_of)(params, (x, y))[1]
     total = jax.grad(lambda p: losses_of(p, (x, y)).sum())(params)
-    counts = jaxmtl.count_conflicts(
-        jaxmtl.sign_conflict(jnp.moveaxis(each["bank"]["kernel"], 1, 2))
-    )
+    counts = jaxmtl.count_conflicts(jaxmtl.sign_conflict(each["bank"]["kernel"], task_axis=1))
     return each, tasks, total, counts
 
 
@@ -61,7 +59,7 @@ def one_update(
     grads = jaxmtl.task_gradients(losses_of)(params, (x, y))[1]
     kernel = jnp.moveaxis(grads["bank"]["kernel"], 0, 1)[None]  # (1, features, tasks, nodes)
     evidence = jaxmtl.Evidence(
-        conflict=jaxmtl.sign_conflict(kernel),
+        conflict=jaxmtl.sign_conflict(kernel, task_axis=-2),
         zero=(kernel == 0).all(axis=-2),
         comparable=jnp.ones((1, 1, 1), bool),
     )

@@ -49,6 +49,8 @@ CASES = {
         "zeros": "hold",
         "activation": "relu",
     },
+    "unknown_labels": {"known": 0.5, "tasks": 4},
+    "few_labels": {"known": 0.4, "tasks": 4},
     "shuffled_batches": {"shuffle": True, "batch_size": 8, "tasks": 3},
 }
 

@@ -9,10 +9,12 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, PyTree
 
+from jaxmtl._modes import own_transfers, take_step
 from jaxmtl._validate import check_positive, is_concrete
 from jaxmtl.aggregation.losses.contract import keep_absent
 from jaxmtl.aggregation.step import AggregatedStep
 from jaxmtl.gradients import LossFn
+from jaxmtl.gradients.tasks import check_parameters, loss_vector
 
 
 class AutoLambdaState(NamedTuple):
@@ -162,6 +164,7 @@ def auto_lambda(
             raise ValueError(f"primary: expected tasks in 0 .. {tasks - 1}, got {unknown[0]}")
         return jnp.array([float(task in chosen) for task in range(tasks)])
 
+    @own_transfers
     def init(num_tasks: int, dtype: Any = None) -> tuple[Array, Any]:
         factors(num_tasks)
         weights = jnp.full(num_tasks, initial, jnp.result_type(float if dtype is None else dtype))
@@ -181,8 +184,7 @@ def auto_lambda(
             loss_fn, params, weights, batch, validation_batch, step_fn, primaries
         )
         slopes = slopes.astype(weights.dtype)
-        updates, following = optimizer.update(slopes, inner, weights)
-        moved = jnp.asarray(optax.apply_updates(weights, updates))
+        moved, following = take_step(optimizer, slopes, inner, weights)
         everyone = jnp.ones(moved.shape, bool)
         weights, inner = keep_absent((moved, following), (weights, inner), everyone)
         return weights, (weights, inner), slopes, validation
@@ -244,12 +246,10 @@ def auto_lambda_step(
         check_positive("look_ahead", look_ahead)
     method = auto_lambda(primary, initial, weight_rate, weight_optimizer)
 
+    @own_transfers
     def init(params: PyTree, batch: PyTree) -> AutoLambdaState:
-        losses = jax.eval_shape(loss_fn, params, batch)
-        if len(losses.shape) != 1:
-            raise ValueError(
-                f"loss_fn: expected a vector with one loss a task, got shape {losses.shape}"
-            )
+        check_parameters(params)
+        losses = jax.eval_shape(lambda p, b: loss_vector(loss_fn(p, b)), params, batch)
         dtype = jnp.promote_types(losses.dtype, jnp.float32)
         return AutoLambdaState(*method.init(losses.shape[0], dtype), optimizer.init(params))
 
@@ -258,8 +258,7 @@ def auto_lambda_step(
     ) -> tuple[PyTree, AutoLambdaState, AutoLambdaInfo]:
         def ahead(params: PyTree, gradient: PyTree) -> PyTree:
             if look_ahead is None:
-                updates, _ = optimizer.update(gradient, state.optimizer, params)
-                return optax.apply_updates(params, updates)
+                return take_step(optimizer, gradient, state.optimizer, params)[0]
             return plain_step(params, gradient, look_ahead)
 
         weights, (_, inner), slopes, validation = method.weigh(
@@ -272,9 +271,9 @@ def auto_lambda_step(
         )
         losses, pullback = jax.vjp(lambda p: loss_fn(p, batch), params)
         (gradient,) = pullback(weights.astype(losses.dtype))
-        updates, following = optimizer.update(gradient, state.optimizer, params)
+        after, following = take_step(optimizer, gradient, state.optimizer, params)
         return (
-            optax.apply_updates(params, updates),
+            after,
             AutoLambdaState(weights, inner, following),
             AutoLambdaInfo(losses, validation, slopes, weights),
         )

@@ -8,7 +8,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Key
 
+from jaxmtl._modes import own_transfers
 from jaxmtl.aggregation.contract import Aggregator, Context, Weighed, from_rule, require_losses
+from jaxmtl.aggregation.parts import kept_unless
 
 State = Any
 Value = Callable[[Float[Array, " tasks"], State, Context], Float[Array, ""]]
@@ -36,7 +38,8 @@ class ScalarizeFn(Protocol):
 
         Returns:
             The loss, differentiable in the losses and in nothing else; the next state; the slopes
-            of the loss in the losses, which are the weights of the task gradients.
+            of the loss in the losses, which are the weights of the task gradients. Where a loss is
+            not finite the state stays as it was; where the loss is NaN the slopes are.
         """
         ...
 
@@ -120,6 +123,7 @@ def from_value(
         (3.0, [0.0, 1.0])
     """
 
+    @own_transfers
     def init(num_tasks: int, dtype: Any = None) -> State:
         if num_tasks < 1:
             raise ValueError(f"num_tasks: expected at least 1, got {num_tasks}")
@@ -128,18 +132,20 @@ def from_value(
     def scalarize(losses: Any, state: State, *, key: Any = None, present: Any = None) -> Any:
         losses, context, some = _checked(losses, key, present)
         loss, weights = jax.value_and_grad(value)(losses, state, context)
+        # A loss of NaN may have slopes of 0: nothing would be trained, and no one would see it.
+        weights = jnp.where(jnp.isnan(loss), jnp.nan, weights)
         weights = jnp.where(context.present & some, weights, 0)
         loss = jnp.where(some, loss, 0)
         if advance is not None:
             following = advance(losses, state, context)
-            state = jax.tree.map(lambda new, old: jnp.where(some, new, old), following, state)
+            state = kept_unless(some & jnp.isfinite(losses).all(), following, state)
         return loss, jax.lax.stop_gradient(state), jax.lax.stop_gradient(weights)
 
     def observed(losses: Any, state: State, *, present: Any = None) -> State:
         assert observe is not None
         losses, context, some = _checked(losses, None, present)
         following = observe(losses, state, context)
-        following = jax.tree.map(lambda new, old: jnp.where(some, new, old), following, state)
+        following = kept_unless(some & jnp.isfinite(losses).all(), following, state)
         return jax.lax.stop_gradient(following)
 
     return Scalarizer(init, scalarize, None if observe is None else observed)

@@ -9,6 +9,7 @@ from jaxtyping import Array, Float, Int
 from jaxmtl._validate import check_positive, is_concrete
 from jaxmtl.aggregation.contract import Context
 from jaxmtl.aggregation.losses.contract import Scalarizer, from_value, keep_absent
+from jaxmtl.aggregation.parts import nonnegative
 
 
 class DWAState(NamedTuple):
@@ -49,7 +50,7 @@ def dwa(temperature: Any = 2.0, period: Any = 25) -> Scalarizer:
 
     Returns:
         The loss method; its state is a ``DWAState``. The weights of the tasks present sum to their
-        number.
+        number. A loss below 0 gives NaN: falling, its ratio would rise.
 
     Raises:
         ValueError: a number out of range.
@@ -76,7 +77,7 @@ def dwa(temperature: Any = 2.0, period: Any = 25) -> Scalarizer:
         ratio = jnp.where(known, state.last / jnp.where(known, state.before, 1), 1)
         logits = jnp.where(context.present, ratio.astype(losses.dtype) / temperature, -jnp.inf)
         weights = context.present.sum(dtype=losses.dtype) * jax.nn.softmax(logits)
-        return (weights * losses).sum()
+        return (weights * nonnegative(losses, context.present)).sum()
 
     def advance(losses: Array, state: DWAState, context: Context) -> DWAState:
         sums, batches = state.sums + losses.astype(state.sums.dtype), state.batches + 1
@@ -90,7 +91,7 @@ def dwa(temperature: Any = 2.0, period: Any = 25) -> Scalarizer:
         closed = DWAState(
             last=jnp.where(there, mean, state.last),
             before=jnp.where(there, state.last, state.before),
-            epochs=state.epochs + there,
+            epochs=state.epochs + there.astype(jnp.int32),
             sums=jnp.zeros_like(now.sums),
             batches=jnp.zeros_like(now.batches),
             calls=jnp.zeros_like(now.calls),
@@ -99,7 +100,13 @@ def dwa(temperature: Any = 2.0, period: Any = 25) -> Scalarizer:
         return jax.tree.map(lambda a, b: jnp.where(ends, a, b), closed, now)
 
     def init_state(tasks: int, dtype: Any) -> DWAState:
-        ones, none = jnp.ones(tasks, dtype), jnp.zeros(tasks, jnp.int32)
-        return DWAState(ones, ones, none, jnp.zeros(tasks, dtype), none, jnp.int32(0))
+        return DWAState(
+            last=jnp.ones(tasks, dtype),
+            before=jnp.ones(tasks, dtype),
+            epochs=jnp.zeros(tasks, jnp.int32),
+            sums=jnp.zeros(tasks, dtype),
+            batches=jnp.zeros(tasks, jnp.int32),
+            calls=jnp.int32(0),
+        )
 
     return from_value(value, init_state, advance)

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Bool, Float
 
+from jaxmtl._modes import take_step
 from jaxmtl._validate import check_positive, is_concrete
 from jaxmtl.aggregation.contract import Context
 from jaxmtl.aggregation.losses.contract import Scalarizer, from_value, keep_absent
@@ -48,7 +49,7 @@ def famo(
     D_t sum to 1. After the update of the parameters, ``observe`` gets the losses of the same batch
     anew, and the logits take a step of their own optimizer down sum_t z_t (log D_t before - log
     D_t after), that is, weight goes to tasks that improved least. That costs a second forward pass;
-    see ``scalarized_step`` for doing without.
+    see ``scalarized_step`` for doing without. A loss below its bound gives NaN.
 
     Args:
         learning_rate: of Adam on the logits, above 0, may be traced; as in the paper.
@@ -110,8 +111,7 @@ def famo(
             return (shares(logits, safe) * jnp.where(both, fall, 0)).sum()
 
         slopes = jax.grad(total)(state.logits)
-        updates, following = inner.update(slopes, state.optimizer, state.logits)
-        moved = jnp.asarray(optax.apply_updates(state.logits, updates))
+        moved, following = take_step(inner, slopes, state.optimizer, state.logits)
         proposed = keep_absent((moved, following), (state.logits, state.optimizer), both)
         logits, kept = jax.tree.map(
             lambda new, old: jnp.where(both.any(), new, old),

@@ -11,7 +11,8 @@ def gls() -> Scalarizer:
     """The loss (prod_t L_t)^(1/T), by logarithms, so that it does not underflow.
 
     Invariant to the scales of the losses up to a common factor. Losses below the smallest normal
-    number count as that number and have no slope, losses below 0 give NaN.
+    number count as that number and have no slope; with a loss below 0 the loss and all slopes are
+    NaN.
 
     Returns:
         The loss method; no state.

@@ -8,6 +8,7 @@ from jaxtyping import Array
 
 from jaxmtl.aggregation.losses.contract import Scalarizer
 from jaxmtl.aggregation.losses.learned import learned, own_optimizer
+from jaxmtl.aggregation.parts import nonnegative
 
 
 def imtl_l(
@@ -21,7 +22,8 @@ def imtl_l(
     loss is 1: twice that of ``uncertainty`` with the sign of s turned, though its s learn at
     another pace. The scales are in the state and take a step of an optimizer of their own at each
     call; the paper trains them with the optimizer of the network, for which give ``optimizer`` the
-    same. LibMTL joins it to ``imtl_g``; here that is ``imtl_g`` on gradients of scaled losses.
+    same. LibMTL joins it to ``imtl_g``; here that is ``imtl_g`` on gradients of scaled losses. A
+    loss below 0, which no scale brings to 1 (s would grow without end), gives NaN.
 
     Args:
         initial: of every s.
@@ -45,6 +47,6 @@ def imtl_l(
     """
 
     def terms(losses: Array, s: Array) -> Array:
-        return jnp.exp(s) * losses - s
+        return jnp.exp(s) * nonnegative(losses) - s
 
     return learned(terms, initial, own_optimizer(optimizer, learning_rate))

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float
 
+from jaxmtl._modes import take_step
 from jaxmtl._validate import check_positive, is_concrete
 from jaxmtl.aggregation.contract import Context
 from jaxmtl.aggregation.losses.contract import Scalarizer, from_value, keep_absent
@@ -71,8 +72,7 @@ def learned(
 
     def advance(losses: Array, state: LearnedState, context: Context) -> LearnedState:
         slopes = jax.grad(total)(state.values, losses.astype(state.values.dtype), context)
-        updates, inner = optimizer.update(slopes, state.optimizer, state.values)
-        moved = optax.apply_updates(state.values, updates)
+        moved, inner = take_step(optimizer, slopes, state.optimizer, state.values)
         return keep_absent(LearnedState(jnp.asarray(moved), inner), state, context.present)
 
     def init_state(tasks: int, dtype: Any) -> LearnedState:

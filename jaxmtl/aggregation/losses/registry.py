@@ -1,6 +1,7 @@
 """The table of all loss methods: what each needs, what it promises, and its paper."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
 import jax.numpy as jnp
@@ -52,7 +53,7 @@ class LossMethod(NamedTuple):
 
 _L = ("losses",)
 
-LOSS_METHODS: dict[str, LossMethod] = {
+_TABLE = {
     "equal": LossMethod(equal, _L, "none", (MONOTONE, SYMMETRIC), 1, "-"),
     "linear": LossMethod(linear, _L, "none", (MONOTONE,), 1, "-"),
     "uncertainty": LossMethod(
@@ -96,6 +97,9 @@ LOSS_METHODS: dict[str, LossMethod] = {
         "logits, Adam with decay of their own",
     ),
 }
+
+# Read-only, for the reason that ``REGISTRY`` is.
+LOSS_METHODS: Mapping[str, LossMethod] = MappingProxyType(_TABLE)
 
 
 def make_scalarizer(name: str, num_tasks: int | None = None, **options: object) -> Scalarizer:

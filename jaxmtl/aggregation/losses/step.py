@@ -8,9 +8,11 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Bool, Float, Key, PyTree
 
+from jaxmtl._modes import own_transfers, take_step
 from jaxmtl.aggregation.losses.contract import Scalarizer
-from jaxmtl.aggregation.step import AggregatedStep, StepState
+from jaxmtl.aggregation.step import AggregatedStep, StepState, step_key
 from jaxmtl.gradients import LossFn
+from jaxmtl.gradients.tasks import check_parameters, loss_vector
 
 
 class ScalarizedInfo(NamedTuple):
@@ -43,7 +45,7 @@ def scalarized_step(
     Args:
         loss_fn: ``loss_fn(params, batch)`` gives the vector of task losses. With tasks missing from
             a batch the losses themselves may be NaN, their slopes in the parameters may not; those
-            of ``mean_over_known`` are 0.
+            of ``mean_over_known`` are 0 (for targets of NaN see there).
         scalarizer: makes one loss of them.
         optimizer: any optax optimizer.
         second_forward: for methods that observe losses after the update (FAMO): whether to compute
@@ -68,18 +70,16 @@ def scalarized_step(
         ([0.5, 0.5], [1.0, 5.0], 6.0)
     """
 
+    @own_transfers
     def init(params: PyTree, batch: PyTree, key: Key[Array, ""] | None = None) -> StepState:
-        losses = jax.eval_shape(loss_fn, params, batch)
-        if len(losses.shape) != 1:
-            raise ValueError(
-                f"loss_fn: expected a vector with one loss a task, got shape {losses.shape}"
-            )
+        check_parameters(params)
+        losses = jax.eval_shape(lambda p, b: loss_vector(loss_fn(p, b)), params, batch)
         return StepState(
             aggregator=scalarizer.init(
                 losses.shape[0], jnp.promote_types(losses.dtype, jnp.float32)
             ),
             optimizer=optimizer.init(params),
-            key=jax.random.key(0) if key is None else key,
+            key=key,
             number=jnp.int32(0),
         )
 
@@ -90,15 +90,14 @@ def scalarized_step(
         *,
         present: Bool[Array, " tasks"] | None = None,
     ) -> tuple[PyTree, StepState, ScalarizedInfo]:
-        losses, pullback = jax.vjp(lambda p: loss_fn(p, batch), params)
+        losses, pullback = jax.vjp(lambda p: loss_vector(loss_fn(p, batch)), params)
         inner: Any = state.aggregator
         if scalarizer.observe is not None and not second_forward:
             inner = scalarizer.observe(losses, inner, present=present)
-        key = jax.random.fold_in(state.key, state.number)
+        key = step_key(state)
         loss, inner, weights = scalarizer.scalarize(losses, inner, key=key, present=present)
         (grads,) = pullback(weights.astype(losses.dtype))
-        updates, optimizer_state = optimizer.update(grads, state.optimizer, params)
-        following = optax.apply_updates(params, updates)
+        following, optimizer_state = take_step(optimizer, grads, state.optimizer, params)
         if scalarizer.observe is not None and second_forward:
             inner = scalarizer.observe(loss_fn(following, batch), inner, present=present)
         state = StepState(inner, optimizer_state, state.key, state.number + 1)

@@ -8,6 +8,7 @@ from jaxtyping import Array
 
 from jaxmtl.aggregation.losses.contract import Scalarizer
 from jaxmtl.aggregation.losses.learned import learned, own_optimizer
+from jaxmtl.aggregation.parts import nonnegative
 
 
 def uncertainty(
@@ -20,7 +21,8 @@ def uncertainty(
     With the log variances s the loss is sum_t L_t exp(-s_t) / 2 + s_t / 2; for fixed losses it is
     least at s = log L. The log variances are in the state and take a step of an optimizer of their
     own at each call, on the loss before the step; the paper trains them with the optimizer of the
-    network, for which give ``optimizer`` the same. LibMTL starts at -0.5, TorchJD at 0.
+    network, for which give ``optimizer`` the same. LibMTL starts at -0.5, TorchJD at 0. A loss
+    below 0, for which no variance is best (s would fall without end), gives NaN.
 
     Args:
         initial: of every log variance.
@@ -47,6 +49,6 @@ def uncertainty(
     """
 
     def terms(losses: Array, s: Array) -> Array:
-        return losses * jnp.exp(-s) / 2 + s / 2
+        return nonnegative(losses) * jnp.exp(-s) / 2 + s / 2
 
     return learned(terms, initial, own_optimizer(optimizer, learning_rate))

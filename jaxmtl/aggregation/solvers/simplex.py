@@ -71,7 +71,7 @@ def min_norm_weights(gram: Float[Array, "tasks tasks"], present: Bool[Array, " t
     zero_rows = present & ~unit.live
     weights = jnp.where(
         zero_rows.any(),
-        zero_rows / jnp.maximum(zero_rows.sum(dtype=gram.dtype), 1),
+        zero_rows.astype(gram.dtype) / jnp.maximum(zero_rows.sum(dtype=gram.dtype), 1),
         weights / jnp.where(total > 0, total, 1),
     )
     return found._replace(x=weights)
@@ -87,5 +87,5 @@ def share_among(weights: Float[Array, " n"], among: Bool[Array, " n"]) -> Float[
     """
     kept = jnp.where(among, weights, 0)
     total = kept.sum()
-    even = among / jnp.maximum(among.sum(dtype=weights.dtype), 1)
+    even = among.astype(weights.dtype) / jnp.maximum(among.sum(dtype=weights.dtype), 1)
     return jnp.where(total > 0, kept / jnp.where(total > 0, total, 1), even)

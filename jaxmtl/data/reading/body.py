@@ -12,12 +12,15 @@ import numpy as np
 from jaxtyping import Int
 
 from jaxmtl.data._errors import TableError
+from jaxmtl.data.reading.cells import tidy
+from jaxmtl.data.reading.dates import is_date
 from jaxmtl.data.reading.grid import Grid, SheetRow, column_letter, rows_named
 from jaxmtl.data.reading.names import all_columns, count_found, find_columns
 from jaxmtl.data.reading.total_words import is_total_word
 from jaxmtl.data.reading.values import ErrorText, is_blank
 
 _SEARCHED = 50  # rows among which a header is looked for, if it is not the first one
+_FIRST = 2  # rows by which a column is taken for one of dates
 _ODD = 3  # rows at the end whose names may be unlike all others
 _LATEST = 16  # rows at the end in which a text is looked at as a footnote
 _JUDGED = 2000  # rows by which a column is one of numbers
@@ -54,7 +57,7 @@ class Body:
 
     Attributes:
         header: number of the row of the header.
-        columns: position of every name, from 0.
+        columns: position of every name that is read, from 0.
         lines: that may be data.
         last: number of the last row that holds something.
         numbers: names of the columns that hold numbers, those of ``Line.used``.
@@ -75,8 +78,10 @@ def read_body(
     grid: Grid,
     names: Sequence[str],
     *,
+    keep: Sequence[str] = (),
     header_row: int | None,
     visible_rows: bool,
+    dates: bool = False,
     is_number: Callable[[Any], bool | None] | None = None,
 ) -> Body:
     """Finds the header and the rows below it that hold data.
@@ -84,8 +89,10 @@ def read_body(
     Args:
         grid: of one sheet; its rows are read to the end.
         names: of the columns in use, or of those that have to be there where all are read.
+        keep: names of others whose cells are handed on; they tell what a row is like any other.
         header_row: number of the row of the header; None for the first that is not empty.
         visible_rows: whether hidden rows are left out.
+        dates: whether other columns that begin with dates are handed on as well.
         is_number: whether a cell looks like a number, None for a missing one, to read all columns;
             without it the columns in use are read, all of them as numbers.
 
@@ -97,9 +104,9 @@ def read_body(
     if not head and header_row is None:
         raise TableError(f"{grid.source}: {grid.blank}")
     place, header = _header(grid, head, names, header_row)
-    columns = find_columns(
+    found = find_columns(
         header.cells,
-        names,
+        tuple(dict.fromkeys((*names, *keep))),
         f"{grid.source}, row {header.number}",
         _other_header(head, place, names),
     )
@@ -107,15 +114,17 @@ def read_body(
     unusable: dict[str, str] = {}
     nameless: list[int] = []
     if is_number is None:
-        numbers = list(names)
-        lines = _lines(below, [columns[name] for name in names])
+        numbers, columns = list(names), found
+        if dates:
+            columns |= _dates(header, head[place + 1 :][:_FIRST], set(found.values()))
+        lines = _lines(below, [found[name] for name in names], list(columns.values()))
     else:
         columns, unusable = all_columns(header.cells)
         judged = list(islice(below, _JUDGED))
         numbers = [name for name, at in columns.items() if _of_numbers(judged, at, is_number)]
         nameless = sorted({at for row in judged for at in row.cells} - header.cells.keys())
         places = [columns[name] for name in numbers]
-        lines = _lines(chain(judged, below), places, list(columns.values()))
+        lines = _lines(chain(judged, below), places, list(columns.values()), alone=True)
     lines.sort(key=lambda line: line.number)  # which some programs do not
     while lines and not lines[-1].others and all(map(is_blank, lines[-1].used)):
         lines.pop()
@@ -178,16 +187,17 @@ def _of_numbers(
 
 
 def _lines(
-    rows: Iterable[SheetRow], numbers: Sequence[int], every: Sequence[int] | None = None
+    rows: Iterable[SheetRow], numbers: Sequence[int], every: Sequence[int], *, alone: bool = False
 ) -> list[Line]:
     """Rows with what they are called.
 
     Args:
         rows: below the header.
         numbers: places of the columns that hold numbers.
-        every: places of all columns that are read; None: those of the numbers.
+        every: places of all columns that are read.
+        alone: whether a remark is a text that stands alone in its row.
     """
-    if every is not None and not numbers:
+    if not numbers:
         numbers = every  # nothing then says what is a remark
     taken, is_total = frozenset(numbers), functools.cache(is_total_word)
     lines = []
@@ -205,11 +215,25 @@ def _lines(
                 if column < 0 or (is_total(cell) and not is_total(label)):
                     label, column = cell, place
         used = tuple(map(cells.get, numbers))
-        if every is not None:
+        if alone:
             only_texts = only_texts and texts <= 1
-        read = used if every is None else tuple(map(cells.get, every))
+        read = used if every == numbers else tuple(map(cells.get, every))
         lines.append(Line(number, read, used, label, column, only_texts, bool(others), hidden))
     return lines
+
+
+def _dates(header: SheetRow, first: list[SheetRow], taken: set[int]) -> dict[str, int]:
+    """Columns that begin with dates, by names that are nowhere twice."""
+    names = {place: tidy(str(cell)) for place, cell in header.cells.items() if not is_blank(cell)}
+    many = Counter(names.values())
+    return {
+        name: place
+        for place, name in names.items()
+        if place not in taken
+        and many[name] == 1
+        and first
+        and all(is_date(row.cells.get(place)) for row in first)
+    }
 
 
 def _leave_out(body: Body, grid: Grid, *, visible_rows: bool) -> None:

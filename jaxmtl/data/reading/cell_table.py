@@ -3,9 +3,9 @@
 import dataclasses
 import functools
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -35,6 +35,8 @@ from jaxmtl.data.reading.opened import (
     without_totals,
 )
 
+Made = TypeVar("Made")
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
 class CellTable:
@@ -51,6 +53,7 @@ class CellTable:
         unusable: why a column of the sheet is not among ``columns``, by its name.
         computed: whether some program computed the formulas of the sheet.
         notes: what the user should know of how it was read.
+        made: what was found in the cells, so that it is looked for once; not to be changed.
 
     Example:
         >>> table = table_of_cells({"CO": ["0.5", "n/a"], "city": ["A", "B"]})
@@ -69,6 +72,7 @@ class CellTable:
     unusable: Mapping[str, str] = dataclasses.field(default_factory=dict)
     computed: bool = True
     notes: tuple[str, ...] = ()
+    made: dict[tuple[str, ...], Any] = dataclasses.field(default_factory=dict, repr=False)
 
     def __len__(self) -> int:
         """Number of rows."""
@@ -97,6 +101,17 @@ class CellTable:
             bool,
         )
 
+    def once(self, make: Callable[..., Made], name: str, *more: Any) -> Made:
+        """``make(self, name, *more)``, which is worked out once."""
+        key = (make.__qualname__, name, *map(str, more))
+        if key not in self.made:
+            self.made[key] = make(self, name, *more)
+        return self.made[key]
+
+    def plain(self, name: str) -> Float[np.ndarray, " rows"] | None:
+        """The numbers of a column of nothing but plain texts; None for any other."""
+        return self.once(_plain, name)
+
     def numbers(self, name: str) -> Float[np.ndarray, " rows"]:
         """A column as numbers, NaN where missing.
 
@@ -107,10 +122,7 @@ class CellTable:
 
     def numbers_noted(self, name: str) -> tuple[Float[np.ndarray, " rows"], list[str]]:
         """As ``numbers``, and what the user should know of how they were read."""
-        self.refuse_formulas(name)
-        return read_numbers(
-            self.columns[name], self.source, self.missing[name], self.notation(name)
-        )
+        return self.once(_numbers_noted, name)
 
     def notation(self, name: str) -> Notation:
         """How the numbers of a column are written."""
@@ -128,7 +140,21 @@ class CellTable:
             name: column._replace(cells=[column.cells[i] for i in places], rows=listed)
             for name, column in self.columns.items()
         }
-        return dataclasses.replace(self, columns=columns, rows=rows)
+        return dataclasses.replace(self, columns=columns, rows=rows, made={})
+
+
+def _plain(table: CellTable, name: str) -> Float[np.ndarray, " rows"] | None:
+    return read_plain(table.cells(name), table.missing[name], table.notation(name))
+
+
+def _numbers_noted(table: CellTable, name: str) -> tuple[Float[np.ndarray, " rows"], list[str]]:
+    values = table.plain(name)
+    if values is not None:
+        return values, []
+    table.refuse_formulas(name)
+    return read_numbers(
+        table.columns[name], table.source, table.missing[name], table.notation(name)
+    )
 
 
 def read_cells(
@@ -191,7 +217,8 @@ def read_cells(
     missing = missing_codes(path, missing_values, tuple(columns))
     ways, said = ways_of_writing(read, body.numbers, missing, notation)
     notes = [*grid.notes, *body.notes, *said]
-    stay, said = without_totals(body, grid.source, _values(read, missing, ways))
+    values, plain = _values(read, missing, ways)
+    stay, said = without_totals(body, grid.source, values)
     if not stay.all():
         kept = np.flatnonzero(stay).tolist()
         rows = [body.lines[i].number for i in kept]
@@ -205,10 +232,14 @@ def read_cells(
         rows=numbers,
         source=grid.source,
         missing={name: missing[name] for name in used},
-        notations={name: ways.get(name, notation) for name in used},
+        # A column whose numbers begin far below is written as the others are.
+        notations={name: ways.get(name, next(iter(ways.values()), notation)) for name in used},
         left_out=rows_without(body.header, body.last, numbers),
         unusable=body.unusable,
         computed=grid.computed,
+        made={
+            (_plain.__qualname__, name): one[stay] for name, one in plain.items() if name in used
+        },
         notes=(*notes, *merged_notes(read), *pointed_notes(grid.source, ways, notation), *said),
     )
 
@@ -253,26 +284,37 @@ def table_of_cells(
     )
 
 
-def _listed(cells: Sequence[Any]) -> list[Any]:
+def _listed(cells: Any) -> list[Any]:
+    if isinstance(cells, np.ndarray) and cells.dtype.kind == "M":
+        cells = cells.astype("datetime64[s]")
     values = cells.tolist() if hasattr(cells, "tolist") else list(cells)
-    return [None if value is not value or value != value else value for value in values]
+    return [None if _is_nothing(value) else value for value in values]
+
+
+def _is_nothing(value: Any) -> bool:
+    """Whether it is NaN, NaT or pandas' NA, of which only the type can be asked."""
+    return type(value).__name__ in ("NAType", "NaTType") or bool(value != value)
 
 
 def _values(
     read: SheetColumns, missing: Mapping[str, MissingValues], ways: Mapping[str, Notation]
-) -> Float[np.ndarray, "rows numbers"]:
-    """Numbers by which totals are found; what is none is refused later, if it is used at all."""
-    names = read.body.numbers
+) -> tuple[Float[np.ndarray, "rows numbers"], dict[str, Float[np.ndarray, " rows"]]]:
+    """Numbers by which totals are found; what is none is refused later, if it is used at all.
+
+    Columns of nothing but plain numbers by their names, besides.
+    """
+    names, found = read.body.numbers, {}
     values = np.full((len(read.body.lines), len(names)), np.nan)
     for j, name in enumerate(names):
         cells = read.columns[name].cells
         plain = read_plain(cells, missing[name], ways[name])
         if plain is not None:
             values[:, j] = plain
+            found[name] = plain
             continue
         for i, cell in enumerate(cells):
             try:
                 values[i, j] = read_cell(cell, missing[name], ways[name])
             except CellError:
                 continue
-    return values
+    return values, found

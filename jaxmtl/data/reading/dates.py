@@ -1,216 +1,181 @@
-"""Dates and times in cells: which texts are dates, and whether the day or the month comes first."""
+"""Columns of dates or of numbers by which rows can be put in order."""
 
 import datetime
 import re
 from collections.abc import Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float
 
-from jaxmtl.data.reading.cells import tidy
+from jaxmtl.data._errors import TableError
+from jaxmtl.data.reading.values import is_blank
 
-DateOrder = Literal["ymd", "dmy", "mdy"]
-DAY = 86400.0  # seconds
-_EPOCH = datetime.datetime(1970, 1, 1)
-_MONTHS = {
-    name[:length]: number
-    for number, name in enumerate(
-        "january february march april may june july august september october november "
-        "december".split(),
-        1,
-    )
-    for length in (3, 4, len(name))
-}
-_CLOCK = (
-    r"(?P<h>\d{1,2})(?P<c>[:.时点])(?P<m>\d{2})(?:[:.分](?P<s>\d{2})(?:[.,]\d+)?)?[分秒]?"
-    r"\s*(?P<half>[AaPp]\.?[Mm]\.?)?\s*(?:Z|UTC|[+-]\d{2}:?\d{2})?"
-)
-_HOUR = r"(?P<h0>\d{1,2})时?"
-_SPAN = r"(?:T|,?\s+|(?<=日))"
-_TIME = rf"(?:{_SPAN}(?:{_CLOCK}|{_HOUR}))?"
+_TIME = r"(?:[T\s]+(?P<hour>\d{1,2})[:.](?P<minute>\d{2})(?:[:.](?P<second>\d{2}(?:[.,]\d+)?))?)?"
+_ZONE = r"\s*(?P<zone>Z|[+-]\d{2}:?\d{2})?"
+_NAMES = "jan feb mar apr may jun jul aug sep oct nov dec".split()
 _YEAR_FIRST = re.compile(
-    r"(?P<y>[12]\d{3})(?:(?P<sep>[-/.])(?P<b>\d{1,2})(?:(?P=sep)(?P<d>\d{1,2})|(?<!\.\d)(?<!\.\d\d))|"
-    rf"年(?P<b2>\d{{1,2}})月(?:(?P<d2>\d{{1,2}})日)?){_TIME}"
+    r"(?P<year>\d{4})[-/.年](?P<month>\d{1,2})(?:月|[-/.](?P<day>\d{1,2})|月(?P<day2>\d{1,2})日)?"
+    + _TIME
+    + _ZONE
 )
 _YEAR_LAST = re.compile(
-    rf"(?P<a>\d{{1,2}})(?P<sep>[-/.])(?P<b>\d{{1,2}})(?P=sep)(?P<y>\d{{4}}|\d{{2}}){_TIME}"
+    r"(?P<first>\d{1,2})(?P<sign>[-/.])(?P<second_>\d{1,2})(?P=sign)(?P<year>\d{4})" + _TIME + _ZONE
 )
 _NAMED = re.compile(
-    r"(?:[A-Za-z]{3,9},?\s+)??(?:(?P<d>\d{1,2})(?:st|nd|rd|th)?[\s.-]*(?P<n>[A-Za-z]{3,9})"
-    r"|(?P<n2>[A-Za-z]{3,9})\.?\s+(?P<d2>\d{1,2})(?:st|nd|rd|th)?)[\s.,-]*(?P<y>\d{4}|\d{2})"
-    rf"{_TIME}"
+    r"(?:(?P<day>\d{1,2})[-\s.]+)?(?P<name>[A-Za-z]{3,9})\.?[-\s]+(?:(?P<day2>\d{1,2}),?\s+)?"
+    r"(?P<year>\d{4})" + _TIME + _ZONE
 )
-_ALONE = re.compile(_CLOCK)
-_STAMP = re.compile(r"(?P<y>(?:19|20)\d{2})(?P<b>\d{2})(?P<d>\d{2})")
+_COMPACT = re.compile(r"(?P<year>(?:18|19|20|21)\d{2})(?P<month>\d{2})(?P<day>\d{2})")
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.IGNORECASE)
 
 
-class DateParts(NamedTuple):
-    """What a text says of a date, before it is known which of two numbers is the month.
+class _Order(NamedTuple):
+    """What two numbers before a year mean; None where no cell of the column tells."""
 
-    Attributes:
-        form: "ymd" where that is known, "?" where the order of the first two numbers is not, and
-            "time" without a date.
-        year: 0 without a date.
-        first: the month, or the first of two numbers.
-        second: the day, or the second of two numbers.
-        seconds: since midnight; None without a time.
-        separator: between the numbers.
-    """
-
-    form: Literal["ymd", "?", "time"]
-    year: int
-    first: int
-    second: int
-    seconds: float | None
-    separator: str = ""
+    day_first: bool | None
 
 
-class Dates(NamedTuple):
-    """A column of dates.
-
-    Attributes:
-        seconds: since 1970, or since midnight where only times are given; NaN where missing.
-        has_days: whether there are dates.
-        has_times: whether there are times besides, other than midnight.
-    """
-
-    seconds: Float[np.ndarray, " rows"]
-    has_days: bool
-    has_times: bool
-
-
-def date_parts(cell: Any, *, stamps: bool = False) -> DateParts | None:
-    """What a cell says of a date; None for what is no date.
+def is_date(cell: Any) -> bool:
+    """Whether a cell holds a date, as a date or as a text that can be nothing else.
 
     Args:
-        cell: of a sheet.
-        stamps: whether 20150131 is a date, too.
+        cell: of a table.
+
+    Returns:
+        False for numbers, times of a day and blank cells.
 
     Example:
-        >>> date_parts("2015年1月31日")[1:4], date_parts("31.01.2015").form, date_parts("12.5")
-        ((2015, 1, 31), '?', None)
+        >>> [is_date(cell) for cell in ("2021-04-29", "20210429", "3.5", None)]
+        [True, True, False, False]
     """
-    if isinstance(cell, datetime.datetime):
-        moment = cell.replace(tzinfo=None)
-        seconds = (moment - datetime.datetime.combine(moment, datetime.time())).total_seconds()
-        return DateParts("ymd", moment.year, moment.month, moment.day, seconds)
     if isinstance(cell, datetime.date):
-        return DateParts("ymd", cell.year, cell.month, cell.day, None)
+        return True
+    if isinstance(cell, int) and not isinstance(cell, bool):
+        cell = str(cell)
+    if not isinstance(cell, str):
+        return False
+    return any(_of_text(cell, _Order(first)) is not None for first in (True, False))
+
+
+def read_times(cells: Sequence[Any], places: Sequence[str]) -> Float[np.ndarray, " rows"]:
+    """Numbers that rise with the dates or numbers of a column.
+
+    Args:
+        cells: of the column: dates, texts that are dates, or numbers; all of one kind.
+        places: how a sentence names each of them.
+
+    Returns:
+        Seconds, or the numbers themselves.
+
+    Raises:
+        TableError: a cell is blank or no date, or not of the kind of the others.
+
+    Example:
+        >>> read_times(["1 Mar 2021", "2 Mar 2021"], ["row 2", "row 3"]).tolist()
+        [1614556800.0, 1614643200.0]
+    """
+    order = _order(cells, places)
+    times, kinds = np.empty(len(cells)), []
+    for i, cell in enumerate(cells):
+        kind, value = _of_cell(cell, order)
+        if value is None:
+            got = "nothing" if is_blank(cell) else repr(cell)
+            raise TableError(
+                f"{places[i]}: expected a date or a number to order the rows by, got {got:.60}; "
+                "fill it in, write it as 2021-04-29, or leave the row out"
+            )
+        if kinds and kind != kinds[0]:
+            raise TableError(
+                f"{places[i]}: expected {kinds[0]} as in the rows before it, got {kind}, {cell!r}; "
+                "write the column in one way"
+            )
+        kinds.append(kind)
+        times[i] = value
+    return times
+
+
+def _order(cells: Sequence[Any], places: Sequence[str]) -> _Order:
+    """Whether days stand before months, which one cell with a number above 12 tells."""
+    found: dict[bool, int] = {}
+    open_at = None
+    for i, cell in enumerate(cells):
+        match = _YEAR_LAST.fullmatch(cell.strip()) if isinstance(cell, str) else None
+        if match is None:
+            continue
+        first, second = int(match["first"]), int(match["second_"])
+        if first > 12 >= second or match["sign"] == ".":
+            found.setdefault(True, i)
+        elif second > 12 >= first:
+            found.setdefault(False, i)
+        elif first != second and open_at is None:
+            open_at = i
+    if len(found) == 2:
+        raise TableError(
+            f"{places[found[False]]}: expected the day before the month as in "
+            f"{cells[found[True]]!r}, got {cells[found[False]]!r}; write dates as 2021-04-29"
+        )
+    if not found and open_at is not None:
+        raise TableError(
+            f"{places[open_at]}: {cells[open_at]!r} does not say which number is the day, nor does "
+            "any other row; write dates as 2021-04-29"
+        )
+    return _Order(next(iter(found), None))
+
+
+def _of_cell(cell: Any, order: _Order) -> tuple[str, float | None]:
+    if isinstance(cell, datetime.datetime):
+        return "a date", _seconds(cell)
+    if isinstance(cell, datetime.date):
+        return "a date", _seconds(datetime.datetime.combine(cell, datetime.time()))
     if isinstance(cell, datetime.time):
-        since = cell.hour * 3600 + cell.minute * 60 + cell.second
-        return DateParts("time", 0, 0, 0, float(since))
-    if isinstance(cell, datetime.timedelta):
-        return DateParts("time", 0, 0, 0, cell.total_seconds())
-    if stamps and isinstance(cell, int | float) and not isinstance(cell, bool):
-        cell = f"{cell:.0f}" if cell == cell else ""
-    if not isinstance(cell, str) or not cell or len(cell) > 60:
-        return None
-    return _of_text(tidy(cell), stamps=stamps)
+        return "a time", cell.hour * 3600.0 + cell.minute * 60 + cell.second
+    if isinstance(cell, bool):
+        return "true or false", None
+    if isinstance(cell, int | float):
+        number = float(cell)
+        return "a number", number if np.isfinite(number) else None
+    if not isinstance(cell, str):
+        return type(cell).__name__, None
+    text = cell.strip()
+    if _NUMBER.fullmatch(text):  # also 20210429, which rises like its date
+        return "a number", float(text) if np.isfinite(float(text)) else None
+    when = _of_text(text, order)
+    return "a date", None if when is None else _seconds(when)
 
 
-def _of_text(text: str, *, stamps: bool) -> DateParts | None:
-    if found := _YEAR_FIRST.fullmatch(text):
-        month, day = found["b"] or found["b2"], found["d"] or found["d2"] or "1"
-        return _checked("ymd", int(found["y"]), int(month), int(day), found)
-    if found := _YEAR_LAST.fullmatch(text):
-        year = _full_year(found["y"])
-        parts = _checked("?", year, int(found["a"]), int(found["b"]), found, found["sep"])
-        if parts is not None:  # or else perhaps a time: 18.00.00
-            return parts
-    if found := _NAMED.fullmatch(text):
-        month = _MONTHS.get((found["n"] or found["n2"]).casefold())
-        if month is not None:
-            day = int(found["d"] or found["d2"])
-            return _checked("ymd", _full_year(found["y"]), month, day, found)
-    if stamps and (found := _STAMP.fullmatch(text)):
-        return _checked("ymd", int(found["y"]), int(found["b"]), int(found["d"]), None)
-    if found := _ALONE.fullmatch(text):
-        # 12.50 is a number; 12:50 and 12.50.00 are none.
-        seconds = _seconds(found) if found["c"] != "." or found["s"] else None
-        return None if seconds is None else DateParts("time", 0, 0, 0, seconds)
+def _of_text(text: str, order: _Order) -> datetime.datetime | None:
+    text = text.strip()
+    for pattern in (_YEAR_FIRST, _YEAR_LAST, _NAMED, _COMPACT):
+        match = pattern.fullmatch(text)
+        if match is not None:
+            try:
+                return _of_parts(match.groupdict(), order)
+            except ValueError:
+                return None
     return None
 
 
-def _full_year(text: str) -> int:
-    year = int(text)
-    return year if len(text) == 4 else year + (2000 if year < 69 else 1900)
+def _of_parts(parts: dict[str, Any], order: _Order) -> datetime.datetime:
+    """Raises ValueError for what is in no calendar."""
+    day: Any = parts.get("day") or parts.get("day2") or 1
+    month: Any = parts.get("month")
+    if "first" in parts:
+        both = parts["first"], parts["second_"]
+        day, month = both if order.day_first is not False else both[::-1]
+    if "name" in parts:
+        month = _NAMES.index(parts["name"][:3].casefold()) + 1
+    second = float((parts.get("second") or "0").replace(",", "."))
+    clock = int(parts.get("hour") or 0), int(parts.get("minute") or 0), int(second)
+    year, month, day = (int(str(part)) for part in (parts["year"], month, day))
+    when = datetime.datetime(year, month, day, *clock)
+    when += datetime.timedelta(seconds=second - int(second))
+    zone = parts.get("zone")
+    if zone and zone != "Z":
+        minutes = int(zone[1:3]) * 60 + int(zone[-2:])
+        when -= datetime.timedelta(minutes=minutes if zone[0] == "+" else -minutes)
+    return when
 
 
-def _checked(
-    form: Literal["ymd", "?"], year: int, first: int, second: int, found: Any, separator: str = ""
-) -> DateParts | None:
-    seconds = None
-    if found is not None and (found["h"] or found["h0"]):
-        seconds = _seconds(found)
-        if seconds is None:
-            return None
-    if form == "ymd" and not (1 <= first <= 12 and 1 <= second <= 31):
-        return None
-    if form == "?" and not (1 <= min(first, second) <= 12 and max(first, second) <= 31):
-        return None
-    return DateParts(form, year, first, second, seconds, separator)
-
-
-def _seconds(found: re.Match[str]) -> float | None:
-    if not found["h"]:
-        hour, minute, second = int(found["h0"]), 0, 0
-    else:
-        hour, minute, second = int(found["h"]), int(found["m"]), int(found["s"] or 0)
-        if half := found["half"]:
-            if not 1 <= hour <= 12:
-                return None
-            hour = hour % 12 + 12 * (half[0] in "pP")
-    if hour > 24 or minute > 59 or second > 60 or (hour == 24 and minute + second):
-        return None
-    return hour * 3600.0 + minute * 60 + second
-
-
-def seconds_of(parts: DateParts, order: DateOrder) -> float | None:
-    """Seconds since 1970, or since midnight without a date; None for a day that there is not.
-
-    Args:
-        parts: from ``date_parts``.
-        order: which of two numbers is the month.
-
-    Example:
-        >>> seconds_of(date_parts("02.01.1970"), "dmy"), seconds_of(date_parts("00:01"), "ymd")
-        (86400.0, 60.0)
-    """
-    if parts.form == "time":
-        return parts.seconds
-    month, day = parts.first, parts.second
-    if parts.form == "?" and order == "dmy":
-        month, day = day, month
-    try:
-        days = (datetime.datetime(parts.year, month, day) - _EPOCH).days
-    except ValueError:
-        return None
-    return days * DAY + (parts.seconds or 0.0)
-
-
-def possible_orders(parts: Sequence[DateParts]) -> tuple[DateOrder, ...]:
-    """In which orders all dates of a column can be read; with points the day comes first.
-
-    Args:
-        parts: of a column.
-
-    Returns:
-        "ymd" alone where no text leaves a choice.
-
-    Example:
-        >>> possible_orders([date_parts("01/02/2015"), date_parts("01/13/2015")])
-        ('mdy',)
-        >>> possible_orders([date_parts("01/02/2015")])
-        ('dmy', 'mdy')
-    """
-    open_ones = [one for one in parts if one.form == "?"]
-    if not open_ones:
-        return ("ymd",)
-    orders: list[DateOrder] = []
-    if all(one.second <= 12 for one in open_ones):
-        orders.append("dmy")
-    pointed = all(one.separator == "." for one in open_ones)
-    if all(one.first <= 12 for one in open_ones) and not (pointed and orders):
-        orders.append("mdy")
-    return tuple(orders)
+def _seconds(when: datetime.datetime) -> float:
+    return (when.replace(tzinfo=None) - datetime.datetime(1970, 1, 1)).total_seconds()

@@ -15,11 +15,13 @@ from jaxmtl.data.reading.cells import (
     Notation,
     describe_formula,
     has_decimal_comma,
+    is_blank,
     is_point_grouped,
     may_have_decimal_comma,
     read_cell,
     tidy,
 )
+from jaxmtl.data.reading.dates import is_date
 from jaxmtl.data.reading.grid import column_letter
 from jaxmtl.data.reading.values import Formula, MarkedText, Percent, SuspectZero
 
@@ -98,7 +100,8 @@ def read_numbers(
         try:
             values[i] = read_cell(cell, missing, notation)
         except CellError as error:
-            raise TableError(f"{column.named(source, i)}: {error}") from None
+            said = _other_kind(column, missing) or str(error)
+            raise TableError(f"{column.named(source, i)}: {said}") from None
     notes = _check_percents(column, source, values)
     if notation == Notation():
         notes += _check_points(column, source, values)
@@ -139,6 +142,29 @@ def read_plain(
 
 def _has_point(cell: str | None) -> bool:
     return cell is not None and "." in cell
+
+
+def _other_kind(column: Column, missing: MissingValues) -> str:
+    """What a column is if it is none of numbers; empty if only some of its cells are odd."""
+    texts, dates, numbers = [], [], 0
+    for cell in column.cells:
+        if is_blank(cell) or isinstance(cell, Formula | MarkedText):
+            continue
+        if is_date(cell) and not isinstance(cell, int):
+            dates.append(cell)
+        elif isinstance(cell, str) and not any(character.isdigit() for character in cell):
+            texts.append(tidy(cell))
+        else:
+            numbers += 1
+    texts = [text for text in texts if text not in missing.texts]
+    advice = "leave it out of --features and --targets"
+    if len(dates) > max(numbers + len(texts), 1):
+        return f"expected numbers, got a column of dates, as {str(dates[0])[:40]!r}; {advice}"
+    if len(texts) > max(numbers + len(dates), 1):
+        first = list(dict.fromkeys(texts))
+        shown = " and ".join(repr(text[:40]) for text in first[:2])
+        return f"expected numbers, got a column of texts, as {shown}; {advice}"
+    return ""
 
 
 def infer_notation(

@@ -46,9 +46,11 @@ def open_columns(
     path: Path,
     names: Sequence[str],
     *,
+    keep: Sequence[str] = (),
     sheet: str | int | None,
     header_row: int | None,
     visible_rows: bool,
+    dates: bool = False,
     is_number: Callable[[Any], bool | None] | None = None,
 ) -> SheetColumns:
     """Reads the cells of columns.
@@ -56,18 +58,26 @@ def open_columns(
     Args:
         path: the file.
         names: of the columns; of those that have to be there where all are read.
+        keep: names of others whose cells are handed on.
         sheet: name or number; None for the first that is not hidden.
         header_row: number of the row of the header; None for the first that is not empty.
         visible_rows: whether hidden rows are left out.
+        dates: whether other columns that begin with dates are handed on as well.
         is_number: whether a cell looks like a number, to read all columns; see ``read_body``.
 
     Raises:
         TableError: the file does not open, or a column is not there.
     """
     try:
-        grid = _read_grid(path, sheet, set(names), header_row)
+        grid = _read_grid(path, sheet, {*names, *keep}, header_row)
         body = read_body(
-            grid, names, header_row=header_row, visible_rows=visible_rows, is_number=is_number
+            grid,
+            names,
+            keep=keep,
+            header_row=header_row,
+            visible_rows=visible_rows,
+            dates=dates,
+            is_number=is_number,
         )
     except OSError as error:
         raise TableError(

@@ -76,6 +76,7 @@ def read_table(
     thousands: Thousands | None = None,
     header_row: int | None = None,
     visible_rows: bool = False,
+    keep_dates: bool = False,
 ) -> Table:
     """Reads the feature and target columns of an .xlsx workbook or a .csv.
 
@@ -99,6 +100,7 @@ def read_table(
         thousands: "comma", "point", "space" or "apostrophe" between the thousands of such numbers.
         header_row: number of the row of the header in the sheet, from 1.
         visible_rows: whether rows that are hidden, as by a filter, are left out.
+        keep_dates: whether columns that begin with dates are handed on as well.
 
     Returns:
         The table.
@@ -120,11 +122,16 @@ def read_table(
     features, targets, keep = (_as_names(names) for names in (features, targets, keep))
     _check_names(path, features, targets)
     used = (*features, *targets)
-    names = tuple(dict.fromkeys((*used, *keep)))
     missing = missing_codes(path, missing_values, used)
     notation = notation_of(decimal, thousands)
     sheet_columns = open_columns(
-        path, names, sheet=sheet, header_row=header_row, visible_rows=visible_rows
+        path,
+        used,
+        keep=keep,
+        sheet=sheet,
+        header_row=header_row,
+        visible_rows=visible_rows,
+        dates=keep_dates,
     )
     grid, body, columns = sheet_columns
     for column in columns.values():
@@ -138,7 +145,11 @@ def read_table(
     notes += pointed_notes(grid.source, ways, notation)
     stay, said = without_totals(body, grid.source, values)
     numbers = np.array([line.number for line in body.lines], int)
-    kept = {name: _as_objects(columns[name].cells)[stay] for name in keep}
+    kept = {
+        name: _as_objects(column.cells)[stay]
+        for name, column in columns.items()
+        if name in keep or name not in used
+    }
     return Table(
         features=features,
         targets=targets,

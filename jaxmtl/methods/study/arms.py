@@ -1,12 +1,12 @@
 """The registry of arms: a later method adds a file and a line here."""
 
-import difflib
 import functools
 from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
 
+from jaxmtl._words import did_you_mean, short
 from jaxmtl.aggregation import REGISTRY, make
 from jaxmtl.methods.study.adaptive import ADAPTIVE
 from jaxmtl.methods.study.architectures import ARCHITECTURES
@@ -36,6 +36,7 @@ DEFAULT_ARMS: tuple[str, ...] = tuple(arm.name for arm in DEFAULT)
 GROUPS = {"all": tuple(ARMS), "aggregators": AGGREGATORS, "losses": WEIGHTINGS}
 
 JOINT, ALONE = "+", RESTARTS.name
+ALL_NAMES = "jaxmtl compare --list-arms names all"
 
 
 @functools.cache
@@ -62,15 +63,15 @@ def find_arm(name: str, beside: tuple[str, ...] = ()) -> Arm:
     base, joint, method = name.partition(JOINT)
     if not joint and base in METHODS:
         base, method = ALONE, base
+    if not joint and base not in ARMS:
+        hint = did_you_mean(base, (*ARMS, *METHODS, *beside)) or f"; {ALL_NAMES}"
+        raise ValueError(f"arms: there is no arm and no method {short(name)}{hint}")
     if base not in ARMS or method not in METHODS:
-        known, wrong = (ARMS, base) if base not in ARMS else (METHODS, method)
-        every = (*ARMS, *METHODS, *beside) if not joint else known
-        near = difflib.get_close_matches(wrong, every, n=1)
-        hint = f" (did you mean {near[0]!r}?)" if near else ""
-        raise ValueError(
-            f"arms: expected names out of {', '.join((*ARMS, *beside))}, a method of "
-            f"jaxmtl.aggregation, or both as in 'mmoe{JOINT}upgrad', got {name!r}{hint}"
+        kind, wrong, known = (
+            ("arm", base, ARMS) if base not in ARMS else ("method to combine with", method, METHODS)
         )
+        hint = did_you_mean(wrong, known) or f"; {ALL_NAMES}"
+        raise ValueError(f"arms: {short(name)}: there is no {kind} {short(wrong)}{hint}")
     arm = ARMS[base]
     return Arm(
         f"{base}{JOINT}{method}",

@@ -7,6 +7,7 @@ import msgspec
 import optax
 
 from jaxmtl._options import INT32, Count, Option
+from jaxmtl._words import short
 from jaxmtl.conflict import Rule, Zeros
 from jaxmtl.data.options import ScalingOptions
 from jaxmtl.duplication.transplant import Transplant
@@ -16,6 +17,7 @@ from jaxmtl.training.phased.combining import check_combining
 
 FORM = "epochs,warmup,threshold,rate"
 HARD_EPOCHS_OF_STUDY = 480
+MOST_PHASES = 1000
 OptimizerName = Literal["adam", "adamw", "adamax", "amsgrad", "nadam", "rmsprop", "adagrad", "sgd"]
 # A layer of more nodes has a typing error in it.
 Size = Annotated[int, msgspec.Meta(ge=1, le=2**16)]
@@ -60,14 +62,29 @@ def parse_phases(text: str) -> tuple[Phase, ...]:
             }
         except ValueError:
             raise ValueError(
-                f"--phases, phase {number}: expected numbers {FORM!r}, got {part.strip()!r}"
+                f"--phases, phase {number}: expected numbers {FORM!r}, got {short(part.strip())}"
             ) from None
         try:
             phases.append(Phase(**values))
+            _check_warmup(phases[-1])
         except ValueError as error:
             sentence = str(error).removeprefix("Phase: ")
             raise ValueError(f"--phases, phase {number}: {sentence}") from error
     return tuple(phases)
+
+
+def _check_warmup(phase: Phase) -> None:
+    """Raises ValueError for a warm-up that nothing comes after."""
+    if phase.warmup and phase.threshold is None:
+        raise ValueError(
+            f"expected a threshold after the warm-up, as in '{phase.epochs},{phase.warmup},8', got "
+            f"none: without it the phase never splits; leave the warm-up out if that is meant"
+        )
+    if phase.warmup > phase.epochs:
+        raise ValueError(
+            f"expected a warm-up of at most {phase.epochs} epochs, which the phase has, got "
+            f"{phase.warmup}"
+        )
 
 
 def write_phases(phases: tuple[Phase, ...]) -> str:
@@ -149,6 +166,10 @@ class StudyOptions(ScalingOptions):
         """Raises ValueError for no phases, or for more epochs than are counted."""
         if not self.phases:
             raise ValueError("--phases: expected at least one phase, got none")
+        if len(self.phases) > MOST_PHASES:
+            raise ValueError(
+                f"--phases: expected at most {MOST_PHASES} phases, got {len(self.phases)}"
+            )
         for number, phase in enumerate(self.phases, 1):
             for count in (phase.epochs, phase.warmup, phase.threshold or 0):
                 if count > INT32:
@@ -217,5 +238,10 @@ class PairOptions(StudyOptions):
 
     def check(self) -> None:
         """Raises ValueError for an aggregator that there is not."""
-        if self.aggregator is not None:
+        if self.aggregator is None:
+            return
+        try:
             check_combining(self.aggregator)
+        except ValueError as error:
+            sentence = str(error).removeprefix("aggregator: ")
+            raise ValueError(f"--aggregator: {sentence}") from error

@@ -176,14 +176,15 @@ def write_comparison_page(
     reservations = caveats(
         leaderboard,
         contrasts,
-        compared(runs.measures),
+        compared(runs.measures, scaled=runs.scaled),
         num_seeds=len(about.seeds),
         num_tasks=len(about.tasks),
     )
+    board = leaderboard_table(leaderboard, about.tasks, about.reference, scaled=runs.scaled)
     parts = [
         _header(sentences, runs, about),
         _differences(runs, contrasts, about),
-        section("Leaderboard", leaderboard_table(leaderboard, about.tasks, about.reference)),
+        section("Leaderboard", board),
         _contrasts(runs, contrasts, about),
         _parameters(leaderboard, runs, sizes),
         how,
@@ -302,7 +303,11 @@ def _contrasts(runs: PerSeed, contrasts: pd.DataFrame, about: AboutComparison) -
     if not overall:
         return ""
     several = any(math.isfinite(row.low) for row in differences(runs, contrasts, about.reference))
-    reading = f"<p>{READING.format(error=compared(runs.measures).noun)}</p>" if several else ""
+    reading = (
+        f"<p>{READING.format(error=compared(runs.measures, scaled=runs.scaled).noun)}</p>"
+        if several
+        else ""
+    )
     tasks = [task.name for task in about.tasks]
     each = task_contrast_table(runs, contrasts, about.reference, tasks)
     heading = "<h3>Task by task</h3>" if each else ""
@@ -330,7 +335,7 @@ def _parameters(
             " Intervals here are those of each mean by itself and hold what all arms of a seed "
             "have in common: to compare two arms, see the paired differences."
         )
-    axis = compared(runs.measures).axis
+    axis = compared(runs.measures, scaled=runs.scaled).axis
     svg = inline_svg(
         drawn,
         label=f"{axis[0].upper()}{axis[1:]} against active parameters: {said}.",

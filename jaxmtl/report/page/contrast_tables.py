@@ -1,11 +1,13 @@
 """Contrasts against the reference as tables of a page."""
 
+from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
 
 from jaxmtl.comparison import PerSeed
+from jaxmtl.comparison.sentences import enough_runs
 from jaxmtl.report.page.markup import name, table, text
 from jaxmtl.report.pictures.comparison_rows import (
     LINE,
@@ -57,7 +59,11 @@ def contrast_table(runs: PerSeed, contrasts: pd.DataFrame, reference: str) -> st
     corrected = any(row.corrected for row, _ in rows)
     decimals = percent_decimals([row for row, _ in rows])
     scaled = decimals_for([number(contrast["difference"]) for _, contrast in rows], 3)
-    titles = ["Difference of the mean error", compared(runs.measures).difference, "p, Wilcoxon"]
+    titles = [
+        "Difference of the mean error",
+        compared(runs.measures, scaled=runs.scaled).difference,
+        "p, Wilcoxon",
+    ]
     titles += ["p, Nadeau–Bengio"] if corrected else []
     titles += ["p, adjusted by Holm", "Pairs of seeds"]
     head = "".join(f'<th scope="col">{text(title)}</th>' for title in titles)
@@ -67,7 +73,9 @@ def contrast_table(runs: PerSeed, contrasts: pd.DataFrame, reference: str) -> st
     if any(np.isfinite(row.low) for row, _ in rows):
         caption += f" In brackets the 95 % interval ({interval})."
     bodies: list[list[str]] = [[], []]
+    sizes = Counter(row.kind for row, _ in rows)
     for row, contrast in rows:
+        needed = 2 if row.corrected else enough_runs(sizes[row.kind])
         cells = [
             _value(row, decimals),
             _plain(signed(number(contrast["difference"]), scaled)),
@@ -78,7 +86,7 @@ def contrast_table(runs: PerSeed, contrasts: pd.DataFrame, reference: str) -> st
         cells += [
             _plain(probability(number(contrast["p_holm"]))),
             _plain(str(int(contrast["seeds"]))),
-            f'<td class="word">{_verdict(row)}</td>',
+            f'<td class="word">{_verdict(row, needed)}</td>',
         ]
         bodies[row.kind == LINE].append(
             f'<tr><th scope="row">{name(row.arm)}</th>{"".join(cells)}</tr>'
@@ -150,11 +158,13 @@ def _plain(shown: str) -> str:
     return f"<td>{text(shown)}</td>"
 
 
-def _verdict(row: Difference) -> str:
+def _verdict(row: Difference, needed: int) -> str:
     if row.absence:
         return f'<span class="diverged">{row.absence}</span>'
     if row.verdict in MARKS:
         return f'<span class="{row.verdict}">{MARKS[row.verdict]} {row.verdict}</span>'
+    if row.pairs < needed:
+        return f"too few runs to test (it takes {needed})"
     return text(row.verdict or NONE)
 
 

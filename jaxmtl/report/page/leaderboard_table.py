@@ -18,6 +18,10 @@ AGAINST_INDEPENDENT = (
     " Δm is the mean over tasks of the change of the error against independent networks, and worst "
     "task the largest of these changes; negative is better."
 )
+NO_INDEPENDENT = (
+    " There is no Δm, the change against one network a task, without the arm of independent "
+    "networks."
+)
 CAPTION = "Best first by the mean error; means over seeds."
 BOLD = (
     " The smallest of each column among contestants is bold, which does not say that it is "
@@ -25,13 +29,16 @@ BOLD = (
 )
 
 
-def leaderboard_table(leaderboard: pd.DataFrame, tasks: Sequence[Task], reference: str) -> str:
+def leaderboard_table(
+    leaderboard: pd.DataFrame, tasks: Sequence[Task], reference: str, *, scaled: bool = True
+) -> str:
     """One row an arm, as the frame orders them.
 
     Args:
         leaderboard: one row an arm.
         tasks: that were predicted, in the order of the columns.
         reference: name of the arm that is marked.
+        scaled: whether errors are those of scaled targets.
 
     Returns:
         The element.
@@ -48,7 +55,7 @@ def leaderboard_table(leaderboard: pd.DataFrame, tasks: Sequence[Task], referenc
     board = rows_of(leaderboard)
     contestants = [row for row in board if row["kind"] != LINE]
     lines = [row for row in board if row["kind"] == LINE]
-    errors = compared([main_measure(task).name for task in tasks])
+    errors = compared([main_measure(task).name for task in tasks], scaled=scaled)
     columns = [_task(board, task, errors) for task in tasks] + _others(board, errors)
     head = _head(tasks, errors, [title for title, _ in columns[len(tasks) :]])
     cells = [cell for _, cell in columns]
@@ -64,7 +71,8 @@ def leaderboard_table(leaderboard: pd.DataFrame, tasks: Sequence[Task], referenc
             "Reference lines, no contestants</th></tr>",
         )
     caption = CAPTION + BOLD * (len(contestants) > 1)
-    caption += AGAINST_INDEPENDENT * bool(np.isfinite(_column(board, "delta_m")).any())
+    against = bool(np.isfinite(_column(board, "delta_m")).any())
+    caption += AGAINST_INDEPENDENT if against else NO_INDEPENDENT
     shown = table(caption, head, bodies, "Leaderboard")
     return shown.replace("<table>", "<table data-sorts>", 1)
 

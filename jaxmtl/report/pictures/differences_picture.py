@@ -1,5 +1,6 @@
 """Paired differences of every arm against the reference."""
 
+import itertools
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -83,11 +84,13 @@ def draw_differences(
     what = f"Mean over the {len(tasks)} tasks" if small else names.tasks[next(iter(tasks))]
     _title(ax, f"{what}, paired differences of {seeds}")
     ax.set_xlabel(f"test error against {names.arms[reference]} (%), negative is better")
-    parts[0].legend(handles=_legend(overall), loc="outside lower center", ncols=3)
+    singly = [differences(runs, contrasts, reference, task) for task in small]
+    # Verdicts on single tasks need not be among those on the mean.
+    handles = _legend([*overall, *itertools.chain(*singly)])
+    parts[0].legend(handles=handles, loc="outside lower center", ncols=3)
     if small:
         grid = parts[1].subplots(rows, columns, squeeze=False).ravel()
-        for number, (ax, task) in enumerate(zip(grid, small, strict=False)):
-            found = differences(runs, contrasts, reference, task)
+        for number, (ax, task, found) in enumerate(zip(grid, small, singly, strict=False)):
             _draw_rows(ax, found, layout(found), named=number % columns == 0)
             _title(ax, names.tasks[task])
         for ax in grid[len(small) :]:
@@ -290,7 +293,7 @@ def _legend(rows: Sequence[Difference]) -> list[Line2D]:
             handles.append(mark(f"mean: {verdict}", "o", colour, colour))
     if verdicts - set(COLOURS):
         label = "mean" if handles else "difference of one seed"
-        label = "mean: not distinguishable" if several else label
+        label = "mean, hollow: not distinguishable" if several else label
         handles.append(mark(label, "o", INK, "white"))
     if any(row.kind == LINE for row in rows):
         handles.append(mark("a line, no contestant", "D", INK, "white"))

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -12,13 +13,21 @@ from jaxmtl.methods.method import Trace
 from jaxmtl.metrics import main_measure
 from jaxmtl.report.pictures.labels import Labels
 from jaxmtl.report.pictures.marks import mark_duplications
-from jaxmtl.report.pictures.style import FAINT, INK, panel_columns, panels, run_colours
+from jaxmtl.report.pictures.style import FAINT, INK, SOFT, panel_columns, panels, run_colours
 from jaxmtl.tasks import Task, kinds_differ
 from jaxmtl.training import Run
 
+LEVELS = ((0, (1, 1)), (0, (5, 2, 1, 2)), (0, (8, 3)))  # styles of lines
+
 
 def draw_errors(
-    runs: Mapping[str, Run | Trace], labels: Labels, split: str, tasks: Sequence[Task]
+    runs: Mapping[str, Run | Trace],
+    labels: Labels,
+    split: str,
+    tasks: Sequence[Task],
+    *,
+    levels: Mapping[str, Float[np.ndarray, " tasks"]] | None = None,
+    scaled: bool = True,
 ) -> Figure:
     """Mean loss of each task over the epochs of each run.
 
@@ -28,6 +37,8 @@ def draw_errors(
         split: whose errors are drawn in full colour, "test" or "validation"; those of the training
             rows are drawn faintly beside them. "train" if there are no other rows.
         tasks: what the errors are of.
+        levels: errors on the same rows of what is not trained by epochs, by name.
+        scaled: whether the errors are those of scaled targets.
 
     Returns:
         One panel a task.
@@ -47,6 +58,9 @@ def draw_errors(
             # A line needs two epochs, a dot only one.
             dot = "o" if len(epochs) == 1 else None
             ax.plot(epochs, errors, color=colour, ls=style, marker=dot, ms=4)
+        for errors, style in zip((levels or {}).values(), LEVELS, strict=False):
+            if np.isfinite(errors[task]) and errors[task] > 0:
+                ax.axhline(errors[task], color=SOFT, lw=1.0, ls=style, zorder=1.5)
         ax.set_title(label)
         if not any(np.isfinite(line.get_ydata()).any() for line in ax.lines):
             ax.text(0.5, 0.5, "no finite error", transform=ax.transAxes, ha="center")
@@ -59,7 +73,7 @@ def draw_errors(
             ax.set_xlabel("epoch of the run")
         if task % panel_columns(len(axes)) == 0 or kinds_differ(tasks):
             measure = measures[task]
-            ax.set_ylabel(f"{measure.loss} (scaled)" if measure.scaled else measure.loss)
+            ax.set_ylabel(f"{measure.loss} (scaled)" if measure.scaled and scaled else measure.loss)
     handles = [
         Line2D(
             [],
@@ -74,9 +88,13 @@ def draw_errors(
         handles.append(Line2D([], [], color=FAINT, lw=0.8, label="training rows"))
     if len(adaptive.events):
         handles.append(Line2D([], [], color=INK, lw=0.9, ls=":", label="node duplicated"))
-    figure.legend(
-        handles=handles, loc="outside upper center", ncols=len(handles) if len(axes) > 1 else 2
-    )
+    handles += [
+        Line2D([], [], color=SOFT, lw=1.0, ls=style, label=name)
+        for name, style in zip(levels or {}, LEVELS, strict=False)
+    ]
+    across = 3 if levels else len(handles)
+    across = across if len(axes) > 1 else 2
+    figure.legend(handles=handles, loc="outside upper center", ncols=min(len(handles), across))
     return figure
 
 

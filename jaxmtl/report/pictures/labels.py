@@ -1,5 +1,6 @@
 """Names of columns as texts that a picture can show, whatever script they are in."""
 
+import contextlib
 import functools
 import unicodedata
 from collections.abc import Sequence
@@ -94,6 +95,13 @@ def find_fonts(text: str) -> tuple[str, ...] | None:
         >>> find_fonts("PM2.5 in µg/m³")
         ('DejaVu Sans',)
     """
+    found = _covering(text)
+    if found is None and _add_new_fonts():
+        found = _covering(text)
+    return found
+
+
+def _covering(text: str) -> tuple[str, ...] | None:
     files = _families()
     needed = {ord(character) for character in text} - _characters(files[LATIN])
     if not needed:
@@ -103,6 +111,22 @@ def find_fonts(text: str) -> tuple[str, ...] | None:
         if needed <= _characters(files[family]):
             return LATIN, family
     return None
+
+
+@functools.cache
+def _add_new_fonts() -> bool:
+    """Adds fonts that were installed after matplotlib has made its list, which it keeps for ever.
+
+    Returns:
+        Whether there were any.
+    """
+    known = {font.fname for font in font_manager.fontManager.ttflist}
+    new = sorted(set(font_manager.findSystemFonts()) - known)
+    for path in new:
+        # Matplotlib passes over what it cannot read, too.
+        with contextlib.suppress(Exception):
+            font_manager.fontManager.addfont(path)
+    return bool(new)
 
 
 def _families() -> dict[str, str]:

@@ -28,6 +28,7 @@ def draw_pictures(
     split: str,
     observed: Float[np.ndarray, "rows tasks"],
     predicted: Mapping[str, Float[np.ndarray, "rows tasks"]],
+    beside: Mapping[str, Float[np.ndarray, "rows tasks"]] | None = None,
 ) -> None:
     """Draws ``errors.png``, ``conflicts.png``, ``network.png`` and ``predictions.png``.
 
@@ -39,9 +40,10 @@ def draw_pictures(
         split: of the rows that errors and predictions are shown of.
         observed: of these rows, in original units, NaN where not known.
         predicted: the same by the name of the run.
+        beside: the same by the name of the yardstick that errors are shown beside.
     """
     bank = (model, runs[ADAPTIVE])
-    draw_fitted(folder, runs, bank, coding, split, observed, predicted)
+    draw_fitted(folder, runs, bank, coding, split, observed, predicted, beside)
 
 
 def draw_fitted(
@@ -52,6 +54,7 @@ def draw_fitted(
     split: str,
     observed: Float[np.ndarray, "rows tasks"],
     predicted: Mapping[str, Float[np.ndarray, "rows tasks"]],
+    beside: Mapping[str, Float[np.ndarray, "rows tasks"]] | None = None,
 ) -> None:
     """Draws ``predictions.png``, and the other pictures of whatever there is.
 
@@ -63,6 +66,7 @@ def draw_fitted(
         split: of the rows that errors and predictions are shown of.
         observed: of these rows, in original units, NaN where not known.
         predicted: the same by the name of the run.
+        beside: the same by the name of the yardstick that errors are shown beside.
     """
     tasks = number_tasks(coding.targets)
     labels = make_labels(coding.features, coding.targets)
@@ -70,10 +74,38 @@ def draw_fitted(
         figures = {}
         if runs:
             known = all(getattr(run.history, split) is not None for run in runs.values())
-            figures["errors"] = draw_errors(runs, labels, split if known else "train", tasks)
+            figures["errors"] = draw_errors(
+                runs,
+                labels,
+                split if known else "train",
+                tasks,
+                levels=_levels(observed, beside or {}, coding) if known else {},
+                scaled=coding.scales_targets,
+            )
         if bank is not None:
             figures["conflicts"] = draw_conflicts(bank[1], labels)
             figures["network"] = draw_network(*bank, labels)
-        figures["predictions"] = draw_predictions(observed, predicted, labels, split, tasks)
+        figures["predictions"] = draw_predictions(
+            observed, predicted, labels, split, tasks, beside or {}
+        )
         for name, figure in figures.items():
             save(figure, folder / f"{name}.png", labels)
+
+
+def _levels(
+    observed: Float[np.ndarray, "rows tasks"],
+    beside: Mapping[str, Float[np.ndarray, "rows tasks"]],
+    coding: Preprocessing,
+) -> dict[str, Float[np.ndarray, " tasks"]]:
+    """Mean squared errors of the yardsticks as training measures its own."""
+    scale = np.asarray(coding.target_scaler.scale)
+    known = np.isfinite(observed)
+    count = known.sum(axis=0)
+    levels = {}
+    for name, values in beside.items():
+        total = (np.where(known, values - observed, 0.0) ** 2).sum(axis=0)
+        usable = (count > 0) & (scale != 0)
+        levels[name] = np.where(
+            usable, total / np.maximum(count, 1) / np.where(usable, scale, 1) ** 2, np.nan
+        )
+    return levels

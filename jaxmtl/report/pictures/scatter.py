@@ -22,6 +22,7 @@ def draw_predictions(
     labels: Labels,
     split: str,
     tasks: Sequence[Task],
+    beside: Mapping[str, Float[np.ndarray, "rows outputs"]] | None = None,
 ) -> Figure:
     """One panel a task: of a number with the line on which predictions are exact, of classes a
     table of how often each was taken for which.
@@ -32,6 +33,7 @@ def draw_predictions(
         labels: of the tasks.
         split: of the rows, for the title of the legend.
         tasks: what was predicted.
+        beside: predictions of which only the errors are shown, by name.
 
     Returns:
         The figure.
@@ -42,10 +44,15 @@ def draw_predictions(
         zip(axes, tasks, output_slices(tasks), strict=True)
     ):
         of_task = {name: values[:, columns] for name, values in predicted.items()}
-        said = _errors(task, observed[:, number], of_task)
+        yards = {name: values[:, columns] for name, values in (beside or {}).items()}
+        said = _errors(
+            task,
+            observed[:, number],
+            of_task | {n: v for n, v in yards.items() if n not in of_task},
+        )
         ax.set_title(labels.tasks[number])
         first = number % panel_columns(len(axes)) == 0
-        if task.kind == "classes":
+        if task.has_classes:
             name = next(iter(predicted))
             draw_confusion(ax, task, observed[:, number], of_task[name], labels)
             ax.set_title(f"{labels.tasks[number]}\n{said.replace(chr(10), ', ')}", fontsize=8.0)

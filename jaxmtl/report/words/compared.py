@@ -29,11 +29,12 @@ class Compared(NamedTuple):
     caveat: str
 
 
-def compared(measures: Sequence[str]) -> Compared:
+def compared(measures: Sequence[str], *, scaled: bool = True) -> Compared:
     """What arms are compared by, given what their tasks are measured by.
 
     Args:
         measures: names of the main measures, one a task.
+        scaled: whether errors of numbers are those of scaled targets.
 
     Returns:
         The words.
@@ -43,6 +44,8 @@ def compared(measures: Sequence[str]) -> Compared:
         'scaled mean squared test error'
         >>> compared(["rmse", "log loss"]).noun
         'error relative to a constant prediction'
+        >>> compared(["rmse", "rmse"], scaled=False).mean
+        'Mean squared error'
     """
     if len(set(measures)) > 1:
         return Compared(
@@ -58,6 +61,18 @@ def compared(measures: Sequence[str]) -> Compared:
             ),
         )
     measure = measure_named(measures[0])
+    if measure.scaled and not scaled:
+        return Compared(
+            axis=f"test error: {measure.loss} in squared original units",
+            noun=measure.loss,
+            mean="Mean squared error",
+            difference="Absolute",
+            note="",
+            caveat=(
+                "Targets are not scaled: the task of the largest units decides the mean of the "
+                f"errors; {HIDDEN}"
+            ),
+        )
     if measure.scaled:
         return Compared(
             axis=f"scaled {measure.loss.replace(' error', ' test error')}",

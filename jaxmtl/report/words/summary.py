@@ -10,12 +10,12 @@ from jaxmtl.metrics import measure_named
 from jaxmtl.prediction.belonging import undo_events
 from jaxmtl.prediction.folder import SavedRun
 from jaxmtl.prediction.measures import LOSS, SHOWN
-from jaxmtl.prediction.records import ADAPTIVE, HARD, MEAN, moved_tasks
+from jaxmtl.prediction.records import ADAPTIVE, HARD, LINE, MEAN, moved_tasks
 from jaxmtl.prediction.run_json import STUDY
+from jaxmtl.report.words.verdict import SPLIT_NAMES, verdict
 from jaxmtl.tasks import Task, number_tasks
 
-LOSS_TITLE = "MSE (scaled)"
-SPLIT_NAMES = {"test": "test", "validation": "validation", "train": "training"}
+LOSS_TITLE = "MSE"
 
 
 def summarize(run: SavedRun) -> str:
@@ -46,19 +46,26 @@ def summarize(run: SavedRun) -> str:
         ...         HardSharing(), dataset.splits, key=jax.random.key(0), phases=phases)
         ...     folder = save_run(
         ...         Path(place, "run"), run, model=HardSharing(), dataset=dataset, phases=phases)
-        ...     print(summarize(load_run(folder)).splitlines()[6])
+        ...     print(summarize(load_run(folder)).splitlines()[8])
           phase 1: 1 epoch, never splits
     """
     metrics, targets = run.metrics, run.config["targets"]
     if run.method == STUDY:
-        parts = [_heading(run), _duplications(run), _parameters(metrics["parameters"])]
-        names, beside = [name for name in (ADAPTIVE, HARD) if name in metrics["errors"]], "ratio"
+        said = verdict(metrics, ADAPTIVE, targets, splits=len(run.events))
+        parts = [_heading(run), said, _duplications(run), _parameters(metrics["parameters"])]
+        compared = [name for name in (ADAPTIVE, HARD) if name in metrics["errors"]]
+        beside = "ratio" if run.events else "ratio (schedules)"
     else:
-        parts = [_heading_of_fitted(run)]
-        names, beside = list(dict.fromkeys([run.method, MEAN])), "relative"
+        parts = [_heading_of_fitted(run), verdict(metrics, run.method, targets)]
+        compared, beside = list(dict.fromkeys([run.method, MEAN])), "relative"
+    others = [name for name in (MEAN, LINE) if name in metrics["errors"] and name not in compared]
+    scaled = " (scaled)" if run.dataset.scales_targets else ""
     splits = [split for split in SPLIT_NAMES if metrics["rows"][split]]
-    parts += [_errors(metrics, split, targets, names, beside) for split in splits]
-    return "\n\n".join("\n".join(part) for part in parts)
+    parts += [
+        _errors(metrics, split, targets, compared, beside, others, LOSS_TITLE + scaled)
+        for split in splits
+    ]
+    return "\n\n".join("\n".join(part) for part in parts if part)
 
 
 def _heading_of_fitted(run: SavedRun) -> list[str]:
@@ -194,31 +201,53 @@ def _errors(
     tasks: Sequence[str],
     runs: Sequence[str],
     beside: str,
+    others: Sequence[str],
+    loss: str,
 ) -> list[str]:
-    header = ["", "", *runs] + ([beside] if len(runs) == 2 else [])
+    """One or two runs with the ratio of their errors, and what they are to be seen beside."""
+    pair = len(runs) == 2
+    header = ["", "", *runs, *([beside] if pair else []), *others]
     rows = []
+
+    def add(task: str, title: str, key: str, part: str | None, *, divided: bool = True) -> None:
+        values = []
+        for name in (*runs, *others):
+            errors = metrics["errors"][name][split].get(key)
+            values.append(errors if part is None or errors is None else errors[part])
+        if all(value is None for value in values) and not divided:
+            return  # an older run does not have it
+        write = _error if divided else _share
+        texts = ["-" if value is None else write(value) for value in values]
+        if pair:
+            texts.insert(2, _ratio(*values[:2]) if divided else "")
+        rows.append([task, title, *texts])
+
     for task in number_tasks(tasks):
-        for i, (key, title) in enumerate(_titles(task)):
-            values = [metrics["errors"][run][split][key][task.name] for run in runs]
-            rows.append([task.name if i == 0 else "", title, *_cells(values)])
-    means = [metrics["errors"][run][split][f"mean_{LOSS}"] for run in runs]
+        for i, (key, title) in enumerate(_titles(task, loss)):
+            add(task.name if i == 0 else "", title, key, task.name, divided=key != "r2")
     if len(tasks) > 1:
-        rows.append(["mean of tasks", LOSS_TITLE, *_cells(means)])
+        add("mean of tasks", loss, f"mean_{LOSS}", None)
     title = f"Errors on the {metrics['rows'][split]} {SPLIT_NAMES[split]} rows"
     return [title, *_table([header, *rows])]
 
 
-def _titles(task: Task) -> list[tuple[str, str]]:
+def _titles(task: Task, loss: str) -> list[tuple[str, str]]:
     """Keys of what ``metrics.json`` holds of a task, with titles for a reader."""
-    return [(LOSS, LOSS_TITLE), *((name, measure_named(name).title_of(task)) for name in SHOWN)]
+    return [(LOSS, loss), *((name, measure_named(name).title_of(task)) for name in SHOWN)]
 
 
-def _cells(values: Sequence[float | None]) -> list[str]:
-    texts = ["-" if value is None else f"{value:.4g}" for value in values]
-    if len(values) == 2:
-        adaptive, hard = values
-        texts.append("-" if adaptive is None or not hard else f"{adaptive / hard:.3f}")
-    return texts
+def _error(value: float) -> str:
+    return f"{value:.4g}"
+
+
+def _share(value: float) -> str:
+    """Of what is explained; below 0 it may be any number."""
+    text = f"{value:.3f}" if value > -10 else f"{value:.3g}"
+    return "0.000" if text == "-0.000" else text
+
+
+def _ratio(own: float | None, other: float | None) -> str:
+    return "-" if own is None or not other else f"{own / other:.3f}"
 
 
 def _table(rows: Sequence[Sequence[str]]) -> list[str]:

@@ -1,7 +1,9 @@
 """What runs where: members of a sweep, or samples of a batch, over devices and processes."""
 
+import contextlib
 import os
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, TypeVar
 
 import jax
@@ -188,9 +190,19 @@ def total_memory() -> int:
         limit = (device.memory_stats() or {}).get("bytes_limit", UNKNOWN_MEMORY)
         return limit * jax.local_device_count()
     try:
-        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+        there = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     except (AttributeError, ValueError, OSError):
         return UNKNOWN_MEMORY
+    return min([there, *_limits_of_the_container()])
+
+
+def _limits_of_the_container() -> list[int]:
+    """Bytes that the process may take where it is given less than the machine has."""
+    found = []
+    for name in ("memory.max", "memory/memory.limit_in_bytes"):
+        with contextlib.suppress(OSError, ValueError):
+            found.append(int(Path("/sys/fs/cgroup", name).read_text()))
+    return [limit for limit in found if limit > 0]
 
 
 def size_of(tree: PyTree) -> int:

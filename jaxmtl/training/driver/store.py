@@ -1,7 +1,6 @@
 """Checkpoints of a sweep: whole or not there, of one writer, and of the very same sweep."""
 
 import hashlib
-import json
 import os
 import sys
 from collections.abc import Mapping
@@ -14,8 +13,8 @@ import numpy as np
 from jaxtyping import PyTree
 
 from jaxmtl.files.arrays import Limits, read_arrays, write_arrays
-from jaxmtl.files.errors import FileError
-from jaxmtl.files.json_file import read_json_file, write_json_file
+from jaxmtl.files.errors import FileError, why
+from jaxmtl.files.json_file import as_read_again, read_json_file, write_json_file
 
 MANIFEST, STEP = "manifest.json", "step_"
 WHOLE, DRAFT = ".npz", ".draft"
@@ -82,8 +81,11 @@ class Store:
             StoreError: the checkpoint there is of something else, or nothing can be written there.
         """
         self.folder = Path(folder).absolute()
-        identity = json.loads(json.dumps(identity))
-        self.folder.mkdir(parents=True, exist_ok=True)
+        identity = as_read_again(identity)
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise self._unwritable(error) from error
         if not resume:
             for step in self._steps():
                 self._path(step).unlink()
@@ -112,10 +114,7 @@ class Store:
             os.replace(draft, self._path(step))
         except OSError as error:
             draft.unlink(missing_ok=True)  # a full disk needs the room
-            raise StoreError(
-                f"folder {self.folder}: cannot be written ({error.strerror or error}); check its "
-                "permissions, and the space on the disk"
-            ) from error
+            raise self._unwritable(error) from error
         for old in self._steps():
             if old != step:
                 self._path(old).unlink()
@@ -149,6 +148,12 @@ class Store:
                     "anew without --resume"
                 )
         return steps[-1], structure.unflatten([found[name] for name in wanted])
+
+    def _unwritable(self, error: OSError) -> StoreError:
+        return StoreError(
+            f"folder {self.folder}: cannot be written ({why(error)}); check its permissions, and "
+            "the space on the disk"
+        )
 
     def _path(self, step: int) -> Path:
         return self.folder / f"{STEP}{step:012d}{WHOLE}"

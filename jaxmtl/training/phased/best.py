@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Bool, Float, Int, PyTree
 
 from jaxmtl.duplication import HeadIndex
@@ -46,7 +47,7 @@ class Best(NamedTuple):
 def first_best(params: PyTree, head_index: HeadIndex | None, state: PyTree, num_tasks: int) -> Best:
     """The snapshot before the first epoch: the start, which any epoch replaces."""
     zero = jnp.int32(0)
-    return Best(params, head_index, state, jnp.full(num_tasks, jnp.nan, float), zero, zero)
+    return Best(params, head_index, state, jnp.full(num_tasks, jnp.inf, float), zero, zero)
 
 
 def keep_better(
@@ -70,7 +71,7 @@ def keep_better(
     Returns:
         The snapshot of the better one of both.
     """
-    passed = best.passed + counts
+    passed = best.passed + counts.astype(jnp.int32)
     errors = errors.astype(best.errors.dtype)
     first = best.epoch == 0
     takes = counts & (first | is_less(errors, best.errors))
@@ -112,7 +113,8 @@ def is_less(new: Float[Array, " tasks"], old: Float[Array, " tasks"]) -> Bool[Ar
 def _times(values: Float[Array, " tasks"], factor: Int[Array, ""]) -> Float[Array, " terms"]:
     """Terms whose exact sum is the factor times that of the values: one a binary digit."""
     digits = jnp.arange(values.size.bit_length())
-    powers = jnp.where((factor >> digits) & 1, 2.0**digits, 0.0).astype(values.dtype)
+    powers = jnp.asarray(2.0 ** np.arange(len(digits)), values.dtype)
+    powers = jnp.where((factor >> digits) & 1, powers, 0)
     return (powers[:, None] * values[None]).reshape(-1)
 
 

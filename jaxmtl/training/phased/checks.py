@@ -6,12 +6,15 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, PyTree
 
 from jaxmtl._validate import is_concrete
 from jaxmtl.data.rows import Rows, Splits
 from jaxmtl.duplication import HeadIndex, bank_capacity, can_align, check_head_index
+from jaxmtl.gradients.tasks import check_parameters
 from jaxmtl.losses import Loss, sliced, squared_error
+from jaxmtl.losses.regression import bare_squared_error
 from jaxmtl.training.network import Bank, Network
 from jaxmtl.training.phased.state import Config, Optimizer, Options, packs_flat
 
@@ -49,6 +52,7 @@ def start_values(
         values, state = _draw(network, key, x)
     else:
         values, state = network.read(values)
+        check_parameters(values)
         if state is None:
             state = first_state_of(network, x)
     return jax.tree.map(jnp.asarray, values), jax.tree.map(jnp.asarray, state)
@@ -78,16 +82,71 @@ def cleared(data: Splits) -> Splits:
 
     A loss is masked after it was computed, and 0 * NaN would reach the gradient.
     """
-    return jax.tree.map(_cleared, data, is_leaf=lambda node: isinstance(node, Rows))
+    return jax.tree.map(jnp.asarray, filled(data))
 
 
-def _cleared(rows: Rows) -> Rows:
-    rows = jax.tree.map(jnp.asarray, rows)
-    if rows.known is None:
+def filled(data: Splits) -> Splits:
+    """The same rows, in the arrays of the host if they are there; maybe with an axis of members."""
+    return jax.tree.map(_filled, data, is_leaf=lambda node: isinstance(node, Rows))
+
+
+def _filled(rows: Rows) -> Rows:
+    if rows.known is None or not jnp.issubdtype(rows.y.dtype, jnp.inexact):
         return rows
-    some = ~rows.known.all(axis=1)
-    hole = jnp.isnan(rows.y) & jnp.expand_dims(some, range(1, rows.y.ndim))
-    return rows._replace(y=jnp.where(hole, 0, rows.y))
+    numpy: Any = np if isinstance(rows.y, np.ndarray) and is_concrete(rows.known) else jnp
+    some = ~numpy.asarray(rows.known).all(axis=-1)
+    hole = numpy.isnan(rows.y) & numpy.expand_dims(some, tuple(range(some.ndim, rows.y.ndim)))
+    return rows._replace(y=numpy.where(hole, 0, rows.y).astype(rows.y.dtype))
+
+
+def check_labels(
+    network: Network, config: Config, params: PyTree, state: PyTree, data: Splits
+) -> None:
+    """Refuses labels that are NaN, though the mask calls them known.
+
+    With another label of the row unknown, such a NaN would become a 0 to be learned. Which tasks
+    see which columns only the loss knows: it is asked, on rows with NaN alone.
+
+    Args:
+        network: static.
+        config: static.
+        params: of one run.
+        state: of the network.
+        data: as the user gave it, of one run or with a leading axis of members.
+
+    Raises:
+        ValueError: at such a label, which it names.
+    """
+    for name, rows in data._asdict().items():
+        if rows is None or rows.known is None or not is_concrete(rows):
+            continue
+        known, y = np.asarray(rows.known), np.asarray(rows.y)
+        if not np.issubdtype(y.dtype, np.inexact):
+            continue
+        places = known.shape[:-1]
+        known = known.reshape(-1, known.shape[-1])
+        y = y.reshape(-1, *y.shape[len(places) :])
+        nan = np.isnan(y)
+        holes = nan.reshape(len(y), -1).any(axis=1) & known.any(axis=1)
+        if not holes.any():
+            continue
+        known, y, nan = known[holes], y[holes], nan[holes]
+        x = np.zeros((1, *np.shape(rows.x)[len(places) :]), np.asarray(rows.x).dtype)
+        outputs, _, _ = _traced(network, config.loss, params, state, Rows(x, y[:1]))
+        zeros = jnp.zeros((len(y), *outputs.shape[1:]), outputs.dtype)
+        with jax.debug_nans(False):
+            seen, anyway = (
+                np.isnan(config.loss(zeros, jnp.asarray(given)))
+                for given in (y, np.where(nan, 0, y))
+            )
+        bad = np.argwhere(seen & ~anyway & known)
+        if len(bad):
+            place: Any = np.unravel_index(np.flatnonzero(holes)[bad[0, 0]], places)
+            member = f"member {place[0]}, " if len(place) > 1 else ""
+            raise ValueError(
+                f"data.{name}: expected a number wherever known is True, got NaN at "
+                f"{member}row {place[-1]}, task {bad[0, 1]}: mark it as unknown"
+            )
 
 
 def checked_config(
@@ -110,20 +169,22 @@ def checked_config(
                 f"one row, got {rows.x.shape} and {rows.y.shape}"
             )
     widths, loss = network.widths or (), options.loss
-    if loss is squared_error and any(width != 1 for width in widths):
-        if data.train.y.shape[1:] == (len(widths),):
+    if loss is squared_error:  # unknown targets are cleared: it needs no guard
+        wide = any(width != 1 for width in widths)
+        if wide and data.train.y.shape[1:] == (len(widths),):
             raise ValueError(
                 f"loss: expected {sum(widths)} target columns for the squared errors of outputs "
                 f"{tuple(widths)}, got one a task; for classes by their numbers, give "
                 "loss=jaxmtl.losses.loss_of(tasks)"
             )
-        loss = _squared_error_of(widths)
+        loss = _squared_error_of(widths) if wide else bare_squared_error
     outputs, losses, draws = _traced(network, loss, params, state, data.train)
-    num_tasks = len(widths) or losses.shape[-1]
-    if losses.shape != (len(data.train.x), num_tasks):
+    shape = getattr(losses, "shape", f"a {type(losses).__name__}")
+    num_tasks: Any = len(widths) or (shape[-1] if isinstance(shape, tuple) and shape else "tasks")
+    if shape != (len(data.train.x), num_tasks):
         raise ValueError(
             f"loss: expected losses of shape (batch, tasks) = ({len(data.train.x)}, {num_tasks}), "
-            f"got {losses.shape} from outputs {outputs.shape} and targets {data.train.y.shape}"
+            f"got {shape} from outputs {outputs.shape} and targets {data.train.y.shape}"
         )
     for name, rows in data._asdict().items():
         if rows is not None and rows.known is not None:
@@ -190,4 +251,4 @@ def _forward(
 
 @functools.cache
 def _squared_error_of(outputs: tuple[int, ...]) -> Loss:
-    return sliced(squared_error, outputs)
+    return sliced(bare_squared_error, outputs)

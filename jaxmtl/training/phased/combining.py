@@ -1,14 +1,15 @@
 """How the gradients of the tasks become one: their sum, a loss method, or an aggregator."""
 
-import difflib
 import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Bool, Float, Int, Key, PyTree
 
+from jaxmtl._words import did_you_mean, short
 from jaxmtl.aggregation import (
     LOSS_METHODS,
     REGISTRY,
@@ -37,10 +38,11 @@ class Combination(NamedTuple):
     """What a way to combine task gradients did, over the updates of an epoch.
 
     Attributes:
-        weights: mean weight of every task gradient; NaN for methods whose result is no weighted sum
-            of them.
+        weights: mean weight of every task gradient, (tasks,); NaN (None in a compiled loop) for
+            methods whose result is no weighted sum of them.
         conflict_rate: mean share of the pairs of tasks whose gradients on what they share point
-            apart (inner product below 0); NaN for loss methods, which do not look at gradients.
+            apart (inner product below 0); NaN (None there) for loss methods, which do not look at
+            gradients.
         unconverged: updates whose solver missed its tolerance.
 
     Example:
@@ -48,8 +50,8 @@ class Combination(NamedTuple):
         ('weights', 'conflict_rate', 'unconverged')
     """
 
-    weights: Float[Array, " tasks"]
-    conflict_rate: Float[Array, ""]
+    weights: Any
+    conflict_rate: Any
     unconverged: Int[Array, ""]
 
 
@@ -94,9 +96,10 @@ def check_combining(method: Any) -> None:
     """
     if isinstance(method, str):
         if method not in METHODS:
-            near = difflib.get_close_matches(method, METHODS, n=1)
-            hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(METHODS)}"
-            raise ValueError(f"aggregator: there is no method {method!r} ({hint})")
+            hint = did_you_mean(method, METHODS) or (
+                "; jaxmtl.aggregation has them all, and so has jaxmtl compare --list-arms"
+            )
+            raise ValueError(f"aggregator: there is no method {short(method)}{hint}")
     elif not isinstance(method, Combiner):
         raise ValueError(
             "aggregator: expected a name such as 'upgrad', or what a function of "
@@ -139,15 +142,46 @@ def first_state(method: Combining, num_tasks: int, params: PyTree) -> PyTree:
     return found.init(shapes)
 
 
-def no_combination(num_tasks: int) -> Combination:
-    """The sum over no updates."""
-    return Combination(jnp.zeros(num_tasks), jnp.zeros(()), jnp.int32(0))
+def no_combination(method: Combining, num_tasks: int, params: PyTree) -> Combination:
+    """The sum over no updates; None for what the method does not tell."""
+    found = method_of(method, num_tasks)
+    if not isinstance(found, Aggregator):
+        return _of_weights(jnp.zeros(num_tasks))
+
+    def weights_of(params: PyTree) -> Any:
+        rows = jax.tree.map(lambda p: jnp.zeros((num_tasks, *p.shape), p.dtype), params)
+        given: dict[str, Any] = {"losses": jnp.ones(num_tasks), "key": jax.random.key(0)}
+        return found.update(rows, found.init(rows), params=params, **given)[2].weights
+
+    return Combination(
+        weights=jnp.zeros(num_tasks) if _has_weights(jax.eval_shape(weights_of, params)) else None,
+        conflict_rate=jnp.zeros(()),
+        unconverged=jnp.int32(0),
+    )
+
+
+def _has_weights(weights: Any) -> bool:
+    """Whether there is one weight a task; some methods have none, others one a layer and task."""
+    return weights is not None and weights.ndim == 1
 
 
 def mean_combination(total: Combination, updates: Int[Array, ""]) -> Combination:
     """Means out of sums over updates."""
     number = jnp.maximum(updates, 1)
-    return Combination(total.weights / number, total.conflict_rate / number, total.unconverged)
+    weights, rate = jax.tree.map(
+        lambda of_all: of_all / number.astype(of_all.dtype), (total.weights, total.conflict_rate)
+    )
+    return Combination(weights, rate, total.unconverged)
+
+
+def told(combination: Combination, num_tasks: int) -> Combination:
+    """On the host, NaN in place of None: what a method does not tell is a column all the same."""
+    rows = np.shape(combination.unconverged)
+    weights, rate = combination.weights, combination.conflict_rate
+    return combination._replace(
+        weights=np.full((*rows, num_tasks), np.nan, np.float32) if weights is None else weights,
+        conflict_rate=np.full(rows, np.nan, np.float32) if rate is None else rate,
+    )
 
 
 def combine(
@@ -209,9 +243,8 @@ def combine(
         combined,
         rows,
     )
-    weights = info.weights
     seen = Combination(
-        weights=(weights if weights.ndim == 1 else jnp.full(losses.shape, jnp.nan)).astype(float),
+        weights=info.weights.astype(float) if _has_weights(info.weights) else None,
         conflict_rate=info.conflict_rate.mean().astype(float),
         unconverged=(~info.converged).sum(dtype=jnp.int32),
     )
@@ -219,7 +252,7 @@ def combine(
 
 
 def _of_weights(weights: Float[Array, " tasks"]) -> Combination:
-    return Combination(weights.astype(float), jnp.full((), jnp.nan), jnp.int32(0))
+    return Combination(weights.astype(float), None, jnp.int32(0))
 
 
 def observe(

@@ -19,6 +19,7 @@ class Firing(NamedTuple):
 
     deltas: Float[Array, "tasks capacity"]
     inputs: Float[Array, " inputs"]
+    known: Bool[Array, " tasks"]
 
 
 class Tally(NamedTuple):
@@ -49,6 +50,7 @@ def first_tally(
         firing = Firing(
             deltas=jnp.zeros((bank.num_tasks, bank.num_columns)),
             inputs=jnp.zeros(inputs.shape[1:]),
+            known=jnp.ones(bank.num_tasks, bool),
         )
     return Tally(
         streak=streak,
@@ -89,20 +91,28 @@ def count_batch(
     if known is not None:
         reads = reads[None] & known[:, :, None]
     if bank.positive_bank_inputs:
-        evidence = node_conflict(deltas, reads, rule=config.rule)
+        # An update that is not finite ends the run: there is nothing to look for here.
+        evidence = node_conflict(deltas, reads, rule=config.rule, finite=True)
         found = evidence.conflict
     else:
-        evidence = weight_conflict(inputs, deltas, reads, rule=config.rule)
+        evidence = weight_conflict(inputs, deltas, reads, rule=config.rule, finite=True)
         found = evidence.conflict.any(axis=1)
     runs = update_streak(tally.streak, evidence, zeros=config.zeros)
-    hits = runs.max(axis=tuple(range(1, runs.ndim))) >= threshold
+    telling = runs
+    if known is not None:  # a sample at which a streak only rests does not fire
+        telling = jnp.where(evidence.comparable, runs, 0)
+    hits = telling.max(axis=tuple(range(1, runs.ndim))) >= threshold
     fired = hits.any()
     place = jnp.int32(0)
     if runs.shape[0] > 1:
         place = jnp.where(fired, jnp.argmax(hits), runs.shape[0] - 1).astype(jnp.int32)
     firing = tally.firing
     if firing is not None:
-        firing = Firing(deltas=deltas[place], inputs=inputs[place].astype(deltas.dtype))
+        firing = Firing(
+            deltas=deltas[place],
+            inputs=inputs[place].astype(deltas.dtype),
+            known=jnp.ones(bank.num_tasks, bool) if known is None else known[place],
+        )
     return Tally(
         streak=runs[place],
         conflicts=tally.conflicts + count_conflicts(found),
@@ -129,19 +139,28 @@ def choose_node(
     head_index: HeadIndex,
     conflicts: Int[Array, " capacity"],
     key: Key[Array, ""],
-) -> tuple[Int[Array, ""], Bool[Array, " tasks"]]:
-    """The column to duplicate, as ``Config.split`` says, and who gets its copy.
+) -> tuple[Int[Array, ""], Bool[Array, " tasks"], Int[Array, ""]]:
+    """The column to duplicate, as ``Config.split`` says, who gets its copy, and the streak.
 
     The column of the largest streak is the first in row-major order; only columns with more than
     one reader can be chosen otherwise. With two tasks the first one gets the copy. More readers
     part by the sign of their gradient at the weight and sample that fired (0 counts as positive);
     the group of the lowest-numbered reader gets the copy. Should all be of one sign, which a streak
-    held over zeros allows, that reader goes alone.
+    held over zeros allows, that reader goes alone. A reader whose label is unknown at that sample,
+    or whose gradient is NaN, is on neither side: it stays with the original, and a column is chosen
+    only if two others read it.
     """
     reads = readers(head_index, bank.num_columns)
+    streak, told = tally.streak, jnp.bool(True)
+    if tally.firing is not None:
+        known = tally.firing.known[:, None] & ~jnp.isnan(tally.firing.deltas)
+        # A phase that is told to stop may do so where nobody is known.
+        told = ((reads & known).sum(axis=0) > 1).any()
+        reads = jnp.where(told, reads & known, reads)
+        streak = jnp.where(reads.sum(axis=0) > 1, streak, -1)
     shared = reads.sum(axis=0) > 1
     if config.split == "streak":
-        largest = jnp.argmax(tally.streak.reshape(-1)).astype(jnp.int32)
+        largest = jnp.argmax(streak.reshape(-1)).astype(jnp.int32)
         row, node = jnp.divmod(largest, bank.num_columns)
     else:
         if config.split == "random":
@@ -151,7 +170,7 @@ def choose_node(
         node = jnp.argmax(jnp.where(shared, preference, NEVER_CHOSEN)).astype(jnp.int32)
         row = jnp.argmax(tally.streak.reshape(-1, bank.num_columns)[:, node])
     if tally.firing is None:
-        return node, jnp.arange(bank.num_tasks) == 0
+        return node, jnp.arange(bank.num_tasks) == 0, streak.max()
     gradients = tally.firing.deltas[:, node]
     if tally.streak.ndim == 2:
         gradients = gradients * jnp.sign(tally.firing.inputs[row])
@@ -159,4 +178,5 @@ def choose_node(
     lowest = jnp.argmax(reads[:, node])
     group = reads[:, node] & (positive == positive[lowest])
     alone = jnp.arange(bank.num_tasks) == lowest
-    return node, jnp.where((group == reads[:, node]).all(), alone, group)
+    moving = jnp.where((group == reads[:, node]).all() | ~told, alone, group)
+    return node, moving, streak.max()

@@ -107,7 +107,9 @@ def begin(
             opt_state,
             tally,
             state.combining,
-            None if config.aggregator is None else no_combination(config.num_tasks),
+            None
+            if config.aggregator is None
+            else no_combination(config.aggregator, config.num_tasks, params),
             updates=jnp.int32(0),
             fired=jnp.bool(False),
             diverged=jnp.bool(False),
@@ -189,7 +191,7 @@ def _end_epoch(
         head_index=state.head_index,
         watch=state.watch,
         combining=carry.combining,
-        phase=state.phase + moves_on,
+        phase=state.phase + moves_on.astype(jnp.int32),
         epoch=jnp.where(moves_on, 0, number),
         status=status.astype(jnp.int32),
         key=state.key,

@@ -18,7 +18,7 @@ from jaxmtl.training.phased.checks import cleared
 from jaxmtl.training.phased.divergence import blame, repeat_carefully
 from jaxmtl.training.phased.epoch import epoch
 from jaxmtl.training.phased.phases import PhaseTable
-from jaxmtl.training.phased.run import Divergence
+from jaxmtl.training.phased.run import Divergence, without_labels
 from jaxmtl.training.phased.runs import Divergences, Runs
 from jaxmtl.training.phased.side_by_side import advance_all
 from jaxmtl.training.phased.state import Config, EpochRecord, TrainState
@@ -61,16 +61,17 @@ def member_program(
     )
 
 
-def runs_of(driven: Driven) -> Runs:
+def runs_of(driven: Driven, data: Splits) -> Runs:
     """What the driver left as the runs of a sweep."""
     states: TrainState = driven.kept
+    records, best = without_labels(driven.records, states.best, data)
     return Runs(
         params=states.params,
         head_index=states.head_index,
-        records=driven.records,
+        records=records,
         events=None if states.watch is None else states.watch.events,
         divergences=Divergences(*driven.places),
-        best=states.best,
+        best=best,
         state=states.state,
     )
 

@@ -9,9 +9,10 @@ import numpy as np
 from jaxtyping import Array, Float, Int, PyTree
 
 from jaxmtl._pytree import register_dataclass
+from jaxmtl.data.rows import Splits
 from jaxmtl.duplication import HeadIndex
 from jaxmtl.training.phased.best import Best
-from jaxmtl.training.phased.combining import Combination
+from jaxmtl.training.phased.combining import Combination, told
 from jaxmtl.training.phased.state import EpochRecord, EventLog
 
 
@@ -176,14 +177,44 @@ class Run:
     state: PyTree = None
 
 
-def collect_history(records: Sequence[EpochRecord]) -> History:
-    """Joins chunks of records and drops the rows of epochs that did not run."""
+def joined(records: Sequence[EpochRecord]) -> EpochRecord:
+    """Chunks of records as one, on the host."""
 
-    def joined(*parts: Array) -> np.ndarray:
+    def join(*parts: Array) -> np.ndarray:
         return np.concatenate([np.asarray(part) for part in parts])
 
-    whole = jax.tree.map(joined, *records)
-    ran = whole.ran
-    fields: dict[str, Any] = jax.tree.map(lambda leaf: leaf[ran], whole._asdict())
+    return jax.tree.map(join, *records)
+
+
+def collect_history(whole: EpochRecord) -> History:
+    """Drops the rows of epochs that did not run."""
+    ran = np.asarray(whole.ran)
+    fields: dict[str, Any] = jax.tree.map(lambda leaf: np.asarray(leaf)[ran], whole._asdict())
     del fields["ran"]
+    if fields["combination"] is not None:
+        fields["combination"] = told(fields["combination"], whole.train.shape[-1])
     return History(**fields)
+
+
+def without_labels(records: Any, best: Best | None, data: Splits) -> tuple[Any, Best | None]:
+    """NaN, on the host, where a split has no label of a task: an error of 0 is the best there is.
+
+    Args:
+        records: (..., epochs, tasks) in the fields named as the splits.
+        best: of the run; or, with a leading axis of members, of a sweep.
+        data: the same.
+
+    Returns:
+        Records and best.
+    """
+    for name, rows in data._asdict().items():
+        errors = getattr(records, name)
+        if errors is None or rows is None or rows.known is None:
+            continue
+        some: Any = np.asarray(rows.known).any(axis=-2)
+        if some.all():
+            continue
+        records = records._replace(**{name: np.where(some[..., None, :], errors, np.nan)})
+        if name == "validation" and best is not None:
+            best = best._replace(errors=np.where(some, best.errors, np.nan))
+    return records, best

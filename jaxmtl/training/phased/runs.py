@@ -81,7 +81,7 @@ class Runs:
         return Run(
             params=params,
             head_index=head_index,
-            history=collect_history([records]),
+            history=collect_history(records),
             events=Events(log=events),
             divergence=None if place.phase < 0 else place,
             best=best,

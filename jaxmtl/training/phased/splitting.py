@@ -98,7 +98,7 @@ def _duplicated(
     head_index, tally = cast(HeadIndex, state.head_index), cast(Tally, carry.tally)
     conflicts = cast(Watch, before.watch).conflicts + tally.conflicts
     key = jax.random.fold_in(before.key, NEVER - before.phase)  # apart from those of the orders
-    node, moving = choose_node(bank, config, tally, head_index, conflicts, key)
+    node, moving, streak = choose_node(bank, config, tally, head_index, conflicts, key)
     copy = free_column(head_index, bank.num_columns)
     # A phase that is told to stop may do so where there is nothing to part.
     shared = readers(head_index, bank.num_columns).sum(axis=0)[node] > 1
@@ -113,7 +113,7 @@ def _duplicated(
         sample=(carry.updates - 1) * config.batch_size + tally.place,
         node=node,
         copy=copy,
-        streak=tally.streak.max(),
+        streak=streak,
         tasks=moving,
     )
     log = cast(Watch, state.watch).events

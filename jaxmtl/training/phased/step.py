@@ -5,9 +5,9 @@ from typing import NamedTuple, cast
 
 import jax
 import jax.numpy as jnp
-import optax
 from jaxtyping import Array, Bool, Float, Int, Key, PyTree
 
+from jaxmtl._modes import take_step
 from jaxmtl.data.rows import Rows
 from jaxmtl.duplication import AnyIndex
 from jaxmtl.losses import mean_over_known
@@ -187,8 +187,7 @@ def make_step(
                 found.deltas,
                 batch.known,
             )
-        updates, opt_state = optimizer.update(found.grads, carry.opt_state, carry.packed)
-        packed = optax.apply_updates(carry.packed, updates)
+        packed, opt_state = take_step(optimizer, found.grads, carry.opt_state, carry.packed)
         combining = found.combining
         if config.aggregator is not None:
             combining = observe(

@@ -1,20 +1,16 @@
 """The command ``jaxmtl`` and its parts."""
 
-import contextlib
 import importlib
-import os
-import signal
 import sys
 from collections.abc import Sequence
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any
 
 import typer
 import typer.core
 import typer.main
 
 import jaxmtl
-from jaxmtl._xla import inline_small_loops
-from jaxmtl.cli.errors import BAD_INPUT, INTERRUPTED, say_error
+from jaxmtl.cli.errors import BAD_INPUT, INTERRUPTED, UNREAD, say_error, silence, unwritable_output
 
 # What typer raises for options it cannot read; newer versions have no public name for it.
 USAGE_ERROR: type[Exception] = typer.BadParameter.__mro__[1]
@@ -86,33 +82,18 @@ def run(args: Sequence[str]) -> int:
     command: Any = app
     try:
         code = command(args=list(args) or ["--help"], prog_name="jaxmtl", standalone_mode=False)
+        sys.stdout.flush()
     except USAGE_ERROR as error:
         say_error(getattr(error, "format_message", error.__str__)())
         return BAD_INPUT
     except (KeyboardInterrupt, typer.Abort):
         say_error("interrupted")
         return INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read our output has gone (as in "| head"); nothing more can be said.
+        silence(sys.stdout)
+        return UNREAD
+    except OSError as error:
+        say_error(unwritable_output(error))
+        return BAD_INPUT
     return code if isinstance(code, int) else 0
-
-
-def main() -> NoReturn:
-    """Runs the command line of this process and leaves it.
-
-    Example:
-        >>> import subprocess
-        >>> args = [sys.executable, "-m", "jaxmtl", "--version"]
-        >>> done = subprocess.run(args, capture_output=True)
-        >>> done.returncode, done.stdout[:6]
-        (0, b'jaxmtl')
-    """
-    inline_small_loops()
-    # One sample a step is work for a CPU; looking for others takes seconds and their memory.
-    os.environ.setdefault("JAX_PLATFORMS", "cpu")
-    for stream in (sys.stdout, sys.stderr):
-        with contextlib.suppress(
-            AttributeError
-        ):  # a name that the terminal cannot show is no error
-            stream.reconfigure(errors="backslashreplace")  # pyright: ignore
-    # Lets unfinished files be removed, as after Ctrl-C.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
-    sys.exit(run(sys.argv[1:]))

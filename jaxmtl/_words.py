@@ -1,0 +1,42 @@
+"""Ends of sentences about what was given and is not there."""
+
+import difflib
+from collections.abc import Collection
+from typing import Any
+
+LONGEST = 80  # characters of a wrong value that an error repeats
+
+
+def did_you_mean(name: str, known: Collection[str]) -> str:
+    """The end of a sentence about a name that there is not.
+
+    Args:
+        name: as it was given.
+        known: those that there are.
+
+    Returns:
+        The nearest name in brackets; empty if none is near.
+
+    Example:
+        >>> did_you_mean("nodse", ["nodes", "towers"])
+        " (did you mean 'nodes'?)"
+    """
+    near = difflib.get_close_matches(name, known, n=1)
+    return f" (did you mean {near[0]!r}?)" if near else ""
+
+
+def short(value: Any) -> str:
+    """A value as Python writes it, shortened to a length that a sentence bears.
+
+    Args:
+        value: that was given.
+
+    Returns:
+        Its beginning.
+
+    Example:
+        >>> short("a" * 1000)[-5:]
+        'aa...'
+    """
+    text = repr(value)
+    return text if len(text) <= LONGEST else text[:LONGEST] + "..."

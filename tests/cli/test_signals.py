@@ -1,0 +1,104 @@
+"""Signals: answered at once where nothing is to be undone, and never lost where something is."""
+
+import gc
+import os
+import signal
+import sys
+import time
+
+import pytest
+
+from jaxmtl.cli import signals
+from jaxmtl.cli.signals import Interrupted, answer_signals, interruption, undone_when_interrupted
+
+pytestmark = pytest.mark.skipif(os.name == "nt", reason="no such signals")
+ANSWERED = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGALRM]
+
+
+@pytest.fixture
+def answered(monkeypatch):
+    before = {number: signal.getsignal(number) for number in ANSWERED}
+    monkeypatch.setattr(sys, "unraisablehook", lambda found: pytest.fail(str(found)))
+    monkeypatch.setattr(sys, "excepthook", sys.excepthook)
+    monkeypatch.setattr(signals, "_signals", signals._Signals())
+    answer_signals()
+    yield signals._signals
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_block_that_undoes_something_is_left_by_an_exception(answered, number):
+    with pytest.raises(Interrupted) as found, undone_when_interrupted():
+        signal.raise_signal(number)
+    assert interruption(found.value) == ("interrupted; nothing was written", 128 + number)
+    signal.raise_signal(number)  # is late
+
+
+def test_one_that_a_callback_swallows_comes_again(answered):
+    """As those of JAX do when the garbage collector calls them."""
+    calls = []
+
+    def callback(phase, info):
+        if not calls:
+            calls.append(phase)
+            signal.raise_signal(signal.SIGINT)
+
+    def collect():
+        with undone_when_interrupted():
+            gc.collect()
+            calls.append("lost")
+            for _ in range(1000):
+                time.sleep(0.01)
+
+    gc.callbacks.append(callback)
+    try:
+        with pytest.raises(Interrupted):
+            collect()
+    finally:
+        gc.callbacks.remove(callback)
+    assert calls == ["start", "lost"]
+
+
+def test_one_that_becomes_another_exception_does_not_disturb_what_is_undone(answered):
+    undone = []
+
+    def convert():
+        try:
+            signal.raise_signal(signal.SIGTERM)
+        except Interrupted:
+            pass
+        raise ValueError("what an extension module makes of it")
+
+    def undo():
+        with undone_when_interrupted():
+            try:
+                convert()
+            except ValueError:
+                time.sleep(0.3)
+                undone.append(True)
+                raise
+
+    with pytest.raises(ValueError, match="extension") as found:
+        undo()
+    assert undone == [True]
+    assert interruption(found.value) == ("interrupted; nothing was written", 143)
+
+
+def test_who_asks_again_does_not_wait(answered, monkeypatch):
+    ends = []
+    monkeypatch.setattr(os, "_exit", ends.append)
+    with pytest.raises(Interrupted) as found, undone_when_interrupted():
+        signal.raise_signal(signal.SIGINT)
+    for _ in range(3):
+        assert ends == []
+        signal.raise_signal(signal.SIGINT)
+    assert ends == [130]
+    assert isinstance(found.value, KeyboardInterrupt)
+
+
+def test_a_process_that_is_deaf_stays_so(answered):
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    answer_signals()
+    assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
