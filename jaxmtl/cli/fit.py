@@ -97,14 +97,14 @@ def _fit(
     settings: Settings, method: str | None, out: str, console: "Console", *, force: bool
 ) -> None:
     from jaxmtl.files.atomic import new_folder
-    from jaxmtl.methods import BASELINES
+    from jaxmtl.methods import WITHOUT_STEPS
     from jaxmtl.methods.study.memory import check_memory
     from jaxmtl.prediction.card import fingerprint
     from jaxmtl.prediction.folder import is_run_folder
     from jaxmtl.report import load_run, summarize
 
     _keep_table(settings.table, out)
-    if method not in BASELINES:
+    if method not in WITHOUT_STEPS:
         check_memory(
             shared=settings.shared,
             nodes=settings.nodes,
@@ -118,7 +118,7 @@ def _fit(
         new_folder(out, force=force, replaceable=is_run_folder) as folder,
     ):
         table = load_table(settings, folder)
-        dataset, notes = prepare_rows(settings, table, trains=method not in BASELINES)
+        dataset, notes = prepare_rows(settings, table, trains=method not in WITHOUT_STEPS)
         table = dataclasses.replace(table, notes=(*table.notes, *notes))
         for note in table.notes:
             console.note(note)

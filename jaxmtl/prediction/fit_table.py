@@ -14,17 +14,13 @@ from jaxmtl.data import (
     Columns,
     Data,
     Folds,
-    chronological,
     data_of_table,
     fit_coding,
-    grouped,
+    folds_of_table,
     groups_of,
-    kfold,
-    repeats_of,
-    strata_of,
     time_of,
 )
-from jaxmtl.data.splits import chronological_split, random_split
+from jaxmtl.data import held_out as held_out_rows
 from jaxmtl.methods import TABLE_FAMILIES, Fitted, Work, find_method, held_out, mixed
 from jaxmtl.methods.of_each_task import mean_losses, some_rows
 from jaxmtl.metrics.of_tasks import Scores, constant_prediction, score
@@ -34,7 +30,6 @@ from jaxmtl.statistics.selection import greedy
 
 MIXED = "mixture"
 BLOCKS = 100  # of rows, that intervals resample at most
-MANY_REPEATS = 0.01  # of the rows: beyond, a row and its repetition stay in one fold
 
 OnFamily = Callable[[str, int, int], None]
 
@@ -165,10 +160,12 @@ def fit_table(
     """
     plan = plan or Plan()
     coding = fit_coding(table, columns)
-    data, rows, notes = data_of_table(table, columns, coding)
-    apart = _apart(table, columns, rows)
-    test, learned = _set_aside(apart, plan)
-    folds = _folds(data, apart, learned, plan)
+    made = data_of_table(table, columns, coding)
+    data, rows = made.data, made.rows
+    learned, test = np.arange(len(rows)), np.zeros(0, int)
+    if plan.test:
+        learned, _, test = held_out_rows(table, columns, made, test=plan.test, seed=plan.seed)
+    folds = folds_of_table(table, columns, made, plan.folds, seed=plan.seed, among=learned)
     fitted: dict[str, Fitted] = {}
     seconds: dict[str, float] = {}
     for number, name in enumerate(plan.families):
@@ -211,58 +208,9 @@ def fit_table(
         held=own,
         leaderboard=board,
         weights=mixture.weights,
-        gain=_gain(bags, own, data, shown, apart, plan.seed),
-        notes=(*notes, *folds.notes, *dict.fromkeys(more), *mixture.notes),
+        gain=_gain(bags, own, data, shown, _blocks(table, columns, rows[shown], plan.seed)),
+        notes=(*made.notes, *folds.notes, *dict.fromkeys(more), *mixture.notes),
     )
-
-
-class _Apart(NamedTuple):
-    """What keeps rows together."""
-
-    groups: Int[np.ndarray, " rows"] | None
-    times: Float[np.ndarray, " rows"] | None
-    repeats: Int[np.ndarray, " rows"] | None
-    number: int
-
-
-def _apart(table: CellTable, columns: Columns, rows: np.ndarray) -> _Apart:
-    groups = None if columns.group is None else groups_of(table, columns)[rows]
-    times = None if columns.time is None else time_of(table, columns)[rows]
-    repeats = repeats_of(table, columns)[rows]
-    many = len(np.unique(repeats)) < len(rows) * (1 - MANY_REPEATS)
-    return _Apart(groups, times, repeats if many else None, len(rows))
-
-
-def _set_aside(apart: _Apart, plan: Plan) -> tuple[np.ndarray, np.ndarray]:
-    """Rows to test on and rows to learn from."""
-    every = np.arange(apart.number)
-    if not plan.test:
-        return every[:0], every
-    if apart.times is not None:
-        order = np.argsort(apart.times, kind="stable")
-        first = chronological_split(apart.number, test=plan.test).test.min()
-        late = apart.times >= apart.times[order[first]]
-        return every[late], every[~late]
-    kept = apart.repeats if apart.groups is None else apart.groups
-    if kept is None:
-        test = random_split(apart.number, seed=plan.seed, test=plan.test).test
-    else:
-        names, of_row = np.unique(kept, return_inverse=True)
-        test = np.flatnonzero(
-            np.isin(of_row, random_split(len(names), seed=plan.seed, test=plan.test).test)
-        )
-    test = np.sort(test)
-    return test, np.setdiff1d(every, test)
-
-
-def _folds(data: Data, apart: _Apart, learned: np.ndarray, plan: Plan) -> Folds:
-    if apart.groups is not None:
-        return grouped(apart.groups[learned], plan.folds, seed=plan.seed, rows=learned)
-    if apart.times is not None:
-        return chronological(apart.times[learned], plan.folds, rows=learned)
-    if apart.repeats is not None:
-        return grouped(apart.repeats[learned], plan.folds, seed=plan.seed, rows=learned)
-    return kfold(learned, plan.folds, seed=plan.seed, strata=strata_of(data)[learned])
 
 
 def _mean_of(fitted: Fitted, x: np.ndarray) -> np.ndarray:
@@ -292,24 +240,28 @@ def _leaderboard(
     return tuple(lines)
 
 
+def _blocks(
+    table: CellTable, columns: Columns, rows: Int[np.ndarray, " shown"], seed: int
+) -> Int[np.ndarray, " shown"]:
+    """What is resampled instead of rows: whole groups, neighbours in time, or rows at random."""
+    if columns.group is not None:
+        return np.unique(groups_of(table, columns)[rows], return_inverse=True)[1] % BLOCKS
+    if columns.time is not None:
+        moments = time_of(table, columns)[rows]
+        return np.argsort(np.argsort(moments, kind="stable")) * BLOCKS // len(rows)
+    return np.random.default_rng(seed).permutation(len(rows)) % BLOCKS
+
+
 def _gain(
     bags: Mapping[str, np.ndarray],
     own: np.ndarray,
     data: Data,
     shown: np.ndarray,
-    apart: _Apart,
-    seed: int,
+    block: np.ndarray,
 ) -> Gain | None:
     over = next((name for name in bags if name != "mean"), None)
     if over is None or len(bags) == 1:
         return None
-    # Blocks of rows are resampled, not rows: whole groups, and neighbours in time.
-    if apart.groups is not None:
-        block = np.unique(apart.groups[shown], return_inverse=True)[1] % BLOCKS
-    elif apart.times is not None:
-        block = np.argsort(np.argsort(apart.times[shown], kind="stable")) * BLOCKS // len(shown)
-    else:
-        block = np.random.default_rng(seed).permutation(len(shown)) % BLOCKS
     losses = []
     for predicted in (own, bags[over]):
         parts = [
@@ -317,5 +269,5 @@ def _gain(
             for one in np.unique(block)
         ]
         losses.append(np.stack(parts))
-    found = paired_bootstrap(*losses, seed=seed)
+    found = paired_bootstrap(*losses)
     return Gain(over, found.percent, found.percent_low, found.percent_high)
