@@ -5,15 +5,24 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from jaxmtl._options import declared
 from jaxmtl.cli import options
 from jaxmtl.cli.cache import use_cache
 from jaxmtl.cli.errors import DivergedError, in_one_sentence
+from jaxmtl.cli.fit_table import (
+    TABLE,
+    TableSettings,
+    fit_table_command,
+    settings_of,
+    table_settings,
+)
 from jaxmtl.cli.options import with_options
 from jaxmtl.cli.paths import path_of
 from jaxmtl.cli.settings import Settings, check_used, settings_from_json
 from jaxmtl.cli.signals import undone_when_interrupted, when_interrupted
-from jaxmtl.data.options import FoldOptions, ReadingOptions, ScalingOptions
+from jaxmtl.data.options import ColumnOptions, FoldOptions, ReadingOptions, ScalingOptions
 from jaxmtl.methods.study.options import PairOptions, StudyOptions
+from jaxmtl.prediction.options import TableOptions
 
 if TYPE_CHECKING:
     from jaxmtl.cli.console import Console
@@ -28,7 +37,9 @@ OF_A_COMPARISON = ("arms", "reference", "seeds")
 
 
 @in_one_sentence
-@with_options(ReadingOptions, FoldOptions, PairOptions, preset=PRESETS["study"])
+@with_options(
+    ReadingOptions, ColumnOptions, FoldOptions, TableOptions, PairOptions, preset=PRESETS["study"]
+)
 def fit(
     *,
     preset: options.Preset = "study",
@@ -42,13 +53,16 @@ def fit(
 ) -> None:
     """Train the adaptive network, and plain hard sharing beside it, and write a run folder.
 
-    With --method, train what that names instead. Without TABLE, a made-up air-quality workbook is
-    written into the run folder and used.
+    With --preset table, take columns of any kind, and keep what predicts them best. With --method,
+    train what that names instead. Without TABLE, a made-up air-quality workbook is written into the
+    run folder and used.
     """
     from jaxmtl.methods.study.arms import fits
 
-    if preset not in PRESETS:
-        raise ValueError(f"--preset: expected one of {', '.join(PRESETS)}, got {preset!r}")
+    if preset not in (*PRESETS, TABLE):
+        raise ValueError(
+            f"--preset: expected one of {', '.join((*PRESETS, TABLE))}, got {preset!r}"
+        )
     from jaxmtl.cli.console import Console
 
     out = path_of("--out", out)
@@ -57,6 +71,14 @@ def fit(
     console = Console(quiet=quiet)
     if (why := use_cache(wanted=not no_cache)) is not None:
         console.note(why)
+    before_options = None if config is None else _saved_options(config)
+    if preset == TABLE or (before_options or {}).get("preset") == TABLE:
+        _fit_table(before_options, given, method, out, console, force=force)
+        return
+    for name in given:
+        if name in _OF_TABLES:
+            flag = declared(TableSettings)[name].flag
+            raise ValueError(f"{flag}: only with --preset table; leave it out, or add that")
     settings, before = PRESETS[preset], None
     if config is not None:
         settings, before = _repeated(config, given, console)
@@ -69,6 +91,36 @@ def fit(
         if (why := fits(settings.aggregator, len(settings.targets or ()))) is not None:
             raise ValueError(f"--aggregator: {why}")
     _fit(settings, method, out, console, force=force)
+
+
+_OF_TABLES = {*declared(ColumnOptions), *declared(TableOptions)}
+
+
+def _saved_options(config: str) -> dict[str, Any]:
+    """Settings of an older run as they were saved; none where there are none."""
+    from jaxmtl.prediction.run_json import read_json
+
+    path = Path(config)
+    saved = read_json(path / "config.json" if path.is_dir() else path).get("settings")
+    return saved if isinstance(saved, dict) else {}
+
+
+def _fit_table(
+    before: dict[str, Any] | None,
+    given: dict[str, Any],
+    method: str | None,
+    out: str,
+    console: "Console",
+    *,
+    force: bool,
+) -> None:
+    before = dict(before or {})
+    if method is None:
+        method = before.pop("method", None)
+    before.pop("method", None)
+    settings = table_settings(settings_of(before) | given, Settings)
+    _keep_table(settings.table, out)
+    fit_table_command(settings, method, out, console, force=force)
 
 
 def _method_name(name: str, place: str, given: dict[str, Any], num_tasks: int) -> str:

@@ -27,6 +27,7 @@ FAMILY_GROUPS: dict[str, tuple[str, ...]] = {
     "mean": ("mean",),
     "linear": ("linear",),
     "trees": ("extra_trees", "boosted"),
+    "networks": ("network",),
 }
 """The families by the words in which they are chosen."""
 

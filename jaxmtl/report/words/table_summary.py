@@ -18,7 +18,7 @@ FAMILIES = {
     "boosted": "boosted trees",
     "mixture": "this model",
 }
-WORSE, SAME = 1.0, 0.995  # of the mean's loss
+SAME = 0.995  # of the mean's loss: no better
 MOST_COLUMNS = 40  # that are listed
 
 
@@ -63,7 +63,7 @@ def column_lines(
         column  taken for  made of it            missing  range or levels
         CO      number     scaled, gaps marked      25 %  0.5 to 2
         O3      number     to be predicted
-        id      left out   empty
+        left out: id (empty)
     """
     rows = [("column", "taken for", "made of it", "missing", "range or levels")]
     for column in columns[:MOST_COLUMNS]:
@@ -76,11 +76,9 @@ def column_lines(
         levels = ", ".join(map(str, task.classes))
         rows.append((task.name, task.kind, "to be predicted", "", levels))
     lines = aligned(rows, right=(3,))
-    out = [(name, "left out", why) for name, why in left_out[:MOST_COLUMNS]]
-    widths = [max(len(str(row[i])) for row in rows) for i in range(2)]
-    lines += [f"{name:<{widths[0]}}  {said:<{widths[1]}}  {why}" for name, said, why in out]
+    lines += [f"left out: {name} ({why})" for name, why in left_out[:MOST_COLUMNS]]
     if len(left_out) > MOST_COLUMNS:
-        lines.append(f"and {len(left_out) - MOST_COLUMNS} more left out")
+        lines.append(f"left out: {len(left_out) - MOST_COLUMNS} more")
     return lines
 
 
@@ -160,6 +158,8 @@ def _kept(metrics: Mapping[str, Any], tasks: Sequence[Task]) -> list[str]:
     gain = metrics.get("gain")
     if gain is not None:
         for task in tasks:
+            if weights.get(gain["over"], {}).get(task.name) == 1:
+                continue  # it is what it would be compared with
             lines.append(f"  {task.name}: {_gained(task, gain)}")
     return lines
 
