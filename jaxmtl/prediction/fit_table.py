@@ -46,7 +46,7 @@ class Plan:
 
     Example:
         >>> Plan(folds=3).families
-        ('mean', 'linear', 'extra_trees', 'boosted')
+        ('mean', 'linear', 'extra_trees', 'boosted', 'network')
     """
 
     families: tuple[str, ...] = tuple(TABLE_FAMILIES)

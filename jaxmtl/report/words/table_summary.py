@@ -60,8 +60,8 @@ def column_lines(
     Example:
         >>> columns = [Column(name="CO", kind="number", rows=4, missing=1, low=0.5, high=2.0)]
         >>> print("\\n".join(column_lines(columns, [Task(name="O3")], [("id", "empty")])))
-        column  taken for  made of it            missing  range or levels
-        CO      number     scaled, gaps marked      25 %  0.5 to 2
+        column  taken for  made of it           missing  range or levels
+        CO      number     scaled, gaps marked     25 %  0.5 to 2
         O3      number     to be predicted
         left out: id (empty)
     """

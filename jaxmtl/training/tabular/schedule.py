@@ -32,7 +32,7 @@ def rate_at(done: Float[Array, ""]) -> Float[Array, ""]:
 
     Example:
         >>> [round(float(rate_at(jnp.float32(n / 15))), 3) for n in (0, 1, 3, 5, 15)]
-        [0.0, 0.0, 0.0, 0.885, 0.0]
+        [0.0, 0.0, 0.0, 0.93, 0.0]
 
     References:
         Holzmüller et al. (2024), Better by Default, appendix A.3.
