@@ -90,7 +90,7 @@ def gramian_step(
         weights, state, info = weigh(rule, gram, state, losses=losses, **given)
         if head_gradients is None:
             return losses, backward(weights), state, info
-        own = head_weights(head_gradients, weights, given.get("present"))
+        own = head_weights(head_gradients, weights, losses, given.get("present"))
         return losses, backward(weights, own), state, info
 
     def rows(params: PyTree, batch: PyTree) -> PyTree:
@@ -159,7 +159,7 @@ def feature_step(
         combined, state, info = aggregator.update(
             rows, state, losses=losses, params=params, **given
         )
-        weights = head_weights(head_gradients, info.weights, given.get("present"))
+        weights = head_weights(head_gradients, info.weights, losses, given.get("present"))
         return losses, backward(combined, weights), state, info
 
     def rows(params: PyTree, batch: PyTree) -> PyTree:
@@ -217,12 +217,15 @@ def step_of(
 
 
 def head_weights(
-    head_gradients: str, weights: Float[Array, " tasks"], present: Bool[Array, " tasks"] | None
+    head_gradients: str,
+    weights: Float[Array, " tasks"] | None,
+    losses: Float[Array, " tasks"],
+    present: Bool[Array, " tasks"] | None,
 ) -> Float[Array, " tasks"]:
     """What each head's own gradient is multiplied by; 0 for absent tasks."""
-    if head_gradients == "weighted":
+    if head_gradients == "weighted" and weights is not None:
         return weights
-    plain = jnp.ones_like(weights)
+    plain = jnp.ones_like(losses if weights is None else weights)
     return plain if present is None else jnp.where(present, plain, 0)
 
 

@@ -16,8 +16,9 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def check(result, tmp_path: Path, *parts: str, written: tuple[str, ...] = ()) -> None:
     assert result.code == 2
     assert result.out == ""
-    assert result.err.startswith("jaxmtl: ")
-    assert len(result.err.splitlines()) == 1
+    *notes, error = result.err.splitlines()
+    assert error.startswith("jaxmtl: ")
+    assert all(note.startswith("note: ") for note in notes)
     for part in parts:
         assert part in result.err
     assert sorted(os.listdir(tmp_path)) == sorted(written)

@@ -120,7 +120,7 @@ def test_a_comparison_says_how_to_have_its_best(call, table, comparison, tmp_pat
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        (["--method", "rigde"], "--method: expected names out of .*did you mean 'ridge'"),
+        (["--method", "rigde"], "--method: there is no .* 'rigde' .did you mean 'ridge'"),
         (["--method", "all"], "--method: expected the name of one method, got 'all'"),
         (["--method", ""], "--method: expected the name of one method, got ''"),
         (["--method", "ridge,mean"], "--method: expected the name of one method, got 'ridge,mean'"),

@@ -3,6 +3,7 @@
 import gc
 import os
 import signal
+import subprocess
 import sys
 import time
 
@@ -11,8 +12,26 @@ import pytest
 from jaxmtl.cli import signals
 from jaxmtl.cli.signals import Interrupted, answer_signals, interruption, undone_when_interrupted
 
+# A worker of pytest-xdist is deaf to some signals, and what others do to it is not for its tests.
+WORKER = "PYTEST_XDIST_WORKER" in os.environ
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="no such signals")
+alone = pytest.mark.skipif(WORKER, reason="they run in a process of their own")
 ANSWERED = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGALRM]
+
+
+@pytest.mark.skipif(not WORKER, reason="they run in this process")
+def test_they_pass_in_a_process_of_their_own():
+    names = {"PYTEST_XDIST_WORKER", "PYTEST_XDIST_WORKER_COUNT", "PYTEST_CURRENT_TEST"}
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-p", "no:xdist", __file__],
+        env={name: value for name, value in os.environ.items() if name not in names},
+        capture_output=True,
+        text=True,
+        timeout=200,
+        start_new_session=True,
+    )
+    assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-1000:]
+    assert " passed" in done.stdout
 
 
 @pytest.fixture
@@ -21,6 +40,9 @@ def answered(monkeypatch):
     monkeypatch.setattr(sys, "unraisablehook", lambda found: pytest.fail(str(found)))
     monkeypatch.setattr(sys, "excepthook", sys.excepthook)
     monkeypatch.setattr(signals, "_signals", signals._Signals())
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # of whom this one was started by
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, signal.SIG_DFL)
     answer_signals()
     yield signals._signals
     signal.setitimer(signal.ITIMER_REAL, 0)
@@ -29,6 +51,7 @@ def answered(monkeypatch):
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@alone
 def test_a_block_that_undoes_something_is_left_by_an_exception(answered, number):
     with pytest.raises(Interrupted) as found, undone_when_interrupted():
         signal.raise_signal(number)
@@ -36,6 +59,7 @@ def test_a_block_that_undoes_something_is_left_by_an_exception(answered, number)
     signal.raise_signal(number)  # is late
 
 
+@alone
 def test_one_that_a_callback_swallows_comes_again(answered):
     """As those of JAX do when the garbage collector calls them."""
     calls = []
@@ -61,6 +85,7 @@ def test_one_that_a_callback_swallows_comes_again(answered):
     assert calls == ["start", "lost"]
 
 
+@alone
 def test_one_that_becomes_another_exception_does_not_disturb_what_is_undone(answered):
     undone = []
 
@@ -86,6 +111,7 @@ def test_one_that_becomes_another_exception_does_not_disturb_what_is_undone(answ
     assert interruption(found.value) == ("interrupted; nothing was written", 143)
 
 
+@alone
 def test_who_asks_again_does_not_wait(answered, monkeypatch):
     ends = []
     monkeypatch.setattr(os, "_exit", ends.append)
@@ -98,6 +124,7 @@ def test_who_asks_again_does_not_wait(answered, monkeypatch):
     assert isinstance(found.value, KeyboardInterrupt)
 
 
+@alone
 def test_a_process_that_is_deaf_stays_so(answered):
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     answer_signals()

@@ -160,7 +160,7 @@ def test_unknown_labels_count_for_the_other_target_only():
 
 def test_bad_input_is_one_sentence():
     datasets = make_datasets()
-    with pytest.raises(ValueError, match=r"arms: expected names out of .*did you mean 'adaptive'"):
+    with pytest.raises(ValueError, match=r"arms: there is no arm .*did you mean 'adaptive'"):
         compare(datasets, arms=["adaptiv"])
     with pytest.raises(ValueError, match="datasets: expected one a seed"):
         compare([])

@@ -79,7 +79,8 @@ def test_fresh_starts_anew_and_unknown_modes_are_refused():
         transplant(state, PARAMS, 1, 3, "fresh")
 
 
-@pytest.mark.parametrize("shape", [(3, 7), (7, 3), (4, 4), (7, 7), (2, 3, 4), (4, 3, 4)])
+@pytest.mark.few_optimizations
+@pytest.mark.parametrize("shape", [(3, 7), (7, 3), (4, 4), (4, 3, 4)])
 @pytest.mark.parametrize("name", ["adafactor", "sm3", "lbfgs"])
 def test_numbers_of_an_input_stay_and_those_of_a_column_are_copied(name, shape):
     optimizer = {
@@ -92,6 +93,7 @@ def test_numbers_of_an_input_stay_and_those_of_a_column_are_copied(name, shape):
     # Tied columns have tied moments, whatever is summed: a copy of a column of one changes nothing.
     tied = jax.tree.map(lambda leaf: leaf.at[..., 2].set(leaf[..., 0]), params)
 
+    @jax.jit
     def state_of(params):
         state = optimizer.init(params)
         for _ in range(2):
@@ -101,7 +103,8 @@ def test_numbers_of_an_input_stay_and_those_of_a_column_are_copied(name, shape):
     same = jax.jit(lambda s: transplant(s, tied, 0, 2, "copy"))(state_of(tied))
     for a, b in zip(jax.tree.leaves(same), jax.tree.leaves(state_of(tied)), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-6)
-    before, after = state_of(params), transplant(state_of(params), params, 0, 2, "copy")
+    before = state_of(params)
+    after = jax.jit(lambda s: transplant(s, params, 0, 2, "copy"))(before)
     copied = 0
     for (path, a), b in zip(
         jax.tree_util.tree_leaves_with_path(before), jax.tree.leaves(after), strict=True

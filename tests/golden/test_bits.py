@@ -11,7 +11,7 @@ import pytest
 
 HERE = Path(__file__).parent
 # The adaptive arm, which lays down the schedule, and plain hard sharing are always there.
-ARMS = ("equal_nodes", "adaptive", "hard_sharing")
+ARMS = ("adaptive", "hard_sharing")
 HOW = (
     "if the change is meant, write anew with: python tests/golden/bits.py > tests/golden/bits.json"
 )

@@ -52,8 +52,8 @@ def test_groups_leave_out_what_needs_more_tasks():
         ("upgrade", "did you mean 'upgrad'"),
         ("mmoe+upgrade", "did you mean 'upgrad'"),
         ("moe+upgrad", "did you mean"),
-        ("upgrad+mmoe", "expected names out of"),
-        ("mmoe+", "expected names out of"),
+        ("upgrad+mmoe", "'upgrad.mmoe': there is no arm 'upgrad'"),
+        ("mmoe+", "there is no method to combine with ''"),
         ("krum", "restarts.krum does not go with these targets: krum: expected at least 4 tasks"),
     ],
 )

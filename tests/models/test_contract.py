@@ -164,7 +164,13 @@ def trained(name: str) -> tuple[Any, int, int, int]:
     return run, forward, first, second
 
 
-@every_architecture
+# The others are trained as arms of a comparison.
+every_kind_of_layer = pytest.mark.parametrize(
+    "name", ["hard_sharing", "uneven_towers", "ple", "mtan", "dselect_k_example", "aitm"]
+)
+
+
+@every_kind_of_layer
 def test_trains_through_the_common_loop(name):
     run, *_ = trained(name)
     assert run.divergence is None
@@ -172,7 +178,7 @@ def test_trains_through_the_common_loop(name):
     assert run.history.train[-1].sum() < 0.6 * run.history.train[0].sum()
 
 
-@every_architecture
+@every_kind_of_layer
 def test_a_second_run_of_another_length_traces_nothing_again(name):
     _, forward, first, second = trained(name)
     assert first > forward > 0

@@ -159,7 +159,7 @@ def test_failure_in_the_middle_leaves_the_older_run(made, save, tmp_path, monkey
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(f"jaxmtl.prediction.write_run.{name}", half)
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(RunFolderError, match="the disk is full"):
         save(folder, made, force=True, settings={"number": 2})
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
     assert [path.name for path in tmp_path.iterdir()] == ["run"]

@@ -12,6 +12,8 @@ import pytest
 import jaxmtl
 from jaxmtl import HardSharing, Phase, Rows, Splits
 
+pytestmark = pytest.mark.few_optimizations
+
 RNG = np.random.default_rng(0)
 X = RNG.uniform(size=(40, 4)).astype(np.float32)
 KNOWN = np.arange(80).reshape(40, 2) % 3 > 0

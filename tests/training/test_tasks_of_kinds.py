@@ -11,6 +11,8 @@ from jaxmtl.metrics import constant_prediction, score
 from jaxmtl.tasks import Task, output_widths
 from jaxmtl.training.in_chunks import predictor
 
+pytestmark = pytest.mark.few_optimizations
+
 TASKS = (Task(name="dose"), Task(name="level", kind="classes", classes=("low", "mid", "high")))
 ROWS, TRAIN = 260, 200
 

@@ -12,6 +12,8 @@ from jaxmtl.training.as_network import as_network
 from jaxmtl.training.phased.counting import choose_node, count_batch, first_tally
 from jaxmtl.training.phased.state import Config
 
+pytestmark = pytest.mark.few_optimizations
+
 MODELS = {
     "node": HardSharing(shared=(2,), nodes=2, outputs=(1, 1, 1)),
     "weight": HardSharing(shared=(2,), nodes=2, outputs=(1, 1, 1), activation="relu"),
