@@ -157,7 +157,7 @@ def _compare(
 ) -> Compared:
     import jax
 
-    from jaxmtl.cli.fit import load_table, prepare_rows
+    from jaxmtl.cli.rows import load_table, prepare_rows
     from jaxmtl.cli.whole_time import WholeTime
     from jaxmtl.comparison import compare
     from jaxmtl.methods import WITHOUT_STEPS
@@ -335,7 +335,7 @@ def _start_devices(
 
 
 def _working_folder(folder: Path) -> "WorkingFolder":
-    from jaxmtl.cli.fit import BUILT_IN
+    from jaxmtl.cli.rows import BUILT_IN
     from jaxmtl.files.working import WorkingFolder
     from jaxmtl.prediction.run_json import FORMAT
     from jaxmtl.report.comparison_folder import COMPARISON

@@ -5,19 +5,19 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jaxmtl._options import declared
 from jaxmtl.cli import options
 from jaxmtl.cli.cache import use_cache
 from jaxmtl.cli.errors import DivergedError, in_one_sentence
 from jaxmtl.cli.fit_table import (
     TABLE,
-    TableSettings,
     fit_table_command,
-    settings_of,
+    refuse_of_tables,
+    saved_options,
     table_settings,
 )
 from jaxmtl.cli.options import with_options
 from jaxmtl.cli.paths import path_of
+from jaxmtl.cli.rows import load_table, prepare_rows
 from jaxmtl.cli.settings import Settings, check_used, settings_from_json
 from jaxmtl.cli.signals import undone_when_interrupted, when_interrupted
 from jaxmtl.data.options import ColumnOptions, FoldOptions, ReadingOptions, ScalingOptions
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 
 PRESETS = {"study": Settings()}
 OUT = "jaxmtl-run"
-BUILT_IN = "air_quality.xlsx"
 PAIR = "study"
 OF_A_COMPARISON = ("arms", "reference", "seeds")
 
@@ -71,14 +70,13 @@ def fit(
     console = Console(quiet=quiet)
     if (why := use_cache(wanted=not no_cache)) is not None:
         console.note(why)
-    before_options = None if config is None else _saved_options(config)
-    if preset == TABLE or (before_options or {}).get("preset") == TABLE:
-        _fit_table(before_options, given, method, out, console, force=force)
+    saved = {} if config is None else saved_options(config)
+    if preset == TABLE or saved.get("preset") == TABLE:
+        settings, method = table_settings(given, saved, method, Settings)
+        _keep_table(settings.table, out)
+        fit_table_command(settings, method, out, console, force=force)
         return
-    for name in given:
-        if name in _OF_TABLES:
-            flag = declared(TableSettings)[name].flag
-            raise ValueError(f"{flag}: only with --preset table; leave it out, or add that")
+    refuse_of_tables(given)
     settings, before = PRESETS[preset], None
     if config is not None:
         settings, before = _repeated(config, given, console)
@@ -91,36 +89,6 @@ def fit(
         if (why := fits(settings.aggregator, len(settings.targets or ()))) is not None:
             raise ValueError(f"--aggregator: {why}")
     _fit(settings, method, out, console, force=force)
-
-
-_OF_TABLES = {*declared(ColumnOptions), *declared(TableOptions)}
-
-
-def _saved_options(config: str) -> dict[str, Any]:
-    """Settings of an older run as they were saved; none where there are none."""
-    from jaxmtl.prediction.run_json import read_json
-
-    path = Path(config)
-    saved = read_json(path / "config.json" if path.is_dir() else path).get("settings")
-    return saved if isinstance(saved, dict) else {}
-
-
-def _fit_table(
-    before: dict[str, Any] | None,
-    given: dict[str, Any],
-    method: str | None,
-    out: str,
-    console: "Console",
-    *,
-    force: bool,
-) -> None:
-    before = dict(before or {})
-    if method is None:
-        method = before.pop("method", None)
-    before.pop("method", None)
-    settings = table_settings(settings_of(before) | given, Settings)
-    _keep_table(settings.table, out)
-    fit_table_command(settings, method, out, console, force=force)
 
 
 def _method_name(name: str, place: str, given: dict[str, Any], num_tasks: int) -> str:
@@ -281,108 +249,6 @@ def _train_method(
         reading=_reading(settings),
         shuffled=settings.shuffle,
         settings=saved,
-    )
-
-
-def load_table(settings: Settings, folder: Path) -> "Table":
-    """Reads the table, or writes the built-in one into a folder and reads that.
-
-    Args:
-        settings: complete.
-        folder: where the built-in workbook is written.
-
-    Returns:
-        The columns in use.
-
-    Raises:
-        TableError: see ``jaxmtl.data.read_table``.
-    """
-    from jaxmtl.data import TableError, write_air_quality
-
-    if settings.table is not None:
-        return _read(settings, settings.table)
-    path = os.fspath(write_air_quality(folder / BUILT_IN))
-    # The folder has another name once it is complete, and none if something is wrong.
-    shown = f"{BUILT_IN} (built-in data)"
-    try:
-        table = _read(settings, path)
-    except TableError as error:
-        raise TableError(str(error).replace(path, shown)) from error
-    notes = tuple(note.replace(path, shown) for note in table.notes)
-    return dataclasses.replace(table, source=table.source.replace(path, shown), notes=notes)
-
-
-def prepare_rows(
-    settings: Settings, table: "Table", *, trains: bool = True, remarks: bool = True
-) -> "tuple[Dataset, tuple[str, ...]]":
-    """Splits and scales the rows.
-
-    Args:
-        settings: complete; the seed is that of a random split.
-        table: see ``load_table``.
-        trains: whether a network is trained on them.
-        remarks: whether to look at what they hold, which is alike for all seeds of a comparison.
-
-    Returns:
-        Scaled rows, and what the user should know about them.
-
-    Raises:
-        TableError: rows or options that do not go together.
-    """
-    from jaxmtl.data.chronology import describe_order, rising_column
-    from jaxmtl.data.divide import divide, prepare_noted
-    from jaxmtl.data.remarks import (
-        one_task_dominates,
-        order_matters,
-        rows_outside,
-        usable_rows,
-    )
-
-    targets = settings.missing_targets or settings.missing
-    table, notes = usable_rows(table, settings.missing, targets)
-    indices = divide(
-        table,
-        settings.split or "random",
-        seed=settings.seed,
-        test=settings.test,
-        validation=settings.validation,
-        gap=settings.gap,
-        column=settings.split_column,
-        time=settings.time,
-    )
-    if settings.split == "chronological":
-        notes += (describe_order(table, indices, settings.time or rising_column(table)),)
-    dataset, said = prepare_noted(
-        table,
-        indices,
-        missing_features=settings.missing,
-        missing_targets=targets,
-        scaling=settings.scaling,
-        scale_on=settings.scale_on,
-    )
-    found = [rows_outside(table, dataset)] if remarks else []
-    if trains and remarks:
-        how = {"batch_size": settings.batch_size, "shuffle": settings.shuffle}
-        found += [one_task_dominates(dataset), order_matters(dataset, **how)]
-    return dataset, (*notes, *said, *(remark for remark in found if remark is not None))
-
-
-def _read(settings: Settings, path: str) -> "Table":
-    from jaxmtl.data import read_table
-    from jaxmtl.data.reading.sheets import find_sheet
-
-    return read_table(
-        path,
-        features=settings.features or (),
-        targets=settings.targets or (),
-        sheet=find_sheet(path, settings.sheet),
-        missing_values=settings.missing_values,
-        keep=[name for name in (settings.split_column, settings.time) if name is not None],
-        keep_dates=settings.split == "chronological" and settings.time is None,
-        decimal=settings.decimal,
-        thousands=settings.thousands,
-        header_row=settings.header_row,
-        visible_rows=settings.visible_rows,
     )
 
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from jaxmtl._options import Option, Options, check_all, check_names, check_value, declared
@@ -37,15 +38,50 @@ class TableSettings(TableOptions, ColumnOptions, ReadingOptions):
         return {"preset": TABLE, **dataclasses.asdict(self)}
 
 
-def table_settings(given: dict[str, Any], others: type[Options]) -> TableSettings:
+def saved_options(config: str) -> dict[str, Any]:
+    """Settings of an older run as they were saved; none where there are none.
+
+    Args:
+        config: its folder, or its ``config.json``.
+
+    Returns:
+        Values by name.
+    """
+    from jaxmtl.prediction.run_json import read_json
+
+    path = Path(config)
+    saved = read_json(path / "config.json" if path.is_dir() else path).get("settings")
+    return saved if isinstance(saved, dict) else {}
+
+
+def refuse_of_tables(given: dict[str, Any]) -> None:
+    """Refuses options that only ``--preset table`` has.
+
+    Args:
+        given: by name.
+
+    Raises:
+        ValueError: names the first of them.
+    """
+    for name in given:
+        if name in declared(ColumnOptions) or name in declared(TableOptions):
+            flag = declared(TableSettings)[name].flag
+            raise ValueError(f"{flag}: only with --preset table; leave it out, or add that")
+
+
+def table_settings(
+    given: dict[str, Any], saved: dict[str, Any], method: str | None, others: type[Options]
+) -> tuple[TableSettings, str | None]:
     """Settings from the options that were given.
 
     Args:
-        given: by name; those of a saved run among them.
+        given: by name.
+        saved: settings of the run that is repeated, as its ``config.json`` has them.
+        method: the only family to train, as it was given.
         others: settings of the other presets, whose options are refused here.
 
     Returns:
-        The settings, checked.
+        The settings, checked, and the only family to train or None.
 
     Raises:
         ValueError: an option of another preset, or one out of range.
@@ -55,31 +91,17 @@ def table_settings(given: dict[str, Any], others: type[Options]) -> TableSetting
         if name in NOT_USED or (name not in known and name in declared(others)):
             flag = declared(others)[name].flag
             raise ValueError(f"{flag}: --preset table has no such option; leave it out")
-    check_names(given, TableSettings)
-    settings = TableSettings(**given)
+    saved = {name: v for name, v in saved.items() if name not in ("preset", "table_sha256")}
+    before = saved.pop("method", None)
+    for names in (saved, given):
+        check_names(names, TableSettings)
+    read = {name: check_value(known[name], value, saved=True) for name, value in saved.items()}
+    settings = TableSettings(**(read | given))
     for name, value in (("TABLE", settings.table), ("--targets", settings.targets)):
         if not value:
             raise ValueError(f"{name}: expected with --preset table, got none; name it")
     check_all(settings)
-    return settings
-
-
-def settings_of(saved: dict[str, Any]) -> dict[str, Any]:
-    """Options from ``config.json`` of such a run.
-
-    Args:
-        saved: its settings.
-
-    Returns:
-        Values by name.
-
-    Raises:
-        ValueError: an unknown option, or a value of another type.
-    """
-    saved = {name: value for name, value in saved.items() if name not in ("preset", "table_sha256")}
-    check_names(saved, TableSettings)
-    known = declared(TableSettings)
-    return {name: check_value(known[name], value, saved=True) for name, value in saved.items()}
+    return settings, before if method is None else method
 
 
 def fit_table_command(

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from typing import Any, Literal, get_args
+from typing import Any, Literal, cast, get_args
 
 import jax
 import jax.numpy as jnp
@@ -127,7 +127,8 @@ class TableNet(nn.Module):
         train: bool = False,
     ) -> Float[Array, "batch outputs"]:
         """Outputs of all tasks side by side: numbers, and logits of classes."""
-        trunk, tasks = _Trunk, self.num_tasks
+        trunk: Any = _Trunk
+        tasks, nobody = self.num_tasks, cast(Any, (None, None))
         named = (*self.numbers, *self.levels, *self.codes)
         if named and not 0 <= min(named) <= max(named) < x.shape[-1]:
             raise ValueError(
@@ -136,7 +137,7 @@ class TableNet(nn.Module):
         if self.sharing == "separate":
             trunk = nn.vmap(
                 _Trunk,
-                in_axes=(None, None),
+                in_axes=nobody,
                 out_axes=1,
                 axis_size=tasks,
                 variable_axes={"params": 0},
@@ -164,11 +165,11 @@ class TableNet(nn.Module):
 class _Trunk(nn.Module):
     """What tasks share, if they share: embedded columns and hidden layers."""
 
-    numbers: tuple[int, ...]
-    levels: tuple[int, ...]
-    codes: tuple[int, ...]
-    sizes: tuple[int, ...]
-    hidden: tuple[int, ...]
+    numbers: Sequence[int]
+    levels: Sequence[int]
+    codes: Sequence[int]
+    sizes: Sequence[int]
+    hidden: Sequence[int]
     embedding: Embedding
     activation: Shape
     dropout: float
@@ -247,7 +248,7 @@ class _Layer(nn.Module):
 class _Heads(nn.Module):
     """An output layer a task, of 0 at the start."""
 
-    outputs: tuple[int, ...]
+    outputs: Sequence[int]
 
     @nn.compact
     def __call__(self, h: Array) -> Float[Array, "batch outputs"]:

@@ -190,12 +190,17 @@ class Predictor:
             return predicted
         if isinstance(x, CellTable):
             raise TypeError("x: expected numbers or a table of numbers, got a table of cells")
+        return self._predict_numbers(x)
+
+    def _predict_numbers(
+        self, x: Table | Float[np.ndarray, "rows features"]
+    ) -> Float[np.ndarray, "rows tasks"]:
         values = np.asarray(x.x if isinstance(x, Table) else x, dtype=np.float64)
         known = np.ones(len(values), bool)
         if self.reading.missing_features == "drop" and values.ndim == 2:
             known = np.asarray(~np.isnan(values).any(axis=1))
             x = _only(x, known)
-        predicted = self.decoded(self.outputs(self.coding.encode(x)))
+        predicted = self.decoded(self.outputs(self.preprocessing.encode(x)))
         if not np.isfinite(predicted).all():
             self._check_finite()
         whole = np.full((len(known), predicted.shape[1]), np.nan)

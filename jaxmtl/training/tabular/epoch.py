@@ -51,9 +51,9 @@ class TableRows(NamedTuple):
         known: which of them are.
     """
 
-    x: Float[Array, "rows features"]
-    y: Float[Array, "rows tasks"]
-    known: Bool[Array, "rows tasks"]
+    x: Float[Any, "rows features"]
+    y: Float[Any, "rows tasks"]
+    known: Bool[Any, "rows tasks"]
 
 
 class Member(NamedTuple):
@@ -61,19 +61,19 @@ class Member(NamedTuple):
 
     Attributes:
         rows: numbers of the rows that it learns from, filled up at the end.
-        count: of these.
+        number: of these.
         offset: of targets, taken off before they are learned.
         scale: of targets, by which they are divided.
         epochs: of its training.
         marks: epochs, counted from 1, at whose ends parameters are kept.
     """
 
-    rows: Int[Array, " most"]
-    count: Int[Array, ""]
-    offset: Float[Array, " tasks"]
-    scale: Float[Array, " tasks"]
-    epochs: Int[Array, ""]
-    marks: Int[Array, " marks"]
+    rows: Int[Any, " most"]
+    number: Int[Any, ""]
+    offset: Float[Any, " tasks"]
+    scale: Float[Any, " tasks"]
+    epochs: Int[Any, ""]
+    marks: Int[Any, " marks"]
 
 
 @functools.partial(
@@ -112,8 +112,8 @@ class Record(NamedTuple):
         train: mean loss of every task in it.
     """
 
-    ran: Bool[Array, ""]
-    train: Float[Array, " tasks"]
+    ran: Bool[Any, ""]
+    train: Float[Any, " tasks"]
 
 
 def begin(params: PyTree, key: Key[Array, ""], marks: int) -> State:
@@ -215,7 +215,7 @@ def epoch(
     """
     key, order_key, drop_key = jax.random.split(state.key, 3)
     places = jnp.arange(member.rows.shape[0])
-    drawn = jnp.where(places < member.count, jax.random.uniform(order_key, places.shape), jnp.inf)
+    drawn = jnp.where(places < member.number, jax.random.uniform(order_key, places.shape), jnp.inf)
     order = member.rows[jnp.argsort(drawn)]
     rates, decays = factors(state.params)
     total = (member.epochs * options.updates).astype(jnp.float32)

@@ -117,7 +117,7 @@ def train_table(
     rows = np.stack([np.pad(fold, (0, counts.max() - len(fold)), "edge") for fold in folds])
     members = Member(
         rows=rows.astype(np.int32),
-        count=counts.astype(np.int32),
+        number=counts.astype(np.int32),
         offset=scaling.offset.astype(np.float32),
         scale=scaling.scale.astype(np.float32),
         epochs=np.full(len(folds), passes, np.int32),
