@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, get_args
 
-TaskKind = Literal["number", "classes"]
+TaskKind = Literal["number", "classes", "count", "ordered"]
 KINDS: tuple[str, ...] = get_args(TaskKind)
 
 
@@ -19,8 +19,10 @@ class Task:
 
     Attributes:
         name: of the column.
-        kind: ``"number"``, or ``"classes"`` without an order.
-        classes: their values, all texts or all whole numbers; empty for a number.
+        kind: ``"number"``; ``"count"``, a number of at least 0 with a long tail, such as how many
+            of something there are; ``"classes"`` without an order; or ``"ordered"`` ones.
+        classes: their values, all texts or all whole numbers, lowest first if they are ordered;
+            empty for a number.
         weight: of the task's loss in the sum over the tasks, above 0.
         unit: of a number, for tables and pictures, such as ``"µg/m³"``; empty where not known.
 
@@ -53,10 +55,13 @@ class Task:
         if not isinstance(self.name, str) or not self.name:
             raise ValueError(f"task: expected a name, got {self.name!r}")
         if self.kind not in KINDS:
-            raise ValueError(f"{start}: expected kind 'number' or 'classes', got {self.kind!r}")
-        if self.kind == "number" and self.classes:
+            raise ValueError(
+                f"{start}: expected kind {', '.join(map(repr, KINDS[:-1]))} or {KINDS[-1]!r}, got "
+                f"{self.kind!r}"
+            )
+        if not self.has_classes and self.classes:
             raise ValueError(f"{start}: expected no classes for a number, got {self.classes}")
-        if self.kind == "classes":
+        if self.has_classes:
             # Types first: what cannot be hashed cannot be counted. A bool is not an int here.
             if {type(value) for value in self.classes} not in (set(), {str}, {int}):
                 raise ValueError(
@@ -67,8 +72,8 @@ class Task:
                 raise ValueError(
                     f"{start}: expected at least two classes, each once, got {self.classes}"
                 )
-        if not isinstance(self.unit, str) or (self.unit and self.kind == "classes"):
-            wanted = "no unit for classes" if self.kind == "classes" else "a text as unit"
+        if not isinstance(self.unit, str) or (self.unit and self.has_classes):
+            wanted = "no unit for classes" if self.has_classes else "a text as unit"
             raise ValueError(f"{start}: expected {wanted}, got {self.unit!r}")
         weight = self.weight
         number = isinstance(weight, int | float) and not isinstance(weight, bool)
@@ -76,9 +81,14 @@ class Task:
             raise ValueError(f"{start}: expected a weight above 0, got {weight!r}")
 
     @property
+    def has_classes(self) -> bool:
+        """Whether a target is the number of a class, and outputs are one a class."""
+        return self.kind in ("classes", "ordered")
+
+    @property
     def width(self) -> int:
         """Columns of the outputs: 1 for a number, one a class otherwise."""
-        return len(self.classes) if self.kind == "classes" else 1
+        return len(self.classes) if self.has_classes else 1
 
     def to_json(self) -> dict[str, Any]:
         """As texts, numbers and lists."""

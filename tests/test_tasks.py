@@ -18,7 +18,11 @@ NUMBERED = Task(name="rain", kind="classes", classes=(0, 1))
 CO = Task(name="CO", unit="mg/m³", weight=2)
 
 
-@pytest.mark.parametrize("task", [LEVEL, NUMBERED, CO, Task(name="细颗粒物")])
+ORDERED = Task(name="level", kind="ordered", classes=("good", "fair"))
+COUNT = Task(name="dogs", kind="count", unit="dogs")
+
+
+@pytest.mark.parametrize("task", [ORDERED, COUNT, LEVEL, NUMBERED, CO, Task(name="细颗粒物")])
 def test_json_gives_the_same_task(task):
     again = Task.from_json(json.loads(json.dumps(task.to_json())))
     assert again == task
@@ -31,9 +35,15 @@ def test_json_gives_the_same_task(task):
     [
         ({"name": ""}, "expected a name, got ''"),
         ({"name": 3}, "expected a name, got 3"),
-        ({"kind": "ranks"}, "task 'a': expected kind 'number' or 'classes', got 'ranks'"),
+        (
+            {"kind": "ranks"},
+            "expected kind 'number', 'classes', 'count' or 'ordered', got 'ranks'",
+        ),
         ({"kind": ["number"]}, "expected kind"),
         ({"classes": ("x", "y")}, "expected no classes for a number"),
+        ({"kind": "count", "classes": (0, 1)}, "expected no classes for a number"),
+        ({"kind": "ordered", "classes": ("x",)}, "at least two classes"),
+        ({"kind": "ordered", "classes": (0, 1), "unit": "m"}, "expected no unit for classes"),
         ({"kind": "classes"}, "at least two classes, each once, got ()"),
         ({"kind": "classes", "classes": ("x",)}, "at least two classes"),
         ({"kind": "classes", "classes": ("x", "y", "x")}, "each once"),

@@ -157,16 +157,16 @@ def _compare(
 ) -> Compared:
     import jax
 
-    from jaxmtl.cli.fit import load_table, prepare_rows
+    from jaxmtl.cli.rows import load_table, prepare_rows
     from jaxmtl.cli.whole_time import WholeTime
     from jaxmtl.comparison import compare
-    from jaxmtl.methods import BASELINES
+    from jaxmtl.methods import WITHOUT_STEPS
 
     table = load_table(settings, folder)
     _check_rows(table, seeds)
     numbers = tuple(range(settings.seed, settings.seed + seeds))
     datasets, notes = [], list(table.notes)
-    trains = not set(arms) <= set(BASELINES)
+    trains = not set(arms) <= set(WITHOUT_STEPS)
     for number in numbers:
         seeded = dataclasses.replace(settings, seed=number)
         dataset, said = prepare_rows(seeded, table, trains=trains, remarks=not datasets)
@@ -175,7 +175,7 @@ def _compare(
     for note in dict.fromkeys(notes):
         console.note(note)
     # The adaptive run comes first: it lays down the schedule of all others.
-    trained = dict.fromkeys(["adaptive", *(arm for arm in arms if arm not in BASELINES)])
+    trained = dict.fromkeys(["adaptive", *(arm for arm in arms if arm not in WITHOUT_STEPS)])
     with console.sweeping(WholeTime(list(trained), seeds)) as on_progress:
         comparison = compare(
             datasets,
@@ -335,7 +335,7 @@ def _start_devices(
 
 
 def _working_folder(folder: Path) -> "WorkingFolder":
-    from jaxmtl.cli.fit import BUILT_IN
+    from jaxmtl.cli.rows import BUILT_IN
     from jaxmtl.files.working import WorkingFolder
     from jaxmtl.prediction.run_json import FORMAT
     from jaxmtl.report.comparison_folder import COMPARISON

@@ -34,6 +34,17 @@ class Console:
         if not self.quiet:
             tell(f"note: {text}")
 
+    def stage(self, name: str, number: int, total: int) -> None:
+        """Says what is begun, of how many things.
+
+        Args:
+            name: of it.
+            number: from 0.
+            total: of them.
+        """
+        if not self.quiet:
+            tell(f"learning, {number + 1} of {total}: {name}")
+
     @contextlib.contextmanager
     def training(
         self, name: str, tasks: Sequence[str]

@@ -8,12 +8,21 @@ from typing import TYPE_CHECKING, Any
 from jaxmtl.cli import options
 from jaxmtl.cli.cache import use_cache
 from jaxmtl.cli.errors import DivergedError, in_one_sentence
+from jaxmtl.cli.fit_table import (
+    TABLE,
+    fit_table_command,
+    refuse_of_tables,
+    saved_options,
+    table_settings,
+)
 from jaxmtl.cli.options import with_options
 from jaxmtl.cli.paths import path_of
+from jaxmtl.cli.rows import load_table, prepare_rows
 from jaxmtl.cli.settings import Settings, check_used, settings_from_json
 from jaxmtl.cli.signals import undone_when_interrupted, when_interrupted
-from jaxmtl.data.options import FoldOptions, ReadingOptions, ScalingOptions
+from jaxmtl.data.options import ColumnOptions, FoldOptions, ReadingOptions, ScalingOptions
 from jaxmtl.methods.study.options import PairOptions, StudyOptions
+from jaxmtl.prediction.options import TableOptions
 
 if TYPE_CHECKING:
     from jaxmtl.cli.console import Console
@@ -22,13 +31,14 @@ if TYPE_CHECKING:
 
 PRESETS = {"study": Settings()}
 OUT = "jaxmtl-run"
-BUILT_IN = "air_quality.xlsx"
 PAIR = "study"
 OF_A_COMPARISON = ("arms", "reference", "seeds")
 
 
 @in_one_sentence
-@with_options(ReadingOptions, FoldOptions, PairOptions, preset=PRESETS["study"])
+@with_options(
+    ReadingOptions, ColumnOptions, FoldOptions, TableOptions, PairOptions, preset=PRESETS["study"]
+)
 def fit(
     *,
     preset: options.Preset = "study",
@@ -42,13 +52,16 @@ def fit(
 ) -> None:
     """Train the adaptive network, and plain hard sharing beside it, and write a run folder.
 
-    With --method, train what that names instead. Without TABLE, a made-up air-quality workbook is
-    written into the run folder and used.
+    With --preset table, take columns of any kind, and keep what predicts them best. With --method,
+    train what that names instead. Without TABLE, a made-up air-quality workbook is written into the
+    run folder and used.
     """
     from jaxmtl.methods.study.arms import fits
 
-    if preset not in PRESETS:
-        raise ValueError(f"--preset: expected one of {', '.join(PRESETS)}, got {preset!r}")
+    if preset not in (*PRESETS, TABLE):
+        raise ValueError(
+            f"--preset: expected one of {', '.join((*PRESETS, TABLE))}, got {preset!r}"
+        )
     from jaxmtl.cli.console import Console
 
     out = path_of("--out", out)
@@ -57,6 +70,13 @@ def fit(
     console = Console(quiet=quiet)
     if (why := use_cache(wanted=not no_cache)) is not None:
         console.note(why)
+    saved = {} if config is None else saved_options(config)
+    if preset == TABLE or saved.get("preset") == TABLE:
+        settings, method = table_settings(given, saved, method, Settings)
+        _keep_table(settings.table, out)
+        fit_table_command(settings, method, out, console, force=force)
+        return
+    refuse_of_tables(given)
     settings, before = PRESETS[preset], None
     if config is not None:
         settings, before = _repeated(config, given, console)
@@ -74,7 +94,7 @@ def fit(
 def _method_name(name: str, place: str, given: dict[str, Any], num_tasks: int) -> str:
     """The full name of a method, if it goes with the options that were given."""
     from jaxmtl.comparison import check_arms
-    from jaxmtl.methods import BASELINES
+    from jaxmtl.methods import WITHOUT_STEPS
     from jaxmtl.methods.study.arms import GROUPS, JOINT
 
     if not name.strip() or "," in name or name in GROUPS:
@@ -83,12 +103,12 @@ def _method_name(name: str, place: str, given: dict[str, Any], num_tasks: int) -
         (found,) = check_arms([name], name, num_tasks)
     except ValueError as error:
         raise ValueError(f"--method: {str(error).removeprefix('arms: ')}") from error
-    if "aggregator" in given and found not in BASELINES:
+    if "aggregator" in given and found not in WITHOUT_STEPS:
         whole = f"{found.partition(JOINT)[0]}{JOINT}{given['aggregator']}"
         raise ValueError(
             f"--aggregator: with --method, it is part of the name; write --method {whole}"
         )
-    used = [ScalingOptions] if found in BASELINES else [StudyOptions]
+    used = [ScalingOptions] if found in WITHOUT_STEPS else [StudyOptions]
     check_used(given, used, f"--method {name}{place}")
     return found
 
@@ -97,14 +117,14 @@ def _fit(
     settings: Settings, method: str | None, out: str, console: "Console", *, force: bool
 ) -> None:
     from jaxmtl.files.atomic import new_folder
-    from jaxmtl.methods import BASELINES
+    from jaxmtl.methods import WITHOUT_STEPS
     from jaxmtl.methods.study.memory import check_memory
     from jaxmtl.prediction.card import fingerprint
     from jaxmtl.prediction.folder import is_run_folder
     from jaxmtl.report import load_run, summarize
 
     _keep_table(settings.table, out)
-    if method not in BASELINES:
+    if method not in WITHOUT_STEPS:
         check_memory(
             shared=settings.shared,
             nodes=settings.nodes,
@@ -118,7 +138,7 @@ def _fit(
         new_folder(out, force=force, replaceable=is_run_folder) as folder,
     ):
         table = load_table(settings, folder)
-        dataset, notes = prepare_rows(settings, table, trains=method not in BASELINES)
+        dataset, notes = prepare_rows(settings, table, trains=method not in WITHOUT_STEPS)
         table = dataclasses.replace(table, notes=(*table.notes, *notes))
         for note in table.notes:
             console.note(note)
@@ -229,108 +249,6 @@ def _train_method(
         reading=_reading(settings),
         shuffled=settings.shuffle,
         settings=saved,
-    )
-
-
-def load_table(settings: Settings, folder: Path) -> "Table":
-    """Reads the table, or writes the built-in one into a folder and reads that.
-
-    Args:
-        settings: complete.
-        folder: where the built-in workbook is written.
-
-    Returns:
-        The columns in use.
-
-    Raises:
-        TableError: see ``jaxmtl.data.read_table``.
-    """
-    from jaxmtl.data import TableError, write_air_quality
-
-    if settings.table is not None:
-        return _read(settings, settings.table)
-    path = os.fspath(write_air_quality(folder / BUILT_IN))
-    # The folder has another name once it is complete, and none if something is wrong.
-    shown = f"{BUILT_IN} (built-in data)"
-    try:
-        table = _read(settings, path)
-    except TableError as error:
-        raise TableError(str(error).replace(path, shown)) from error
-    notes = tuple(note.replace(path, shown) for note in table.notes)
-    return dataclasses.replace(table, source=table.source.replace(path, shown), notes=notes)
-
-
-def prepare_rows(
-    settings: Settings, table: "Table", *, trains: bool = True, remarks: bool = True
-) -> "tuple[Dataset, tuple[str, ...]]":
-    """Splits and scales the rows.
-
-    Args:
-        settings: complete; the seed is that of a random split.
-        table: see ``load_table``.
-        trains: whether a network is trained on them.
-        remarks: whether to look at what they hold, which is alike for all seeds of a comparison.
-
-    Returns:
-        Scaled rows, and what the user should know about them.
-
-    Raises:
-        TableError: rows or options that do not go together.
-    """
-    from jaxmtl.data.chronology import describe_order, rising_column
-    from jaxmtl.data.divide import divide, prepare_noted
-    from jaxmtl.data.remarks import (
-        one_task_dominates,
-        order_matters,
-        rows_outside,
-        usable_rows,
-    )
-
-    targets = settings.missing_targets or settings.missing
-    table, notes = usable_rows(table, settings.missing, targets)
-    indices = divide(
-        table,
-        settings.split or "random",
-        seed=settings.seed,
-        test=settings.test,
-        validation=settings.validation,
-        gap=settings.gap,
-        column=settings.split_column,
-        time=settings.time,
-    )
-    if settings.split == "chronological":
-        notes += (describe_order(table, indices, settings.time or rising_column(table)),)
-    dataset, said = prepare_noted(
-        table,
-        indices,
-        missing_features=settings.missing,
-        missing_targets=targets,
-        scaling=settings.scaling,
-        scale_on=settings.scale_on,
-    )
-    found = [rows_outside(table, dataset)] if remarks else []
-    if trains and remarks:
-        how = {"batch_size": settings.batch_size, "shuffle": settings.shuffle}
-        found += [one_task_dominates(dataset), order_matters(dataset, **how)]
-    return dataset, (*notes, *said, *(remark for remark in found if remark is not None))
-
-
-def _read(settings: Settings, path: str) -> "Table":
-    from jaxmtl.data import read_table
-    from jaxmtl.data.reading.sheets import find_sheet
-
-    return read_table(
-        path,
-        features=settings.features or (),
-        targets=settings.targets or (),
-        sheet=find_sheet(path, settings.sheet),
-        missing_values=settings.missing_values,
-        keep=[name for name in (settings.split_column, settings.time) if name is not None],
-        keep_dates=settings.split == "chronological" and settings.time is None,
-        decimal=settings.decimal,
-        thousands=settings.thousands,
-        header_row=settings.header_row,
-        visible_rows=settings.visible_rows,
     )
 
 

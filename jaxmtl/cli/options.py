@@ -11,7 +11,13 @@ import typer
 from jaxmtl._options import Count, Declared, Option, Options, as_option, declared, read_text
 from jaxmtl.cli.settings import Settings
 
-Preset = Annotated[str, Option(help="Defaults of all options: study.")]
+Preset = Annotated[
+    str,
+    Option(
+        help="What is trained: study, the adaptive network on columns of numbers; table, whatever "
+        "predicts best, on columns of any kind."
+    ),
+]
 MethodName = Annotated[
     str | None,
     Option(
@@ -131,7 +137,7 @@ def with_options(
 
 def _of_settings(one: Declared, preset: Settings) -> inspect.Parameter:
     """None by default, so that it is known whether the option was given."""
-    shown = one.shown(getattr(preset, one.name))
+    shown = one.shown(getattr(preset, one.name, one.default))
     return _parameter(one, None, shown is not None and shown)
 
 

@@ -16,7 +16,7 @@ from jaxmtl.cli.signals import undone_when_interrupted, when_interrupted
 if TYPE_CHECKING:
     import numpy as np
 
-    from jaxmtl.data import Table
+    from jaxmtl.data import CellTable, Table
     from jaxmtl.prediction.predictor import Reading
 
 ENDINGS = (".xlsx", ".csv")
@@ -50,11 +50,13 @@ def predict(
     that its rows stand beside those of TABLE.
     A row with a missing feature is an error; if the run was made with --missing mean, its gaps are
     filled with the means of the training rows, with --missing drop its prediction is left blank.
+    With a run of --preset table, all columns of TABLE come first, and gaps are no error.
     Where there is something to say of a row, the last column does: a missing feature, values
     outside those of the training rows, a prediction that is not finite.
     """
     from jaxmtl.cli.console import Console
-    from jaxmtl.data import read_table
+    from jaxmtl.cli.predict_table import predicted_table
+    from jaxmtl.data import Coding, read_table
     from jaxmtl.data.reading.sheets import find_sheet
     from jaxmtl.files.atomic import check_file, new_file
     from jaxmtl.prediction.records import write_csv
@@ -75,6 +77,15 @@ def predict(
     if os.path.exists(out) and os.path.exists(table) and os.path.samefile(out, table):
         raise ValueError(f"file {out}: it is the table to predict from; choose another name")
     run = load_run(folder)
+    write = _write_xlsx if ending == ".xlsx" else write_csv
+    if isinstance(run.predictor.coding, Coding):
+        cells, columns = predicted_table(run, table, console, sheet=sheet, header_row=header_row)
+        lines = list(zip(*columns.values(), strict=True))
+        with undone_when_interrupted(), new_file(out, force=force) as path:
+            write(path, list(columns), _in_place(cells, lines, len(columns)))
+        when_interrupted(lambda: f"the predictions are written to {out}")
+        console.say(f"{len(lines)} rows predicted, written to {out}")
+        return
     rows = read_table(
         table,
         features=run.dataset.features,
@@ -91,7 +102,6 @@ def predict(
         placed = _in_place(rows, [[note or None] for note in notes.by_row], 1)
         cells = [[*line, *note] for line, note in zip(cells, placed, strict=True)]
     with undone_when_interrupted(), new_file(out, force=force) as path:
-        write = _write_xlsx if ending == ".xlsx" else write_csv
         write(path, header, cells)
     when_interrupted(lambda: f"the predictions are written to {out}")
     for note in notes.summary:
@@ -127,7 +137,9 @@ def _cells(table: "Table", predicted: "np.ndarray") -> list[list[Cell]]:
     return _in_place(table, rows, predicted.shape[1])
 
 
-def _in_place(table: "Table", rows: Sequence[Sequence[Cell]], width: int) -> list[list[Cell]]:
+def _in_place(
+    table: "Table | CellTable", rows: Sequence[Sequence[Cell]], width: int
+) -> list[list[Cell]]:
     """Rows of the table beside its own, with blank ones where it has no data."""
     import numpy as np
 

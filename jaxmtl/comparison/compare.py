@@ -14,7 +14,7 @@ from jaxmtl.comparison.leaderboard import leaderboard
 from jaxmtl.comparison.sentences import describe
 from jaxmtl.data import Dataset, data_of
 from jaxmtl.methods.method import Fitted, OnProgress, Work
-from jaxmtl.methods.registry import BASELINES, find_method
+from jaxmtl.methods.registry import BASELINES, WITHOUT_STEPS, find_method
 from jaxmtl.methods.study.arms import DEFAULT_ARMS, GROUPS, expand, fits
 from jaxmtl.methods.study.bench import Bench, StudyProtocol
 from jaxmtl.metrics import main_measure, values_of_losses
@@ -146,7 +146,7 @@ def compare(
     )
     lined = [name for name in BASELINES if lines and name not in names]
     bench, seconds = None, {}
-    if any(name not in BASELINES for name in names):
+    if any(name not in WITHOUT_STEPS for name in names):
         bench = Bench(protocol or StudyProtocol(), data, folds, keys, work)
         laying_began = time.perf_counter()
         bench.lay_down()
@@ -220,7 +220,7 @@ def check_arms(arms: Sequence[str], reference: str, num_tasks: int) -> list[str]
     for name in dict.fromkeys((*arms, reference)):
         names += expand([name], num_tasks) if name in GROUPS else [find_method(name).name]
     names = list(dict.fromkeys(names))
-    for name in (name for name in names if name not in BASELINES):
+    for name in (name for name in names if name not in WITHOUT_STEPS):
         if (why := fits(name, num_tasks)) is not None:
             raise ValueError(f"arms: {name} does not go with these targets: {why}")
     return names

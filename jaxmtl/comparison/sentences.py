@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from jaxmtl._validate import check_choice
-from jaxmtl.methods.registry import BASELINES
+from jaxmtl.methods.registry import WITHOUT_STEPS
 from jaxmtl.statistics.paired import ALPHA
 from jaxmtl.tasks import Task, kinds_differ
 
@@ -347,8 +347,8 @@ def _lines(lines: Sequence[_Contrast], board: Sequence[Row], labels: Labels) -> 
         }
         for kind in (True, False)
     }
-    networks = {arm: error for arm, error in errors[True].items() if arm not in BASELINES}
-    simple = errors[False] | {arm: e for arm, e in errors[True].items() if arm in BASELINES}
+    networks = {arm: error for arm, error in errors[True].items() if arm not in WITHOUT_STEPS}
+    simple = errors[False] | {arm: e for arm, e in errors[True].items() if arm in WITHOUT_STEPS}
     best, better = min(networks.values(), default=np.inf), min(simple.values(), default=np.inf)
     as_good = [_name(arm, labels) for arm, error in simple.items() if error <= best]
     if as_good:

@@ -98,6 +98,10 @@ class Folds:
 
     Attributes:
         parts: a fold each: rows to fit on, rows to choose by, and rows that are held out of both.
+        exchangeable: whether a row to be predicted may be taken for one of those held out, as
+            intervals need it.
+        why_not: the reason where it may not, in words; else empty.
+        notes: what the user should know of how the rows were divided.
 
     Example:
         >>> none = np.array([], int)
@@ -107,6 +111,9 @@ class Folds:
     """
 
     parts: tuple[SplitIndices, ...]
+    exchangeable: bool = True
+    why_not: str = ""
+    notes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         """Number of folds."""

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from jaxmtl._options import INT32, Option, Options
+from jaxmtl.data.kinds import Declared, parse_kinds, parse_weights
 from jaxmtl.data.prepare import MissingFeatures, MissingTargets
 from jaxmtl.data.reading.grid import LAST_ROW
 from jaxmtl.data.reading.tables import Decimal, Thousands
@@ -134,6 +135,49 @@ class FoldOptions(Options):
             raise ValueError(
                 f"--gap: expected with --split chronological only, got it with --split {self.split}"
             )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ColumnOptions(Options):
+    """What the columns of a table are, where it is not found out.
+
+    Example:
+        >>> ColumnOptions(weights="PM2.5=2").task_weights
+        {'PM2.5': 2.0}
+    """
+
+    kinds: Annotated[
+        str | None,
+        Option(
+            help="Kinds of columns: year=category,level=good<fair<poor.",
+            metavar="PAIRS",
+            shown="found out",
+        ),
+    ] = None
+    weights: Annotated[
+        str | None,
+        Option(help="Weights of targets: PM2.5=2.", metavar="PAIRS", shown="1 each"),
+    ] = None
+    ignore: Annotated[
+        tuple[str, ...], Option(help="Columns that are not used: A,B.", metavar="NAMES")
+    ] = ()
+    group: Annotated[
+        str | None, Option(help="Column of which rows of one value stay together.", metavar="NAME")
+    ] = None
+
+    @property
+    def column_kinds(self) -> dict[str, Declared]:
+        """What ``kinds`` says, by the name of the column."""
+        return parse_kinds(self.kinds or "")
+
+    @property
+    def task_weights(self) -> dict[str, float]:
+        """What ``weights`` says, by the name of the target."""
+        return parse_weights(self.weights or "")
+
+    def check(self) -> None:
+        """Raises ValueError for pairs that say no kind, or no weight."""
+        _ = self.column_kinds, self.task_weights
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

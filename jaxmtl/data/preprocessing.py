@@ -52,6 +52,11 @@ class Preprocessing:
         offset, scale = self.target_scaler
         return bool((np.asarray(offset) != 0).any() or (np.asarray(scale) != 1).any())
 
+    @property
+    def target_names(self) -> tuple[str, ...]:
+        """Names of the targets."""
+        return self.targets
+
     def encode(
         self, table: Table | Float[np.ndarray, "rows features"]
     ) -> Float[np.ndarray, "rows features"]:

@@ -11,6 +11,7 @@ from jaxmtl.losses.combine import configured as configured
 from jaxmtl.losses.combine import mean_over_known as mean_over_known
 from jaxmtl.losses.combine import sliced as sliced
 from jaxmtl.losses.combine import weighted as weighted
+from jaxmtl.losses.counts import poisson_deviance as poisson_deviance
 from jaxmtl.losses.of_tasks import loss_of as loss_of
 from jaxmtl.losses.of_tasks import predictions_of as predictions_of
 from jaxmtl.losses.regression import absolute_error as absolute_error

@@ -8,17 +8,25 @@ from jaxtyping import Float
 
 from jaxmtl.losses.classification import softmax_cross_entropy
 from jaxmtl.losses.combine import Loss, sliced, weighted
+from jaxmtl.losses.counts import expected_counts, poisson_deviance
 from jaxmtl.losses.regression import squared_error
 from jaxmtl.tasks import Task, TaskKind, check_outputs, output_slices, output_widths
 
-LOSSES: Mapping[TaskKind, Loss] = {"number": squared_error, "classes": softmax_cross_entropy}
+LOSSES: Mapping[TaskKind, Loss] = {
+    "number": squared_error,
+    "classes": softmax_cross_entropy,
+    "count": poisson_deviance,
+    # Ordered classes differ in what is predicted from their probabilities, and in their measures.
+    "ordered": softmax_cross_entropy,
+}
 
 
 def loss_of(tasks: Sequence[Task]) -> Loss:
     """The loss of a network that predicts tasks of any kinds.
 
-    The squared error of numbers, and the cross-entropy of classes from logits, each times the
-    weight of its task. Logits are unbounded: ``HardSharing(output_activation=None)``.
+    The squared error of numbers, the Poisson deviance of counts from logarithms, and the
+    cross-entropy of classes, ordered or not, from logits, each times the weight of its task.
+    Logarithms and logits are unbounded: ``HardSharing(output_activation=None)``.
 
     Args:
         tasks: at least one; in their order the outputs have ``task.width`` columns each and the
@@ -58,7 +66,7 @@ def loss_of(tasks: Sequence[Task]) -> Loss:
 def predictions_of(
     tasks: Sequence[Task], outputs: Float[Any, "rows outputs"]
 ) -> Float[np.ndarray, "rows outputs"]:
-    """What outputs trained by ``loss_of`` predict: numbers, and probabilities in place of logits.
+    """What outputs trained by ``loss_of`` predict: numbers, expected counts, and probabilities.
 
     Args:
         tasks: as for ``loss_of``.
@@ -82,7 +90,9 @@ def predictions_of(
         return outputs
     found = outputs.copy()
     for task, columns in zip(tasks, output_slices(tasks), strict=True):
-        if task.kind == "classes":
+        if task.kind == "count":
+            found[:, columns] = expected_counts(outputs[:, columns])
+        elif task.has_classes:
             found[:, columns] = _softmax(outputs[:, columns])
     return found
 

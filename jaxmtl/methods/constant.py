@@ -79,7 +79,7 @@ class Constant:
             parts = []
             for column, task in enumerate(train.tasks):
                 y = train.y[train.known[:, column], column].astype(float)
-                if task.kind == "number":
+                if not task.has_classes:
                     parts.append([y.mean()])
                 else:
                     parts.append(np.bincount(y.astype(int), minlength=task.width) / len(y))

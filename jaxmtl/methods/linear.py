@@ -8,6 +8,8 @@ import numpy as np
 from jaxtyping import Array, Float, Key
 
 from jaxmtl.data.folds import Data, Folds
+from jaxmtl.methods.levels import codes_from_json, level_numbers
+from jaxmtl.methods.links import Link, check_floor, links_from_json, links_to_json, outputs_of
 from jaxmtl.methods.method import Fitted, Work
 from jaxmtl.methods.of_each_task import check_numbers, fit_each_fold
 from jaxmtl.methods.saved import check_arrays, check_fields
@@ -17,11 +19,16 @@ PENALTIES = np.logspace(-4, 3, 15)
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
 class LinearModel:
-    """``x @ slopes + intercept``, in float64.
+    """``x @ slopes + intercept``, in float64; levels and classes where there are any.
 
     Attributes:
-        slopes: of every output.
+        slopes: of every output; 0 for a feature that holds the number of a level.
         intercept: of every output.
+        codes: place of each feature that holds the number of a level, and its levels.
+        levels: what a level adds to every output, those of one code after those of the other; None
+            without codes.
+        links: how the sums become the outputs, a task each; empty where all are numbers.
+        floor: added to the probabilities of classes; None without links.
 
     Example:
         >>> model = LinearModel(slopes=np.array([[2.0], [0.0]]), intercept=np.array([1.0]))
@@ -33,30 +40,60 @@ class LinearModel:
 
     slopes: Float[np.ndarray, "features outputs"]
     intercept: Float[np.ndarray, " outputs"]
+    codes: tuple[tuple[int, int], ...] = ()
+    levels: Float[np.ndarray, "levels outputs"] | None = None
+    links: tuple[Link, ...] = ()
+    floor: Float[np.ndarray, " outputs"] | None = None
 
     def predict(self, x: Float[np.ndarray, "rows features"]) -> Float[np.ndarray, "rows outputs"]:
         """Outputs for coded features; that of a row hangs on no other row."""
-        return np.einsum("rf,fo->ro", np.asarray(x, float), self.slopes) + self.intercept
+        x = np.asarray(x, float)
+        if self.levels is None:
+            sums = np.einsum("rf,fo->ro", x, self.slopes) + self.intercept
+        else:
+            places = [column for column, _ in self.codes]
+            numbers = np.delete(x, places, axis=1)
+            sums = np.einsum("rf,fo->ro", numbers, np.delete(self.slopes, places, axis=0))
+            sums += self.intercept
+            at = 0
+            for column, size in self.codes:
+                sums += self.levels[at + level_numbers(x[:, column], size)]
+                at += size
+        return sums if self.floor is None else outputs_of(self.links, sums, self.floor)
 
     def spec(self) -> dict[str, Any]:
-        """Nothing but the arrays."""
-        return {}
+        """What the arrays do not say; nothing for a model of plain numbers."""
+        found: dict[str, Any] = {}
+        if self.levels is not None:
+            found["codes"] = [list(code) for code in self.codes]
+        if self.floor is not None:
+            found["links"] = links_to_json(self.links)
+        return found
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """Slopes and intercept."""
-        return {"slopes": self.slopes, "intercept": self.intercept}
+        """Slopes and intercept, and what levels and classes need."""
+        names = ("slopes", "intercept", "levels", "floor")
+        return {name: a for name in names if (a := getattr(self, name)) is not None}
 
 
 def linear_model_of(
     spec: Mapping[str, Any], arrays: Mapping[str, np.ndarray], *, features: int, outputs: int
 ) -> LinearModel:
     """Reads what ``spec`` and ``arrays`` gave; a ``Reader``."""
-    check_fields("model of kind linear", spec, set())
-    numbers = np.dtype(float)
-    check_arrays(
-        arrays, {"slopes": ((features, outputs), numbers), "intercept": ((outputs,), numbers)}
-    )
-    return LinearModel(**arrays)
+    what, numbers = "model of kind linear", np.dtype(float)
+    check_fields(what, spec, {name for name in ("codes", "links") if name in spec})
+    expected = {"slopes": ((features, outputs), numbers), "intercept": ((outputs,), numbers)}
+    given: dict[str, Any] = {}
+    if "codes" in spec:
+        given["codes"] = codes = codes_from_json(what, spec["codes"], features)
+        expected["levels"] = ((sum(size for _, size in codes), outputs), numbers)
+    if "links" in spec:
+        given["links"] = links_from_json(what, spec["links"], outputs)
+        expected["floor"] = ((outputs,), numbers)
+    check_arrays(arrays, expected)
+    check_floor(arrays.get("floor"))
+    given |= arrays
+    return LinearModel(**given)
 
 
 @dataclasses.dataclass(frozen=True)

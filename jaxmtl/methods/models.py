@@ -6,9 +6,12 @@ from typing import Any, Protocol
 import numpy as np
 
 from jaxmtl.methods.constant import ConstantModel, constant_model_of
+from jaxmtl.methods.forest import ForestModel, forest_model_of
 from jaxmtl.methods.linear import LinearModel, linear_model_of
 from jaxmtl.methods.method import Model
+from jaxmtl.methods.mixture import MixtureModel, mixture_model_of
 from jaxmtl.methods.network_model import NetworkModel, network_model_of
+from jaxmtl.methods.table_networks import TableNetworkModel, table_network_of
 from jaxmtl.methods.trees import TreesModel, trees_model_of
 
 
@@ -33,7 +36,18 @@ READERS: dict[str, Reader] = {
     ConstantModel.kind: constant_model_of,
     LinearModel.kind: linear_model_of,
     TreesModel.kind: trees_model_of,
+    ForestModel.kind: forest_model_of,
+    TableNetworkModel.kind: table_network_of,
 }
+
+
+def _mixture(
+    spec: Mapping[str, Any], arrays: Mapping[str, np.ndarray], *, features: int, outputs: int
+) -> Model:
+    return mixture_model_of(spec, arrays, model_of, features=features, outputs=outputs)
+
+
+READERS[MixtureModel.kind] = _mixture
 
 
 def model_of(

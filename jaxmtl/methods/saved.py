@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from jaxtyping import Int
 
 
 def check_fields(what: str, saved: Any, names: set[str]) -> Mapping[str, Any]:
@@ -71,6 +72,31 @@ def check_arrays(
         if finite and dtype.kind == "f" and not np.isfinite(got).all():
             place = tuple(int(i) for i in np.argwhere(~np.isfinite(got))[0])
             raise ValueError(f"array {name!r}: expected finite numbers, got {got[place]}")
+
+
+def check_below(name: str, places: Int[np.ndarray, " some"], most: int, least: int = 0) -> None:
+    """Raises unless all places are in a range.
+
+    Args:
+        name: of the array.
+        places: in it.
+        most: number that is too large.
+        least: smallest number.
+
+    Raises:
+        ValueError: a place out of range.
+
+    Example:
+        >>> check_below("roots", np.array([0, 7]), 3)
+        Traceback (most recent call last):
+            ...
+        ValueError: array 'roots': expected numbers from 0 to 2, got 0 to 7
+    """
+    if len(places) and not (least <= places.min() and places.max() < most):
+        raise ValueError(
+            f"array {name!r}: expected numbers from {least} to {most - 1}, got {places.min()} to "
+            f"{places.max()}"
+        )
 
 
 def with_prefix(arrays: Mapping[str, np.ndarray], prefix: str) -> dict[str, np.ndarray]:

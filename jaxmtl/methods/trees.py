@@ -10,7 +10,7 @@ from jaxtyping import Array, Bool, Float, Int, Key
 from jaxmtl.data.folds import Data, Folds
 from jaxmtl.methods.method import Fitted, Work
 from jaxmtl.methods.of_each_task import check_numbers, fit_each_fold
-from jaxmtl.methods.saved import check_arrays, check_fields
+from jaxmtl.methods.saved import check_arrays, check_below, check_fields
 
 MOST_TREES = 200
 
@@ -106,22 +106,14 @@ def trees_model_of(
     check_arrays(arrays, expected | {"baseline": ((outputs,), NUMBERS)})
     below = {"roots": nodes[0], "output_of_tree": outputs, "feature": features}
     for name, most in below.items():
-        _check_below(name, arrays[name], most)
+        check_below(name, arrays[name], most)
     here = np.arange(nodes[0])
     for name in ("left", "right"):
-        _check_below(name, arrays[name], nodes[0])
+        check_below(name, arrays[name], nodes[0])
         # Children stand behind their parents: every way down has an end.
         if (arrays[name] < here).any():
             raise ValueError(f"array {name!r}: expected children behind their parents, got others")
     return TreesModel(**arrays)
-
-
-def _check_below(name: str, places: np.ndarray, most: int) -> None:
-    if len(places) and not (0 <= places.min() and places.max() < most):
-        raise ValueError(
-            f"array {name!r}: expected numbers from 0 to {most - 1}, got {places.min()} to "
-            f"{places.max()}"
-        )
 
 
 @dataclasses.dataclass(frozen=True)

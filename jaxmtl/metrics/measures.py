@@ -16,6 +16,10 @@ def _itself(loss: Any, scale: Any = 1.0) -> Any:
     return loss
 
 
+def _times(loss: Any, scale: Any = 1.0) -> Any:
+    return loss * scale
+
+
 def _root(loss: Any, scale: Any = 1.0) -> Any:
     return np.sqrt(loss) * scale
 
@@ -62,33 +66,58 @@ class Measure:
         return f"{self.label} ({unit})" if unit else self.label
 
 
-MEASURES: Mapping[TaskKind, tuple[Measure, ...]] = {
-    "number": (
-        Measure(
-            name="rmse",
-            label="RMSE",
-            words="root mean squared error",
-            power=1,
-            loss="mean squared error",
-            scaled=True,
-            of_loss=_root,
-        ),
-        Measure(name="mae", label="MAE", words="mean absolute error", power=1),
-        Measure(name="r2", label="R²", words="share explained", lower_is_better=False),
-        Measure(name="mse", label="MSE", words="mean squared error", power=2),
+_NUMBER = (
+    Measure(
+        name="rmse",
+        label="RMSE",
+        words="root mean squared error",
+        power=1,
+        loss="mean squared error",
+        scaled=True,
+        of_loss=_root,
     ),
-    "classes": (
+    Measure(name="mae", label="MAE", words="mean absolute error", power=1),
+    Measure(name="r2", label="R²", words="share explained", lower_is_better=False),
+    Measure(name="mse", label="MSE", words="mean squared error", power=2),
+)
+_LOG_LOSS = Measure(
+    name="log loss", label="log loss", words="log loss", loss="log loss", of_loss=_itself
+)
+_CLASSES = (
+    Measure(name="accuracy", label="accuracy", words="accuracy", lower_is_better=False),
+    Measure(
+        name="balanced accuracy",
+        label="balanced accuracy",
+        words="balanced accuracy",
+        lower_is_better=False,
+    ),
+    Measure(name="brier", label="Brier score", words="Brier score"),
+)
+MEASURES: Mapping[TaskKind, tuple[Measure, ...]] = {
+    "number": _NUMBER,
+    "classes": (_LOG_LOSS, *_CLASSES),
+    "count": (
         Measure(
-            name="log loss", label="log loss", words="log loss", loss="log loss", of_loss=_itself
+            name="deviance",
+            label="deviance",
+            words="mean Poisson deviance",
+            power=1,
+            loss="mean Poisson deviance",
+            scaled=True,
+            of_loss=_times,
         ),
-        Measure(name="accuracy", label="accuracy", words="accuracy", lower_is_better=False),
+        *_NUMBER,
+    ),
+    "ordered": (
+        _LOG_LOSS,
+        Measure(name="level error", label="levels off", words="mean number of levels off"),
         Measure(
-            name="balanced accuracy",
-            label="balanced accuracy",
-            words="balanced accuracy",
+            name="kappa",
+            label="weighted κ",
+            words="agreement beyond chance, weighted by squared levels",
             lower_is_better=False,
         ),
-        Measure(name="brier", label="Brier score", words="Brier score"),
+        *_CLASSES,
     ),
 }
 
@@ -116,7 +145,8 @@ def main_measure(task: Task) -> Measure:
         task: of any kind.
 
     Returns:
-        The root mean squared error of a number, the log loss of classes.
+        The root mean squared error of a number, the mean Poisson deviance of a count, and the log
+        loss of classes.
 
     Example:
         >>> main_measure(Task(name="CO", unit="mg/m³")).title_of(Task(name="CO", unit="mg/m³"))
@@ -137,7 +167,8 @@ def values_of_losses(
     Args:
         tasks: in the order of the last axis.
         losses: mean of each task's loss over the rows.
-        scales: scaled values times these are the original ones; of no meaning for classes.
+        scales: scaled values times these are the original ones (counts are never moved); of no
+            meaning for classes.
 
     Returns:
         The values.

@@ -10,7 +10,9 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float
 
+from jaxmtl.metrics.kinds import count_deviance, level_error, quadratic_kappa
 from jaxmtl.metrics.measures import main_measure, measures_of
+from jaxmtl.plain import class_numbers
 from jaxmtl.tasks import Task, check_outputs, output_slices
 
 EPSILON = float(np.finfo(np.float64).eps)  # to which probabilities are clipped
@@ -25,8 +27,8 @@ class Scores:
         tasks: that were predicted.
         by_task: of each task the measures of its kind by their names, in original units; NaN where
             no label is known, or a prediction is.
-        relative: main error of each task (mean squared error, or log loss) over that of the
-            constant prediction on the same rows: 1 is as good as the constant, 0 perfect. NaN
+        relative: main error of each task (mean squared error, deviance, or log loss) over that of
+            the constant prediction on the same rows: 1 is as good as the constant, 0 perfect. NaN
             where no label is known, where the constant makes no error, and without a constant.
 
     Example:
@@ -65,7 +67,7 @@ def constant_prediction(
     y: Float[np.ndarray, "rows tasks"],
     known: Bool[np.ndarray, "rows tasks"] | None = None,
 ) -> Float[np.ndarray, " outputs"]:
-    """The best prediction that looks at no feature: means of numbers, frequencies of classes.
+    """The best prediction that looks at no feature: means of numbers and counts, class frequencies.
 
     Args:
         tasks: what the columns of ``y`` are.
@@ -90,7 +92,7 @@ def constant_prediction(
         given = y[known[:, t], t]
         if not len(given):
             parts.append(np.full(task.width, np.nan))
-        elif task.kind == "number":
+        elif not task.has_classes:
             parts.append(np.array([given.mean()]))
         else:
             counts = np.bincount(_classes(task, y[:, t], known[:, t]), minlength=task.width)
@@ -110,9 +112,12 @@ def score(
 
     Numbers have rmse, mae, r2 and mse; classes have log loss, accuracy, balanced accuracy (the mean
     over the classes that occur of the share that is found) and Brier score (the mean over the rows
-    of the squared distance between the probabilities and the truth, from 0 to 2). Probabilities are
-    clipped as in scikit-learn's ``log_loss``, to the open interval from 0 to 1 by the precision of
-    float64: a class that was given the probability 0 costs 36 nats.
+    of the squared distance between the probabilities and the truth, from 0 to 2). Counts have the
+    Poisson deviance besides the measures of numbers; ordered classes, of which the one in the
+    middle of the probability is predicted, the mean number of levels off and the quadratic kappa
+    besides those of classes. Probabilities are clipped as in scikit-learn's ``log_loss``, to the
+    open interval from 0 to 1 by the precision of float64: a class that was given the probability 0
+    costs 36 nats.
 
     Args:
         tasks: what the columns of ``y`` are.
@@ -175,6 +180,8 @@ def _measured(tasks: tuple[Task, ...], predicted: Any, y: Any, known: Any) -> Me
         for t, task in enumerate(tasks):
             if task.kind == "number":
                 values = [column[list(numbers).index(t)] for column in found]
+            elif task.kind == "count":
+                values = _of_counts(task, predicted[:, columns[t]], y[:, [t]], known[:, [t]])
             else:
                 rows = known[:, t]
                 values = _of_classes(
@@ -199,6 +206,16 @@ def _numbers(predicted: np.ndarray, y: np.ndarray, known: np.ndarray) -> tuple[n
     return np.sqrt(mse), _mean(np.abs(difference), known), r2, mse
 
 
+def _of_counts(task: Task, predicted: np.ndarray, y: np.ndarray, known: np.ndarray) -> list[Any]:
+    if (y[known] < 0).any():
+        row = int(np.flatnonzero(known[:, 0] & (y[:, 0] < 0))[0])
+        raise ValueError(
+            f"task {task.name!r}: expected counts of at least 0, got {y[row, 0]:g} in row {row}"
+        )
+    deviance = _mean(count_deviance(predicted, y), known)
+    return [value[0] for value in (deviance, *_numbers(predicted, y, known))]
+
+
 def _mean(values: np.ndarray, known: np.ndarray) -> np.ndarray:
     count = known.sum(axis=0)
     total = np.where(known, values, 0).sum(axis=0)
@@ -217,10 +234,13 @@ def _of_classes(task: Task, p: np.ndarray, labels: np.ndarray) -> tuple[Any, ...
         )
     truth = np.eye(task.width)[labels]
     given = np.clip(p, EPSILON, 1 - EPSILON)[np.arange(len(p)), labels]
-    hits = p.argmax(axis=1) == labels
+    found = class_numbers(task.kind, p)
+    hits = found == labels
     occurs = np.unique(labels)
+    ordered = task.kind == "ordered"
     return (
         -np.log(given).mean(),
+        *((level_error(found, labels), quadratic_kappa(found, labels, task.width)) * ordered),
         hits.mean(),
         np.mean([hits[labels == number].mean() for number in occurs]),
         ((p - truth) ** 2).sum(axis=1).mean(),

@@ -17,4 +17,5 @@ from jaxmtl.models.ple import PLE as PLE
 from jaxmtl.models.ple import LevelGates as LevelGates
 from jaxmtl.models.shared_bottom import SharedBottom as SharedBottom
 from jaxmtl.models.soft_sharing import SoftSharing as SoftSharing
+from jaxmtl.models.table_net import TableNet as TableNet
 from jaxmtl.models.trunk import ConvTrunk as ConvTrunk

@@ -32,7 +32,7 @@ def check_belonging(
     Raises:
         ValueError: what is expected where, and what is there.
     """
-    coding = predictor.coding
+    coding = predictor.preprocessing
     _same("features", list(coding.features), config.features)
     _same("targets", list(coding.targets), config.targets)
     _same("method", predictor.method, config.method)

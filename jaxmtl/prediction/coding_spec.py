@@ -6,7 +6,7 @@ from typing import Any, get_args
 
 import numpy as np
 
-from jaxmtl.data import Preprocessing, Scaler
+from jaxmtl.data import Coding, Preprocessing, Scaler
 from jaxmtl.data.feature_range import FeatureRange
 from jaxmtl.data.reading.grid import LAST_ROW
 from jaxmtl.data.reading.tables import Decimal, Thousands
@@ -21,11 +21,11 @@ ENDS = ("feature_low", "feature_high")
 SCALES = ("feature_offset", "feature_scale", "target_offset", "target_scale")
 
 
-def describe_coding(coding: Preprocessing, reading: Reading) -> dict[str, Any]:
+def describe_coding(coding: Preprocessing | Coding, reading: Reading) -> dict[str, Any]:
     """All but the arrays.
 
     Args:
-        coding: scaling and filling of columns.
+        coding: of columns of numbers, or of any kind.
         reading: how tables are read.
 
     Returns:
@@ -38,6 +38,8 @@ def describe_coding(coding: Preprocessing, reading: Reading) -> dict[str, Any]:
         >>> describe_coding(coding, Reading())["dtype"]
         'float32'
     """
+    if isinstance(coding, Coding):
+        return {"table": coding.to_json(), "reading": _described(reading)}
     return {
         "features": list(coding.features),
         "targets": list(coding.targets),
@@ -45,21 +47,27 @@ def describe_coding(coding: Preprocessing, reading: Reading) -> dict[str, Any]:
         "fill": coding.fill is not None,
         # Older files do not have it.
         **({} if coding.feature_range is None else {"range": True}),
-        "reading": {
-            "missing_features": reading.missing_features,
-            "missing_values": list(reading.missing_values),
-            # Those of older files have no others.
-            **{
-                name: getattr(reading, name)
-                for name, default in LATER.items()
-                if getattr(reading, name) != default
-            },
+        "reading": _described(reading),
+    }
+
+
+def _described(reading: Reading) -> dict[str, Any]:
+    return {
+        "missing_features": reading.missing_features,
+        "missing_values": list(reading.missing_values),
+        # Those of older files have no others.
+        **{
+            name: getattr(reading, name)
+            for name, default in LATER.items()
+            if getattr(reading, name) != default
         },
     }
 
 
-def coding_arrays(coding: Preprocessing) -> dict[str, np.ndarray]:
-    """The numbers of a coding by name."""
+def coding_arrays(coding: Preprocessing | Coding) -> dict[str, np.ndarray]:
+    """The numbers of a coding by name; that of a table keeps its own in the description."""
+    if isinstance(coding, Coding):
+        return {}
     arrays = {
         "feature_offset": coding.feature_scaler.offset,
         "feature_scale": coding.feature_scaler.scale,
@@ -73,7 +81,9 @@ def coding_arrays(coding: Preprocessing) -> dict[str, np.ndarray]:
     return {name: np.asarray(array, np.float64) for name, array in arrays.items()}
 
 
-def coding_of(spec: Any, arrays: Mapping[str, np.ndarray]) -> tuple[Preprocessing, Reading]:
+def coding_of(
+    spec: Any, arrays: Mapping[str, np.ndarray]
+) -> tuple[Preprocessing | Coding, Reading]:
     """The coding whose description and arrays these are.
 
     Args:
@@ -93,6 +103,10 @@ def coding_of(spec: Any, arrays: Mapping[str, np.ndarray]) -> tuple[Preprocessin
             ...
         ValueError: coding: expected the fields dtype, ..., got features
     """
+    if isinstance(spec, Mapping) and "table" in spec:
+        check_fields("coding", spec, {"table", "reading"})
+        check_arrays(arrays, {})
+        return Coding.from_json(spec["table"]), _reading(spec["reading"])
     ranged = {"range"} & set(spec) if isinstance(spec, Mapping) else set()
     check_fields("coding", spec, {"features", "targets", "dtype", "fill", "reading", *ranged})
     features, targets = (_names(name, spec[name]) for name in ("features", "targets"))

@@ -1,9 +1,10 @@
 """A run as a folder: everything to predict with, to judge it by, and to repeat it."""
 
+import contextlib
 import dataclasses
 import os
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from jaxmtl.prediction.run_json import (
     read_json,
 )
 from jaxmtl.prediction.save import MODEL, load_predictor
+from jaxmtl.prediction.table_run import TABLE, TableConfig, TableMetrics, check_table_run
 
 FILES = ("config.json", "metrics.json", "predictions.csv", MODEL)
 STUDY_FILES = ("history.csv", "events.csv")
@@ -61,7 +63,7 @@ class SavedRun:
     @property
     def dataset(self) -> Preprocessing:
         """Names, scalers and fill values of the columns."""
-        return self.predictor.coding
+        return self.predictor.preprocessing
 
     @property
     def reading(self) -> Reading:
@@ -149,6 +151,8 @@ def load_run(folder: str | os.PathLike[str]) -> SavedRun:
     _refuse_comparison(folder)
     _check_files(folder, FILES)
     config, metrics = (read_json(folder / name) for name in ("config.json", "metrics.json"))
+    if config.get("preset") == TABLE:
+        return _table_run(folder, config, metrics)
     made: ConfigRecord = checked(folder / "config.json", config, ConfigRecord)
     found: MetricsRecord = checked(folder / "metrics.json", metrics, MetricsRecord)
     if made.method == STUDY:
@@ -156,16 +160,31 @@ def load_run(folder: str | os.PathLike[str]) -> SavedRun:
     file = folder / "events.csv"
     events = read_events(file) if file.exists() else []
     predictor = load_predictor(folder / MODEL)
-    try:
+    with _of_one_run(folder):
         check_belonging(made, found, events, predictor)
+    return SavedRun(
+        folder=folder, predictor=predictor, config=config, metrics=metrics, events=events
+    )
+
+
+def _table_run(folder: Path, config: dict[str, Any], metrics: dict[str, Any]) -> SavedRun:
+    made: TableConfig = checked(folder / "config.json", config, TableConfig)
+    found: TableMetrics = checked(folder / "metrics.json", metrics, TableMetrics)
+    predictor = load_predictor(folder / MODEL)
+    with _of_one_run(folder):
+        check_table_run(made, found, predictor)
+    return SavedRun(folder=folder, predictor=predictor, config=config, metrics=metrics, events=[])
+
+
+@contextlib.contextmanager
+def _of_one_run(folder: Path) -> Iterator[None]:
+    try:
+        yield
     except ValueError as error:
         raise RunFolderError(
             f"folder {folder}: its files do not belong together ({error}); copy the folder again "
             "or repeat the run"
         ) from error
-    return SavedRun(
-        folder=folder, predictor=predictor, config=config, metrics=metrics, events=events
-    )
 
 
 def is_run_folder(folder: Path) -> bool:

@@ -7,9 +7,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Float
 
-from jaxmtl.data import Preprocessing, Table
+from jaxmtl.data import CellTable, Coding, Preprocessing, Table
 from jaxmtl.data.reading.tables import Decimal, Thousands
 from jaxmtl.methods.method import Model
+from jaxmtl.plain import class_numbers
 from jaxmtl.tasks import Task, output_widths
 
 
@@ -42,7 +43,8 @@ class Predictor:
     """From a table to predictions in original units.
 
     Attributes:
-        coding: scaling and filling of columns.
+        coding: what models see of a table: columns of numbers, scaled and filled, or columns of any
+            kind.
         tasks: what is predicted, one for each target of ``coding``.
         models: one a fold; the prediction is the mean of their outputs.
         method: that trained them, by name.
@@ -69,7 +71,7 @@ class Predictor:
         (3, 2)
     """
 
-    coding: Preprocessing
+    coding: Preprocessing | Coding
     tasks: tuple[Task, ...]
     models: tuple[Model, ...]
     method: str
@@ -79,10 +81,10 @@ class Predictor:
     def __post_init__(self) -> None:
         """Checks that the parts go together."""
         names = tuple(task.name for task in self.tasks)
-        if names != self.coding.targets:
+        targets = self.coding.target_names
+        if names != targets:
             raise ValueError(
-                f"tasks: expected the targets {', '.join(self.coding.targets)}, got "
-                f"{', '.join(names)}"
+                f"tasks: expected the targets {', '.join(targets)}, got {', '.join(names)}"
             )
         if not self.models:
             raise ValueError("models: expected one a fold, got none")
@@ -124,23 +126,51 @@ class Predictor:
             outputs: of ``outputs``.
 
         Returns:
-            A column a task; of classes, the number of the most probable one.
+            A column a task; of classes, the number of the most probable one, or of the one in the
+            middle if they are ordered.
         """
-        widths = output_widths(self.tasks)
-        parts = np.split(outputs, np.cumsum(widths)[:-1], axis=1)
-        columns = [
-            part[:, 0] if task.kind == "number" else part.argmax(axis=1)
-            for task, part in zip(self.tasks, parts, strict=True)
-        ]
-        return self.coding.decode(np.stack(columns, axis=1))
+        parts = np.split(outputs, np.cumsum(output_widths(self.tasks))[:-1], axis=1)
+        values = np.stack(
+            [_values(task, part) for task, part in zip(self.tasks, parts, strict=True)], axis=1
+        )
+        return values if isinstance(self.coding, Coding) else self.coding.decode(values)
+
+    def words(self, outputs: Float[np.ndarray, "rows outputs"]) -> dict[str, np.ndarray]:
+        """What outputs say, by the name of the task: numbers in original units, or classes.
+
+        Args:
+            outputs: of ``outputs``.
+
+        Returns:
+            An array of the rows for each task.
+        """
+        if isinstance(self.coding, Coding):
+            return self.coding.decode(outputs)
+        found: dict[str, np.ndarray] = {}
+        for task, column in zip(self.tasks, self.decoded(outputs).T, strict=True):
+            classes = np.array(task.classes, object)
+            found[task.name] = classes[column.astype(int)] if task.has_classes else column
+        return found
+
+    @property
+    def preprocessing(self) -> Preprocessing:
+        """The coding of a table of numbers.
+
+        Raises:
+            AttributeError: columns of any kind are coded.
+        """
+        if isinstance(self.coding, Coding):
+            raise AttributeError("predictor: expected columns of numbers, got columns of any kind")
+        return self.coding
 
     def predict(
-        self, x: Table | Float[np.ndarray, "rows features"]
+        self, x: CellTable | Table | Float[np.ndarray, "rows features"]
     ) -> Float[np.ndarray, "rows tasks"]:
         """Predictions in original units; that of a row does not depend on the rows around it.
 
         Args:
-            x: features in original units, NaN where missing, or a table with these features.
+            x: a table with the columns of the coding; where those are numbers, also their values in
+                original units, NaN where missing.
 
         Returns:
             One column a task: numbers in original units, or numbers of classes. If the run dropped
@@ -151,12 +181,26 @@ class Predictor:
                 other ones.
             ValueError: a model holds numbers that are not finite.
         """
+        if isinstance(self.coding, Coding):
+            if not isinstance(x, CellTable):
+                raise TypeError(f"x: expected a table of cells, got {type(x).__name__}")
+            predicted = self.decoded(self.outputs(self.coding.encode(x).x))
+            if not np.isfinite(predicted).all():
+                self._check_finite()
+            return predicted
+        if isinstance(x, CellTable):
+            raise TypeError("x: expected numbers or a table of numbers, got a table of cells")
+        return self._predict_numbers(x)
+
+    def _predict_numbers(
+        self, x: Table | Float[np.ndarray, "rows features"]
+    ) -> Float[np.ndarray, "rows tasks"]:
         values = np.asarray(x.x if isinstance(x, Table) else x, dtype=np.float64)
         known = np.ones(len(values), bool)
         if self.reading.missing_features == "drop" and values.ndim == 2:
             known = np.asarray(~np.isnan(values).any(axis=1))
             x = _only(x, known)
-        predicted = self.decoded(self.outputs(self.coding.encode(x)))
+        predicted = self.decoded(self.outputs(self.preprocessing.encode(x)))
         if not np.isfinite(predicted).all():
             self._check_finite()
         whole = np.full((len(known), predicted.shape[1]), np.nan)
@@ -172,6 +216,12 @@ class Predictor:
                         f"model {self.method!r}: expected finite numbers, got others in {name}; "
                         "train it anew, with a lower learning rate or scaled columns"
                     )
+
+
+def _values(task: Task, outputs: Float[np.ndarray, "rows width"]) -> Float[np.ndarray, " rows"]:
+    if task.has_classes:
+        return class_numbers(task.kind, outputs)
+    return np.maximum(outputs[:, 0], 0) if task.kind == "count" else outputs[:, 0]
 
 
 def _only(x: Any, known: np.ndarray) -> Any:

@@ -58,7 +58,7 @@ def row_notes(
         ('', 'outside the training rows: CO')
     """
     x = np.asarray(x, dtype=np.float64)
-    coding, notes = predictor.coding, [[] for _ in x]
+    coding, notes = predictor.preprocessing, [[] for _ in x]
     summary = []
     missing = np.zeros(len(x), bool)
     if predictor.reading.missing_features == "drop":

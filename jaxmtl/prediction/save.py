@@ -148,7 +148,7 @@ def _predictor_of(spec: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> 
     if not isinstance(baselines, Mapping):
         raise ValueError(f"baselines: expected models by name, got {str(baselines)[:60]!r}")
     coding, reading = coding_of(spec["coding"], with_prefix(arrays, "coding/"))
-    tasks = tasks_of(spec["tasks"], coding.targets)
+    tasks = tasks_of(spec["tasks"], coding.target_names)
     parts = {f"models/{i}/": model for i, model in enumerate(models)}
     parts |= {f"baselines/{name}/": model for name, model in baselines.items()}
     for name in arrays:

@@ -8,6 +8,7 @@ import pytest
 from jaxmtl.losses import (
     loss_of,
     mean_over_known,
+    poisson_deviance,
     predictions_of,
     sliced,
     softmax_cross_entropy,
@@ -85,6 +86,37 @@ def test_predictions_are_numbers_and_probabilities():
     assert predictions_of(number_tasks("ab"), numbers) is numbers
     nothing = predictions_of([LEVEL], np.array([[np.inf, 0, 0], [np.nan, 0, 0]]))
     assert np.isnan(nothing).all()
+
+
+DOGS = Task(name="dogs", kind="count")
+RANKED = Task(name="rank", kind="ordered", classes=("low", "high"))
+
+
+def test_counts_have_the_deviance_of_scikit_learn():
+    from sklearn.metrics import mean_poisson_deviance
+
+    rng = np.random.default_rng(0)
+    z, y = rng.normal(size=50), rng.poisson(1.0, 50).astype(float)
+    loss = loss_of([DOGS, RANKED])
+    outputs = jnp.asarray(np.column_stack([z, np.zeros((50, 2))]), jnp.float32)
+    found = loss(outputs, jnp.asarray(np.column_stack([y, y > 0]), jnp.float32))
+    assert float(found[:, 0].mean()) == pytest.approx(mean_poisson_deviance(y, np.exp(z)), rel=1e-5)
+    np.testing.assert_allclose(found[:, 1], np.log(2), rtol=1e-6)
+    predicted = predictions_of([DOGS, RANKED], np.asarray(outputs))
+    np.testing.assert_allclose(predicted[:, 0], np.exp(z), rtol=1e-6)
+    np.testing.assert_allclose(predicted[:, 1:], 0.5)
+
+
+def test_far_counts_have_finite_slopes_and_unknown_ones_none():
+    z = jnp.array([[200.0], [-200.0], [0.0], [0.0]])
+    y = jnp.array([[1.0], [5.0], [jnp.nan], [-1.0]])
+    losses = poisson_deviance(z, y)
+    assert np.isfinite(losses[:2]).all()
+    assert np.isnan(losses[2:]).all()
+    slopes = jax.grad(lambda z: mean_over_known(poisson_deviance(z, y), y >= 0).sum())(z)
+    assert np.isfinite(slopes).all()
+    assert (slopes[2:] == 0).all()
+    assert slopes[0, 0] > 0 > slopes[1, 0]
 
 
 def test_bad_input():

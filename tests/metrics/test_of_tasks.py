@@ -197,6 +197,54 @@ def test_logits_are_refused(p):
         score([RAIN], p, np.zeros((1, 1)))
 
 
+def test_counts_and_ordered_classes_have_measures_of_their_own():
+    rng = np.random.default_rng(2)
+    dogs = Task(name="dogs", kind="count")
+    rank = Task(name="rank", kind="ordered", classes=("low", "middle", "high"))
+    y = np.column_stack([rng.poisson(2, 80), rng.integers(0, 3, 80)]).astype(float)
+    p = rng.dirichlet([1, 1, 1], 80)
+    expected = rng.gamma(2, size=80)
+    known = rng.uniform(size=y.shape) < 0.8
+    constant = constant_prediction([dogs, rank], y, known)
+    assert constant[0] == pytest.approx(y[known[:, 0], 0].mean())
+    found = score([dogs, rank], np.column_stack([expected, p]), y, known, constant=constant)
+    rows = known[:, 0]
+    counted = y[rows, 0]
+    deviance = sk.mean_poisson_deviance(counted, expected[rows])
+    assert found.by_task[0]["deviance"] == pytest.approx(deviance)
+    assert found.by_task[0]["rmse"] == pytest.approx(
+        sk.root_mean_squared_error(counted, expected[rows])
+    )
+    base = sk.mean_poisson_deviance(counted, np.full(len(counted), constant[0]))
+    assert found.relative[0] == pytest.approx(deviance / base)
+    rows = known[:, 1]
+    labels = y[rows, 1].astype(int)
+    hard = (p.cumsum(axis=1) >= 0.5).argmax(axis=1)[rows]
+    assert found.by_task[1] == pytest.approx(
+        {
+            "log loss": sk.log_loss(labels, p[rows]),
+            "level error": np.abs(hard - labels).mean(),
+            "kappa": sk.cohen_kappa_score(labels, hard, weights="quadratic"),
+            "accuracy": sk.accuracy_score(labels, hard),
+            "balanced accuracy": sk.balanced_accuracy_score(labels, hard),
+            "brier": 3 * sk.mean_squared_error(np.eye(3)[labels], p[rows]),
+        }
+    )
+    for task, one in zip((dogs, rank), found.by_task, strict=True):
+        assert [measure.name for measure in measures_of(task)] == list(one)
+        assert main_measure(task).lower_is_better
+        assert main_measure(task).of_loss is not None
+    assert values_of_losses([dogs], np.array([0.5]), np.array([4.0])).tolist() == [2.0]
+
+
+def test_expected_counts_of_0_are_no_infinite_error():
+    dogs = Task(name="dogs", kind="count")
+    found = score([dogs], np.array([[0.0], [-3.0]]), np.array([[1.0], [0.0]]))
+    assert found.by_task[0]["deviance"] == pytest.approx(np.log(1000) - 1 + 0.001)
+    with pytest.raises(ValueError, match="expected counts of at least 0, got -1 in row 0"):
+        score([dogs], np.zeros((1, 1)), np.array([[-1.0]]))
+
+
 def test_bad_shapes():
     y = np.zeros((4, 2))
     with pytest.raises(ValueError, match="tasks: expected at least one"):

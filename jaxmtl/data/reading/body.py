@@ -1,8 +1,9 @@
 """The rows below the header: which of them are data, and the cells of the columns in use."""
 
+import functools
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, islice
 from typing import Any, NamedTuple
@@ -13,8 +14,8 @@ from jaxtyping import Int
 from jaxmtl.data._errors import TableError
 from jaxmtl.data.reading.cells import tidy
 from jaxmtl.data.reading.dates import is_date
-from jaxmtl.data.reading.grid import Grid, SheetRow, rows_named
-from jaxmtl.data.reading.names import count_found, find_columns
+from jaxmtl.data.reading.grid import Grid, SheetRow, column_letter, rows_named
+from jaxmtl.data.reading.names import all_columns, count_found, find_columns
 from jaxmtl.data.reading.total_words import is_total_word
 from jaxmtl.data.reading.values import ErrorText, is_blank
 
@@ -22,6 +23,7 @@ _SEARCHED = 50  # rows among which a header is looked for, if it is not the firs
 _FIRST = 2  # rows by which a column is taken for one of dates
 _ODD = 3  # rows at the end whose names may be unlike all others
 _LATEST = 16  # rows at the end in which a text is looked at as a footnote
+_JUDGED = 2000  # rows by which a column is one of numbers
 
 
 class Line(NamedTuple):
@@ -29,18 +31,19 @@ class Line(NamedTuple):
 
     Attributes:
         number: in the sheet.
-        used: cells of the columns in use.
-        kept: cells that are handed on.
+        cells: of the columns that are read.
+        used: those of them that hold numbers.
         label: a text in another column that names a total, or else the first text there.
         column: of the label; -1 without one.
-        only_texts: whether the other columns hold texts only, or nothing.
+        only_texts: whether the other columns hold texts only, or nothing; where all columns are
+            read, whether they hold one text at most and nothing else.
         others: whether another column holds something.
         hidden: by a filter or by hand.
     """
 
     number: int
+    cells: tuple[Any, ...]
     used: tuple[Any, ...]
-    kept: tuple[Any, ...]
     label: str
     column: int
     only_texts: bool
@@ -54,18 +57,20 @@ class Body:
 
     Attributes:
         header: number of the row of the header.
-        columns: position of every name in use, from 0.
-        kept: the same of columns whose cells are handed on.
+        columns: position of every name that is read, from 0.
         lines: that may be data.
         last: number of the last row that holds something.
+        numbers: names of the columns that hold numbers, those of ``Line.used``.
+        unusable: why a column cannot be read, by its name, where all columns are.
         notes: what the user should know.
     """
 
     header: int
     columns: dict[str, int]
-    kept: dict[str, int]
     lines: list[Line]
     last: int
+    numbers: tuple[str, ...]
+    unusable: dict[str, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 
 
@@ -77,16 +82,19 @@ def read_body(
     header_row: int | None,
     visible_rows: bool,
     dates: bool = False,
+    is_number: Callable[[Any], bool | None] | None = None,
 ) -> Body:
     """Finds the header and the rows below it that hold data.
 
     Args:
         grid: of one sheet; its rows are read to the end.
-        names: of the columns in use.
+        names: of the columns in use, or of those that have to be there where all are read.
         keep: names of others whose cells are handed on; they tell what a row is like any other.
         header_row: number of the row of the header; None for the first that is not empty.
         visible_rows: whether hidden rows are left out.
         dates: whether other columns that begin with dates are handed on as well.
+        is_number: whether a cell looks like a number, None for a missing one, to read all columns;
+            without it the columns in use are read, all of them as numbers.
 
     Raises:
         TableError: there is no header with these names, or no row below it.
@@ -102,17 +110,29 @@ def read_body(
         f"{grid.source}, row {header.number}",
         _other_header(head, place, names),
     )
-    columns, kept = ({name: found[name] for name in some} for some in (names, keep))
-    if dates:
-        kept |= _dates(header, head[place + 1 :][:_FIRST], set(found.values()))
-    wanted, handed_on = tuple(columns.values()), tuple(kept.values())
-    taken = set(wanted)
-    lines = [_line(row, wanted, taken, handed_on) for row in chain(head[place + 1 :], rows)]
+    below = chain(head[place + 1 :], rows)
+    unusable: dict[str, str] = {}
+    nameless: list[int] = []
+    if is_number is None:
+        numbers, columns = list(names), found
+        if dates:
+            columns |= _dates(header, head[place + 1 :][:_FIRST], set(found.values()))
+        lines = _lines(below, [found[name] for name in names], list(columns.values()))
+    else:
+        columns, unusable = all_columns(header.cells)
+        judged = list(islice(below, _JUDGED))
+        numbers = [name for name, at in columns.items() if _of_numbers(judged, at, is_number)]
+        nameless = sorted({at for row in judged for at in row.cells} - header.cells.keys())
+        places = [columns[name] for name in numbers]
+        lines = _lines(chain(judged, below), places, list(columns.values()), alone=True)
     lines.sort(key=lambda line: line.number)  # which some programs do not
     while lines and not lines[-1].others and all(map(is_blank, lines[-1].used)):
         lines.pop()
     last = lines[-1].number if lines else header.number
-    body = Body(header.number, columns, kept, lines, last)
+    body = Body(header.number, columns, lines, last, tuple(numbers), unusable)
+    if nameless:
+        letters = ", ".join(map(column_letter, nameless[:_ODD])) + ", ..." * (len(nameless) > _ODD)
+        body.notes.append(f"{grid.source}, column {letters}: without a header, so left out")
     _leave_out(body, grid, visible_rows=visible_rows)
     if not body.lines:
         raise TableError(
@@ -159,6 +179,49 @@ def _other_header(head: list[SheetRow], place: int, names: Sequence[str]) -> str
     return f", or name row {number}, which looks like the header, with --header-row {number}"
 
 
+def _of_numbers(
+    rows: Iterable[SheetRow], place: int, is_number: Callable[[Any], bool | None]
+) -> bool:
+    said = [is_number(row.cells[place]) for row in rows if place in row.cells]
+    return said.count(True) > said.count(False)
+
+
+def _lines(
+    rows: Iterable[SheetRow], numbers: Sequence[int], every: Sequence[int], *, alone: bool = False
+) -> list[Line]:
+    """Rows with what they are called.
+
+    Args:
+        rows: below the header.
+        numbers: places of the columns that hold numbers.
+        every: places of all columns that are read.
+        alone: whether a remark is a text that stands alone in its row.
+    """
+    if not numbers:
+        numbers = every  # nothing then says what is a remark
+    taken, is_total = frozenset(numbers), functools.cache(is_total_word)
+    lines = []
+    for number, cells, hidden in rows:
+        label, column, only_texts, texts = "", -1, True, 0
+        others = cells.keys() - taken
+        for place in sorted(others):
+            cell = cells[place]
+            if is_blank(cell):
+                others.discard(place)
+            elif not isinstance(cell, str):
+                only_texts = False
+            else:
+                texts += 1
+                if column < 0 or (is_total(cell) and not is_total(label)):
+                    label, column = cell, place
+        used = tuple(map(cells.get, numbers))
+        if alone:
+            only_texts = only_texts and texts <= 1
+        read = used if every == numbers else tuple(map(cells.get, every))
+        lines.append(Line(number, read, used, label, column, only_texts, bool(others), hidden))
+    return lines
+
+
 def _dates(header: SheetRow, first: list[SheetRow], taken: set[int]) -> dict[str, int]:
     """Columns that begin with dates, by names that are nowhere twice."""
     names = {place: tidy(str(cell)) for place, cell in header.cells.items() if not is_blank(cell)}
@@ -171,23 +234,6 @@ def _dates(header: SheetRow, first: list[SheetRow], taken: set[int]) -> dict[str
         and first
         and all(is_date(row.cells.get(place)) for row in first)
     }
-
-
-def _line(
-    row: SheetRow, wanted: tuple[int, ...], taken: set[int], handed_on: tuple[int, ...]
-) -> Line:
-    label, column, only_texts, others = "", -1, True, False
-    for place in sorted(row.cells):
-        cell = row.cells[place]
-        if place in taken or is_blank(cell):
-            continue
-        others = True
-        if not isinstance(cell, str):
-            only_texts = False
-        elif column < 0 or (is_total_word(cell) and not is_total_word(label)):
-            label, column = cell, place
-    used, kept = (tuple(map(row.cells.get, places)) for places in (wanted, handed_on))
-    return Line(row.number, used, kept, label, column, only_texts, others, row.hidden)
 
 
 def _leave_out(body: Body, grid: Grid, *, visible_rows: bool) -> None:
@@ -216,7 +262,7 @@ def _leave_out(body: Body, grid: Grid, *, visible_rows: bool) -> None:
         body.notes.append(
             f"{grid.source}, {rows_named(grid.skipped)}: beginning with #, so left out"
         )
-    for line in _footnotes(body, len(body.columns)):
+    for line in _footnotes(body, len(body.numbers)):
         text = line.label or next(cell for cell in line.used if not is_blank(cell))
         body.notes.append(
             f"{grid.source}, row {line.number}: nothing but the text {_short(text)}, so left out"
@@ -232,12 +278,12 @@ def _drop(body: Body, numbers: list[int]) -> None:
 def _footnotes(body: Body, width: int) -> list[Line]:
     """Rows that hold a remark and no data."""
     found, shapes = [], {}
-    for line in body.lines:
+    bare = [line for line in body.lines if line.column >= 0 and all(map(is_blank, line.used))]
+    bare = [line for line in bare if line.only_texts]
+    for line in body.lines if bare else ():
         if line.column >= 0 and not all(map(is_blank, line.used)):
             shapes.setdefault(line.column, set()).add(_shape(line.label))
-    for line in body.lines:
-        if not all(map(is_blank, line.used)) or line.column < 0 or not line.only_texts:
-            continue
+    for line in bare:
         shape = _shape(line.label)
         if not isinstance(line.label, ErrorText) and "a" in shape:
             if shape not in shapes.get(line.column, ()):
@@ -268,6 +314,7 @@ def odd_labels(body: Body) -> list[int]:
     return [i for i in places if words[i] >= 0 and count[words[i]] <= _ODD]
 
 
+@functools.lru_cache(maxsize=2**16)
 def _shape(text: str) -> str:
     """A text with one sign for every word and every number: "day 7" is as "day 12"."""
     text = re.sub(r"\d+", "0", text.strip())

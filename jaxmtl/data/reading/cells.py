@@ -171,6 +171,45 @@ def read_cell(cell: Any, missing: MissingValues, notation: Notation = AS_USUAL) 
     return number
 
 
+def looks_like_number(cell: Any, notation: Notation = AS_USUAL) -> bool | None:
+    """Whether a cell was meant for a number, in whatever spelling; None where it is missing.
+
+    Args:
+        cell: of a sheet.
+        notation: as far as the user says.
+
+    Example:
+        >>> looks_like_number("3,5"), looks_like_number("good"), looks_like_number("n/a")
+        (True, False, None)
+    """
+    if isinstance(cell, str):
+        text = tidy(cell)
+        if text.casefold() in _BLANKS or text.upper() in _EXCEL_ERRORS:
+            return None
+        return (
+            _read_number(text, notation) is not None
+            or may_have_decimal_comma(text)
+            or is_point_grouped(text)
+            or _SPACED.fullmatch(text) is not None
+        )
+    if cell is None:
+        return None
+    return isinstance(cell, Real | Formula) and not isinstance(cell, bool)
+
+
+def is_missing(cell: Any, missing: MissingValues) -> bool:
+    """Whether a cell of any kind of column holds nothing, or what stands for that."""
+    if isinstance(cell, str):
+        text = tidy(cell)
+        return (
+            text in missing.texts
+            or text.casefold() in _BLANKS
+            or (bool(missing.numbers) and _read_number(text, AS_USUAL) in missing.numbers)
+        )
+    number = isinstance(cell, Real) and not isinstance(cell, bool)
+    return cell is None or (number and (cell != cell or cell in missing.numbers))
+
+
 def describe_formula(cell: Formula) -> str:
     """Why a formula has no value, and what to do."""
     lacking = "no saved value" if not cell.stored else "a saved 0, but was never computed"

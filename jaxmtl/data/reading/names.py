@@ -60,6 +60,35 @@ def find_columns(
     return {name: found[_key(name)][0] for name in names}
 
 
+def all_columns(header: dict[int, Any]) -> tuple[dict[str, int], dict[str, str]]:
+    """Every column that can be told by its name.
+
+    Args:
+        header: cells by column.
+
+    Returns:
+        The position of each from 0, and why others cannot be used, by their names.
+
+    Example:
+        >>> all_columns({0: "CO", 1: "NO", 3: " CO"})
+        ({'NO': 1}, {'CO': 'its header stands over the columns A and D'})
+    """
+    found: dict[str, list[int]] = {}
+    names: dict[str, str] = {}
+    for column, cell in sorted(header.items()):
+        if not is_blank(cell):
+            key = _key(str(cell))
+            names.setdefault(key, re.sub(r"^'(?=[=+\-@])", "", plain_name(str(cell))))
+            found.setdefault(key, []).append(column)
+    alone = {names[key]: places[0] for key, places in found.items() if len(places) == 1}
+    unusable = {
+        names[key]: f"its header stands over the columns {' and '.join(map(column_letter, places))}"
+        for key, places in found.items()
+        if len(places) > 1
+    }
+    return alone, unusable
+
+
 def count_found(header: dict[int, Any], names: Iterable[str]) -> int:
     """How many of the names are in a row."""
     there = {_key(str(cell)) for cell in header.values() if not is_blank(cell)}

@@ -1,38 +1,29 @@
 """Reading the feature and target columns of a workbook or text table."""
 
-import difflib
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int
 
 from jaxmtl.data._errors import TableError
-from jaxmtl.data.reading.body import Body, odd_labels, read_body, rows_without
-from jaxmtl.data.reading.cells import Notation, missing_by_column
-from jaxmtl.data.reading.grid import Area, Grid, column_letter
+from jaxmtl.data.reading.body import rows_without
 from jaxmtl.data.reading.names import plain_name
-from jaxmtl.data.reading.numbers import (
-    Column,
-    column_notation,
-    infer_notation,
-    read_numbers,
-    refuse_formulas,
+from jaxmtl.data.reading.numbers import read_numbers, refuse_formulas
+from jaxmtl.data.reading.opened import (
+    Decimal,
+    Thousands,
+    merged_notes,
+    missing_codes,
+    notation_of,
+    open_columns,
+    pointed_notes,
+    ways_of_writing,
+    without_totals,
 )
-from jaxmtl.data.reading.text_table import read_text_table
-from jaxmtl.data.reading.total_words import is_total_word
-from jaxmtl.data.reading.totals import find_totals
-from jaxmtl.data.reading.workbook import read_workbook
-
-Decimal = Literal[".", ","]
-Thousands = Literal["comma", "point", "space", "apostrophe"]
-
-_WORKBOOKS = (".xlsx", ".xlsm", ".xltx", ".xltm")
-_TEXTS = (".csv", ".tsv", ".txt")
-_MOST_NOTED = 3  # rows of a kind that are noted one by one
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -131,56 +122,34 @@ def read_table(
     features, targets, keep = (_as_names(names) for names in (features, targets, keep))
     _check_names(path, features, targets)
     used = (*features, *targets)
-    names = tuple(dict.fromkeys((*used, *keep)))
-    codes = missing_by_column(missing_values, used)
-    if codes.unknown:
-        raise TableError(
-            f"file {path}: expected a column in use before the equals sign of a missing value, got "
-            f"{codes.unknown[0]!r}; choose among {', '.join(used)}"
-        )
-    notation = _notation(decimal, thousands)
-    try:
-        grid = _read_grid(path, sheet, set(names), header_row)
-        body = read_body(
-            grid,
-            used,
-            keep=keep,
-            header_row=header_row,
-            visible_rows=visible_rows,
-            dates=keep_dates,
-        )
-    except OSError as error:
-        raise TableError(
-            f"file {path}: cannot be read ({error.strerror or error}); check the path, its "
-            "permissions, and that no program has locked it"
-        ) from error
-    columns = {name: _column(body, j, name) for j, name in enumerate(used)}
-    handed_on = {name: _kept_column(body, j, name) for j, name in enumerate(body.kept)}
-    for column in (*columns.values(), *handed_on.values()):
+    missing = missing_codes(path, missing_values, used)
+    notation = notation_of(decimal, thousands)
+    sheet_columns = open_columns(
+        path,
+        used,
+        keep=keep,
+        sheet=sheet,
+        header_row=header_row,
+        visible_rows=visible_rows,
+        dates=keep_dates,
+    )
+    grid, body, columns = sheet_columns
+    for column in columns.values():
         refuse_formulas(column, grid.source, computed=grid.computed)
-    missing = {name: codes.of_column.get(name, codes.everywhere) for name in used}
-    notes = [*grid.notes, *body.notes, *_merged(grid, body)]
-    if notation == Notation() and grid.separator in (";", "\t"):
-        numbers = (columns[name] for name in used)
-        notation, said = infer_notation(numbers, grid.source, missing)
-        notes += said
+    ways, said = ways_of_writing(sheet_columns, used, missing, notation)
+    notes = [*grid.notes, *body.notes, *merged_notes(sheet_columns), *said]
     values = np.empty((len(body.lines), len(used)))
-    pointed: list[str] = []
-    adapts = thousands == "point" and decimal is None
     for j, name in enumerate(used):
-        how = column_notation(columns[name]) if adapts else notation
-        values[:, j], said = read_numbers(columns[name], grid.source, missing[name], how)
+        values[:, j], said = read_numbers(columns[name], grid.source, missing[name], ways[name])
         notes += said
-        if how != notation:
-            pointed.append(name)
-    if pointed:
-        notes.append(
-            f"{grid.source}, columns {', '.join(pointed)}: points are read as decimal ones, as not "
-            "all of them stand before three digits"
-        )
-    stay, said = _without_totals(body, grid.source, values)
+    notes += pointed_notes(grid.source, ways, notation)
+    stay, said = without_totals(body, grid.source, values)
     numbers = np.array([line.number for line in body.lines], int)
-    kept = {name: _as_objects(column.cells)[stay] for name, column in handed_on.items()}
+    kept = {
+        name: _as_objects(column.cells)[stay]
+        for name, column in columns.items()
+        if name in keep or name not in used
+    }
     return Table(
         features=features,
         targets=targets,
@@ -192,76 +161,6 @@ def read_table(
         left_out=rows_without(body.header, body.last, numbers[stay]),
         notes=(*notes, *said),
     )
-
-
-def _notation(decimal: str | None, thousands: str | None) -> Notation:
-    if decimal is None and thousands is not None:
-        decimal = "," if thousands == "point" else "."
-    if (decimal, thousands) in ((".", "point"), (",", "comma")):
-        raise TableError(
-            f"decimal: expected another sign than that of the thousands, got {decimal!r} with "
-            f"thousands marked by a {thousands}; choose another one"
-        )
-    return Notation(decimal, thousands)
-
-
-def _column(body: Body, j: int, name: str) -> Column:
-    cells = [line.used[j] for line in body.lines]
-    return Column(name, body.columns[name], cells, [line.number for line in body.lines])
-
-
-def _kept_column(body: Body, j: int, name: str) -> Column:
-    cells = [line.kept[j] for line in body.lines]
-    return Column(name, body.kept[name], cells, [line.number for line in body.lines])
-
-
-def _merged(grid: Grid, body: Body) -> list[str]:
-    """Cells that are merged into one hold a value in the first of their rows only."""
-    there = {line.number for line in body.lines}
-
-    def counts(area: Area, place: int) -> bool:
-        rows = range(max(area.first_row, body.header + 1), min(area.last_row, max(there)) + 1)
-        return area.first_column <= place <= area.last_column and len(rows) > 1
-
-    notes = []
-    for name, place in body.columns.items():
-        areas = [area for area in grid.merged if counts(area, place)]
-        if areas:
-            first = areas[0]
-            notes.append(
-                f"{grid.source}, column {name!r} ({column_letter(place)}): rows {first.first_row} "
-                f"to {first.last_row} are merged, so that their value counts for the first row only"
-            )
-    return notes
-
-
-def _without_totals(
-    body: Body, source: str, values: Float[np.ndarray, "rows columns"]
-) -> tuple[np.ndarray, list[str]]:
-    """Which rows are no totals, and notes on those that are or may be."""
-    labels = [line.label for line in body.lines]
-    named = np.array([bool(label) and is_total_word(label) for label in labels], bool)
-    found = find_totals(named, values, [i for i in odd_labels(body) if not named[i]])
-    stay = np.ones(len(labels), bool)
-    notes = []
-    for place in found.certain:
-        stay[place] = False
-        called = f" ({labels[place]!r})" if labels[place] else ""
-        notes.append(
-            f"{source}, row {body.lines[place].number}: its numbers{called} sum up other rows, so "
-            "that it is left out"
-        )
-    for place in found.likely[:_MOST_NOTED]:
-        others = np.delete(values, [*found.certain, *found.likely], axis=0)
-        # Of numbers and NaN, the number.
-        most, least = np.fmax.reduce(others), np.fmin.reduce(others)
-        far = bool(((values[place] > most) | (values[place] < least)).any())
-        notes.append(
-            f"{source}, row {body.lines[place].number}: called {labels[place]!r}"
-            + (" and far from the other rows" if far else "")
-            + ", but used like them; remove the row if it is no data"
-        )
-    return stay, notes
 
 
 def _as_names(names: Sequence[str]) -> tuple[str, ...]:
@@ -283,35 +182,6 @@ def _check_names(path: Path, features: tuple[str, ...], targets: tuple[str, ...]
             f"file {path}: the column {both!r} is named as a feature and as a target, which gives "
             "the answer away; remove it from one of them"
         )
-
-
-def _read_grid(path: Path, sheet: str | int | None, names: set[str], header: int | None) -> Grid:
-    ending = path.suffix.lower()
-    if path.is_dir():
-        raise TableError(f"file {path}: expected a file, got a folder; name a file in it")
-    if not path.exists():
-        raise TableError(f"file {path}: there is no such file; check the path{_near(path)}")
-    if ending in _WORKBOOKS:
-        return read_workbook(path, sheet)
-    if ending in _TEXTS:
-        if sheet not in (None, 0):
-            raise TableError(
-                f"file {path}: expected no sheet for a text table, got {sheet!r}; leave it out"
-            )
-        return read_text_table(path, names, header)
-    advice = "save it as .xlsx" if ending == ".xls" else "save the table in one of these formats"
-    raise TableError(
-        f"file {path}: expected a file that ends in .xlsx or .csv, got {ending or 'no ending'!r}; "
-        f"{advice}"
-    )
-
-
-def _near(path: Path) -> str:
-    """A file of nearly that name in the same folder, as a question."""
-    folder = path.parent
-    names = [p.name for p in folder.iterdir() if p.is_file()] if folder.is_dir() else []
-    near = difflib.get_close_matches(path.name, names, n=1, cutoff=0.8)
-    return f" (did you mean {near[0]!r}?)" if near else ""
 
 
 def _as_objects(cells: Sequence[Any]) -> np.ndarray:

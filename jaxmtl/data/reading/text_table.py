@@ -13,6 +13,7 @@ from jaxmtl.data.reading.names import count_found
 _SEPARATORS = (",", ";", "\t")
 _SEARCHED = 50  # rows among which the header is looked for
 _HINT = re.compile(r'"?sep=(.)"?\1*\s*', re.IGNORECASE)
+_CHUNK = 2**16  # rows that are lists at a time
 _DIGITS = re.compile(r"\s*[+-]?\d*\s*")
 
 
@@ -151,10 +152,13 @@ def _rows(
     except pd.errors.ParserError as error:
         said = _describe(source, str(error), skipped, lines, separator, names)
         raise TableError(said) from error
-    for number, row in enumerate(frame.to_numpy(dtype=object).tolist(), skipped + 1):
-        cells = {column: cell for column, cell in enumerate(row) if cell and not cell.isspace()}
-        if cells:
-            yield SheetRow(number, cells)
+    del lines[:], body
+    for at in range(0, len(frame), _CHUNK):
+        rows = frame.iloc[at : at + _CHUNK].to_numpy(dtype=object).tolist()
+        for number, row in enumerate(rows, at + skipped + 1):
+            cells = {column: cell for column, cell in enumerate(row) if cell and not cell.isspace()}
+            if cells:
+                yield SheetRow(number, cells)
 
 
 def _describe(

@@ -4,6 +4,7 @@ import numpy as np
 from jaxtyping import Float
 from matplotlib.axes import Axes
 
+from jaxmtl.plain import class_numbers
 from jaxmtl.report.pictures.labels import Labels, find_fonts
 from jaxmtl.report.pictures.style import INK
 from jaxmtl.tasks import Task
@@ -33,7 +34,7 @@ def confusion(
     """
     rows = np.isfinite(observed) & np.isfinite(predicted).all(axis=1)
     counts = np.zeros((task.width, task.width))
-    np.add.at(counts, (observed[rows].astype(int), predicted[rows].argmax(axis=1)), 1)
+    np.add.at(counts, (observed[rows].astype(int), class_numbers(task.kind, predicted[rows])), 1)
     return counts
 
 

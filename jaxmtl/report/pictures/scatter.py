@@ -52,7 +52,7 @@ def draw_predictions(
         )
         ax.set_title(labels.tasks[number])
         first = number % panel_columns(len(axes)) == 0
-        if task.kind == "classes":
+        if task.has_classes:
             name = next(iter(predicted))
             draw_confusion(ax, task, observed[:, number], of_task[name], labels)
             ax.set_title(f"{labels.tasks[number]}\n{said.replace(chr(10), ', ')}", fontsize=8.0)

@@ -1,6 +1,5 @@
 """A run in words and numbers, for a terminal."""
 
-import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -12,6 +11,9 @@ from jaxmtl.prediction.folder import SavedRun
 from jaxmtl.prediction.measures import LOSS, SHOWN
 from jaxmtl.prediction.records import ADAPTIVE, HARD, LINE, MEAN, moved_tasks
 from jaxmtl.prediction.run_json import STUDY
+from jaxmtl.prediction.table_run import TABLE
+from jaxmtl.report.words.layout import aligned
+from jaxmtl.report.words.table_summary import summarize_table
 from jaxmtl.report.words.verdict import SPLIT_NAMES, verdict
 from jaxmtl.tasks import Task, number_tasks
 
@@ -49,6 +51,8 @@ def summarize(run: SavedRun) -> str:
         ...     print(summarize(load_run(folder)).splitlines()[8])
           phase 1: 1 epoch, never splits
     """
+    if run.config.get("preset") == TABLE:
+        return summarize_table(run)
     metrics, targets = run.metrics, run.config["targets"]
     if run.method == STUDY:
         said = verdict(metrics, ADAPTIVE, targets, splits=len(run.events))
@@ -228,7 +232,7 @@ def _errors(
     if len(tasks) > 1:
         add("mean of tasks", loss, f"mean_{LOSS}", None)
     title = f"Errors on the {metrics['rows'][split]} {SPLIT_NAMES[split]} rows"
-    return [title, *_table([header, *rows])]
+    return [title, *(f"  {line}" for line in aligned([header, *rows], right=range(2, len(header))))]
 
 
 def _titles(task: Task, loss: str) -> list[tuple[str, str]]:
@@ -248,24 +252,6 @@ def _share(value: float) -> str:
 
 def _ratio(own: float | None, other: float | None) -> str:
     return "-" if own is None or not other else f"{own / other:.3f}"
-
-
-def _table(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Columns in line, the first two to the left and numbers to the right."""
-    widths = [max(_width(row[j]) for row in rows) for j in range(len(rows[0]))]
-    lines = []
-    for row in rows:
-        cells = [
-            cell + " " * (width - _width(cell)) if j < 2 else " " * (width - _width(cell)) + cell
-            for j, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ]
-        lines.append(("  " + "  ".join(cells)).rstrip())
-    return lines
-
-
-def _width(text: str) -> int:
-    """Cells that a terminal takes for a text: two for a Chinese character."""
-    return sum(1 + (unicodedata.east_asian_width(character) in "WF") for character in text)
 
 
 def _join(names: Sequence[str]) -> str:

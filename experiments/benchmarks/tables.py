@@ -1,0 +1,185 @@
+"""Errors on tables with several targets, against what an analyst would otherwise use.
+
+    python experiments/benchmarks/tables.py --splits 3 --out tables.json
+    python experiments/benchmarks/tables.py --sets linnerud wine --contestants ridge families
+
+Of each table, the mean over targets of the RMSE over that of the mean, the mean of some random
+splits of 80 to 20; and the ratio to the best of ridge, boosted trees and extra trees on that table,
+chosen with hindsight. The contestants are functions from training rows and test features to
+predictions of the test rows: one more is a line in CONTESTANTS.
+"""
+
+import argparse
+import json
+import time
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from table_sets import SETS, TableSet, split, workbook
+
+from jaxmtl.data.folds import Data, Folds
+from jaxmtl.data.splits import SplitIndices
+from jaxmtl.methods import TABLE_FAMILIES, Work, held_out
+from jaxmtl.statistics import greedy
+from jaxmtl.tasks import number_tasks
+
+Contestant = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
+HINDSIGHT = ("ridge", "hist_gradient_boosting", "extra_trees")
+FOLDS = 5
+
+
+def mean(x: np.ndarray, y: np.ndarray, x_test: np.ndarray) -> np.ndarray:
+    return np.repeat(y.mean(axis=0)[None], len(x_test), axis=0)
+
+
+def ridge(x: np.ndarray, y: np.ndarray, x_test: np.ndarray) -> np.ndarray:
+    from sklearn.linear_model import RidgeCV
+
+    return _each(lambda: RidgeCV(np.logspace(-3, 5, 25)), x, y, x_test)
+
+
+def hist_gradient_boosting(x: np.ndarray, y: np.ndarray, x_test: np.ndarray) -> np.ndarray:
+    from sklearn.ensemble import HistGradientBoostingRegressor
+
+    return _each(lambda: HistGradientBoostingRegressor(random_state=0), x, y, x_test)
+
+
+def extra_trees(x: np.ndarray, y: np.ndarray, x_test: np.ndarray) -> np.ndarray:
+    from sklearn.ensemble import ExtraTreesRegressor
+
+    return ExtraTreesRegressor(300, random_state=0).fit(x, y).predict(x_test)
+
+
+def random_forest(x: np.ndarray, y: np.ndarray, x_test: np.ndarray) -> np.ndarray:
+    from sklearn.ensemble import RandomForestRegressor
+
+    return RandomForestRegressor(300, random_state=0).fit(x, y).predict(x_test)
+
+
+def mlp(x: np.ndarray, y: np.ndarray, x_test: np.ndarray) -> np.ndarray:
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.neural_network import MLPRegressor
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        model: Any = MLPRegressor(hidden_layer_sizes=(128, 128), max_iter=500, random_state=0)
+        # Of one target it wants, and gives, one axis.
+        found = model.fit(x, y if y.shape[1] > 1 else y[:, 0]).predict(x_test)
+    return np.reshape(found, (len(x_test), y.shape[1]))
+
+
+def families(x: np.ndarray, y: np.ndarray, x_test: np.ndarray) -> np.ndarray:
+    """The greedy mixture of the library's families beside networks, a bag of five folds."""
+    tasks = number_tasks([f"target {k}" for k in range(y.shape[1])])
+    data = Data(x=x, y=y, known=np.ones(y.shape, bool), tasks=tasks)
+    fold = np.random.default_rng(0).permutation(len(x)) % FOLDS
+    none = np.array([], int)
+    folds = Folds(
+        parts=tuple(
+            SplitIndices(np.flatnonzero(fold != k), none, np.flatnonzero(fold == k))
+            for k in range(FOLDS)
+        )
+    )
+    found = [method.fit(data, folds, None, Work()) for method in TABLE_FAMILIES.values()]
+    every = []
+    for fitted in found:
+        every.append(np.zeros_like(y))
+        for part, outputs in zip(folds, held_out(fitted, data, folds), strict=True):
+            every[-1][part.test] = outputs
+    weights = greedy(every, y, data.known, tasks, fold).weights
+    bags = [np.mean([m.predict(x_test) for m in fitted.models], axis=0) for fitted in found]
+    return np.einsum("ft,frt->rt", weights, np.stack(bags))
+
+
+CONTESTANTS: Mapping[str, Contestant] = {
+    "mean": mean,
+    "ridge": ridge,
+    "hist_gradient_boosting": hist_gradient_boosting,
+    "extra_trees": extra_trees,
+    "random_forest": random_forest,
+    "mlp": mlp,
+    "families": families,
+}
+
+
+def _each(model: Callable[[], Any], x: np.ndarray, y: np.ndarray, x_test: np.ndarray) -> np.ndarray:
+    return np.stack([model().fit(x, column).predict(x_test) for column in y.T], axis=1)
+
+
+def relative_error(contestant: Contestant, table: TableSet, seed: int) -> tuple[float, float]:
+    """Mean over targets of RMSE over that of the mean, and seconds; features and targets scaled."""
+    train, test = split(len(table.x), seed)
+    x, y = _scaled(table.x, train), _scaled(table.y, train)
+    began = time.perf_counter()
+    predicted = contestant(x[train], y[train], x[test])
+    seconds = time.perf_counter() - began
+    error = np.sqrt(((predicted - y[test]) ** 2).mean(axis=0))
+    base = np.sqrt(((y[train].mean(axis=0) - y[test]) ** 2).mean(axis=0))
+    return float((error / base)[base > 0].mean()), seconds
+
+
+def _scaled(values: np.ndarray, train: np.ndarray) -> np.ndarray:
+    spread = values[train].std(axis=0)
+    return (values - values[train].mean(axis=0)) / np.where(spread > 0, spread, 1)
+
+
+def measure(
+    tables: Mapping[str, Callable[[], TableSet]], names: Sequence[str], splits: int
+) -> dict[str, dict[str, dict[str, float]]]:
+    """Error and seconds by table and contestant."""
+    found: dict[str, dict[str, dict[str, float]]] = {}
+    head = "".join(f"{name[:12]:>13}" for name in names)
+    print(f"{'':16}{'rows':>6}{'columns':>8}{'targets':>8}  {head}")
+    for name, make in tables.items():
+        table, own = make(), {}
+        shape = f"{len(table.x):6d}{table.x.shape[1]:8d}{table.y.shape[1]:8d}"
+        print(f"{name:16}{shape}  ", end="", flush=True)
+        for contestant in names:
+            runs = [relative_error(CONTESTANTS[contestant], table, seed) for seed in range(splits)]
+            error, seconds = np.mean(runs, axis=0)
+            own[contestant] = {"error": float(error), "seconds": float(seconds)}
+            print(f"{error:13.3f}", end="", flush=True)
+        print()
+        found[name] = own
+    return found
+
+
+def ratios(found: Mapping[str, Mapping[str, Mapping[str, float]]]) -> dict[str, list[float]]:
+    """Of each contestant its error on every table over the least of the three, with hindsight."""
+    by_name: dict[str, list[float]] = {}
+    for own in found.values():
+        best = min((own[name]["error"] for name in HINDSIGHT if name in own), default=np.nan)
+        for name, value in own.items():
+            by_name.setdefault(name, []).append(value["error"] / best)
+    return by_name
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
+    parser.add_argument("--sets", nargs="+", choices=list(SETS), default=list(SETS))
+    parser.add_argument("--workbooks", nargs="*", type=Path, default=[], help="daily values of air")
+    parser.add_argument(
+        "--contestants", nargs="+", choices=list(CONTESTANTS), default=list(CONTESTANTS)
+    )
+    parser.add_argument("--splits", type=int, default=3)
+    parser.add_argument("--out", type=Path)
+    options = parser.parse_args(arguments)
+    if options.splits < 1:
+        parser.error(f"--splits: expected at least 1, got {options.splits}")
+    tables = {name: SETS[name] for name in options.sets}
+    for path in options.workbooks:
+        tables[path.stem[:15]] = lambda path=path: workbook(path)
+    found = measure(tables, options.contestants, options.splits)
+    print(f"\nratio to the best of {', '.join(HINDSIGHT)}, by hindsight")
+    for name, values in ratios(found).items():
+        seconds = np.mean([own[name]["seconds"] for own in found.values()])
+        print(f"  {name:24}mean {np.mean(values):.3f}  worst {max(values):.3f}  {seconds:.1f} s")
+    if options.out is not None:
+        options.out.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,190 @@
+"""``jaxmtl fit --preset table``: from a table of any kind to a run folder."""
+
+import dataclasses
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from jaxmtl._options import Option, Options, check_all, check_names, check_value, declared
+from jaxmtl.cli.signals import undone_when_interrupted, when_interrupted
+from jaxmtl.data.options import ColumnOptions, Fraction, ReadingOptions, Seed
+from jaxmtl.prediction.options import TableOptions
+
+if TYPE_CHECKING:
+    from jaxmtl.cli.console import Console
+    from jaxmtl.prediction.fit_table import TableFit
+
+TABLE = "table"
+# What gaps and scales come to is part of the coding here.
+NOT_USED = ("missing", "missing_targets")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TableSettings(TableOptions, ColumnOptions, ReadingOptions):
+    """Options of ``jaxmtl fit --preset table``.
+
+    Example:
+        >>> TableSettings(table="a.csv", targets=("O3",)).folds
+        5
+    """
+
+    table: Annotated[str | None, Option(help="Workbook or text table.", positional=True)] = None
+    seed: Annotated[Seed, Option(help="Of folds, test rows and methods.")] = 0
+    test: Annotated[Fraction, Option(help="Fraction to test on.")] = 0.0
+    time: Annotated[str | None, Option(help="Column that says when a row was.")] = None
+
+    def to_json(self) -> dict[str, Any]:
+        """As lists, texts and numbers."""
+        return {"preset": TABLE, **dataclasses.asdict(self)}
+
+
+def saved_options(config: str) -> dict[str, Any]:
+    """Settings of an older run as they were saved; none where there are none.
+
+    Args:
+        config: its folder, or its ``config.json``.
+
+    Returns:
+        Values by name.
+    """
+    from jaxmtl.prediction.run_json import read_json
+
+    path = Path(config)
+    saved = read_json(path / "config.json" if path.is_dir() else path).get("settings")
+    return saved if isinstance(saved, dict) else {}
+
+
+def refuse_of_tables(given: dict[str, Any]) -> None:
+    """Refuses options that only ``--preset table`` has.
+
+    Args:
+        given: by name.
+
+    Raises:
+        ValueError: names the first of them.
+    """
+    for name in given:
+        if name in declared(ColumnOptions) or name in declared(TableOptions):
+            flag = declared(TableSettings)[name].flag
+            raise ValueError(f"{flag}: only with --preset table; leave it out, or add that")
+
+
+def table_settings(
+    given: dict[str, Any], saved: dict[str, Any], method: str | None, others: type[Options]
+) -> tuple[TableSettings, str | None]:
+    """Settings from the options that were given.
+
+    Args:
+        given: by name.
+        saved: settings of the run that is repeated, as its ``config.json`` has them.
+        method: the only family to train, as it was given.
+        others: settings of the other presets, whose options are refused here.
+
+    Returns:
+        The settings, checked, and the only family to train or None.
+
+    Raises:
+        ValueError: an option of another preset, or one out of range.
+    """
+    known = declared(TableSettings)
+    for name in given:
+        if name in NOT_USED or (name not in known and name in declared(others)):
+            flag = declared(others)[name].flag
+            raise ValueError(f"{flag}: --preset table has no such option; leave it out")
+    saved = {name: v for name, v in saved.items() if name not in ("preset", "table_sha256")}
+    before = saved.pop("method", None)
+    for names in (saved, given):
+        check_names(names, TableSettings)
+    read = {name: check_value(known[name], value, saved=True) for name, value in saved.items()}
+    settings = TableSettings(**(read | given))
+    for name, value in (("TABLE", settings.table), ("--targets", settings.targets)):
+        if not value:
+            raise ValueError(f"{name}: expected with --preset table, got none; name it")
+    check_all(settings)
+    return settings, before if method is None else method
+
+
+def fit_table_command(
+    settings: TableSettings, method: str | None, out: str, console: "Console", *, force: bool
+) -> None:
+    """Learns from a table, writes the run folder and says what is in it.
+
+    Args:
+        settings: checked.
+        method: the only family to train; None for those of the settings.
+        out: folder to write.
+        console: to say it on.
+        force: whether an older run folder may be replaced.
+    """
+    from jaxmtl.files.atomic import new_folder
+    from jaxmtl.prediction.card import fingerprint
+    from jaxmtl.prediction.folder import is_run_folder
+    from jaxmtl.report import load_run, summarize
+    from jaxmtl.report.run.table import write_table_folder
+
+    assert settings.table is not None
+    with (
+        undone_when_interrupted(),
+        new_folder(out, force=force, replaceable=is_run_folder) as folder,
+    ):
+        found, table = _learn(settings, method, console)
+        saved = settings.to_json() | {
+            "table": os.path.abspath(settings.table),
+            "table_sha256": fingerprint(settings.table),
+        }
+        if method is not None:
+            saved["method"] = method
+        write_table_folder(folder, found, table, settings=saved)
+    when_interrupted(lambda: f"the run is written to {out}")
+    console.say(summarize(load_run(out)))
+    console.say(f"\nwritten to {out}; new rows: jaxmtl predict {out} NEW.xlsx -o OUT.xlsx")
+
+
+def _learn(
+    settings: TableSettings, method: str | None, console: "Console"
+) -> "tuple[TableFit, Any]":
+    from jaxmtl.data import infer_columns, read_cells
+    from jaxmtl.data.reading.sheets import find_sheet
+    from jaxmtl.methods import FAMILY_GROUPS, TABLE_FAMILIES
+    from jaxmtl.prediction.fit_table import Plan, fit_table
+    from jaxmtl.prediction.predictor import Reading
+
+    path, targets = str(settings.table), settings.targets or ()
+    if method is not None and method not in TABLE_FAMILIES:
+        raise ValueError(
+            f"--method: expected one of {', '.join(TABLE_FAMILIES)} with --preset table, got "
+            f"{method!r}"
+        )
+    groups = settings.families or tuple(FAMILY_GROUPS)
+    names = [name for group in FAMILY_GROUPS if group in groups for name in FAMILY_GROUPS[group]]
+    how = {
+        "missing_values": settings.missing_values,
+        "decimal": settings.decimal,
+        "thousands": settings.thousands,
+        "header_row": settings.header_row,
+        "visible_rows": settings.visible_rows,
+    }
+    expected = (*targets, *(settings.features or ()))
+    table = read_cells(path, expected=expected, sheet=find_sheet(path, settings.sheet), **how)
+    columns = infer_columns(
+        table,
+        targets=targets,
+        features=settings.features,
+        kinds=settings.column_kinds,
+        ignore=settings.ignore,
+        weights=settings.task_weights,
+        group=settings.group,
+        time=settings.time,
+    )
+    for note in (*table.notes, *columns.notes):
+        console.note(note)
+    plan = Plan(
+        families=tuple(names) if method is None else (method,),
+        folds=settings.folds,
+        test=settings.test,
+        seed=settings.seed,
+    )
+    found = fit_table(table, columns, plan, reading=Reading(**how), on_family=console.stage)
+    for note in found.notes:
+        console.note(note)
+    return found, table

@@ -1,0 +1,120 @@
+"""``jaxmtl predict`` with a run on a table of any kind: the rows as they came, and predictions."""
+
+import datetime
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from jaxmtl.cli.console import Console
+    from jaxmtl.data import CellTable, Coding
+    from jaxmtl.prediction.folder import SavedRun
+    from jaxmtl.tasks import Task
+
+NOTE = "note"
+
+Columns = dict[str, Sequence[Any]]
+
+
+def predicted_table(
+    run: "SavedRun",
+    path: str,
+    console: "Console",
+    *,
+    sheet: str | None,
+    header_row: int | None,
+) -> "tuple[CellTable, Columns]":
+    """Reads a table and predicts its rows.
+
+    Args:
+        run: on a table of any kind.
+        path: of the table.
+        console: for what the user should know.
+        sheet: its name or number.
+        header_row: of the names; None for that of the run.
+
+    Returns:
+        The table, and the columns of the file to write: its own, the predictions, probabilities of
+        classes, and notes where a row has one.
+    """
+    from jaxmtl.data import Coding, read_cells
+    from jaxmtl.data.reading.sheets import find_sheet
+
+    predictor, reading = run.predictor, run.predictor.reading
+    coding = predictor.coding
+    assert isinstance(coding, Coding)
+    table = read_cells(
+        path,
+        expected=coding.inputs,
+        sheet=find_sheet(path, sheet),
+        missing_values=reading.missing_values,
+        decimal=reading.decimal,
+        thousands=reading.thousands,
+        header_row=reading.header_row if header_row is None else header_row,
+        visible_rows=reading.visible_rows,
+    )
+    coded = coding.encode(table)
+    for note in (*table.notes, *coded.notes):
+        console.note(note)
+    outputs = predictor.outputs(coded.x)
+    columns: Columns = {name: list(map(_plain, table.cells(name))) for name in table.names}
+    added = _predictions(coding, predictor.words(outputs), outputs)
+    if any(coded.row_words):
+        added[NOTE] = [words or None for words in coded.row_words]
+    for name, cells in added.items():
+        columns[_free(name, columns)] = cells
+    _say_scores(coding, table, outputs, console)
+    return table, columns
+
+
+def _predictions(coding: "Coding", words: dict[str, Any], outputs: Any) -> Columns:
+    from jaxmtl.tasks import output_slices
+
+    found: Columns = {}
+    for task, part in zip(coding.tasks, output_slices(coding.tasks), strict=True):
+        found[task.name] = words[task.name].tolist()
+        if task.has_classes:
+            for name, column in zip(task.classes, outputs[:, part].T, strict=True):
+                found[f"{task.name} probability of {name}"] = column.tolist()
+    return found
+
+
+def _say_scores(coding: "Coding", table: "CellTable", outputs: Any, console: "Console") -> None:
+    """Errors on those rows that carry a target."""
+    from jaxmtl.metrics import score
+
+    y, known = coding.targets(table)
+    if not known.any():
+        return
+    scores = score(coding.tasks, outputs, y, known)
+    for task, measured, labels in zip(coding.tasks, scores.by_task, known.T, strict=True):
+        if labels.any():
+            console.say(
+                f"{task.name}, {labels.sum()} rows with a known value: {_measured(task, measured)}"
+            )
+
+
+def _measured(task: "Task", measured: Any) -> str:
+    from jaxmtl.metrics.measures import main_measure
+
+    measure = main_measure(task)
+    said = f"{measure.title_of(task, '')} {measured[measure.name]:.4g}"
+    other = "accuracy" if task.has_classes else "r2"
+    value = measured.get(other)
+    if value is None or value != value:
+        return said
+    return f"{said}, {'accuracy' if task.has_classes else 'R²'} {value:.3f}"
+
+
+def _plain(cell: Any) -> Any:
+    """A cell as a file takes it; dates stay dates."""
+    kept = (str, int, float, datetime.datetime, datetime.date, datetime.time)
+    return cell if cell is None or isinstance(cell, kept) else str(cell)
+
+
+def _free(name: str, taken: Columns) -> str:
+    """A name that the table does not have itself."""
+    found, number = name, 1
+    while found in taken:
+        number += 1
+        found = f"{name} predicted" if number == 2 else f"{name} predicted {number - 1}"
+    return found

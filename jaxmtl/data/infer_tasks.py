@@ -1,0 +1,158 @@
+"""What a column to be predicted is: a number, a count, or classes."""
+
+from collections import Counter
+
+import numpy as np
+from jaxtyping import Float
+
+from jaxmtl._words import did_you_mean
+from jaxmtl.data._errors import TableError
+from jaxmtl.data.kinds import Declared
+from jaxmtl.data.reading.cell_table import CellTable
+from jaxmtl.data.typed import as_numbers, levels_of, looks_of
+from jaxmtl.tasks import Task
+
+_MOST_CLASSES = 1000
+_RARE = 5  # rows of a class that are few to learn from
+_COUNTED = 100  # rows by which counts are told from other whole numbers
+_TAIL = 20.0  # times the mean that the greatest count is
+
+
+def infer_task(
+    table: CellTable, name: str, said: Declared | None, weight: float = 1.0
+) -> tuple[Task, list[str]]:
+    """The task of a column, and what the user should know of it.
+
+    A number is a count without being declared one where whole numbers of at least 0 have a mean
+    below their variance, many different values, and a greatest one that is twenty times the mean.
+
+    Args:
+        table: with the column.
+        name: of the column.
+        said: what the user says of it.
+        weight: of the task.
+
+    Raises:
+        TableError: the column cannot be predicted as what it is, or holds no label.
+
+    Example:
+        >>> from jaxmtl.data.reading.cell_table import table_of_cells
+        >>> table = table_of_cells({"level": ["good", "fair", None, "good"]})
+        >>> infer_task(table, "level", None)[0].classes
+        ('fair', 'good')
+        >>> infer_task(table, "level", Declared("ordered", ("good", "fair")))[0].classes
+        ('good', 'fair')
+    """
+    place = f"{table.source}, column {name!r}"
+    looks = looks_of(table, name)
+    if not looks.known:
+        raise TableError(f"{place}: expected a target with known labels, got none in any row")
+    kind = None if said is None else said.kind
+    if kind == "date" or (kind is None and looks.dates > looks.known / 2):
+        raise TableError(
+            f"{place}: expected a target of numbers or classes, got dates; write what is to be "
+            "predicted as a number, such as days since a day"
+        )
+    if kind in ("number", "count") or (kind is None and looks.numbers > looks.known / 2):
+        return _number(table, name, kind, weight)
+    return _classes(table, name, said, weight)
+
+
+def _number(table: CellTable, name: str, kind: str | None, weight: float) -> tuple[Task, list[str]]:
+    place = f"{table.source}, column {name!r}"
+    values, notes = table.numbers_noted(name)
+    known = values[~np.isnan(values)]
+    different = np.unique(known)
+    counts = bool((known >= 0).all() and (known == np.floor(known)).all())
+    if kind == "count" and not counts:
+        row = int(
+            np.flatnonzero((values < 0) | (values != np.floor(values)) & (values == values))[0]
+        )
+        raise TableError(
+            f"{table.place(name, row)}: expected whole numbers of at least 0 in a count, got "
+            f"{values[row]:g}; declare it as a number"
+        )
+    if not len(known):
+        raise TableError(f"{place}: expected a target with known labels, got none in any row")
+    if len(different) == 1:
+        notes = [*notes, f"{place}: {known[0]:g} in all rows with a label: nothing to learn"]
+    elif len(different) == 2 and kind is None:
+        low, high = (f"{value:g}" for value in different)
+        notes = [
+            *notes,
+            f"{place}: holds {low} and {high} only, and is predicted as a number; "
+            f"--kinds {name}=class predicts which of them",
+        ]
+    if kind == "count" or (kind is None and counts and _has_tail(known)):
+        if kind is None:
+            notes = [
+                *notes,
+                f"{place}: predicted as a count, as it holds whole numbers with a long tail up to "
+                f"{known.max():g}; --kinds {name}=number predicts it as other numbers are",
+            ]
+        return Task(name=name, kind="count", weight=weight), notes
+    return Task(name=name, weight=weight), notes
+
+
+def _has_tail(known: Float[np.ndarray, " known"]) -> bool:
+    """Whether whole numbers can hardly be anything but counts."""
+    mean = float(known.mean())
+    return (
+        len(known) >= _COUNTED
+        and float(known.var()) > 2 * mean
+        and len(np.unique(known)) > 10
+        and float(known.max()) > _TAIL * max(mean, 1.0)
+        and bool((known == 0).any())
+    )
+
+
+def _classes(
+    table: CellTable, name: str, said: Declared | None, weight: float
+) -> tuple[Task, list[str]]:
+    place = f"{table.source}, column {name!r}"
+    levels = levels_of(table, name)
+    counts = Counter(level for level in levels if level is not None)
+    wanted = said.levels if said is not None and said.kind == "ordered" else ()
+    ordered = bool(wanted)
+    if wanted:
+        odd = next((level for level in counts if level not in wanted), None)
+        if odd is not None:
+            raise TableError(
+                f"{table.place(name, levels.index(odd))}: expected one of the levels "
+                f"{' < '.join(wanted)}, got {odd!r}{did_you_mean(odd, wanted)}; name all levels"
+            )
+        names = wanted
+    else:
+        names = _sorted(counts)
+    if len(counts) < 2 and not ordered:
+        raise TableError(
+            f"{place}: expected at least two classes, got only {next(iter(counts))!r}; choose "
+            "another target"
+        )
+    many = len(counts) > _MOST_CLASSES or (len(counts) > 2 and len(counts) == counts.total())
+    if many and not ordered:
+        raise TableError(
+            f"{place}: expected classes that come back, got {len(counts)} different texts in "
+            f"{counts.total()} rows; choose another target, or correct its cells if they are meant "
+            "for numbers"
+        )
+    numbers = as_numbers(names)
+    whole = numbers is not None and bool((numbers == np.floor(numbers)).all())
+    classes = tuple(int(level) for level in names) if whole else tuple(names)
+    notes = [
+        f"{place}: {counts[level]} row{'s' * (counts[level] != 1)} of class {level!r}: too few to "
+        "learn it well"
+        for level in names
+        if counts[level] < _RARE
+    ]
+    return (
+        Task(name=name, kind="ordered" if ordered else "classes", classes=classes, weight=weight),
+        notes,
+    )
+
+
+def _sorted(levels: Counter[str]) -> tuple[str, ...]:
+    numbers = as_numbers(list(levels))
+    if numbers is None:
+        return tuple(sorted(levels))
+    return tuple(sorted(levels, key=float))

@@ -1,0 +1,242 @@
+"""Networks for tables: one a fold, all trained in one program, at an epoch that others chose."""
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import jax
+import numpy as np
+from jaxtyping import Array, Float, Key
+
+from jaxmtl.data.folds import Data, Folds
+from jaxmtl.losses import loss_of
+from jaxmtl.methods.links import Link, links_from_json, links_to_json, outputs_of
+from jaxmtl.methods.method import Fitted, Work
+from jaxmtl.methods.network_model import NetworkModel, network_model_of
+from jaxmtl.methods.of_each_task import mean_losses, measured, some_rows
+from jaxmtl.methods.saved import check_arrays, check_fields, with_prefix
+from jaxmtl.models.table_net import Sharing, TableNet
+from jaxmtl.statistics.selection import choose_from_others
+from jaxmtl.tasks import Task, output_widths
+from jaxmtl.training.as_network import as_network
+from jaxmtl.training.tabular import Scaling, TableRows, train_table
+
+RATE = 0.05
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class TableNetworkModel:
+    """A network, and what its outputs mean in the units of the targets.
+
+    Attributes:
+        network: on coded features.
+        links: how its outputs become predictions, a task each.
+        offset: added to outputs times ``scale``.
+        scale: of the targets.
+        low: least number that is predicted, minus infinity for probabilities.
+        high: greatest number.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> network = TableNet(outputs=(1,), hidden=(4,))
+        >>> params = network.init(jax.random.key(0), jnp.ones((5, 2)))["params"]
+        >>> model = TableNetworkModel(
+        ...     network=NetworkModel(network=network, params=params), links=(Link("same", 1),),
+        ...     offset=np.array([3.0]), scale=np.array([2.0]), low=np.array([0.0]),
+        ...     high=np.array([9.0]))
+        >>> model.predict(np.ones((1, 2), np.float32)).tolist()
+        [[3.0]]
+    """
+
+    kind: ClassVar[str] = "table network"
+
+    network: NetworkModel
+    links: tuple[Link, ...]
+    offset: Float[np.ndarray, " outputs"]
+    scale: Float[np.ndarray, " outputs"]
+    low: Float[np.ndarray, " outputs"]
+    high: Float[np.ndarray, " outputs"]
+
+    def predict(self, x: Float[np.ndarray, "rows features"]) -> Float[np.ndarray, "rows outputs"]:
+        """Numbers in the units of the targets, and probabilities of classes."""
+        sums = self.network.predict(np.asarray(x, np.float32)).astype(float)
+        found = outputs_of(self.links, sums * self.scale + self.offset, np.zeros(len(self.scale)))
+        return np.clip(found, self.low, self.high)
+
+    def spec(self) -> dict[str, Any]:
+        """The network's, and the links."""
+        return {"network": self.network.spec(), "links": links_to_json(self.links)}
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """The network's, and those of the units."""
+        own = {name: getattr(self, name) for name in ("offset", "scale", "low", "high")}
+        return own | {f"network/{name}": leaf for name, leaf in self.network.arrays().items()}
+
+
+def table_network_of(
+    spec: Mapping[str, Any], arrays: Mapping[str, np.ndarray], *, features: int, outputs: int
+) -> TableNetworkModel:
+    """Reads what ``spec`` and ``arrays`` gave; a ``Reader``."""
+    what = "model of kind table network"
+    check_fields(what, spec, {"network", "links"})
+    inner = with_prefix(arrays, "network/")
+    own = {name: a for name, a in arrays.items() if not name.startswith("network/")}
+    names = ("offset", "scale", "low", "high")
+    check_arrays(own, {name: ((outputs,), np.dtype(float)) for name in names})
+    network = network_model_of(spec["network"], inner, features=features, outputs=outputs)
+    links = links_from_json(what, spec["links"], outputs)
+    return TableNetworkModel(network=network, links=links, **own)
+
+
+@dataclasses.dataclass(frozen=True)
+class TableNetworks:
+    """A network a fold on embedded columns, with one of the ways in which tasks share.
+
+    Parameters are kept at the four moments at which the learning rate is 0; which of them a fold
+    takes is chosen by the rows that the *other* folds held out, so that the error on its own is one
+    of rows that had no say.
+
+    Attributes:
+        name: of the method.
+        description: in a few words.
+        sharing: see ``TableNet``.
+        epochs: None: as many as the rows are worth.
+
+    Example:
+        >>> TableNetworks().sharing
+        'shared'
+    """
+
+    name: str = "network"
+    description: str = "a network for all targets together"
+    sharing: Sharing = "shared"
+    epochs: int | None = None
+
+    def fit(
+        self, data: Data, folds: Folds, keys: Key[Array, " folds"] | None, work: Work
+    ) -> Fitted:
+        """One network a fold; see ``Method.fit``."""
+        if keys is None or keys.shape != (len(folds),):
+            raise ValueError(
+                f"keys: expected one a fold for {self.name}, which draws its initial values; give "
+                "it jax.random.split(jax.random.key(0), len(folds))"
+            )
+        network = network_for(data, self.sharing)
+        scaling, low, high = _units(data, folds)
+        rows = TableRows(
+            data.x.astype(np.float32),
+            np.where(data.known, data.y, 0).astype(np.float32),
+            data.known,
+        )
+        report = work.on_progress
+        trained = train_table(
+            as_network(network),
+            rows,
+            [np.concatenate([fold.train, fold.validation]) for fold in folds],
+            keys,
+            loss=loss_of(data.tasks),
+            scaling=scaling,
+            rate=RATE,
+            epochs=self.epochs,
+            devices=work.devices,
+            chunk=work.chunk,
+            checkpoint=None if work.checkpoint is None else f"{work.checkpoint}/{self.name}",
+            resume=work.resume,
+            on_progress=None if report is None else lambda at: report(self.name, at),
+        )
+        links = tuple(_link(task) for task in data.tasks)
+        repeats = output_widths(data.tasks)
+
+        def model(fold: int, mark: int) -> TableNetworkModel:
+            params = jax.tree.map(lambda leaf: np.asarray(leaf[fold, mark]), trained.params)
+            offset, scale = scaling.offset[fold], scaling.scale[fold]
+            counts = np.array([task.kind == "count" for task in data.tasks])
+            # The network predicts the logarithm of a count over its scale.
+            offset, scale = np.where(counts, np.log(scale), offset), np.where(counts, 1.0, scale)
+            return TableNetworkModel(
+                network=NetworkModel(network=network, params=params),
+                links=links,
+                offset=np.repeat(offset, repeats),
+                scale=np.repeat(scale, repeats),
+                low=np.repeat(low[fold], repeats),
+                high=np.repeat(high[fold], repeats),
+            )
+
+        every = [[model(k, m) for m in range(len(trained.marks))] for k in range(len(folds))]
+        scores = np.array(
+            [
+                [_score(every[k][m], data, fold, scaling, k) for k, fold in enumerate(folds)]
+                for m in range(len(trained.marks))
+            ]
+        )
+        chosen = choose_from_others(scores)
+        models = tuple(every[k][m] for k, m in enumerate(chosen))
+        size = sum(leaf.size for leaf in models[0].network.arrays().values())
+        diverged = trained.epochs < trained.marks[-1]
+        fitted = measured(data, folds, models, [{"epoch": trained.marks[m]} for m in chosen])
+        return dataclasses.replace(
+            fitted,
+            parameters=np.full(len(folds), size),
+            diverged=np.asarray(diverged),
+        )
+
+
+def network_for(data: Data, sharing: Sharing) -> TableNet:
+    """The network for coded columns.
+
+    Args:
+        data: whose ``parts`` say what each column is.
+        sharing: see ``TableNet``.
+
+    Returns:
+        The network, without parameters.
+    """
+    roles = [part.role for part in data.parts] or ["number"] * data.x.shape[1]
+    codes = [i for i, role in enumerate(roles) if role == "code"]
+    return TableNet(
+        outputs=output_widths(data.tasks),
+        numbers=[i for i, role in enumerate(roles) if role == "number"],
+        levels=[i for i, role in enumerate(roles) if role == "level"],
+        codes=codes,
+        sizes=[data.parts[i].size for i in codes],
+        sharing=sharing,
+        activation="selu" if all(task.has_classes for task in data.tasks) else "mish",
+    )
+
+
+def _link(task: Task) -> Link:
+    if task.has_classes:
+        return Link("softmax", task.width)
+    return Link("exp" if task.kind == "count" else "same", 1)
+
+
+def _units(data: Data, folds: Folds) -> tuple[Scaling, np.ndarray, np.ndarray]:
+    """Scales of the targets, and the range that they were seen in, by fold."""
+    shape = (len(folds), len(data.tasks))
+    offset, scale = np.zeros(shape), np.ones(shape)
+    low, high = np.full(shape, -math.inf), np.full(shape, math.inf)
+    for k, fold in enumerate(folds):
+        rows = np.concatenate([fold.train, fold.validation])
+        for t, task in enumerate(data.tasks):
+            y = data.y[rows[data.known[rows, t]], t].astype(float)
+            if task.has_classes or not len(y):
+                continue
+            low[k, t], high[k, t] = y.min(), y.max()
+            if task.kind == "count":
+                scale[k, t] = max(y.mean(), 1e-6)
+            else:
+                offset[k, t], scale[k, t] = y.mean(), y.std() or 1.0
+    return Scaling(offset, scale), low, high
+
+
+def _score(model: TableNetworkModel, data: Data, fold: Any, scaling: Scaling, k: int) -> float:
+    """Mean over the tasks of the losses on the rows held out, in units that can be compared."""
+    if not len(fold.test):
+        return math.nan
+    losses = mean_losses(model.predict(data.x[fold.test]), some_rows(data, fold.test))
+    numbers = np.array([not task.has_classes for task in data.tasks])
+    losses = np.where(numbers, losses / scaling.scale[k] ** 2, losses)
+    weights = np.array([task.weight for task in data.tasks])
+    known = ~np.isnan(losses)
+    return float(np.average(losses[known], weights=weights[known])) if known.any() else math.nan

@@ -1,0 +1,267 @@
+"""A network for tables: numbers are embedded, levels looked up, and tasks share as is chosen."""
+
+import math
+from collections.abc import Sequence
+from typing import Any, Literal, cast, get_args
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+from jaxtyping import Array, Float, PyTree
+
+from jaxmtl._validate import check_choice
+from jaxmtl.duplication import AnyIndex, HeadIndex, initial_head_index, readers
+from jaxmtl.models.layers import Bank
+from jaxmtl.models.sharing import Mark, Names, mark_shared
+
+Sharing = Literal["shared", "separate", "bank"]
+Embedding = Literal["periodic", "none"]
+Shape = Literal["mish", "selu", "relu"]
+
+FREQUENCIES, WAVES = 16, 3  # of every number, and what is kept of them
+LOOKED_UP = 8  # numbers that stand for a level
+DRAWN = 5  # rows of which a bias is a mean
+SMALLEST = 1e-6  # spread of a node over the rows, below which it is left as it is
+
+
+class TableNet(nn.Module):
+    """A network on the coded features of a table.
+
+    ``x -> [numbers: embedded; levels; codes: looked up] * scale -> [Dense, activation, dropout]*
+    -> an output layer a task``. Initial values depend on the rows that ``init`` is given: every
+    node has a spread of one over them, and is bent somewhere among them. The last layer is 0.
+
+    Attributes:
+        outputs: width of each task's outputs.
+        numbers: columns of ``x`` that are numbers; all, if no column is named at all.
+        levels: columns that are 0 or 1.
+        codes: columns that hold the number of a level.
+        sizes: levels of each code.
+        hidden: sizes of the hidden layers, at least one.
+        sharing: ``"shared"``, one trunk for all tasks; ``"separate"``, a network a task;
+            ``"bank"``, one trunk whose last layer is a bank of nodes that can be duplicated.
+        embedding: ``"periodic"``: beside each number stand three mixtures of sixteen waves of it,
+            of learned frequencies; or ``"none"``.
+        activation: of the hidden layers; each node has a learned share of it, but those of a bank.
+        dropout: of every hidden layer but a bank.
+
+    Example:
+        >>> x = jax.random.normal(jax.random.key(1), (50, 3))
+        >>> model = TableNet(outputs=(1, 2), hidden=(8, 8))
+        >>> variables = jax.jit(model.init)(jax.random.key(0), x)
+        >>> model.apply(variables, x).shape
+        (50, 3)
+
+    References:
+        Holzmüller, Grinsztajn, Steinwart (2024), Better by Default: Strong Pre-Tuned MLPs and
+        Boosted Trees on Tabular Data, NeurIPS, appendix A: embedding, initial values, and shares of
+        the activation. Without its clipping of outputs and its schedule of dropout.
+    """
+
+    outputs: Sequence[int] = (1, 1)
+    numbers: Sequence[int] = ()
+    levels: Sequence[int] = ()
+    codes: Sequence[int] = ()
+    sizes: Sequence[int] = ()
+    hidden: Sequence[int] = (128, 128, 128)
+    sharing: Sharing = "shared"
+    embedding: Embedding = "periodic"
+    activation: Shape = "mish"
+    dropout: float = 0.1
+
+    def __post_init__(self) -> None:
+        """Makes the sizes tuples, so that a model is hashable, and checks them."""
+        for name, least in (("outputs", 1), ("hidden", 1), ("sizes", 0)):
+            sizes = tuple(int(size) for size in getattr(self, name))
+            if len(sizes) < least or any(size < 1 for size in sizes):
+                raise ValueError(f"{name}: expected {least} sizes >= 1 at least, got {sizes}")
+            object.__setattr__(self, name, sizes)
+        for name in ("numbers", "levels", "codes"):
+            object.__setattr__(self, name, tuple(int(column) for column in getattr(self, name)))
+        for name, choices in (
+            ("sharing", Sharing),
+            ("embedding", Embedding),
+            ("activation", Shape),
+        ):
+            check_choice(name, getattr(self, name), get_args(choices))
+        if len(self.codes) != len(self.sizes):
+            raise ValueError(
+                f"sizes: expected one for each of {len(self.codes)} codes, got {len(self.sizes)}"
+            )
+        if not 0 <= self.dropout < 1:
+            raise ValueError(f"dropout: expected at least 0 and below 1, got {self.dropout}")
+        super().__post_init__()
+
+    @property
+    def num_tasks(self) -> int:
+        """Number of tasks."""
+        return len(self.outputs)
+
+    @property
+    def nodes(self) -> int:
+        """Nodes of the bank at the start."""
+        return self.hidden[-1]
+
+    @property
+    def num_columns(self) -> int:
+        """Columns of the bank, spare ones included."""
+        return self.num_tasks * self.nodes
+
+    def shared_parameters(self, params: PyTree, head_index: HeadIndex | None = None) -> PyTree:
+        """Which parameters several tasks reach: booleans in their structure and shapes."""
+        index = initial_head_index(self.num_tasks, self.nodes) if head_index is None else head_index
+
+        def is_shared(names: Names) -> Mark:
+            if names[0] == "bank":
+                return readers(index, self.num_columns).sum(axis=0) > 1
+            return self.sharing != "separate" and names[0] != "output"
+
+        return mark_shared(params, self.num_tasks, is_shared)
+
+    @nn.compact
+    def __call__(
+        self,
+        x: Float[Array, "batch features"],
+        head_index: AnyIndex | None = None,
+        *,
+        train: bool = False,
+    ) -> Float[Array, "batch outputs"]:
+        """Outputs of all tasks side by side: numbers, and logits of classes."""
+        trunk: Any = _Trunk
+        tasks, nobody = self.num_tasks, cast(Any, (None, None))
+        named = (*self.numbers, *self.levels, *self.codes)
+        if named and not 0 <= min(named) <= max(named) < x.shape[-1]:
+            raise ValueError(
+                f"x: expected the columns 0 to {max(named)} that are named, got shape {x.shape}"
+            )
+        if self.sharing == "separate":
+            trunk = nn.vmap(
+                _Trunk,
+                in_axes=nobody,
+                out_axes=1,
+                axis_size=tasks,
+                variable_axes={"params": 0},
+                split_rngs={"params": True, "dropout": True},
+            )
+        inner = self.hidden[:-1] if self.sharing == "bank" else self.hidden
+        h = trunk(
+            numbers=self.numbers if named else tuple(range(x.shape[-1])),
+            levels=self.levels,
+            codes=self.codes,
+            sizes=self.sizes,
+            hidden=inner,
+            embedding=self.embedding,
+            activation=self.activation,
+            dropout=self.dropout,
+            name="trunk",
+        )(x, train)
+        if self.sharing == "bank":
+            index = initial_head_index(tasks, self.nodes) if head_index is None else head_index
+            bank = Bank(self.nodes, self.num_columns, initializer="he_normal", name="bank")
+            h = _activation(self.activation)(bank(h, index))
+        return _Heads(self.outputs, name="output")(h)
+
+
+class _Trunk(nn.Module):
+    """What tasks share, if they share: embedded columns and hidden layers."""
+
+    numbers: Sequence[int]
+    levels: Sequence[int]
+    codes: Sequence[int]
+    sizes: Sequence[int]
+    hidden: Sequence[int]
+    embedding: Embedding
+    activation: Shape
+    dropout: float
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "batch features"], train: bool) -> Array:
+        parts = []
+        if self.numbers:
+            values = x[:, jnp.array(self.numbers)]
+            parts.append(values)
+            if self.embedding == "periodic":
+                parts.append(_Waves(name="waves")(values))
+        if self.levels:
+            parts.append(x[:, jnp.array(self.levels)])
+        for column, size in zip(self.codes, self.sizes, strict=True):
+            table = self.param(
+                f"code_{column}", nn.initializers.normal(1.0), (size, LOOKED_UP), jnp.float32
+            )
+            parts.append(table[x[:, column].astype(jnp.int32)])
+        h = jnp.concatenate(parts, axis=-1)
+        h = h * self.param("scale", nn.initializers.ones, (h.shape[-1],), jnp.float32)
+        for number, size in enumerate(self.hidden):
+            h = _Layer(size, self.activation, name=f"layer_{number}")(h)
+            h = nn.Dropout(self.dropout, deterministic=not train)(h)
+        return h
+
+
+class _Waves(nn.Module):
+    """Mixtures of waves of every number."""
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "batch numbers"]) -> Float[Array, "batch features"]:
+        count = x.shape[-1]
+
+        def uniform(half: float) -> Any:
+            return lambda key, shape: jax.random.uniform(key, shape, minval=-half, maxval=half)
+
+        frequency = self.param("frequency", nn.initializers.normal(0.1), (count, FREQUENCIES))
+        phase = self.param("phase", uniform(math.pi), (count, FREQUENCIES))
+        kernel = self.param("mixture", uniform(FREQUENCIES**-0.5), (count, FREQUENCIES, WAVES))
+        offset = self.param("offset", uniform(FREQUENCIES**-0.5), (count, WAVES))
+        waves = jnp.cos(2 * math.pi * (x[..., None] * frequency) + phase)
+        mixed = jnp.einsum("bnf,nfw->bnw", waves, kernel) + offset
+        return mixed.reshape(len(x), count * WAVES)
+
+
+class _Layer(nn.Module):
+    """A dense layer of which every node has a learned share of the activation."""
+
+    size: int
+    activation: Shape
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "batch inputs"]) -> Float[Array, "batch nodes"]:
+        inputs, shape = x.shape[-1], (x.shape[-1], self.size)
+
+        def spread_one(key: Array, shape: tuple[int, ...]) -> Array:
+            kernel = jax.random.normal(key, shape)
+            spread = (x @ kernel / math.sqrt(inputs)).std(axis=0)
+            return kernel / jnp.where(spread > SMALLEST, spread, 1)
+
+        kernel = self.param("kernel", spread_one, shape)
+        z = x @ kernel / math.sqrt(inputs)
+
+        def among_rows(key: Array, shape: tuple[int, ...]) -> Array:
+            first, second = jax.random.split(key)
+            rows = jax.random.randint(first, (DRAWN, *shape), 0, len(x))
+            weights = jax.random.dirichlet(second, jnp.ones(DRAWN), shape).T
+            return -(weights * jnp.take_along_axis(z, rows, axis=0)).sum(axis=0)
+
+        z = z + self.param("bias", among_rows, (self.size,))
+        share = self.param("share", nn.initializers.ones, (self.size,))
+        return z + share * (_activation(self.activation)(z) - z)
+
+
+class _Heads(nn.Module):
+    """An output layer a task, of 0 at the start."""
+
+    outputs: Sequence[int]
+
+    @nn.compact
+    def __call__(self, h: Array) -> Float[Array, "batch outputs"]:
+        zeros, inputs, width = nn.initializers.zeros, h.shape[-1], sum(self.outputs)
+        kernel = self.param("kernel", zeros, (inputs, width), jnp.float32)
+        bias = self.param("bias", zeros, (width,), jnp.float32)
+        if h.ndim == 3:  # (batch, tasks, nodes): every output reads its own task's
+            task = [t for t, size in enumerate(self.outputs) for _ in range(size)]
+            z = jnp.einsum("bwi,iw->bw", h[:, jnp.array(task)], kernel)
+        else:
+            z = h @ kernel
+        return z / math.sqrt(inputs) + bias
+
+
+def _activation(name: str) -> Any:
+    return getattr(jax.nn, name)

@@ -1,0 +1,273 @@
+"""From a table to what predicts all of its targets: families of models, judged and mixed."""
+
+import dataclasses
+import time
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+import jax
+import numpy as np
+from jaxtyping import Float, Int
+
+from jaxmtl.data import (
+    CellTable,
+    Columns,
+    Data,
+    Folds,
+    data_of_table,
+    fit_coding,
+    folds_of_table,
+    groups_of,
+    time_of,
+)
+from jaxmtl.data import held_out as held_out_rows
+from jaxmtl.methods import TABLE_FAMILIES, Fitted, Work, find_method, held_out, mixed
+from jaxmtl.methods.of_each_task import mean_losses, some_rows
+from jaxmtl.metrics.of_tasks import Scores, constant_prediction, score
+from jaxmtl.prediction.predictor import Predictor, Reading
+from jaxmtl.statistics import paired_bootstrap
+from jaxmtl.statistics.selection import greedy
+
+MIXED = "mixture"
+BLOCKS = 100  # of rows, that intervals resample at most
+
+OnFamily = Callable[[str, int, int], None]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Plan:
+    """How the rows of a table are learned from.
+
+    Attributes:
+        families: names of methods, the simplest first; see ``TABLE_FAMILIES``.
+        folds: into which the rows are divided; each is predicted by what the others taught.
+        test: fraction of the rows, or of the groups, that nothing learns from; 0 for none.
+        seed: of the folds, the test rows and the methods.
+
+    Example:
+        >>> Plan(folds=3).families
+        ('mean', 'linear', 'extra_trees', 'boosted', 'network')
+    """
+
+    families: tuple[str, ...] = tuple(TABLE_FAMILIES)
+    folds: int = 5
+    test: float = 0.0
+    seed: int = 0
+
+
+class Line(NamedTuple):
+    """A line of the leaderboard.
+
+    Attributes:
+        name: of the family, or "mixture".
+        description: in a few words.
+        scores: on rows that it had not seen.
+        seconds: that it took.
+    """
+
+    name: str
+    description: str
+    scores: Scores
+    seconds: float
+
+
+class Gain(NamedTuple):
+    """Loss of what was kept over that of a family, less 1, in %, with an interval of 95 %.
+
+    Attributes:
+        over: name of the family.
+        percent: below 0 where what was kept is better; one number a task.
+        low: lower end of the interval, NaN where there are too few rows for one.
+        high: upper end.
+    """
+
+    over: str
+    percent: Float[np.ndarray, " tasks"]
+    low: Float[np.ndarray, " tasks"]
+    high: Float[np.ndarray, " tasks"]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class TableFit:
+    """What was learned from a table, and how well it predicts.
+
+    Attributes:
+        predictor: of new rows.
+        columns: what was predicted from what.
+        data: the rows in which a target was known.
+        rows: their places in the table, from 0.
+        folds: of the rows learned from; or what was tested, if rows were set aside for that.
+        shown: numbers of the rows in ``data`` that errors are shown of.
+        held: predictions of these, by what had not seen them.
+        leaderboard: every family, and last their mixture, on the same rows.
+        weights: of every family for every task.
+        gain: over the simplest family that looks at the features; None without another one.
+        notes: what the user should know.
+    """
+
+    predictor: Predictor
+    columns: Columns
+    data: Data
+    rows: Int[np.ndarray, " rows"]
+    folds: Folds
+    shown: Int[np.ndarray, " shown"]
+    held: Float[np.ndarray, "shown outputs"]
+    leaderboard: tuple[Line, ...]
+    weights: Float[np.ndarray, "families tasks"]
+    gain: Gain | None
+    notes: tuple[str, ...]
+
+
+def fit_table(
+    table: CellTable,
+    columns: Columns,
+    plan: Plan | None = None,
+    *,
+    reading: Reading | None = None,
+    work: Work | None = None,
+    on_family: OnFamily | None = None,
+) -> TableFit:
+    """Trains families of models on folds of a table, and mixes those that predict best.
+
+    Every row is predicted by models that have not seen it; of these predictions a weighted mean is
+    chosen for each task. What is kept is one such mixture a fold, and predicts by their mean.
+
+    Args:
+        table: with all columns in use.
+        columns: from ``infer_columns``; of those, ``group`` and ``time`` say which rows may not
+            stand on both sides of a fold.
+        plan: how; None: five folds of all families, and no row set aside.
+        reading: how tables to predict are to be read.
+        work: see ``Method.fit``.
+        on_family: called with a name, its number from 0, and how many there are, before each.
+
+    Returns:
+        What predicts, and errors on rows that were not seen.
+
+    Raises:
+        TableError: rows that cannot be learned from or divided.
+        ValueError: a family that there is not, or that does not go with the tasks.
+
+    Example:
+        >>> from jaxmtl.data import infer_columns, table_of_cells
+        >>> x = [i % 7 for i in range(70)]
+        >>> table = table_of_cells({"CO": x, "city": list("ABABB") * 14,
+        ...                         "O3": [2 * v + i % 2 for i, v in enumerate(x)]})
+        >>> plan = Plan(families=("mean", "linear"))
+        >>> found = fit_table(table, infer_columns(table, targets=["O3"]), plan)
+        >>> [line.name for line in found.leaderboard], found.weights.ravel().tolist()
+        (['mean', 'linear', 'mixture'], [0.0, 1.0])
+    """
+    plan = plan or Plan()
+    coding = fit_coding(table, columns)
+    made = data_of_table(table, columns, coding)
+    data, rows = made.data, made.rows
+    learned, test = np.arange(len(rows)), np.zeros(0, int)
+    if plan.test:
+        learned, _, test = held_out_rows(table, columns, made, test=plan.test, seed=plan.seed)
+    folds = folds_of_table(table, columns, made, plan.folds, seed=plan.seed, among=learned)
+    fitted: dict[str, Fitted] = {}
+    seconds: dict[str, float] = {}
+    for number, name in enumerate(plan.families):
+        if on_family is not None:
+            on_family(name, number, len(plan.families))
+        began = time.perf_counter()
+        keys = jax.random.split(jax.random.key(plan.seed), len(folds))
+        fitted[name] = find_method(name).fit(data, folds, keys, work or Work())
+        seconds[name] = time.perf_counter() - began
+    fold = np.concatenate([np.full(len(part.test), k) for k, part in enumerate(folds)])
+    seen = np.concatenate([part.test for part in folds])
+    held = {name: np.concatenate(held_out(one, data, folds)) for name, one in fitted.items()}
+    mixture = greedy(list(held.values()), data.y[seen], data.known[seen], data.tasks, fold)
+    models = tuple(
+        mixed([one.models[k] for one in fitted.values()], mixture.weights, data.tasks)
+        for k in range(len(folds))
+    )
+    predictor = Predictor(
+        coding=coding,
+        tasks=data.tasks,
+        models=models,
+        method=MIXED if len(fitted) > 1 else plan.families[0],
+        reading=reading or Reading(),
+    )
+    if len(test):
+        shown = test
+        bags = {name: _mean_of(one, data.x[test]) for name, one in fitted.items()}
+        own = predictor.outputs(data.x[test])
+    else:
+        shown, bags, own = seen, held, mixture.predictions
+    board = _leaderboard(bags, own, data, shown, learned, seconds)
+    more = [note for one in fitted.values() for note in one.notes]
+    return TableFit(
+        predictor=predictor,
+        columns=columns,
+        data=data,
+        rows=rows,
+        folds=folds,
+        shown=shown,
+        held=own,
+        leaderboard=board,
+        weights=mixture.weights,
+        gain=_gain(bags, own, data, shown, _blocks(table, columns, rows[shown], plan.seed)),
+        notes=(*made.notes, *folds.notes, *dict.fromkeys(more), *mixture.notes),
+    )
+
+
+def _mean_of(fitted: Fitted, x: np.ndarray) -> np.ndarray:
+    return np.mean([model.predict(x) for model in fitted.models], axis=0)
+
+
+def _leaderboard(
+    bags: Mapping[str, np.ndarray],
+    own: np.ndarray,
+    data: Data,
+    shown: np.ndarray,
+    learned: np.ndarray,
+    seconds: Mapping[str, float],
+) -> tuple[Line, ...]:
+    constant = constant_prediction(data.tasks, data.y[learned], data.known[learned])
+
+    def scores(predicted: np.ndarray) -> Scores:
+        y, known = data.y[shown], data.known[shown]
+        return score(data.tasks, predicted, y, known, constant=constant)
+
+    lines = [
+        Line(name, find_method(name).description, scores(predicted), seconds[name])
+        for name, predicted in bags.items()
+    ]
+    if len(bags) > 1:
+        lines.append(Line(MIXED, "weighted mean of these", scores(own), sum(seconds.values())))
+    return tuple(lines)
+
+
+def _blocks(
+    table: CellTable, columns: Columns, rows: Int[np.ndarray, " shown"], seed: int
+) -> Int[np.ndarray, " shown"]:
+    """What is resampled instead of rows: whole groups, neighbours in time, or rows at random."""
+    if columns.group is not None:
+        return np.unique(groups_of(table, columns)[rows], return_inverse=True)[1] % BLOCKS
+    if columns.time is not None:
+        moments = time_of(table, columns)[rows]
+        return np.argsort(np.argsort(moments, kind="stable")) * BLOCKS // len(rows)
+    return np.random.default_rng(seed).permutation(len(rows)) % BLOCKS
+
+
+def _gain(
+    bags: Mapping[str, np.ndarray],
+    own: np.ndarray,
+    data: Data,
+    shown: np.ndarray,
+    block: np.ndarray,
+) -> Gain | None:
+    over = next((name for name in bags if name != "mean"), None)
+    if over is None or len(bags) == 1:
+        return None
+    losses = []
+    for predicted in (own, bags[over]):
+        parts = [
+            mean_losses(predicted[block == one], some_rows(data, shown[block == one]))
+            for one in np.unique(block)
+        ]
+        losses.append(np.stack(parts))
+    found = paired_bootstrap(*losses)
+    return Gain(over, found.percent, found.percent_low, found.percent_high)

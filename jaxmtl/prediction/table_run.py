@@ -1,0 +1,235 @@
+"""The folder of a run on a table of any kind: what is written, and what is read of it."""
+
+import datetime
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from jaxtyping import Float
+from msgspec import Meta, Struct
+
+from jaxmtl.data import CellTable
+from jaxmtl.files import write_json_file
+from jaxmtl.metrics.measures import main_measure
+from jaxmtl.prediction.card import machine, versions
+from jaxmtl.prediction.fit_table import Line, TableFit
+from jaxmtl.prediction.predictor import Predictor
+from jaxmtl.prediction.records import write_csv
+from jaxmtl.prediction.run_json import FORMAT, ByTask
+from jaxmtl.prediction.save import MODEL, save_predictor
+from jaxmtl.tasks import output_slices
+
+TABLE = "table"
+OUT_OF_FOLD, TEST = "out of fold", "test"
+
+Share = Annotated[float, Meta(ge=0, le=1 + 1e-9)]
+
+
+class TableConfig(Struct):
+    """What is read of ``config.json`` of such a run: how it was made."""
+
+    preset: Literal["table"]
+    method: str
+    features: list[str]
+    targets: list[str]
+    columns: list[dict[str, Any]]
+    left_out: list[tuple[str, str]]
+    source: str
+    settings: dict[str, Any] | None
+    versions: dict[str, str]
+    machine: dict[str, Any]
+    written: str
+    notes: list[str] = []
+
+
+class BoardLine(Struct):
+    """A line of the leaderboard: measures of every task by name, null where there is none."""
+
+    name: str
+    description: str
+    seconds: float
+    measures: dict[str, dict[str, float | None]]
+    relative: ByTask
+
+
+class GainRecord(Struct):
+    """How much smaller the losses are than those of a simpler method, in %."""
+
+    over: str
+    percent: ByTask
+    low: ByTask
+    high: ByTask
+
+
+class TableRows(Struct):
+    """Rows that were learned from, and whose errors are shown."""
+
+    learned: Annotated[int, Meta(ge=1)]
+    shown: Annotated[int, Meta(ge=1)]
+    folds: Annotated[int, Meta(ge=1)]
+
+
+class TableMetrics(Struct):
+    """What is read of ``metrics.json`` of such a run: how well it predicts."""
+
+    shown: Literal["out of fold", "test"]
+    rows: TableRows
+    leaderboard: Annotated[list[BoardLine], Meta(min_length=1)]
+    weights: dict[str, dict[str, Share]]
+    gain: GainRecord | None = None
+
+
+def write_table_run(
+    folder: Path,
+    found: TableFit,
+    table: CellTable,
+    *,
+    settings: Mapping[str, Any] | None = None,
+) -> None:
+    """Writes all files of a run but its pictures.
+
+    Args:
+        folder: that exists.
+        found: what was learned.
+        table: from which.
+        settings: whatever repeats the run, for ``config.json``.
+
+    Raises:
+        ValueError: a model that cannot be saved.
+    """
+    columns, predictor = found.columns, found.predictor
+    notes = (*table.notes, *columns.notes, *found.notes)
+    write_json_file(
+        folder / "config.json",
+        {
+            "format": FORMAT,
+            "preset": TABLE,
+            "method": predictor.method,
+            "features": list(columns.features),
+            "targets": list(columns.targets),
+            "columns": [column.to_json() for column in columns.columns],
+            "left_out": [list(one) for one in columns.left_out],
+            "source": table.source,
+            "notes": list(dict.fromkeys(notes)),
+            "settings": None if settings is None else dict(settings),
+            "versions": versions(),
+            "machine": machine(),
+            "written": datetime.datetime.now().astimezone().isoformat(timespec="seconds"),
+        },
+    )
+    write_json_file(folder / "metrics.json", _metrics(found))
+    save_predictor(folder / MODEL, predictor)
+    _write_predictions(folder / "predictions.csv", found, table)
+
+
+def check_table_run(config: TableConfig, metrics: TableMetrics, predictor: Predictor) -> None:
+    """Raises unless the files of a run are of the same run, as far as they tell.
+
+    Args:
+        config: of ``config.json``.
+        metrics: of ``metrics.json``.
+        predictor: of ``model.npz``.
+
+    Raises:
+        ValueError: what is expected where, and what is there.
+    """
+    coding = predictor.coding
+    same = (
+        ("targets", list(coding.target_names), config.targets),
+        ("method", predictor.method, config.method),
+        ("features", sorted(getattr(coding, "inputs", ())), sorted(config.features)),
+        ("columns", config.features, [column.get("name") for column in config.columns]),
+        ("folds", len(predictor.models), metrics.rows.folds),
+        ("last line", predictor.method, metrics.leaderboard[-1].name),
+    )
+    for what, expected, got in same:
+        if expected != got:
+            raise ValueError(f"{what}: expected {str(expected)[:80]}, got {str(got)[:80]}")
+    tables = [line.measures for line in metrics.leaderboard]
+    tables += [line.relative for line in metrics.leaderboard]
+    tables += list(metrics.weights.values())
+    if metrics.gain is not None:
+        tables += [metrics.gain.percent, metrics.gain.low, metrics.gain.high]
+    for found in tables:
+        if list(found) != config.targets:
+            raise ValueError(
+                f"metrics.json: expected the targets {', '.join(config.targets)}, got "
+                f"{', '.join(found)[:80]}"
+            )
+    for line in metrics.leaderboard:
+        for task in predictor.tasks:
+            if main_measure(task).name not in line.measures[task.name]:
+                raise ValueError(
+                    f"metrics.json: expected {main_measure(task).name} of {task.name}, got none"
+                )
+
+
+def _metrics(found: TableFit) -> dict[str, Any]:
+    targets = found.columns.targets
+    tested = len(found.shown) < len(found.data.x)
+    learned = np.concatenate([fold.test for fold in found.folds])
+    names = [line.name for line in found.leaderboard[: len(found.weights)]]
+    return {
+        "format": FORMAT,
+        "shown": TEST if tested else OUT_OF_FOLD,
+        "rows": {"learned": len(learned), "shown": len(found.shown), "folds": len(found.folds)},
+        "leaderboard": [_line(line, targets) for line in found.leaderboard],
+        "weights": {
+            name: dict(zip(targets, map(float, weights), strict=True))
+            for name, weights in zip(names, found.weights, strict=True)
+        },
+        "gain": None
+        if found.gain is None
+        else {
+            "over": found.gain.over,
+            **{
+                name: _by_task(targets, getattr(found.gain, name))
+                for name in ("percent", "low", "high")
+            },
+        },
+    }
+
+
+def _line(line: Line, targets: tuple[str, ...]) -> dict[str, Any]:
+    return {
+        "name": line.name,
+        "description": line.description,
+        "seconds": round(line.seconds, 3),
+        "measures": {
+            target: {name: _finite(value) for name, value in measured.items()}
+            for target, measured in zip(targets, line.scores.by_task, strict=True)
+        },
+        "relative": _by_task(targets, line.scores.relative),
+    }
+
+
+def _by_task(targets: tuple[str, ...], values: Float[np.ndarray, " tasks"]) -> ByTask:
+    return {target: _finite(value) for target, value in zip(targets, values, strict=True)}
+
+
+def _finite(value: Any) -> float | None:
+    return float(value) if np.isfinite(value) else None
+
+
+def _write_predictions(path: Path, found: TableFit, table: CellTable) -> None:
+    """Every row that was predicted unseen: row of the sheet, observed, predicted, probabilities."""
+    order = np.argsort(found.rows[found.shown], kind="stable")
+    shown, held = found.shown[order], found.held[order]
+    rows = table.rows[found.rows[shown]]
+    words = found.predictor.words(held)
+    header, columns = ["sheet_row"], [rows.tolist()]
+    for t, (task, part) in enumerate(
+        zip(found.data.tasks, output_slices(found.data.tasks), strict=True)
+    ):
+        known, y = found.data.known[shown, t], found.data.y[shown, t]
+        observed = [
+            (task.classes[int(value)] if task.has_classes else float(value)) if there else None
+            for value, there in zip(y.tolist(), known.tolist(), strict=True)
+        ]
+        header += [f"{task.name} observed", f"{task.name} predicted"]
+        columns += [observed, words[task.name].tolist()]
+        if task.has_classes:
+            header += [f"{task.name} probability of {one}" for one in task.classes]
+            columns += held[:, part].T.tolist()
+    write_csv(path, header, zip(*columns, strict=True))

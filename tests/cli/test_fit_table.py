@@ -1,0 +1,104 @@
+"""A table of any kind through the shell: fit, inspect, predict, repeat."""
+
+import csv
+import json
+
+import numpy as np
+import pytest
+
+NAMES = ["--preset", "table", "--targets", "O3,level", "--families", "mean,linear"]
+
+
+def write(path, rows, *, targets=True, seed=0):
+    rng = np.random.default_rng(seed)
+    lines = []
+    for i in range(rows):
+        city, co = "ABC"[i % 3], rng.uniform(0, 2)
+        o3 = 20 + 30 * co + 10 * (city == "B") + rng.normal()
+        gap = "" if i % 11 == 5 else f"{co:.3f}"
+        line = [f"2021-{1 + i % 12:02d}-{1 + i % 28:02d}", city, gap]
+        lines.append(line + ([f"{o3:.2f}", "high" if o3 > 55 else "low"] if targets else []))
+    with path.open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows([["day", "city", "CO"] + ["O3", "level"] * targets, *lines])
+    return path
+
+
+@pytest.fixture(scope="module")
+def learned(tmp_path_factory):
+    from jaxmtl.cli import run
+
+    place = tmp_path_factory.mktemp("table")
+    table = write(place / "air.csv", 120)
+    assert run(["fit", str(table), *NAMES, "--out", str(place / "run"), "--quiet"]) == 0
+    return place
+
+
+def test_inspect_says_what_was_made_of_it_and_how_good_it_is(learned, call):
+    done = call("inspect", learned / "run")
+    assert done.code == 0
+    kinds = {tuple(line.split()[:2]) for line in done.out.splitlines()}
+    assert {("day", "date"), ("city", "category"), ("CO", "number"), ("level", "classes")} <= kinds
+    assert "the mean  a straight line" in done.out
+    saved = json.loads((learned / "run" / "metrics.json").read_text(encoding="utf-8"))
+    board = {line["name"]: line["relative"]["O3"] for line in saved["leaderboard"]}
+    assert board["linear"] < 0.1 < 0.9 < board["mean"]
+    assert {path.name for path in (learned / "run").iterdir()} == {
+        "config.json",
+        "metrics.json",
+        "model.npz",
+        "predictions.csv",
+        "predictions.png",
+    }
+
+
+def test_predict_keeps_the_rows_as_they_came_and_notes_what_is_odd(learned, call, tmp_path):
+    new = write(tmp_path / "new.csv", 12, targets=False, seed=1)
+    with new.open("a", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerow(["2021-03-01", "D", "9"])
+    done = call("predict", learned / "run", new, "-o", tmp_path / "out.csv")
+    assert done.code == 0, done.err
+    with (tmp_path / "out.csv").open(encoding="utf-8-sig", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert list(rows[0])[:5] == ["day", "city", "CO", "O3", "level"]
+    assert [row["city"] for row in rows] == [*"ABC" * 4, "D"]
+    shares = [float(rows[0][f"level probability of {name}"]) for name in ("high", "low")]
+    assert sum(shares) == pytest.approx(1)
+    assert "CO missing" in rows[5]["note"]
+    assert "city" in rows[-1]["note"]
+    assert "CO" in rows[-1]["note"]
+
+
+def test_rows_that_carry_targets_are_scored(learned, call, tmp_path):
+    done = call("predict", learned / "run", learned / "air.csv", "-o", tmp_path / "out.xlsx")
+    assert done.code == 0, done.err
+    assert "O3, 120 rows with a known value: RMSE" in done.out
+
+
+def test_it_is_repeated_from_its_folder(learned, call, tmp_path):
+    done = call("fit", "--config", learned / "run", "--out", tmp_path / "again", "--quiet")
+    assert done.code == 0, done.err
+    folders = (learned / "run", tmp_path / "again")
+    first, second = ((folder / "predictions.csv").read_bytes() for folder in folders)
+    assert first == second
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (["--nodes", "4"], "--nodes: --preset table has no such option"),
+        (["--families", "forests"], "--families: expected some of mean, linear, trees, networks"),
+        (["--kinds", "ctiy=category"], "did you mean 'city'"),
+        (["--method", "mmoe"], "--method: expected one of mean, linear"),
+    ],
+)
+def test_what_does_not_go_together_is_one_sentence(learned, call, tmp_path, options, sentence):
+    done = call("fit", learned / "air.csv", *NAMES, *options, "--out", tmp_path / "no")
+    assert done.code == 2
+    assert sentence in done.err
+    assert not (tmp_path / "no").exists()
+
+
+def test_its_options_are_refused_elsewhere(learned, call, tmp_path):
+    done = call("fit", learned / "air.csv", "--targets", "O3", "--kinds", "city=category")
+    assert done.code == 2
+    assert "--kinds: only with --preset table" in done.err
