@@ -36,7 +36,7 @@ class TableNet(nn.Module):
         numbers: columns of ``x`` that are numbers; all, if no column is named at all.
         levels: columns that are 0 or 1.
         codes: columns that hold the number of a level.
-        sizes: levels of each code.
+        sizes: levels of each code; the last stands for whatever is no level.
         hidden: sizes of the hidden layers, at least one.
         sharing: ``"shared"``, one trunk for all tasks; ``"separate"``, a network a task;
             ``"bank"``, one trunk whose last layer is a bank of nodes that can be duplicated.
@@ -188,9 +188,11 @@ class _Trunk(nn.Module):
             table = self.param(
                 f"code_{column}", nn.initializers.normal(1.0), (size, LOOKED_UP), jnp.float32
             )
-            parts.append(table[x[:, column].astype(jnp.int32)])
+            code = x[:, column]
+            met = (code >= 0) & (code < size)  # false for NaN, too
+            parts.append(table[jnp.where(met, code, size - 1).astype(jnp.int32)])
         h = jnp.concatenate(parts, axis=-1)
-        h = h * self.param("scale", nn.initializers.ones, (h.shape[-1],), jnp.float32)
+        h = h * self.param("scale", nn.initializers.ones, (h.shape[-1],), jnp.float32)[None]
         for number, size in enumerate(self.hidden):
             h = _Layer(size, self.activation, name=f"layer_{number}")(h)
             h = nn.Dropout(self.dropout, deterministic=not train)(h)
@@ -211,8 +213,8 @@ class _Waves(nn.Module):
         phase = self.param("phase", uniform(math.pi), (count, FREQUENCIES))
         kernel = self.param("mixture", uniform(FREQUENCIES**-0.5), (count, FREQUENCIES, WAVES))
         offset = self.param("offset", uniform(FREQUENCIES**-0.5), (count, WAVES))
-        waves = jnp.cos(2 * math.pi * (x[..., None] * frequency) + phase)
-        mixed = jnp.einsum("bnf,nfw->bnw", waves, kernel) + offset
+        waves = jnp.cos(2 * math.pi * (x[..., None] * frequency[None]) + phase[None])
+        mixed = jnp.einsum("bnf,nfw->bnw", waves, kernel) + offset[None]
         return mixed.reshape(len(x), count * WAVES)
 
 
@@ -229,7 +231,7 @@ class _Layer(nn.Module):
         def spread_one(key: Array, shape: tuple[int, ...]) -> Array:
             kernel = jax.random.normal(key, shape)
             spread = (x @ kernel / math.sqrt(inputs)).std(axis=0)
-            return kernel / jnp.where(spread > SMALLEST, spread, 1)
+            return kernel / jnp.where(spread > SMALLEST, spread, 1)[None]
 
         kernel = self.param("kernel", spread_one, shape)
         z = x @ kernel / math.sqrt(inputs)
@@ -240,9 +242,9 @@ class _Layer(nn.Module):
             weights = jax.random.dirichlet(second, jnp.ones(DRAWN), shape).T
             return -(weights * jnp.take_along_axis(z, rows, axis=0)).sum(axis=0)
 
-        z = z + self.param("bias", among_rows, (self.size,))
+        z = z + self.param("bias", among_rows, (self.size,))[None]
         share = self.param("share", nn.initializers.ones, (self.size,))
-        return z + share * (_activation(self.activation)(z) - z)
+        return z + share[None] * (_activation(self.activation)(z) - z)
 
 
 class _Heads(nn.Module):
@@ -260,7 +262,7 @@ class _Heads(nn.Module):
             z = jnp.einsum("bwi,iw->bw", h[:, jnp.array(task)], kernel)
         else:
             z = h @ kernel
-        return z / math.sqrt(inputs) + bias
+        return z / math.sqrt(inputs) + bias[None]
 
 
 def _activation(name: str) -> Any:

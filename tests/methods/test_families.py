@@ -1,8 +1,9 @@
-"""Families beside networks: exact to the libraries that they stand on, saved, bounded."""
+"""Families that predict tables: exact to the libraries that they stand on, saved, bounded."""
 
 import dataclasses
 import functools
 
+import jax
 import numpy as np
 import pytest
 from made_tables import CITIES, TASKS, kfold, mixed_data
@@ -22,10 +23,12 @@ from jaxmtl.methods.logistic import SHARES, fit_logistic
 from jaxmtl.methods.models import model_of
 from jaxmtl.methods.of_each_task import rows_drawn
 from jaxmtl.methods.straight_line import StraightLine
+from jaxmtl.methods.table_networks import TableNetworks
 from jaxmtl.tasks import number_tasks, output_slices
 
 FEW_TREES = ExtraTrees(trees=20)
-FAMILIES = TABLE_FAMILIES | {"extra_trees": FEW_TREES}
+SOON = TableNetworks(epochs=40)
+FAMILIES = TABLE_FAMILIES | {"extra_trees": FEW_TREES, "network": SOON}
 COLUMNS = output_slices(TASKS)
 OUTPUTS = COLUMNS[-1].stop
 
@@ -34,7 +37,8 @@ OUTPUTS = COLUMNS[-1].stop
 def fitted(name):
     data = mixed_data()
     folds = kfold(len(data.x))
-    return data, folds, FAMILIES[name].fit(data, folds, None, Work())
+    keys = jax.random.split(jax.random.key(0), len(folds))
+    return data, folds, FAMILIES[name].fit(data, folds, keys, Work())
 
 
 def known_rows(data, fold, task):

@@ -98,7 +98,7 @@ class State:
     params: PyTree
     mean: PyTree
     square: PyTree
-    key: Key[Array, ""]
+    key: Key[Array, ""] | None
     epoch: Int[Array, ""]
     status: Int[Array, ""]
     kept: PyTree
@@ -190,7 +190,9 @@ def _advance(
         state, records = carry
         after, train = epoch(network, options, state, data, member)
         going = state.status == RUNNING
-        state = jax.tree.map(lambda new, old: jnp.where(going, new, old), after, state)
+        pair = (dataclasses.replace(one, key=None) for one in (after, state))
+        kept = jax.tree.map(lambda new, old: jnp.where(going, new, old), *pair)
+        state = dataclasses.replace(kept, key=state.key)
         row = Record(going, train)
         records = jax.tree.map(lambda to, value: to.at[number].set(value), records, row)
         return state, records
@@ -213,7 +215,9 @@ def epoch(
     Returns:
         The state after it, and the mean loss of every task.
     """
-    key, order_key, drop_key = jax.random.split(state.key, 3)
+    # The key of the start stays: every epoch has its own, folded from it by its number.
+    own = jax.random.fold_in(state.key, state.epoch)
+    order_key, drop_key = jax.random.split(own)
     places = jnp.arange(member.rows.shape[0])
     drawn = jnp.where(places < member.number, jax.random.uniform(order_key, places.shape), jnp.inf)
     order = member.rows[jnp.argsort(drawn)]
@@ -245,14 +249,16 @@ def epoch(
     done, train = state.epoch + 1, losses.mean(axis=0)
     here = member.marks == done
     kept = jax.tree.map(
-        lambda old, new: jnp.where(here.reshape(-1, *(1,) * new.ndim), new, old), state.kept, params
+        lambda old, new: jnp.where(here.reshape(-1, *(1,) * new.ndim), new[None], old),
+        state.kept,
+        params,
     )
     status = jnp.where(done >= member.epochs, FINISHED, RUNNING)
     after = State(
         params=params,
         mean=mean,
         square=square,
-        key=key,
+        key=state.key,
         epoch=done,
         status=jnp.where(jnp.isfinite(train).all(), status, DIVERGED).astype(jnp.int32),
         kept=kept,
@@ -269,6 +275,6 @@ def _loss(
     key: Key[Array, ""],
 ) -> tuple[Array, Array]:
     outputs = network.apply(params, None, rows.x, key=key, train=True).outputs
-    y = (rows.y - member.offset) / member.scale
+    y = (rows.y - member.offset[None]) / member.scale[None]
     losses = mean_over_known(options.loss(outputs, y), rows.known)
     return losses.sum(), losses
