@@ -23,6 +23,7 @@ from jaxmtl.training.as_network import as_network
 from jaxmtl.training.tabular import Scaling, TableRows, train_table
 
 RATE = 0.05
+FURTHEST = 1e300  # where no range is known: files hold finite numbers only
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
@@ -34,8 +35,8 @@ class TableNetworkModel:
         links: how its outputs become predictions, a task each.
         offset: added to outputs times ``scale``.
         scale: of the targets.
-        low: least number that is predicted, minus infinity for probabilities.
-        high: greatest number.
+        low: least number that is predicted.
+        high: greatest number that is.
 
     Example:
         >>> import jax.numpy as jnp
@@ -215,12 +216,15 @@ def _units(data: Data, folds: Folds) -> tuple[Scaling, np.ndarray, np.ndarray]:
     """Scales of the targets, and the range that they were seen in, by fold."""
     shape = (len(folds), len(data.tasks))
     offset, scale = np.zeros(shape), np.ones(shape)
-    low, high = np.full(shape, -math.inf), np.full(shape, math.inf)
+    low, high = np.full(shape, -FURTHEST), np.full(shape, FURTHEST)
     for k, fold in enumerate(folds):
         rows = np.concatenate([fold.train, fold.validation])
         for t, task in enumerate(data.tasks):
             y = data.y[rows[data.known[rows, t]], t].astype(float)
-            if task.has_classes or not len(y):
+            if task.has_classes:
+                low[k, t], high[k, t] = 0.0, 1.0
+                continue
+            if not len(y):
                 continue
             low[k, t], high[k, t] = y.min(), y.max()
             if task.kind == "count":
