@@ -1,7 +1,7 @@
 """Errors on tables with several targets, against what an analyst would otherwise use.
 
     python experiments/benchmarks/tables.py --splits 3 --out tables.json
-    python experiments/benchmarks/tables.py --sets linnerud wine --contestants ridge families
+    python experiments/benchmarks/tables.py --sets linnerud wine --contestants ridge jaxmtl
 
 Of each table, the mean over targets of the RMSE over that of the mean, the mean of some random
 splits of 80 to 20; and the ratio to the best of ridge, boosted trees and extra trees on that table,
@@ -20,15 +20,12 @@ from typing import Any
 import numpy as np
 from table_sets import SETS, TableSet, split, workbook
 
-from jaxmtl.data.folds import Data, Folds
-from jaxmtl.data.splits import SplitIndices
-from jaxmtl.methods import TABLE_FAMILIES, Work, held_out
-from jaxmtl.statistics import greedy
-from jaxmtl.tasks import number_tasks
+from jaxmtl.data import infer_columns, table_of_cells
+from jaxmtl.methods import TABLE_FAMILIES
+from jaxmtl.prediction.fit_table import Plan, fit_table
 
 Contestant = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
 HINDSIGHT = ("ridge", "hist_gradient_boosting", "extra_trees")
-FOLDS = 5
 
 
 def mean(x: np.ndarray, y: np.ndarray, x_test: np.ndarray) -> np.ndarray:
@@ -71,27 +68,27 @@ def mlp(x: np.ndarray, y: np.ndarray, x_test: np.ndarray) -> np.ndarray:
     return np.reshape(found, (len(x_test), y.shape[1]))
 
 
-def families(x: np.ndarray, y: np.ndarray, x_test: np.ndarray) -> np.ndarray:
-    """The greedy mixture of the library's families beside networks, a bag of five folds."""
-    tasks = number_tasks([f"target {k}" for k in range(y.shape[1])])
-    data = Data(x=x, y=y, known=np.ones(y.shape, bool), tasks=tasks)
-    fold = np.random.default_rng(0).permutation(len(x)) % FOLDS
-    none = np.array([], int)
-    folds = Folds(
-        parts=tuple(
-            SplitIndices(np.flatnonzero(fold != k), none, np.flatnonzero(fold == k))
-            for k in range(FOLDS)
-        )
-    )
-    found = [method.fit(data, folds, None, Work()) for method in TABLE_FAMILIES.values()]
-    every = []
-    for fitted in found:
-        every.append(np.zeros_like(y))
-        for part, outputs in zip(folds, held_out(fitted, data, folds), strict=True):
-            every[-1][part.test] = outputs
-    weights = greedy(every, y, data.known, tasks, fold).weights
-    bags = [np.mean([m.predict(x_test) for m in fitted.models], axis=0) for fitted in found]
-    return np.einsum("ft,frt->rt", weights, np.stack(bags))
+def jaxmtl(
+    x: np.ndarray, y: np.ndarray, x_test: np.ndarray, names: tuple[str, ...] = tuple(TABLE_FAMILIES)
+) -> np.ndarray:
+    """What ``jaxmtl fit --preset table`` trains."""
+    targets = [f"target {k}" for k in range(y.shape[1])]
+
+    def cells(x: np.ndarray) -> dict[str, list[float]]:
+        return {f"feature {j}": column.tolist() for j, column in enumerate(x.T)}
+
+    own = dict(zip(targets, y.T.tolist(), strict=True))
+    table = table_of_cells(cells(x) | own)
+    found = fit_table(table, infer_columns(table, targets=targets), Plan(families=names))
+    return found.predictor.predict(table_of_cells(cells(x_test)))
+
+
+def without_networks(x: np.ndarray, y: np.ndarray, x_test: np.ndarray) -> np.ndarray:
+    return jaxmtl(x, y, x_test, tuple(name for name in TABLE_FAMILIES if name != "network"))
+
+
+def networks(x: np.ndarray, y: np.ndarray, x_test: np.ndarray) -> np.ndarray:
+    return jaxmtl(x, y, x_test, ("network",))
 
 
 CONTESTANTS: Mapping[str, Contestant] = {
@@ -101,7 +98,9 @@ CONTESTANTS: Mapping[str, Contestant] = {
     "extra_trees": extra_trees,
     "random_forest": random_forest,
     "mlp": mlp,
-    "families": families,
+    "networks": networks,
+    "without_networks": without_networks,
+    "jaxmtl": jaxmtl,
 }
 
 

@@ -36,7 +36,7 @@ def write_table_folder(
     from jaxmtl.report.pictures.style import looks, save
 
     columns, data = found.columns, found.data
-    labels = make_labels(columns.features, columns.targets)
+    labels = make_labels((), columns.targets)  # no feature is named in it
     observed = np.where(data.known[found.shown], data.y[found.shown], np.nan)
     split = "test" if len(found.shown) < len(data.x) else "held-out"
     with looks(labels):
