@@ -31,7 +31,9 @@ FAMILY_GROUPS: dict[str, tuple[str, ...]] = {
 }
 """The families by the words in which they are chosen."""
 
-WITHOUT_STEPS: dict[str, Method] = BASELINES | TABLE_FAMILIES
+WITHOUT_STEPS: dict[str, Method] = BASELINES | {
+    name: method for name, method in TABLE_FAMILIES.items() if name not in FAMILY_GROUPS["networks"]
+}
 """All methods that take no gradient steps, and so no options of networks."""
 
 
@@ -57,7 +59,7 @@ def find_method(
         >>> find_method("ridge").name, find_method("upgrad").name
         ('ridge', 'restarts+upgrad')
     """
-    if name in WITHOUT_STEPS:
-        return WITHOUT_STEPS[name]
+    if name in BASELINES | TABLE_FAMILIES:
+        return (BASELINES | TABLE_FAMILIES)[name]
     shared = protocol or StudyProtocol() if bench is None else bench.protocol
     return StudyMethod(arm=find_arm(name, tuple(WITHOUT_STEPS)), protocol=shared, bench=bench)

@@ -3,7 +3,7 @@
 import dataclasses
 import math
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import jax
 import numpy as np
@@ -16,12 +16,15 @@ from jaxmtl.methods.method import Fitted, Work
 from jaxmtl.methods.network_model import NetworkModel, network_model_of
 from jaxmtl.methods.of_each_task import mean_losses, measured, some_rows
 from jaxmtl.methods.saved import check_arrays, check_fields, with_prefix
-from jaxmtl.models.table_net import Sharing, TableNet
 from jaxmtl.statistics.selection import choose_from_others
 from jaxmtl.tasks import Task, output_widths
 from jaxmtl.training.as_network import as_network
 from jaxmtl.training.tabular import Scaling, TableRows, train_table
 
+if TYPE_CHECKING:
+    from jaxmtl.models import TableNet
+
+Sharing = Literal["shared", "separate", "bank"]
 RATE = 0.05
 FURTHEST = 1e300  # where no range is known: files hold finite numbers only
 
@@ -40,6 +43,7 @@ class TableNetworkModel:
 
     Example:
         >>> import jax.numpy as jnp
+        >>> from jaxmtl.models import TableNet
         >>> network = TableNet(outputs=(1,), hidden=(4,))
         >>> params = network.init(jax.random.key(0), jnp.ones((5, 2)))["params"]
         >>> model = TableNetworkModel(
@@ -183,7 +187,7 @@ class TableNetworks:
         )
 
 
-def network_for(data: Data, sharing: Sharing) -> TableNet:
+def network_for(data: Data, sharing: Sharing) -> "TableNet":
     """The network for coded columns.
 
     Args:
@@ -193,6 +197,8 @@ def network_for(data: Data, sharing: Sharing) -> TableNet:
     Returns:
         The network, without parameters.
     """
+    from jaxmtl.models import TableNet  # flax loads rich
+
     roles = [part.role for part in data.parts] or ["number"] * data.x.shape[1]
     codes = [i for i, role in enumerate(roles) if role == "code"]
     return TableNet(

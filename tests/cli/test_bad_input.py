@@ -32,7 +32,7 @@ def check(result, tmp_path: Path, *parts: str, written: tuple[str, ...] = ()) ->
         (["fit", "--seed", "x"], ["--seed: expected a whole number from 0 to 4294967295, got 'x'"]),
         (["fit", "--seed", "-1"], ["--seed: expected at least 0, got -1"]),
         (["fit", "--seed", "99999999999"], ["--seed: expected at most 4294967295"]),
-        (["fit", "--preset", "best"], ["--preset: expected one of study, got 'best'"]),
+        (["fit", "--preset", "best"], ["--preset: expected one of study, table, got 'best'"]),
         (["fit", "--missing", "mask"], ["--missing: expected one of error, drop, mean"]),
         (["fit", "--missing-targets", "x"], ["--missing-targets: expected one of error"]),
         (["fit", "--scaling", "x"], ["--scaling: expected one of minmax, standard, none"]),

@@ -8,11 +8,11 @@ import pytest
 
 from jaxmtl.cli import run
 from jaxmtl.data import read_table
-from jaxmtl.methods import BASELINES, TABLE_FAMILIES, WITHOUT_STEPS
+from jaxmtl.methods import BASELINES, WITHOUT_STEPS
 from jaxmtl.report import load_run
 
 NAMES = ["--features", "SO2,CO", "--targets", "PM2.5,O3"]
-FAMILIES = [name for name in TABLE_FAMILIES if name not in BASELINES]
+FAMILIES = [name for name in WITHOUT_STEPS if name not in BASELINES]
 METHODS = ("adaptive", "mmoe", "restarts+upgrad", *WITHOUT_STEPS)
 SHORT = ["--phases", "4,1,2;2", "--validation", "0.2"]
 # One seed: a comparison and a run by itself are one compiled program.

@@ -26,6 +26,14 @@ FIELDS = {
     "DSelectK": {"num_experts": 3, "experts": [3], "outputs": (2, 1)},
     "AITM": {"trunk": [3], "towers": [2], "activation": "tanh", "outputs": (2, 1)},
     "SoftSharing": {"hidden": [3, 2], "strength": [0.1, 0.2], "outputs": (2, 1)},
+    "TableNet": {
+        "numbers": [0, 1],
+        "levels": [2],
+        "codes": [3],
+        "sizes": [4],
+        "hidden": [3],
+        "outputs": (2, 1),
+    },
 }
 WIDTHS = {"features": 5, "outputs": 3}
 
@@ -79,7 +87,7 @@ def test_fields_of_other_types_are_refused(name):
     assert not any("\n" in sentence for sentence in sentences)
 
 
-@pytest.mark.parametrize("kind", ["forest", None, 3, [], {}])
+@pytest.mark.parametrize("kind", ["oak", None, 3, [], {}])
 def test_unknown_kinds_are_refused(mmoe, kind):
     with pytest.raises(ValueError, match="expected one of the kinds"):
         model_of(kind, mmoe.spec(), mmoe.arrays(), **WIDTHS)
