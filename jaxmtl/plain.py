@@ -254,7 +254,7 @@ def date_features(seconds: np.ndarray) -> dict[str, np.ndarray]:
     date = days.astype("datetime64[D]")
     year = date.astype("datetime64[Y]")
     first = year.astype("datetime64[D]").astype(float)
-    length = (year + 1).astype("datetime64[D]").astype(float) - first
+    length = (year + np.timedelta64(1, "Y")).astype("datetime64[D]").astype(float) - first
     of_year = (seconds / _DAY - first) / length
     return {
         "year": (year.astype(float) + 1970 + of_year)[:, None],

@@ -98,7 +98,7 @@ class State:
     params: PyTree
     mean: PyTree
     square: PyTree
-    key: Key[Array, ""] | None
+    key: Any
     epoch: Int[Array, ""]
     status: Int[Array, ""]
     kept: PyTree
