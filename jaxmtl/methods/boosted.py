@@ -148,7 +148,7 @@ def _grow_task(
     if all(len(rows.y) for rows in held):
         models, curves = _curves(link, list(zip(own, held, strict=True)), levels)
         rounds = np.argmin(curves, axis=0)
-    elif _apart(folds):
+    elif _apart(data, folds, t):
         pairs = zip(learned, folds, strict=True)
         held = [rows.others(data, fold.test, t) for rows, fold in pairs]
         models, curves = _curves(link, list(zip(own, held, strict=True)), levels)
@@ -172,10 +172,11 @@ def _grow_task(
     ]
 
 
-def _apart(folds: Folds) -> bool:
+def _apart(data: Data, folds: Folds, t: int) -> bool:
     """Whether no row is held out by two folds, so that the others may choose for one."""
     held = np.concatenate([fold.test for fold in folds])
-    return len(folds) > 1 and len(held) > 0 and len(np.unique(held)) == len(held)
+    judges = sum(bool(data.known[fold.test, t].any()) for fold in folds)
+    return judges > 1 and len(np.unique(held)) == len(held)
 
 
 def _inner_rounds(link: Link, rows: _Rows, levels: int) -> int:
@@ -193,10 +194,7 @@ def _curves(
 
     The first loss is that of no round. All grow until their mean loss has its least behind it.
     """
-    models = [
-        _model(link, len(fit.y), levels) if _varies(fit) and len(test.y) else None
-        for fit, test in pairs
-    ]
+    models = [_model(link, len(fit.y), levels) if _varies(fit) else None for fit, _ in pairs]
     start = [_loss(link, _constant(link, fit.y)[None], test.y) for fit, test in pairs]
     curves = np.array([start])
     while len(curves) <= MOST_ROUNDS:
@@ -205,8 +203,9 @@ def _curves(
             if model is not None:
                 model.set_params(max_iter=len(following) - 1, warm_start=True)
                 model.fit(fit.x, fit.y)
-                stages = _stages(model, link, test.x)
-                following[1:, k] = [_loss(link, stage, test.y) for stage in stages]
+                if len(test.y):
+                    stages = _stages(model, link, test.x)
+                    following[1:, k] = [_loss(link, stage, test.y) for stage in stages]
         curves = following
         mean = curves[:, ~np.isnan(curves[0])].mean(axis=1)
         if len(mean) - 1 - int(np.argmin(mean)) >= PATIENCE:

@@ -174,6 +174,16 @@ def test_rounds_of_a_fold_are_chosen_by_the_others():
         assert chosen["rounds"] == [expected]
 
 
+def test_a_fold_without_labels_of_its_own_has_the_rounds_that_others_chose():
+    data = numbers_data(rows=90, targets=1)
+    folds = kfold(90)
+    data.known[folds.parts[1].test] = False
+    found = FAMILIES["boosted"].fit(data, folds, None, Work())
+    assert np.isnan(found.scores[1, 0])
+    assert found.chosen[1]["rounds"][0] > 0
+    assert np.ptp(found.models[1].predict(data.x)) > 0.5
+
+
 @pytest.mark.parametrize("features", [4, 90])  # fewer and more than rows
 def test_the_line_of_a_number_is_that_of_ridge_left_one_out(features):
     data = numbers_data(features=features)
