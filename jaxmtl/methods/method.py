@@ -165,6 +165,23 @@ def join_folds(parts: Sequence[tuple[Int[np.ndarray, " some"], Fitted]], folds: 
     return Fitted(**{name: joined(name) for name in fields}, notes=notes)
 
 
+def checked_keys(
+    name: str, keys: Key[Array, " folds"] | None, folds: Folds
+) -> Key[Array, " folds"]:
+    """The keys of a method that draws its initial values.
+
+    Raises:
+        ValueError: not one a fold.
+    """
+    if keys is None or keys.shape != (len(folds),):
+        got = None if keys is None else f"shape {keys.shape}"
+        raise ValueError(
+            f"keys: expected one a fold for {name}, which draws its initial values, got "
+            f"{got}; give it jax.random.split(jax.random.key(0), len(folds))"
+        )
+    return keys
+
+
 class Method(Protocol):
     """A way to train on several tasks.
 

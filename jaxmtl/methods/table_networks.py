@@ -3,7 +3,7 @@
 import dataclasses
 import math
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import jax
 import numpy as np
@@ -12,7 +12,7 @@ from jaxtyping import Array, Float, Key
 from jaxmtl.data.folds import Data, Folds
 from jaxmtl.losses import loss_of
 from jaxmtl.methods.links import Link, links_from_json, links_to_json, outputs_of
-from jaxmtl.methods.method import Fitted, Work
+from jaxmtl.methods.method import Fitted, Work, checked_keys
 from jaxmtl.methods.network_model import NetworkModel, network_model_of
 from jaxmtl.methods.of_each_task import mean_losses, measured, some_rows
 from jaxmtl.methods.saved import check_arrays, check_fields, with_prefix
@@ -22,9 +22,8 @@ from jaxmtl.training.as_network import as_network
 from jaxmtl.training.tabular import Scaling, TableRows, train_table
 
 if TYPE_CHECKING:
-    from jaxmtl.models import TableNet
+    from jaxmtl.models.table_net import Sharing, TableNet
 
-Sharing = Literal["shared", "separate", "bank"]
 RATE = 0.05
 FURTHEST = 1e300  # where no range is known: files hold finite numbers only
 
@@ -115,18 +114,14 @@ class TableNetworks:
 
     name: str = "network"
     description: str = "a network for all targets together"
-    sharing: Sharing = "shared"
+    sharing: "Sharing" = "shared"
     epochs: int | None = None
 
     def fit(
         self, data: Data, folds: Folds, keys: Key[Array, " folds"] | None, work: Work
     ) -> Fitted:
         """One network a fold; see ``Method.fit``."""
-        if keys is None or keys.shape != (len(folds),):
-            raise ValueError(
-                f"keys: expected one a fold for {self.name}, which draws its initial values; give "
-                "it jax.random.split(jax.random.key(0), len(folds))"
-            )
+        keys = checked_keys(self.name, keys, folds)
         network = network_for(data, self.sharing)
         scaling, low, high = _units(data, folds)
         rows = TableRows(
@@ -187,7 +182,7 @@ class TableNetworks:
         )
 
 
-def network_for(data: Data, sharing: Sharing) -> "TableNet":
+def network_for(data: Data, sharing: "Sharing") -> "TableNet":
     """The network for coded columns.
 
     Args:

@@ -5,7 +5,7 @@ import dataclasses
 from jaxtyping import Array, Key
 
 from jaxmtl.data.folds import Data, Folds
-from jaxmtl.methods.method import Fitted, Work
+from jaxmtl.methods.method import Fitted, Work, checked_keys
 from jaxmtl.methods.study.arm import Arm
 from jaxmtl.methods.study.bench import Bench, StudyProtocol
 
@@ -44,12 +44,7 @@ class StudyMethod:
         self, data: Data, folds: Folds, keys: Key[Array, " folds"] | None, work: Work
     ) -> Fitted:
         """Trains the arm; see ``Method.fit``."""
-        if keys is None or keys.shape != (len(folds),):
-            got = None if keys is None else f"shape {keys.shape}"
-            raise ValueError(
-                f"keys: expected one a fold for {self.name}, which draws its initial values, got "
-                f"{got}; give it jax.random.split(jax.random.key(0), len(folds))"
-            )
+        keys = checked_keys(self.name, keys, folds)
         bench = self.bench
         if bench is None or not bench.is_of(data, folds, keys):
             bench = Bench(self.protocol, data, folds, keys, work)
