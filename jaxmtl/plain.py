@@ -14,6 +14,7 @@ import numpy as np
 _DAY = 86400.0
 _WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 _NUMBER = re.compile(r"[+-]?(0|[1-9]\d*)(\.\d+)?", re.ASCII)
+_LARGEST = 1e15  # of a scaled number: its square is one in float32, too
 _LONGEST = 30  # digits of a number that is a level
 _CLASSES = ("classes", "ordered")
 
@@ -148,7 +149,7 @@ def encode(coding: Mapping[str, Any], columns: Mapping[str, Sequence[Any]]) -> C
         ...           "center": 1.0, "scale": 1.0, "grid": None}
         >>> coded = encode({"columns": [column]}, {"CO": [1.0, 9.0]})
         >>> [f"{value:.3f}" for value in coded.x[:, 0]], coded.outside.tolist()
-        (['0.000', '2.809'], [[False], [True]])
+        (['0.000', '8.000'], [[False], [True]])
     """
     blocks, marks = [], []
     for column in coding["columns"]:
@@ -218,7 +219,7 @@ def _beyond(column: Mapping[str, Any], x: np.ndarray) -> np.ndarray:
 
 
 def scaled(x: np.ndarray, column: Mapping[str, Any]) -> np.ndarray:
-    """Numbers as networks take them: about -1 to 1, and never beyond 3.
+    """Numbers on a scale of their own: half of them in a range of length 1 about 0.
 
     Args:
         x: in original units.
@@ -232,8 +233,7 @@ def scaled(x: np.ndarray, column: Mapping[str, Any]) -> np.ndarray:
     if column.get("grid") is not None:
         return np.interp(x, *column["grid"])
     with np.errstate(over="ignore"):
-        z = np.clip((x - column["center"]) * column["scale"], -1e100, 1e100)
-    return z / np.hypot(1, z / 3)
+        return np.clip((x - column["center"]) * column["scale"], -_LARGEST, _LARGEST)
 
 
 def date_features(seconds: np.ndarray) -> dict[str, np.ndarray]:

@@ -29,10 +29,11 @@ def fit_coding(
     """Decides how columns are coded, from the rows that may be learned from.
 
     Numbers are moved by their median and divided by the distance of the quartiles (where that is 0,
-    by half the range), then bent so that none is beyond 3: z / sqrt(1 + (z / 3)²); or mapped by
-    their quantiles to a normal distribution. A gap is 0, and a mark beside it where there were any.
-    A category is a column of 0 and 1 a level, or the number of its level where there are more than
-    32. A date is a year with its fraction, waves of season and hour, and a weekday.
+    by half the range), and not bent, so that a line stays one (``TableNet`` bends them for itself);
+    or mapped by their quantiles to a normal distribution. A gap is 0, and a mark beside it where
+    there were any. A category is a column of 0 and 1 a level, or the number of its level where
+    there are more than 32. A date is a year with its fraction, waves of season and hour, and a
+    weekday.
 
     Args:
         table: with the columns.
@@ -51,7 +52,7 @@ def fit_coding(
         >>> table = table_of_cells({"CO": [1, 2, 3, 4, 5], "O3": [1, 2, 3, 4, 5]})
         >>> coding = fit_coding(table, infer_columns(table, targets=["O3"]))
         >>> [f"{value:.2f}" for value in coding.encode(table).x[:, 0]]
-        ['-0.95', '-0.49', '0.00', '0.49', '0.95']
+        ['-1.00', '-0.50', '0.00', '0.50', '1.00']
 
     References:
         Holzmueller, Grinsztajn and Steinwart (2024), Better by Default: Strong Pre-Tuned MLPs and

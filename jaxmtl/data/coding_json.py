@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-FORM = 1  # of the codings that this version writes and reads
+FORM = 2  # of the codings that this version writes and reads; 1 bent its numbers
 _DATE_PARTS = ("year", "season", "weekday", "hour")
 _FIELDS = {
     "number": {"missing", "low", "high", "center", "scale", "grid"},
@@ -20,7 +20,7 @@ def check_coding(coding: Any) -> None:
     """Raises ValueError, in one sentence, unless ``encode`` can work with a coding.
 
     Example:
-        >>> check_coding({"form": 1, "columns": [], "tasks": []})
+        >>> check_coding({"form": 2, "columns": [], "tasks": []})
         Traceback (most recent call last):
             ...
         ValueError: coding: expected at least one column and one task, got [] and []

@@ -2,20 +2,23 @@
 
 import dataclasses
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import jax
+import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Key
+from jaxtyping import Array, Float, Key, PyTree
 
 from jaxmtl.data.folds import Data, Folds
 from jaxmtl.losses import loss_of
+from jaxmtl.methods.linear import LinearModel
 from jaxmtl.methods.links import Link, links_from_json, links_to_json, outputs_of
 from jaxmtl.methods.method import Fitted, Work, checked_keys
 from jaxmtl.methods.network_model import NetworkModel, network_model_of
 from jaxmtl.methods.of_each_task import mean_losses, measured, some_rows
 from jaxmtl.methods.saved import check_arrays, check_fields, with_prefix
+from jaxmtl.methods.straight_line import StraightLine
 from jaxmtl.statistics.selection import choose_from_others
 from jaxmtl.tasks import Task, output_widths
 from jaxmtl.training.as_network import as_network
@@ -105,6 +108,9 @@ class TableNetworks:
         name: of the method.
         description: in a few words.
         sharing: see ``TableNet``.
+        hidden: see ``TableNet``.
+        plain: whether numbers are taken as they are, without waves, by layers of "relu".
+        line: whether the networks learn what a straight line leaves over; see ``StraightLine``.
         epochs: None: as many as the rows are worth.
 
     Example:
@@ -115,6 +121,9 @@ class TableNetworks:
     name: str = "network"
     description: str = "a network for all targets together"
     sharing: "Sharing" = "shared"
+    hidden: tuple[int, ...] = (128, 128, 128)
+    plain: bool = False
+    line: bool = False
     epochs: int | None = None
 
     def fit(
@@ -122,7 +131,7 @@ class TableNetworks:
     ) -> Fitted:
         """One network a fold; see ``Method.fit``."""
         keys = checked_keys(self.name, keys, folds)
-        network = network_for(data, self.sharing)
+        network = self._network(data)
         scaling, low, high = _units(data, folds)
         rows = TableRows(
             data.x.astype(np.float32),
@@ -139,6 +148,7 @@ class TableNetworks:
             scaling=scaling,
             rate=RATE,
             epochs=self.epochs,
+            start=self._start(data, folds, network, scaling),
             devices=work.devices,
             chunk=work.chunk,
             checkpoint=None if work.checkpoint is None else f"{work.checkpoint}/{self.name}",
@@ -181,30 +191,55 @@ class TableNetworks:
             diverged=np.asarray(diverged),
         )
 
+    def _network(self, data: Data) -> "TableNet":
+        """The network for coded columns, whose ``parts`` say what each of them is."""
+        from jaxmtl.models import TableNet  # flax loads rich
 
-def network_for(data: Data, sharing: "Sharing") -> "TableNet":
-    """The network for coded columns.
+        roles = [part.role for part in data.parts] or ["number"] * data.x.shape[1]
+        codes = [i for i, role in enumerate(roles) if role == "code"]
+        classes = all(task.has_classes for task in data.tasks)
+        return TableNet(
+            outputs=output_widths(data.tasks),
+            numbers=[i for i, role in enumerate(roles) if role == "number"],
+            levels=[i for i, role in enumerate(roles) if role == "level"],
+            codes=codes,
+            sizes=[data.parts[i].size for i in codes],
+            hidden=self.hidden,
+            sharing=self.sharing,
+            embedding="none" if self.plain else "periodic",
+            activation="relu" if self.plain else "selu" if classes else "mish",
+            line=self.line,
+        )
 
-    Args:
-        data: whose ``parts`` say what each column is.
-        sharing: see ``TableNet``.
+    def _start(
+        self, data: Data, folds: Folds, network: "TableNet", scaling: Scaling
+    ) -> Callable[[PyTree], PyTree] | None:
+        """Sets the line of every fold, in the units of the network's outputs."""
+        if not self.line:
+            return None
+        lines = StraightLine().fit(data, folds, None, Work()).models
+        widths = output_widths(data.tasks)
+        # A count is learned as a logarithm, of which a line in its own units says nothing.
+        counts = np.repeat([task.kind == "count" for task in data.tasks], widths)
+        columns = [*network.numbers, *network.levels]
 
-    Returns:
-        The network, without parameters.
-    """
-    from jaxmtl.models import TableNet  # flax loads rich
+        def start(params: PyTree) -> PyTree:
+            own: dict[str, list[np.ndarray]] = {name: [] for name in params["line"]}
+            for k, line in enumerate(lines):
+                assert isinstance(line, LinearModel)
+                scale = np.where(counts, 0, 1 / np.repeat(scaling.scale[k], widths))
+                offset = np.repeat(scaling.offset[k], widths)
+                own["slopes"].append(line.slopes[columns] * scale)
+                own["intercept"].append((line.intercept - offset) * scale)
+                at = 0
+                for column, size in line.codes:
+                    assert line.levels is not None
+                    own[f"levels_{column}"].append(line.levels[at : at + size] * scale)
+                    at += size
+            made = {name: jnp.asarray(np.stack(all_), jnp.float32) for name, all_ in own.items()}
+            return {**params, "line": made}
 
-    roles = [part.role for part in data.parts] or ["number"] * data.x.shape[1]
-    codes = [i for i, role in enumerate(roles) if role == "code"]
-    return TableNet(
-        outputs=output_widths(data.tasks),
-        numbers=[i for i, role in enumerate(roles) if role == "number"],
-        levels=[i for i, role in enumerate(roles) if role == "level"],
-        codes=codes,
-        sizes=[data.parts[i].size for i in codes],
-        sharing=sharing,
-        activation="selu" if all(task.has_classes for task in data.tasks) else "mish",
-    )
+        return start
 
 
 def _link(task: Task) -> Link:

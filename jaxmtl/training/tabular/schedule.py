@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PyTree
 
 PERIODS = 4  # in which the rate falls to 0, each twice as long as the one before
-# Times the rate, by the last name of a parameter; 1 for others.
+# Times the rate, by the last name of a parameter; 1 for others, and 0 for all of a line.
 FACTORS = {
     "scale": 6.0,
     "bias": 0.1,
@@ -18,6 +18,7 @@ FACTORS = {
     "mixture": 0.1,
     "offset": 0.1,
 }
+LINE = "line"
 DECAYED = ("kernel", "mixture", "frequency")
 
 
@@ -63,10 +64,11 @@ def factors(params: PyTree) -> tuple[PyTree, PyTree]:
     def name(path: Any) -> str:
         return str(path[-1].key)
 
-    rates = jax.tree_util.tree_map_with_path(
-        lambda path, leaf: 1.0 if name(path).startswith("code_") else FACTORS.get(name(path), 1.0),
-        params,
-    )
+    def rate(path: Any, leaf: Any) -> float:
+        del leaf
+        return 0.0 if LINE in [str(part.key) for part in path] else FACTORS.get(name(path), 1.0)
+
+    rates = jax.tree_util.tree_map_with_path(rate, params)
     decays = jax.tree_util.tree_map_with_path(
         lambda path, leaf: float(name(path) in DECAYED), params
     )
