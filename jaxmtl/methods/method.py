@@ -45,7 +45,7 @@ class Model(Protocol):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Work:
-    """How training is to be done; it changes no result beyond rounding.
+    """How training is to be done; but for ``seconds`` it changes no result beyond rounding.
 
     Attributes:
         checkpoint: folder in which every part of the work has its own; None for none.
@@ -53,6 +53,9 @@ class Work:
         devices: see ``jaxmtl.sweep``.
         chunk: see ``jaxmtl.sweep``.
         on_progress: called with the name of what is at work.
+        seconds: about how long a method for tables may take; None for as long as it needs. What is
+            learned then hangs on the machine, and the notes say what was cut. Other methods take
+            no account of it.
 
     Example:
         >>> Work(chunk=4).resume
@@ -64,6 +67,7 @@ class Work:
     devices: Sequence[Device] | None = None
     chunk: int | None = None
     on_progress: OnProgress | None = None
+    seconds: float | None = None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)

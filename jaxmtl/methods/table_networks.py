@@ -23,6 +23,7 @@ from jaxmtl.statistics.selection import choose_from_others
 from jaxmtl.tasks import Task, output_widths
 from jaxmtl.training.as_network import as_network
 from jaxmtl.training.tabular import Scaling, TableRows, train_table
+from jaxmtl.training.tabular.schedule import epochs_for
 
 if TYPE_CHECKING:
     from jaxmtl.models.table_net import Sharing, TableNet
@@ -148,6 +149,7 @@ class TableNetworks:
             scaling=scaling,
             rate=RATE,
             epochs=self.epochs,
+            seconds=work.seconds,
             start=self._start(data, folds, network, scaling),
             devices=work.devices,
             chunk=work.chunk,
@@ -187,9 +189,18 @@ class TableNetworks:
         fitted = measured(data, folds, models, [{"epoch": trained.marks[m]} for m in chosen])
         return dataclasses.replace(
             fitted,
+            notes=self._cut(folds, trained.marks[-1]),
             parameters=np.full(len(folds), size),
             diverged=np.asarray(diverged),
         )
+
+    def _cut(self, folds: Folds, passes: int) -> tuple[str, ...]:
+        """What is to be said where the time was not enough."""
+        least = min(len(fold.train) + len(fold.validation) for fold in folds)
+        wanted = self.epochs or epochs_for(least)
+        if passes >= wanted:
+            return ()
+        return (f"{self.name}: {passes} passes over the rows instead of {wanted}, for the time",)
 
     def _network(self, data: Data) -> "TableNet":
         """The network for coded columns, whose ``parts`` say what each of them is."""

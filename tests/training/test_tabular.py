@@ -166,3 +166,12 @@ def test_mish_is_mish_with_its_slope():
 def test_there_is_a_batch_and_an_epoch_for_any_number_of_rows(rows):
     assert 1 <= batch_for(rows) <= rows
     assert marks_of(epochs_for(rows))[-1] == epochs_for(rows) >= 16
+
+
+def test_in_little_time_there_are_few_epochs_and_in_enough_all():
+    assert train(seconds=0.0, epochs=40).marks == marks_of(15)
+    long = train(seconds=1e6)
+    for first, second in zip(*map(jax.tree.leaves, (trained(), long)), strict=True):
+        np.testing.assert_array_equal(first, second)
+    with pytest.raises(ValueError, match="no checkpoint beside it"):
+        train(seconds=1.0, checkpoint="somewhere")

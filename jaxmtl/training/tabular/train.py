@@ -1,6 +1,8 @@
 """Networks on folds of a table, all of them in one program."""
 
+import dataclasses
 import functools
+import time
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -29,6 +31,7 @@ from jaxmtl.training.tabular.epoch import (
 from jaxmtl.training.tabular.schedule import batch_for, epochs_for, marks_of
 
 LENGTH = 8  # epochs of one compiled call at most
+FEWEST = 15  # epochs, with which there are all four moments to keep parameters
 ROWS_OF_START = 1024  # by which initial values are set
 
 
@@ -75,6 +78,7 @@ def train_table(
     rate: float = 0.02,
     decay: float = 0.02,
     epochs: int | None = None,
+    seconds: float | None = None,
     start: Callable[[PyTree], PyTree] | None = None,
     devices: Sequence[Device] | None = None,
     chunk: int | None = None,
@@ -99,6 +103,7 @@ def train_table(
         rate: largest learning rate.
         decay: of weights.
         epochs: passes over the rows; None: as many as they are worth.
+        seconds: about how long it may take; epochs become fewer, but not less than 15.
         start: from initial values, with a leading axis of folds, to those that are trained.
         devices: see ``jaxmtl.sweep``.
         chunk: see ``jaxmtl.sweep``.
@@ -108,28 +113,40 @@ def train_table(
 
     Returns:
         The parameters that were kept.
+
+    Raises:
+        ValueError: both ``seconds`` and ``checkpoint``.
     """
+    if seconds is not None and checkpoint is not None:
+        raise ValueError(
+            "seconds: expected no checkpoint beside it, since what is resumed may not hang on the "
+            "time; name the epochs"
+        )
+    began = time.perf_counter()
     counts = np.array([len(fold) for fold in folds])
     least = int(counts.min())
     size = batch_for(least)
     passes = epochs_for(least) if epochs is None else epochs
-    marks = marks_of(passes)
     options = Options(
         loss=loss, batch_size=size, updates=max(least // size, 1), rate=rate, decay=decay
     )
     rows = np.stack([np.pad(fold, (0, counts.max() - len(fold)), "edge") for fold in folds])
-    members = Member(
-        rows=rows.astype(np.int32),
-        number=counts.astype(np.int32),
-        offset=scaling.offset.astype(np.float32),
-        scale=scaling.scale.astype(np.float32),
-        epochs=np.full(len(folds), passes, np.int32),
-        marks=np.tile(np.array(marks, np.int32), (len(folds), 1)),
-    )
+
+    def members_for(passes: int, marks: Sequence[int]) -> Member:
+        return Member(
+            rows=rows.astype(np.int32),
+            number=counts.astype(np.int32),
+            offset=scaling.offset.astype(np.float32),
+            scale=scaling.scale.astype(np.float32),
+            epochs=np.full(len(folds), passes, np.int32),
+            marks=np.tile(np.array(marks, np.int32), (len(folds), 1)),
+        )
+
     data = TableRows(*(jnp.asarray(leaf) for leaf in data))
     params, keys = _start(network, keys, data, rows, counts)
     params = params if start is None else start(params)
-    states = jax.vmap(lambda params, key: begin(params, key, len(marks)))(params, keys)
+    number = len(marks_of(passes))
+    states = jax.vmap(lambda params, key: begin(params, key, number))(params, keys)
     mesh = member_mesh(devices)
 
     def advance(states: State, data: TableRows, members: Member, limit: Any) -> Any:
@@ -148,14 +165,27 @@ def train_table(
         nowhere=(-1,),
         keep=lambda states: (states.kept, states.epoch),
     )
-    driven = run_members(
-        program,
+
+    def drive(states: State, members: Member, **options: Any) -> Any:
+        return run_members(
+            program, states, data, members, stacked=False, mesh=mesh, chunk=chunk, **options
+        )
+
+    if seconds is not None and passes > FEWEST:
+        # The first epoch compiles, and the second shows the pace.
+        only = members_for(1, (1,) * number)
+        nowhere: dict[str, Any] = {"checkpoint": None, "described": dict, "on_progress": None}
+        for _ in range(2):
+            since = time.perf_counter()
+            again = dataclasses.replace(states, key=jax.random.clone(states.key))
+            drive(again, only, resume=False, **nowhere)
+        now = time.perf_counter()
+        passes = min(passes, max(int((seconds - (now - began)) / (now - since)), FEWEST))
+    marks = marks_of(passes)
+    members = members_for(passes, marks)
+    driven = drive(
         states,
-        data,
         members,
-        stacked=False,
-        mesh=mesh,
-        chunk=chunk,
         checkpoint=checkpoint,
         described=lambda: {
             **describe_model(network.source),
