@@ -3,23 +3,28 @@
 import dataclasses
 import math
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
-from jaxtyping import Array, Float32, Key
+from jaxtyping import Array, Float, Float32, Key
 
 from jaxmtl.data.folds import Data, Folds
-from jaxmtl.methods.forest import ForestModel, as_learned
+from jaxmtl.data.splits import SplitIndices
+from jaxmtl.methods.forest import Forest, ForestModel, as_learned
 from jaxmtl.methods.grown import Gathering
 from jaxmtl.methods.levels import buckets_of, code_columns
 from jaxmtl.methods.links import Link, floors
 from jaxmtl.methods.method import Fitted, Work
 from jaxmtl.methods.of_each_task import (
-    fit_each_fold,
+    check_known,
+    mean_losses,
+    measured,
     note_of_part,
     rows_drawn,
+    some_rows,
     tasks_known_together,
 )
+from jaxmtl.statistics.selection import choose_from_others
 from jaxmtl.tasks import output_slices
 
 MOST_BYTES = 64_000_000  # of the trees of a fold
@@ -29,6 +34,10 @@ _BYTES_OF_A_NODE, _BYTES_OF_A_VALUE = 17, 4
 _SHOWN = 31  # levels of a column that have a column of their own
 _MOST_SHOWN = 248  # such columns together
 _WORK = 3e10  # rows times features times trees times depth that are looked at
+_WORK_APART = 1e8  # the same, up to which every number has trees of its own
+FEWEST_APART = 100  # trees of such a number
+LEAVES = (1, 3)  # rows that a leaf holds at least
+MOST_ROWS_TO_CHOOSE = 20_000  # above, leaves of one size only are grown
 FLOOR = 0.02  # share of the frequencies in the probabilities
 
 
@@ -36,13 +45,15 @@ FLOOR = 0.02  # share of the frequencies in the probabilities
 class ExtraTrees:
     """Means of many trees that split at random thresholds.
 
-    Tasks whose targets are known in the same rows are learned at once, numbers divided by their
-    standard deviation, and classes as a number from 0 to 1 each. Of more than 100 000 rows, as many
-    are drawn at random. Leaves become larger, and trees fewer, where they would take more than 64
-    MB a fold.
+    Every number has trees of its own where that takes little time; else numbers that are known in
+    the same rows are learned at once, divided by their standard deviation. The probabilities of
+    classes are numbers from 0 to 1. Leaves hold one row at least, or three: of a fold, what was
+    better on its validation rows or, without any, on the rows that the *other* folds hold out. Of
+    more than 100 000 rows, as many are drawn at random. Leaves become larger, and trees fewer,
+    where they would take more than 64 MB a fold.
 
     Attributes:
-        trees: at most.
+        trees: at most, of all tasks together; a task with trees of its own has 100 at least.
 
     References:
         Geurts, Ernst, Wehenkel (2006), Extremely Randomized Trees, Machine Learning 63; as
@@ -58,11 +69,28 @@ class ExtraTrees:
     ) -> Fitted:
         """One model a fold; neither keys nor work are needed."""
         del keys, work
-        found = fit_each_fold(self.name, data, folds, self._fit)
+        check_known(self.name, data, folds)
+        units = _units(data, folds)
+        grown = [self._grow_fold(data, fold, units) for fold in folds]
+        losses = np.array([own.losses for own in grown])  # (folds, leaves, units)
+        models, chosen = [], []
+        for k, own in enumerate(grown):
+            sizes = [_chosen(losses[:, :, u].T, k, own.judged) for u in range(len(units))]
+            model = dataclasses.replace(
+                own.model, forests=tuple(own.forests[u][size] for u, size in enumerate(sizes))
+            )
+            models.append(model)
+            rows: list[int] = [0] * len(data.tasks)
+            for unit, size in zip(units, sizes, strict=True):
+                for t in unit:
+                    rows[t] = own.leaf_rows[size]
+            chosen.append({"rows_of_a_leaf": rows})
+        found = measured(data, folds, models, chosen)
         return dataclasses.replace(found, notes=note_of_part(self.name, folds))
 
-    def _fit(self, train: Data, validation: Data) -> tuple[ForestModel, dict[str, Any]]:
-        del validation  # nothing is chosen
+    def _grow_fold(self, data: Data, fold: SplitIndices, units: list[list[int]]) -> "_GrownFold":
+        """The forests of a fold for every size of leaves, and what each is worth."""
+        train = some_rows(data, fold.train)
         drawn = rows_drawn(train)
         sizes = code_columns(drawn)
         codes = tuple((at, buckets_of(drawn.x[:, at], size)) for at, size in sizes)
@@ -71,29 +99,97 @@ class ExtraTrees:
         every = _with_indicators(x, shown)
         slices = output_slices(drawn.tasks)
         total = slices[-1].stop
-        forests, leaf_rows, trees = [], [0] * len(slices), [0] * len(slices)
-        for group in tasks_known_together(drawn):
-            for tasks in _by_width(drawn, group):
-                rows = drawn.known[:, tasks[0]]
-                columns = np.concatenate([np.arange(total)[slices[t]] for t in tasks])
-                y, mean, scale = _targets(drawn, rows, tasks)
-                plan = _plan(int(rows.sum()), every.shape[1], len(columns), total, self.trees)
-                grown = _grow(every[rows], y, plan, classes=drawn.tasks[tasks[0]].width > 1)
+        leaves = LEAVES if len(x) <= MOST_ROWS_TO_CHOOSE else LEAVES[:1]
+        forests: list[list[Forest]] = []
+        for unit in units:
+            rows = drawn.known[:, unit[0]]
+            columns = np.concatenate([np.arange(total)[slices[t]] for t in unit])
+            y, mean, scale = _targets(drawn, rows, unit)
+            most = self.trees
+            if len(unit) == 1 and len(units) > 1:
+                most = min(most, max(FEWEST_APART, most // len(units)))
+            number, width = int(rows.sum()), len(columns)
+            plan = _plan(number, every.shape[1], width, total, most)
+            forests.append([])
+            for leaf in leaves:
+                own = dataclasses.replace(plan, leaf_rows=max(plan.leaf_rows, leaf))
+                classes = drawn.tasks[unit[0]].width > 1
+                trees = _grow(every[rows], y, own, classes=classes)
                 gathering = Gathering(x.shape[1], columns.tolist(), mean)
-                for tree in grown:
-                    _add(gathering, tree, shown, scale / len(grown))
-                forests.append(gathering.forest())
-                for t in tasks:
-                    leaf_rows[t], trees[t] = plan.leaf_rows, plan.trees
+                for tree in trees:
+                    _add(gathering, tree, shown, scale / len(trees))
+                forests[-1].append(gathering.forest())
+        links = (Link("shares" if t.width > 1 else "same", t.width) for t in train.tasks)
         model = ForestModel(
-            forests=tuple(forests),
+            forests=tuple(own[0] for own in forests),
             codes=codes,
-            links=tuple(
-                Link("shares" if task.width > 1 else "same", task.width) for task in train.tasks
-            ),
+            links=tuple(links),
             floor=floors(train.tasks, train.y, train.known, FLOOR),
         )
-        return model, {"trees": trees, "rows_of_a_leaf": leaf_rows}
+        judged = "validation" if len(fold.validation) else "test"
+        held = some_rows(data, fold.validation if len(fold.validation) else fold.test)
+        return _GrownFold(model, forests, leaves, _judged(model, forests, units, held), judged)
+
+
+class _GrownFold(NamedTuple):
+    """All that was grown for a fold.
+
+    Attributes:
+        model: with the smallest leaves.
+        forests: of every unit of tasks, one a size of leaves.
+        leaf_rows: these sizes.
+        losses: (leaves, units) on the rows that judge.
+        judged: which these are.
+    """
+
+    model: ForestModel
+    forests: list[list[Forest]]
+    leaf_rows: tuple[int, ...]
+    losses: Float[np.ndarray, "leaves units"]
+    judged: Literal["validation", "test"]
+
+
+def _units(data: Data, folds: Folds) -> list[list[int]]:
+    """Tasks that have trees together: numbers apart where there is little work, each class."""
+    rows = max(len(fold.train) for fold in folds)
+    units = []
+    for group in tasks_known_together(data):
+        for tasks in _by_width(data, group):
+            trees = FEWEST_APART * len(tasks)
+            work = rows * data.x.shape[1] * trees * math.log2(rows + 1)
+            apart = work <= _WORK_APART and data.tasks[tasks[0]].width == 1
+            units += [[t] for t in tasks] if apart else [tasks]
+    return units
+
+
+def _chosen(losses: Float[np.ndarray, "leaves folds"], k: int, judged: str) -> int:
+    """Number of the size of leaves for a fold; the smallest where nothing else can judge."""
+    if judged == "validation":
+        own = losses[:, k]
+        return 0 if np.isnan(own).any() else int(np.argmin(own))
+    return int(choose_from_others(losses)[k]) if losses.shape[1] > 1 else 0
+
+
+def _judged(
+    model: ForestModel, forests: list[list[Forest]], units: list[list[int]], held: Data
+) -> Float[np.ndarray, "leaves units"]:
+    """Losses of every size of leaves, in units of the spread; NaN where no row is known."""
+    losses = np.full((len(forests[0]), len(units)), np.nan)
+    if len(losses) == 1 or not len(held.x):
+        return np.zeros_like(losses) if len(losses) == 1 else losses
+    for size in range(len(losses)):
+        one = dataclasses.replace(model, forests=tuple(own[size] for own in forests))
+        found = mean_losses(one.predict(held.x), held)
+        for u, unit in enumerate(units):
+            spread = [
+                1.0 if held.tasks[t].has_classes else max(held.y[held.known[:, t], t].var(), 1e-300)
+                for t in unit
+                if held.known[:, t].any()
+            ]
+            own = [found[t] for t in unit if held.known[:, t].any()]
+            if own:
+                losses[size, u] = np.mean(np.array(own) / spread)
+    return losses
 
 
 @dataclasses.dataclass(frozen=True)

@@ -23,6 +23,7 @@ from jaxmtl.methods.logistic import SHARES, fit_logistic
 from jaxmtl.methods.models import model_of
 from jaxmtl.methods.of_each_task import rows_drawn
 from jaxmtl.methods.straight_line import StraightLine
+from jaxmtl.statistics.selection import choose_from_others
 from jaxmtl.tasks import number_tasks, output_slices
 
 FEW_TREES = ExtraTrees(trees=20)
@@ -99,22 +100,44 @@ def test_a_level_that_was_not_met_is_predicted(name):
 
 def test_extra_trees_are_scikit_learns():
     data, folds, found = fitted("extra_trees")
-    fold = folds.parts[0]
-    # Both numbers are known in the same rows: one forest for both.
-    assert [forest.outputs for forest in found.models[0].forests] == [(0, 7), (1, 2), (3, 4, 5, 6)]
+    fold, model = folds.parts[0], found.models[0]
+    assert [forest.outputs for forest in model.forests] == [(0,), (7,), (1, 2), (3, 4, 5, 6)]
     x = without_codes(data.x, data, fold)
-    rows = fold.train[data.known[fold.train, 0]]
-    y = data.y[rows][:, [0, 3]]
-    theirs = ExtraTreesRegressor(20, max_features=1.0, random_state=0)
-    theirs.fit(x[rows], (y - y.mean(axis=0)) / y.std(axis=0))
-    expected = theirs.predict(x) * y.std(axis=0) + y.mean(axis=0)
-    np.testing.assert_allclose(found.models[0].predict(data.x)[:, [0, 7]], expected, rtol=1e-5)
+    for task, column in ((0, 0), (3, 7)):
+        rows = fold.train[data.known[fold.train, task]]
+        leaf = found.chosen[0]["rows_of_a_leaf"][task]
+        theirs = ExtraTreesRegressor(20, max_features=1.0, min_samples_leaf=leaf, random_state=0)
+        mean, spread = data.y[rows, task].mean(), data.y[rows, task].std()
+        theirs.fit(x[rows], (data.y[rows, task] - mean) / spread)
+        expected = theirs.predict(x) * spread + mean
+        np.testing.assert_allclose(model.predict(data.x)[:, column], expected, rtol=1e-4, atol=1e-4)
     rows = fold.train[data.known[fold.train, 2]]
-    theirs = ExtraTreesRegressor(20, max_features=3, random_state=0)
+    leaf = found.chosen[0]["rows_of_a_leaf"][2]
+    theirs = ExtraTreesRegressor(20, max_features=3, min_samples_leaf=leaf, random_state=0)
     theirs.fit(x[rows], np.eye(4)[data.y[rows, 2].astype(int)])
     floor = floors(data.tasks, data.y[fold.train], data.known[fold.train], FLOOR)[COLUMNS[2]]
     expected = (theirs.predict(x) + floor) / (1 + FLOOR)
-    np.testing.assert_allclose(found.models[0].predict(data.x)[:, COLUMNS[2]], expected, rtol=1e-5)
+    np.testing.assert_allclose(model.predict(data.x)[:, COLUMNS[2]], expected, rtol=1e-5)
+
+
+def test_leaves_of_a_fold_are_chosen_by_the_others():
+    data, folds = numbers_data(rows=80), kfold(80)
+    data.y[:, 0] = data.x[:, 0]  # without noise small leaves are better
+    found = FEW_TREES.fit(data, folds, None, Work())
+    losses = np.zeros((2, len(folds), 2))
+    for size, leaf in enumerate((1, 3)):
+        for k, fold in enumerate(folds):
+            x = data.x.astype(np.float32)
+            for t in range(2):
+                y = data.y[:, t] - data.y[fold.train, t].mean()
+                y = y / y[fold.train].std()
+                theirs = ExtraTreesRegressor(20, min_samples_leaf=leaf, random_state=0)
+                off = theirs.fit(x[fold.train], y[fold.train]).predict(x[fold.test]) - y[fold.test]
+                losses[size, k, t] = (off**2).mean() / y[fold.test].var()
+    expected = np.array([choose_from_others(losses[:, :, t]) for t in range(2)]).T
+    chosen = [own["rows_of_a_leaf"] for own in found.chosen]
+    assert chosen == np.array([1, 3])[expected].tolist()
+    assert len(set(np.ravel(chosen))) == 2  # else nothing was chosen
 
 
 def without_codes(x, data, fold):
