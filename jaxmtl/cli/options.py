@@ -12,10 +12,11 @@ from jaxmtl._options import Count, Declared, Option, Options, as_option, declare
 from jaxmtl.cli.settings import Settings
 
 Preset = Annotated[
-    str,
+    str | None,
     Option(
-        help="What is trained: study, the adaptive network on columns of numbers; table, whatever "
-        "predicts best, on columns of any kind."
+        help="What is trained: table, whatever predicts best, on columns of any kind; quick, the "
+        "same without networks; study, the adaptive network on columns of numbers.",
+        shown="table; without TABLE study",
     ),
 ]
 MethodName = Annotated[

@@ -11,6 +11,7 @@ import typer
 
 from jaxmtl.cli.errors import in_one_sentence
 from jaxmtl.cli.paths import path_of
+from jaxmtl.cli.reading import how_to_read
 from jaxmtl.cli.signals import undone_when_interrupted, when_interrupted
 
 if TYPE_CHECKING:
@@ -116,13 +117,7 @@ def _as_read(reading: "Reading", targets: Sequence[str], header_row: int | None)
         for value in reading.missing_values
         if not (isinstance(value, str) and value.rpartition("=")[0].strip() in targets)
     ]
-    return {
-        "missing_values": codes,
-        "decimal": reading.decimal,
-        "thousands": reading.thousands,
-        "header_row": reading.header_row if header_row is None else header_row,
-        "visible_rows": reading.visible_rows,
-    }
+    return how_to_read(reading, header_row=header_row) | {"missing_values": codes}
 
 
 def _cells(table: "Table", predicted: "np.ndarray") -> list[list[Cell]]:

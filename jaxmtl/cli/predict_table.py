@@ -4,6 +4,8 @@ import datetime
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from jaxmtl.cli.reading import how_to_read
+
 if TYPE_CHECKING:
     from jaxmtl.cli.console import Console
     from jaxmtl.data import CellTable, Coding
@@ -39,18 +41,14 @@ def predicted_table(
     from jaxmtl.data import Coding, read_cells
     from jaxmtl.data.reading.sheets import find_sheet
 
-    predictor, reading = run.predictor, run.predictor.reading
+    predictor = run.predictor
     coding = predictor.coding
     assert isinstance(coding, Coding)
     table = read_cells(
         path,
         expected=coding.inputs,
         sheet=find_sheet(path, sheet),
-        missing_values=reading.missing_values,
-        decimal=reading.decimal,
-        thousands=reading.thousands,
-        header_row=reading.header_row if header_row is None else header_row,
-        visible_rows=reading.visible_rows,
+        **how_to_read(predictor.reading, header_row=header_row),
     )
     coded = coding.encode(table)
     for note in (*table.notes, *coded.notes):

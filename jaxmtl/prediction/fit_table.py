@@ -17,19 +17,16 @@ from jaxmtl.data import (
     data_of_table,
     fit_coding,
     folds_of_table,
-    groups_of,
-    time_of,
 )
 from jaxmtl.data import held_out as held_out_rows
 from jaxmtl.methods import TABLE_FAMILIES, Fitted, Work, find_method, held_out, mixed
-from jaxmtl.methods.of_each_task import mean_losses, some_rows
 from jaxmtl.metrics.of_tasks import Scores, constant_prediction, score
+from jaxmtl.prediction.gains import Gain, blocks_of, gain_over
 from jaxmtl.prediction.predictor import Predictor, Reading
-from jaxmtl.statistics import paired_bootstrap
 from jaxmtl.statistics.selection import greedy
 
 MIXED = "mixture"
-BLOCKS = 100  # of rows, that intervals resample at most
+TOGETHER, ONE_BY_ONE = "network", "separate"  # families that differ in sharing alone
 
 OnFamily = Callable[[str, int, int], None]
 
@@ -71,22 +68,6 @@ class Line(NamedTuple):
     seconds: float
 
 
-class Gain(NamedTuple):
-    """Loss of what was kept over that of a family, less 1, in %, with an interval of 95 %.
-
-    Attributes:
-        over: name of the family.
-        percent: below 0 where what was kept is better; one number a task.
-        low: lower end of the interval, NaN where there are too few rows for one.
-        high: upper end.
-    """
-
-    over: str
-    percent: Float[np.ndarray, " tasks"]
-    low: Float[np.ndarray, " tasks"]
-    high: Float[np.ndarray, " tasks"]
-
-
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
 class TableFit:
     """What was learned from a table, and how well it predicts.
@@ -102,6 +83,8 @@ class TableFit:
         leaderboard: every family, and last their mixture, on the same rows.
         weights: of every family for every task.
         gain: over the simplest family that looks at the features; None without another one.
+        sharing: loss of networks for all targets together over that of one for each; None without
+            both.
         notes: what the user should know.
     """
 
@@ -115,6 +98,7 @@ class TableFit:
     leaderboard: tuple[Line, ...]
     weights: Float[np.ndarray, "families tasks"]
     gain: Gain | None
+    sharing: Gain | None
     notes: tuple[str, ...]
 
 
@@ -196,6 +180,7 @@ def fit_table(
         own = predictor.outputs(data.x[test])
     else:
         shown, bags, own = seen, held, mixture.predictions
+    block = blocks_of(table, columns, rows[shown], plan.seed)
     board = _leaderboard(bags, own, data, shown, learned, seconds)
     more = [note for one in fitted.values() for note in one.notes]
     return TableFit(
@@ -208,7 +193,8 @@ def fit_table(
         held=own,
         leaderboard=board,
         weights=mixture.weights,
-        gain=_gain(bags, own, data, shown, _blocks(table, columns, rows[shown], plan.seed)),
+        gain=_gain(bags, own, data, shown, block),
+        sharing=_sharing(bags, data, shown, block),
         notes=(*made.notes, *folds.notes, *dict.fromkeys(more), *mixture.notes),
     )
 
@@ -240,18 +226,6 @@ def _leaderboard(
     return tuple(lines)
 
 
-def _blocks(
-    table: CellTable, columns: Columns, rows: Int[np.ndarray, " shown"], seed: int
-) -> Int[np.ndarray, " shown"]:
-    """What is resampled instead of rows: whole groups, neighbours in time, or rows at random."""
-    if columns.group is not None:
-        return np.unique(groups_of(table, columns)[rows], return_inverse=True)[1] % BLOCKS
-    if columns.time is not None:
-        moments = time_of(table, columns)[rows]
-        return np.argsort(np.argsort(moments, kind="stable")) * BLOCKS // len(rows)
-    return np.random.default_rng(seed).permutation(len(rows)) % BLOCKS
-
-
 def _gain(
     bags: Mapping[str, np.ndarray],
     own: np.ndarray,
@@ -262,12 +236,12 @@ def _gain(
     over = next((name for name in bags if name != "mean"), None)
     if over is None or len(bags) == 1:
         return None
-    losses = []
-    for predicted in (own, bags[over]):
-        parts = [
-            mean_losses(predicted[block == one], some_rows(data, shown[block == one]))
-            for one in np.unique(block)
-        ]
-        losses.append(np.stack(parts))
-    found = paired_bootstrap(*losses)
-    return Gain(over, found.percent, found.percent_low, found.percent_high)
+    return gain_over(over, own, bags[over], data, shown, block)
+
+
+def _sharing(
+    bags: Mapping[str, np.ndarray], data: Data, shown: np.ndarray, block: np.ndarray
+) -> Gain | None:
+    if TOGETHER not in bags or ONE_BY_ONE not in bags:
+        return None
+    return gain_over(ONE_BY_ONE, bags[TOGETHER], bags[ONE_BY_ONE], data, shown, block)

@@ -14,13 +14,13 @@ from jaxmtl.files import write_json_file
 from jaxmtl.metrics.measures import main_measure
 from jaxmtl.prediction.card import machine, versions
 from jaxmtl.prediction.fit_table import Line, TableFit
+from jaxmtl.prediction.options import TABLE
 from jaxmtl.prediction.predictor import Predictor
 from jaxmtl.prediction.records import write_csv
 from jaxmtl.prediction.run_json import FORMAT, ByTask
 from jaxmtl.prediction.save import MODEL, save_predictor
 from jaxmtl.tasks import output_slices
 
-TABLE = "table"
 OUT_OF_FOLD, TEST = "out of fold", "test"
 
 Share = Annotated[float, Meta(ge=0, le=1 + 1e-9)]
