@@ -6,7 +6,7 @@ import json
 import numpy as np
 import pytest
 
-NAMES = ["--preset", "table", "--targets", "O3,level", "--families", "mean,linear"]
+NAMES = ["--targets", "O3,level", "--families", "mean,linear"]
 
 
 def write(path, rows, *, targets=True, seed=0):
@@ -85,10 +85,12 @@ def test_it_is_repeated_from_its_folder(learned, call, tmp_path):
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        (["--nodes", "4"], "--nodes: --preset table has no such option"),
+        (["--nodes", "4"], "--nodes: only with --preset study; add that, or leave it out"),
+        (["--nodes", "4", "--preset", "quick"], "--nodes: --preset quick has no such option"),
+        (["--missing", "drop"], "--missing: only with --preset study"),
         (["--families", "forests"], "--families: expected some of mean, linear, trees, networks"),
         (["--kinds", "ctiy=category"], "did you mean 'city'"),
-        (["--method", "mmoe"], "--method: expected one of mean, linear"),
+        (["--method", "mmoe"], "--method mmoe: only with --preset study"),
     ],
 )
 def test_what_does_not_go_together_is_one_sentence(learned, call, tmp_path, options, sentence):
@@ -99,6 +101,7 @@ def test_what_does_not_go_together_is_one_sentence(learned, call, tmp_path, opti
 
 
 def test_its_options_are_refused_elsewhere(learned, call, tmp_path):
-    done = call("fit", learned / "air.csv", "--targets", "O3", "--kinds", "city=category")
+    names = ["--targets", "O3", "--kinds", "city=category"]
+    done = call("fit", learned / "air.csv", *names, "--preset", "study")
     assert done.code == 2
     assert "--kinds: only with --preset table" in done.err
