@@ -2,10 +2,12 @@
 
 import dataclasses
 import os
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from jaxmtl._options import Option, check_all, check_names, check_value, declared
+from jaxmtl.cli.devices import start_devices
 from jaxmtl.cli.reading import how_to_read
 from jaxmtl.cli.settings import Settings
 from jaxmtl.cli.signals import undone_when_interrupted, when_interrupted
@@ -21,6 +23,7 @@ TABLE_PRESETS: dict[str, dict[str, Any]] = {
     TABLE: {},
     "quick": {"families": ("mean", "linear", "boosted"), "folds": 3},
 }
+MOMENT = 0.1  # seconds that are left where reading the table has taken them all
 # What gaps and scales come to is part of the coding here.
 NOT_USED = ("missing", "missing_targets")
 
@@ -107,6 +110,8 @@ def fit_table_command(
         console: to say it on.
         force: whether an older run folder may be replaced.
     """
+    began = time.perf_counter()
+    start_devices()
     from jaxmtl.files.atomic import new_folder
     from jaxmtl.prediction.card import fingerprint
     from jaxmtl.prediction.folder import is_run_folder
@@ -118,7 +123,7 @@ def fit_table_command(
         undone_when_interrupted(),
         new_folder(out, force=force, replaceable=is_run_folder) as folder,
     ):
-        found, table = _learn(settings, method, console)
+        found, table = _learn(settings, method, console, began)
         saved = settings.to_json() | {
             "table": os.path.abspath(settings.table),
             "table_sha256": fingerprint(settings.table),
@@ -132,7 +137,7 @@ def fit_table_command(
 
 
 def _learn(
-    settings: TableSettings, method: str | None, console: "Console"
+    settings: TableSettings, method: str | None, console: "Console", began: float
 ) -> "tuple[TableFit, Any]":
     from jaxmtl.data import infer_columns, read_cells
     from jaxmtl.data.reading.sheets import find_sheet
@@ -161,13 +166,16 @@ def _learn(
     )
     for note in (*table.notes, *columns.notes):
         console.note(note)
+    limit = settings.time_limit
     plan = Plan(
         families=settings.family_names if method is None else (method,),
         folds=settings.folds,
         test=settings.test,
         seed=settings.seed,
+        seconds=limit and max(limit - (time.perf_counter() - began), MOMENT),
     )
-    found = fit_table(table, columns, plan, reading=Reading(**how), on_family=console.stage)
+    with console.learning() as on_stage:
+        found = fit_table(table, columns, plan, reading=Reading(**how), on_stage=on_stage)
     for note in found.notes:
         console.note(note)
     return found, table

@@ -20,15 +20,40 @@ from jaxmtl.data import (
 )
 from jaxmtl.data import held_out as held_out_rows
 from jaxmtl.methods import TABLE_FAMILIES, Fitted, Work, find_method, held_out, mixed
+from jaxmtl.methods.method import OnProgress
 from jaxmtl.metrics.of_tasks import Scores, constant_prediction, score
 from jaxmtl.prediction.gains import Gain, blocks_of, gain_over
 from jaxmtl.prediction.predictor import Predictor, Reading
+from jaxmtl.prediction.time_plan import TimePlan, cost_of, left_out_note
 from jaxmtl.statistics.selection import greedy
+from jaxmtl.training import SweepProgress
 
 MIXED = "mixture"
 TOGETHER, ONE_BY_ONE = "network", "separate"  # families that differ in sharing alone
 
-OnFamily = Callable[[str, int, int], None]
+OnStage = Callable[["Stage"], None]
+
+
+class Stage(NamedTuple):
+    """Where the learning stands.
+
+    Attributes:
+        name: of the family at work.
+        number: its number, from 0.
+        total: of families.
+        share: of its work that is done; 0 where it does not say.
+        seconds_left: of the whole, about.
+
+    Example:
+        >>> Stage("boosted", 3, 5, 0.0, 40.0).number
+        3
+    """
+
+    name: str
+    number: int
+    total: int
+    share: float
+    seconds_left: float
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -40,6 +65,8 @@ class Plan:
         folds: into which the rows are divided; each is predicted by what the others taught.
         test: fraction of the rows, or of the groups, that nothing learns from; 0 for none.
         seed: of the folds, the test rows and the methods.
+        seconds: that all may take; None for as long as it needs. What is learned then hangs on the
+            machine.
 
     Example:
         >>> Plan(folds=3).families
@@ -50,6 +77,7 @@ class Plan:
     folds: int = 5
     test: float = 0.0
     seed: int = 0
+    seconds: float | None = None
 
 
 class Line(NamedTuple):
@@ -109,7 +137,7 @@ def fit_table(
     *,
     reading: Reading | None = None,
     work: Work | None = None,
-    on_family: OnFamily | None = None,
+    on_stage: OnStage | None = None,
 ) -> TableFit:
     """Trains families of models on folds of a table, and mixes those that predict best.
 
@@ -123,7 +151,7 @@ def fit_table(
         plan: how; None: five folds of all families, and no row set aside.
         reading: how tables to predict are to be read.
         work: see ``Method.fit``.
-        on_family: called with a name, its number from 0, and how many there are, before each.
+        on_stage: called as each family begins, and while networks learn.
 
     Returns:
         What predicts, and errors on rows that were not seen.
@@ -150,15 +178,7 @@ def fit_table(
     if plan.test:
         learned, _, test = held_out_rows(table, columns, made, test=plan.test, seed=plan.seed)
     folds = folds_of_table(table, columns, made, plan.folds, seed=plan.seed, among=learned)
-    fitted: dict[str, Fitted] = {}
-    seconds: dict[str, float] = {}
-    for number, name in enumerate(plan.families):
-        if on_family is not None:
-            on_family(name, number, len(plan.families))
-        began = time.perf_counter()
-        keys = jax.random.split(jax.random.key(plan.seed), len(folds))
-        fitted[name] = find_method(name).fit(data, folds, keys, work or Work())
-        seconds[name] = time.perf_counter() - began
+    fitted, seconds, cut = _fit_families(plan, data, folds, work or Work(), on_stage)
     fold = np.concatenate([np.full(len(part.test), k) for k, part in enumerate(folds)])
     seen = np.concatenate([part.test for part in folds])
     held = {name: np.concatenate(held_out(one, data, folds)) for name, one in fitted.items()}
@@ -171,7 +191,7 @@ def fit_table(
         coding=coding,
         tasks=data.tasks,
         models=models,
-        method=MIXED if len(fitted) > 1 else plan.families[0],
+        method=MIXED if len(fitted) > 1 else next(iter(fitted)),
         reading=reading or Reading(),
     )
     if len(test):
@@ -195,8 +215,51 @@ def fit_table(
         weights=mixture.weights,
         gain=_gain(bags, own, data, shown, block),
         sharing=_sharing(bags, data, shown, block),
-        notes=(*made.notes, *folds.notes, *dict.fromkeys(more), *mixture.notes),
+        notes=(*made.notes, *folds.notes, *cut, *dict.fromkeys(more), *mixture.notes),
     )
+
+
+def _fit_families(
+    plan: Plan, data: Data, folds: Folds, work: Work, on_stage: OnStage | None
+) -> tuple[dict[str, Fitted], dict[str, float], tuple[str, ...]]:
+    """What each has learned, the seconds it took, and what is to be said of those left out."""
+    fitted: dict[str, Fitted] = {}
+    seconds: dict[str, float] = {}
+    left_out: list[tuple[str, float]] = []
+    costs = {name: cost_of(name, data, folds) for name in plan.families}
+    timing = TimePlan(costs, plan.seconds)
+    for number, name in enumerate(plan.families):
+        # Something has to be learned, whatever the time.
+        if fitted and name not in timing.kept():
+            left_out.append((name, timing.needs(name)))
+            timing.leave_out(name)
+            continue
+        tell = _teller(name, number, timing, on_stage, len(plan.families))
+        began = time.perf_counter()
+        keys = jax.random.split(jax.random.key(plan.seed), len(folds))
+        how = dataclasses.replace(work, seconds=timing.share(name), on_progress=tell)
+        fitted[name] = find_method(name).fit(data, folds, keys, how)
+        seconds[name] = time.perf_counter() - began
+        timing.done(name)
+    cut = (left_out_note(plan.seconds, left_out),) if left_out and plan.seconds else ()
+    return fitted, seconds, cut
+
+
+def _teller(
+    name: str, number: int, timing: TimePlan, on_stage: OnStage | None, total: int
+) -> OnProgress | None:
+    """Says that a family begins, and gives what says how far it is."""
+    if on_stage is None:
+        return None
+    on_stage(Stage(name, number, total, 0.0, timing.needs(name) + timing.later(name)))
+
+    def tell(part: str, at: SweepProgress) -> None:
+        del part
+        left = at.seconds_left if at.seconds_left == at.seconds_left else timing.needs(name)
+        share = at.done / max(at.total, 1)
+        on_stage(Stage(name, number, total, share, left + timing.later(name)))
+
+    return tell
 
 
 def _mean_of(fitted: Fitted, x: np.ndarray) -> np.ndarray:

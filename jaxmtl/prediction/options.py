@@ -5,7 +5,7 @@ from typing import Annotated
 
 import msgspec
 
-from jaxmtl._options import Option, Options
+from jaxmtl._options import Option, Options, parse_seconds
 
 TABLE = "table"  # the preset for columns of any kind
 
@@ -34,6 +34,15 @@ class TableOptions(Options):
         Annotated[int, msgspec.Meta(ge=2, le=100)],
         Option(help="Parts of the rows, each predicted by what the others taught."),
     ] = 5
+    time_limit: Annotated[
+        Annotated[float, msgspec.Meta(gt=0)] | None,
+        Option(
+            help="About how long learning may take: 90, 5min or 1h; what does not fit is left out.",
+            metavar="TIME",
+            shown="as long as it needs",
+            parse=lambda text: parse_seconds("--time-limit", text),
+        ),
+    ] = None
 
     def check(self) -> None:
         """Raises ValueError for a family that there is not."""
