@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+import shlex
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -116,7 +117,7 @@ def fit_table_command(
     from jaxmtl.prediction.card import fingerprint
     from jaxmtl.prediction.folder import is_run_folder
     from jaxmtl.report import load_run, summarize
-    from jaxmtl.report.run.table import write_table_folder
+    from jaxmtl.report.run.table import REPORT, write_table_folder
 
     assert settings.table is not None
     with (
@@ -130,10 +131,12 @@ def fit_table_command(
         }
         if method is not None:
             saved["method"] = method
-        write_table_folder(folder, found, table, settings=saved)
+        write_table_folder(folder, found, table, settings=saved, place=out)
     when_interrupted(lambda: f"the run is written to {out}")
     console.say(summarize(load_run(out)))
-    console.say(f"\nwritten to {out}; new rows: jaxmtl predict {out} NEW.xlsx -o OUT.xlsx")
+    place = shlex.quote(out)
+    console.say(f"\nwritten to {out}: open {Path(out) / REPORT} in a browser")
+    console.say(f"new rows: jaxmtl predict {place} NEW.xlsx -o OUT.xlsx")
 
 
 def _learn(

@@ -198,8 +198,8 @@ def left_out_note(seconds: float, needed: Sequence[tuple[str, float]]) -> str:
         A sentence.
 
     Example:
-        >>> left_out_note(20, [("boosted", 31.0), ("linear", 400.0)])
-        'left out for want of time (20 s): boosted trees (about 31 s), a straight line (about 7 min)'
+        >>> left_out_note(20, [("boosted", 31.0), ("mean", 400.0)])
+        'left out for want of time (20 s): boosted trees (about 31 s), the mean (about 7 min)'
     """
     each = [f"{said(name)} (about {about(time)})" for name, time in needed]
     return f"left out for want of time ({about(seconds)}): {', '.join(each)}"

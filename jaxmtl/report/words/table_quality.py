@@ -35,6 +35,7 @@ class Quality(NamedTuple):
         own: of the model that was kept, as a text.
         explained: share explained or share right, as a text; empty where it is not known.
         others: of every family, as texts with as many digits, by name.
+        right: of classes, the share that every family has right, as texts by name.
         relative: loss over that of predicting the mean; NaN where it is not known.
     """
 
@@ -43,6 +44,7 @@ class Quality(NamedTuple):
     own: str
     explained: str
     others: Mapping[str, str]
+    right: Mapping[str, str]
     relative: float
 
 
@@ -71,6 +73,11 @@ def qualities(metrics: Mapping[str, Any], tasks: Sequence[Task]) -> list[Quality
                 own=shown[0],
                 explained=_explained(task, own["measures"][task.name]),
                 others=dict(zip((line["name"] for line in others), shown[1:], strict=True)),
+                right={
+                    line["name"]: _explained(task, line["measures"][task.name]) for line in others
+                }
+                if task.has_classes
+                else {},
                 relative=math.nan if relative is None else float(relative),
             )
         )
@@ -124,7 +131,7 @@ def verdict_of(found: Sequence[Quality]) -> str:
         The sentence.
 
     Example:
-        >>> one = Quality(Task(name="O3"), "RMSE", "3.1", "0.93", {}, 0.07)
+        >>> one = Quality(Task(name="O3"), "RMSE", "3.1", "0.93", {}, {}, 0.07)
         >>> two = one._replace(task=Task(name="CO"), relative=1.0)
         >>> verdict_of([one, two])
         'Predicts O3 closely; CO no better than the mean does.'

@@ -1,6 +1,7 @@
 """A run on a table of any kind in words and numbers, for a terminal."""
 
 import collections
+import shlex
 from collections.abc import Sequence
 
 from jaxmtl.data import Column
@@ -99,7 +100,7 @@ def _heading(run: SavedRun) -> list[str]:
     if settings.get("preset") == "quick":
         names = ", ".join(said(line["name"]) for line in board if line["name"] != MIXED)
         lines.append(f"  quick  {run.metrics['rows']['folds']} parts of the rows; only {names}")
-    lines.append(f"  time   learned in {duration(sum(line['seconds'] for line in board[:-1]))}")
+    lines.append(f"  time   learned in {duration(board[-1]['seconds'])}")
     return lines
 
 
@@ -139,7 +140,7 @@ def next_to_each_other(run: SavedRun) -> str:
         return ""
     return (
         "Rows next to each other in time are often alike, and were parted at random: for forecasts "
-        f"learn with --time {dates[0]!r}, whose errors are honest there."
+        f"learn with --time {shlex.quote(dates[0])}, whose errors are honest there."
     )
 
 
