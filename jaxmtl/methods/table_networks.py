@@ -1,20 +1,20 @@
 """Networks for tables: one a fold, all trained in one program, at an epoch that others chose."""
 
 import dataclasses
-import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Key, PyTree
+from jaxtyping import Array, Float, Int, Key, PyTree
 
 from jaxmtl.data.folds import Data, Folds
 from jaxmtl.losses import loss_of
 from jaxmtl.methods.linear import LinearModel
 from jaxmtl.methods.links import Link, links_from_json, links_to_json, outputs_of
-from jaxmtl.methods.method import Fitted, Work, checked_keys
+from jaxmtl.methods.method import Fitted, Model, Work, checked_keys
+from jaxmtl.methods.mixture import mixed
 from jaxmtl.methods.network_model import NetworkModel, network_model_of
 from jaxmtl.methods.of_each_task import mean_losses, measured, some_rows
 from jaxmtl.methods.saved import check_arrays, check_fields, with_prefix
@@ -102,7 +102,8 @@ class TableNetworks:
     """A network a fold on embedded columns, with one of the ways in which tasks share.
 
     Parameters are kept at the four moments at which the learning rate is 0; which of them a fold
-    takes is chosen by the rows that the *other* folds held out, so that the error on its own is one
+    takes, for its numbers and for its classes, is chosen by the rows that the *other* folds held
+    out, so that the error on its own is one
     of rows that had no say.
 
     Attributes:
@@ -176,17 +177,20 @@ class TableNetworks:
             )
 
         every = [[model(k, m) for m in range(len(trained.marks))] for k in range(len(folds))]
-        scores = np.array(
+        losses = np.array(
             [
-                [_score(every[k][m], data, fold, scaling, k) for k, fold in enumerate(folds)]
+                [_losses(every[k][m], data, fold, scaling, k) for k, fold in enumerate(folds)]
                 for m in range(len(trained.marks))
             ]
         )
-        chosen = choose_from_others(scores)
-        models = tuple(every[k][m] for k, m in enumerate(chosen))
-        size = sum(leaf.size for leaf in models[0].network.arrays().values())
+        chosen = _marks(losses, data.tasks)
+        models = [_at_marks(every[k], chosen[k], data.tasks) for k in range(len(folds))]
+        size = sum(leaf.size for leaf in every[0][0].network.arrays().values())
+        epochs = np.array(trained.marks)[chosen]
         diverged = trained.epochs < trained.marks[-1]
-        fitted = measured(data, folds, models, [{"epoch": trained.marks[m]} for m in chosen])
+        fitted = measured(
+            data, folds, models, [{"epoch": epochs[k].tolist()} for k in range(len(folds))]
+        )
         return dataclasses.replace(
             fitted,
             notes=self._cut(folds, trained.marks[-1]),
@@ -281,13 +285,41 @@ def _units(data: Data, folds: Folds) -> tuple[Scaling, np.ndarray, np.ndarray]:
     return Scaling(offset, scale), low, high
 
 
-def _score(model: TableNetworkModel, data: Data, fold: Any, scaling: Scaling, k: int) -> float:
-    """Mean over the tasks of the losses on the rows held out, in units that can be compared."""
+def _losses(
+    model: TableNetworkModel, data: Data, fold: Any, scaling: Scaling, k: int
+) -> Float[np.ndarray, " tasks"]:
+    """Losses of the tasks on the rows held out, in units that can be compared."""
     if not len(fold.test):
-        return math.nan
+        return np.full(len(data.tasks), np.nan)
     losses = mean_losses(model.predict(data.x[fold.test]), some_rows(data, fold.test))
     numbers = np.array([not task.has_classes for task in data.tasks])
-    losses = np.where(numbers, losses / scaling.scale[k] ** 2, losses)
-    weights = np.array([task.weight for task in data.tasks])
-    known = ~np.isnan(losses)
-    return float(np.average(losses[known], weights=weights[known])) if known.any() else math.nan
+    return np.where(numbers, losses / scaling.scale[k] ** 2, losses)
+
+
+def _marks(
+    losses: Float[np.ndarray, "marks folds tasks"], tasks: Sequence[Task]
+) -> Int[np.ndarray, "folds tasks"]:
+    """Which parameters each fold takes: the same for all numbers, and the same for all classes.
+
+    Probabilities become too sure long before numbers become worse. For every task by itself the
+    choice would be one of chance: of twenty tables of numbers none was the better for it.
+    """
+    chosen = np.zeros(losses.shape[1:], int)
+    kinds = np.array([task.has_classes for task in tasks])
+    weights = np.array([task.weight for task in tasks])
+    for kind in np.unique(kinds):
+        own = losses[:, :, kinds == kind]
+        known = ~np.isnan(own)
+        share = known * weights[kinds == kind]
+        with np.errstate(invalid="ignore"):
+            means = np.where(known, own, 0.0) * share
+            means = means.sum(axis=2) / share.sum(axis=2)
+        chosen[:, kinds == kind] = choose_from_others(means)[:, None]
+    return chosen
+
+
+def _at_marks(
+    models: Sequence[TableNetworkModel], marks: Int[np.ndarray, " tasks"], tasks: Sequence[Task]
+) -> Model:
+    """The model that predicts every task as that of its mark does."""
+    return mixed(models, marks[None] == np.arange(len(models))[:, None], tasks)

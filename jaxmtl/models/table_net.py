@@ -15,7 +15,7 @@ from jaxmtl.duplication import AnyIndex, HeadIndex, initial_head_index, readers
 from jaxmtl.models.layers import Bank
 from jaxmtl.models.sharing import Mark, Names, mark_shared
 
-Sharing = Literal["shared", "separate", "bank"]
+Sharing = Literal["shared", "separate", "rank_one", "bank"]
 Embedding = Literal["periodic", "none"]
 Shape = Literal["mish", "selu", "relu"]
 
@@ -42,7 +42,9 @@ class TableNet(nn.Module):
         sizes: levels of each code; the last stands for whatever is no level.
         hidden: sizes of the hidden layers, at least one.
         sharing: ``"shared"``, one trunk for all tasks; ``"separate"``, a network a task;
-            ``"bank"``, one trunk whose last layer is a bank of nodes that can be duplicated.
+            ``"rank_one"``, one trunk whose inputs and outputs of every hidden layer each task
+            multiplies by numbers of its own, 1 at first, and with biases of its own; ``"bank"``,
+            one trunk whose last layer is a bank of nodes that can be duplicated.
         embedding: ``"periodic"``: beside each number stand three mixtures of sixteen waves of it,
             of learned frequencies; or ``"none"``.
         activation: of the hidden layers; each node has a learned share of it, but those of a bank.
@@ -62,7 +64,8 @@ class TableNet(nn.Module):
         Holzmüller, Grinsztajn, Steinwart (2024), Better by Default: Strong Pre-Tuned MLPs and
         Boosted Trees on Tabular Data, NeurIPS, appendix A: embedding, initial values, and shares of
         the activation; section 3: how numbers are bent. Without its clipping of outputs and its
-        schedule of dropout.
+        schedule of dropout. Numbers of each task's own around a matrix of all: Wen, Tran, Ba
+        (2020), BatchEnsemble, ICLR, there for members of an ensemble.
     """
 
     outputs: Sequence[int] = (1, 1)
@@ -122,7 +125,9 @@ class TableNet(nn.Module):
         def is_shared(names: Names) -> Mark:
             if names[0] == "bank":
                 return readers(index, self.num_columns).sum(axis=0) > 1
-            return self.sharing != "separate" and names[0] not in ("output", "line")
+            own = names[0] in ("output", "line") or names[-1] in ("inner", "outer")
+            own = own or (self.sharing == "rank_one" and names[-1] == "bias")
+            return self.sharing != "separate" and not own
 
         return mark_shared(params, self.num_tasks, is_shared)
 
@@ -162,6 +167,7 @@ class TableNet(nn.Module):
             embedding=self.embedding,
             activation=self.activation,
             dropout=self.dropout,
+            members=tasks if self.sharing == "rank_one" else None,
             name="trunk",
         )(x, train)
         if self.sharing == "bank":
@@ -186,6 +192,7 @@ class _Trunk(nn.Module):
     embedding: Embedding
     activation: Shape
     dropout: float
+    members: int | None  # that multiply inputs and outputs of a layer by numbers of their own
 
     @nn.compact
     def __call__(self, x: Float[Array, "batch features"], train: bool) -> Array:
@@ -209,9 +216,9 @@ class _Trunk(nn.Module):
         if train and self.dropout and self.hidden:
             kept = _kept(self.make_rng("dropout"), len(x), self.hidden, self.dropout)
         for number, size in enumerate(self.hidden):
-            h = _Layer(size, self.activation, name=f"layer_{number}")(h)
+            h = _Layer(size, self.activation, self.members, name=f"layer_{number}")(h)
             if kept is not None:
-                h = h * kept[number]
+                h = h * (kept[number] if self.members is None else kept[number][:, None])
         return h
 
 
@@ -254,30 +261,43 @@ class _Layer(nn.Module):
 
     size: int
     activation: Shape
+    members: int | None
 
     @nn.compact
-    def __call__(self, x: Float[Array, "batch inputs"]) -> Float[Array, "batch nodes"]:
+    def __call__(self, x: Float[Array, "batch *members inputs"]) -> Array:
         inputs, shape = x.shape[-1], (x.shape[-1], self.size)
+        some = x if x.ndim == 2 else x[:, 0]  # at first all members are alike
 
         def spread_one(key: Array, shape: tuple[int, ...]) -> Array:
             kernel = jax.random.normal(key, shape)
-            spread = (x @ kernel / math.sqrt(inputs)).std(axis=0)
+            spread = (some @ kernel / math.sqrt(inputs)).std(axis=0)
             return kernel / jnp.where(spread > SMALLEST, spread, 1)[None]
 
         kernel = self.param("kernel", spread_one, shape)
-        z = x @ kernel / math.sqrt(inputs)
 
         def among_rows(key: Array, shape: tuple[int, ...]) -> Array:
+            size, members = shape[-1:], shape[:-1]
+            z = some @ kernel / math.sqrt(inputs)
             first, second = jax.random.split(key)
-            rows = jax.random.randint(first, (DRAWN, *shape), 0, len(x))
+            rows = jax.random.randint(first, (DRAWN, *size), 0, len(x))
             # Shares of exponential numbers are uniform among those of sum 1: quicker than gammas.
-            weights = jax.random.exponential(second, (DRAWN, *shape))
+            weights = jax.random.exponential(second, (DRAWN, *size))
             weights = weights / weights.sum(axis=0)[None]
-            return -(weights * jnp.take_along_axis(z, rows, axis=0)).sum(axis=0)
+            bias = -(weights * jnp.take_along_axis(z, rows, axis=0)).sum(axis=0)
+            return jnp.broadcast_to(bias, (*members, *size))
 
-        z = z + self.param("bias", among_rows, (self.size,))[None]
+        if self.members is None:
+            z = x @ kernel / math.sqrt(inputs)
+            z = z + self.param("bias", among_rows, (self.size,))[None]
+        else:
+            ones, every = nn.initializers.ones, self.members
+            x = x if x.ndim == 3 else x[:, None]
+            z = (x * self.param("inner", ones, (every, inputs))[None]) @ kernel / math.sqrt(inputs)
+            z = z * self.param("outer", ones, (every, self.size))[None]
+            z = z + self.param("bias", among_rows, (every, self.size))[None]
         share = self.param("share", nn.initializers.ones, (self.size,))
-        return z + share[None] * (_activation(self.activation)(z) - z)
+        share = jnp.expand_dims(share, tuple(range(z.ndim - 1)))
+        return z + share * (_activation(self.activation)(z) - z)
 
 
 class _Heads(nn.Module):

@@ -18,7 +18,7 @@ from jaxmtl.models.table_net import _kept, _mish
 from jaxmtl.tasks import number_tasks
 from jaxmtl.training.as_network import as_network
 from jaxmtl.training.tabular import Scaling, TableRows, train_table
-from jaxmtl.training.tabular.epoch import advance_all
+from jaxmtl.training.tabular.epoch import Member, Options, advance_all, begin, epoch
 from jaxmtl.training.tabular.schedule import batch_for, epochs_for, marks_of
 
 pytestmark = pytest.mark.few_optimizations
@@ -68,8 +68,8 @@ def by_hand(fold, key, offset, scale):
         off = (NETWORK.apply(jax.tree.unflatten(tree, leaves), None, x).outputs - y) ** 2
         return ((off * known).sum(axis=0) / known.sum(axis=0)).sum()
 
-    for epoch in range(EPOCHS):
-        order_key, _ = jax.random.split(jax.random.fold_in(own, epoch))
+    for passed in range(EPOCHS):
+        order_key, _ = jax.random.split(jax.random.fold_in(own, passed))
         drawn = np.asarray(jax.random.uniform(order_key, (66,)))[: len(fold)]
         order = fold[np.argsort(drawn)]
         for number in range(updates):
@@ -90,7 +90,7 @@ def by_hand(fold, key, offset, scale):
                 factor = 0 if "line" in name else 0.1 if slow else 6 if "'scale'" in name else 1
                 decay = 0.02 if any(w in name for w in ("kernel", "mixture", "frequency")) else 0
                 leaves[i] = leaves[i] - rate * (factor * up + decay * leaves[i])
-        if epoch + 1 in (1, 3, 6):
+        if passed + 1 in (1, 3, 6):
             kept.append(list(leaves))
     return dict(zip(names, zip(*kept, strict=True), strict=True))
 
@@ -175,3 +175,28 @@ def test_in_little_time_there_are_few_epochs_and_in_enough_all():
         np.testing.assert_array_equal(first, second)
     with pytest.raises(ValueError, match="no checkpoint beside it"):
         train(seconds=1.0, checkpoint="somewhere")
+
+
+def test_an_epoch_lowers_for_gpu_and_tpu():
+    options = Options(loss=LOSS, batch_size=32, updates=2)
+    data = TableRows(X, np.where(KNOWN, Y, np.float32(0)), KNOWN)
+    member = Member(
+        rows=FOLDS[1].astype(np.int32),
+        number=np.int32(65),
+        offset=np.zeros(2, np.float32),
+        scale=np.ones(2, np.float32),
+        epochs=np.int32(3),
+        marks=np.array([1, 2, 3], np.int32),
+    )
+    network = as_network(TableNet(outputs=(1, 1), hidden=(4,)))
+
+    def one(key, data, member):
+        start, own = jax.random.split(key)
+        state = begin(network.init(start, data.x)[0], own, 3)
+        return epoch(network, options, state, data, member)[1]
+
+    exported = jax.export.export(jax.jit(one), platforms=["cpu", "cuda", "tpu"])(
+        jax.random.key(0), data, member
+    )
+    assert exported.platforms == ("cpu", "cuda", "tpu")
+    assert np.isfinite(exported.call(jax.random.key(0), data, member)).all()

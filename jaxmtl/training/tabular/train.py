@@ -175,6 +175,7 @@ def train_table(
         # The first epoch compiles, and the second shows the pace.
         only = members_for(1, (1,) * number)
         nowhere: dict[str, Any] = {"checkpoint": None, "described": dict, "on_progress": None}
+        since = began
         for _ in range(2):
             since = time.perf_counter()
             again = dataclasses.replace(states, key=jax.random.clone(states.key))

@@ -1,0 +1,114 @@
+"""The network for tables: initial values from the rows, and the ways in which tasks share."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxmtl.duplication import duplicate_node, initial_head_index
+from jaxmtl.models import TableNet
+
+X = np.random.default_rng(0).normal(size=(60, 4)).astype(np.float32) * 5
+X[:, 3] = np.arange(60) % 5 - 1.0  # a code, one of them below all levels
+
+
+@functools.cache
+def made(sharing, **fields):
+    network = TableNet(
+        outputs=(1, 2), numbers=(0, 1), levels=(2,), codes=(3,), sizes=(4,), hidden=(6, 5),
+        sharing=sharing, **fields,
+    )  # fmt: skip
+    params = jax.jit(network.init)(jax.random.key(1), X)["params"]
+    drawn = jax.random.normal(jax.random.key(2), params["output"]["kernel"].shape)
+    return network, {**params, "output": {**params["output"], "kernel": drawn}}
+
+
+def outputs(network, params, x=X):
+    return np.asarray(network.apply({"params": params}, x))
+
+
+def test_rank_one_starts_as_the_shared_network():
+    shared, params = made("shared")
+    network, own = made("rank_one")
+    names = {jax.tree_util.keystr(p) for p, _ in jax.tree_util.tree_leaves_with_path(own)}
+    assert sum("inner" in name or "outer" in name for name in names) == 4
+    for layer in ("layer_0", "layer_1"):
+        inner = {name: params["trunk"][layer][name] for name in ("kernel", "share")}
+        bias = jnp.stack([params["trunk"][layer]["bias"]] * 2)
+        own["trunk"][layer] |= inner | {"bias": bias}
+    for name in ("waves", "scale", "code_3"):
+        own["trunk"][name] = params["trunk"][name]
+    own["output"] = params["output"]
+    np.testing.assert_allclose(outputs(network, own), outputs(shared, params), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("sharing", ["shared", "separate", "rank_one", "bank"])
+def test_shared_are_the_parameters_that_several_tasks_have_a_slope_in(sharing):
+    network, params = made(sharing)
+    if sharing == "rank_one":  # no slope of one task may be 0 by chance
+        params = jax.tree.map(lambda leaf: leaf + 0.01, params)
+
+    def reached(columns):
+        slopes = jax.grad(lambda p: (network.apply({"params": p}, X)[:, columns] ** 2).sum())
+        return jax.tree.map(lambda leaf: np.asarray(leaf) != 0, slopes(params))
+
+    both = jax.tree.map(np.logical_and, reached(slice(0, 1)), reached(slice(1, 3)))
+    said = network.shared_parameters(params)
+    for (path, shared), slopes in zip(
+        jax.tree_util.tree_leaves_with_path(said), jax.tree.leaves(both), strict=True
+    ):
+        shared = np.broadcast_to(shared, slopes.shape)
+        assert not (slopes & ~shared).any(), path
+        assert not shared.any() or slopes.any(), path
+
+
+def test_nodes_have_a_spread_of_one_and_numbers_are_bent():
+    network, params = made("shared")
+    far = X.copy()
+    far[:, 0] = 1e15
+    near = far.copy()
+    near[:, 0] = 1e9
+    away, almost = (outputs(network, params, x) for x in (far, near))
+    np.testing.assert_allclose(away, almost, atol=1e-5)
+    h = X[:, :2] / np.sqrt(1 + (X[:, :2] / 3) ** 2)
+    p = jax.tree.map(np.asarray, params["trunk"]["waves"])
+    waves = np.cos(2 * np.pi * h[:, :, None] * p["frequency"] + p["phase"])
+    mixed = np.einsum("bnf,nfw->bnw", waves, p["mixture"]) + p["offset"]
+    code = np.where(X[:, 3] < 0, 3, X[:, 3]).astype(int)
+    rows = [h, mixed.reshape(60, 6), X[:, 2:3], np.asarray(params["trunk"]["code_3"])[code]]
+    z = np.concatenate(rows, axis=1) @ np.asarray(params["trunk"]["layer_0"]["kernel"])
+    z = z / np.sqrt(17)
+    np.testing.assert_allclose(z.std(axis=0), 1, rtol=1e-4)
+
+
+def test_a_node_of_the_bank_is_duplicated_without_a_change():
+    network, params = made("bank")
+    index = initial_head_index(2, 5)
+    own = network.apply({"params": params}, X, index)
+    doubled, after = duplicate_node(params, index, 2, [1])
+    assert (after != index).sum() == 1
+    again = network.apply({"params": doubled}, X, after)
+    np.testing.assert_array_equal(own, again)
+
+
+def test_dropout_is_drawn_in_training_only():
+    network, params = made("shared", dropout=0.5)
+    keys = {"dropout": jax.random.key(0)}
+    trained = network.apply({"params": params}, X, train=True, rngs=keys)
+    assert (np.asarray(trained) != outputs(network, params)).mean() > 0.9
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"sharing": "some"}, "sharing: expected"),
+        ({"codes": (1,)}, "sizes: expected one for each of 1 codes, got 0"),
+        ({"dropout": 1.0}, "dropout: expected at least 0 and below 1"),
+        ({"hidden": ()}, "hidden: expected 1 sizes"),
+    ],
+)
+def test_fields_that_are_none(fields, said):
+    with pytest.raises(ValueError, match=said):
+        TableNet(**fields)
