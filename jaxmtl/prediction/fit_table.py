@@ -21,6 +21,7 @@ from jaxmtl.data import (
 from jaxmtl.data import held_out as held_out_rows
 from jaxmtl.methods import TABLE_FAMILIES, Fitted, Work, find_method, held_out, mixed
 from jaxmtl.methods.method import OnProgress
+from jaxmtl.methods.registry import families_for
 from jaxmtl.metrics.of_tasks import Scores, constant_prediction, score
 from jaxmtl.prediction.gains import Gain, blocks_of, gain_over
 from jaxmtl.prediction.predictor import Predictor, Reading
@@ -226,15 +227,15 @@ def _fit_families(
     fitted: dict[str, Fitted] = {}
     seconds: dict[str, float] = {}
     left_out: list[tuple[str, float]] = []
-    costs = {name: cost_of(name, data, folds) for name in plan.families}
-    timing = TimePlan(costs, plan.seconds)
-    for number, name in enumerate(plan.families):
+    names, others = families_for(plan.families, data)
+    timing = TimePlan({name: cost_of(name, data, folds) for name in names}, plan.seconds)
+    for number, name in enumerate(names):
         # Something has to be learned, whatever the time.
         if fitted and name not in timing.kept():
             left_out.append((name, timing.needs(name)))
             timing.leave_out(name)
             continue
-        tell = _teller(name, number, timing, on_stage, len(plan.families))
+        tell = _teller(name, number, timing, on_stage, len(names))
         began = time.perf_counter()
         keys = jax.random.split(jax.random.key(plan.seed), len(folds))
         how = dataclasses.replace(work, seconds=timing.share(name), on_progress=tell)
@@ -242,7 +243,7 @@ def _fit_families(
         seconds[name] = time.perf_counter() - began
         timing.done(name)
     cut = (left_out_note(plan.seconds, left_out),) if left_out and plan.seconds else ()
-    return fitted, seconds, cut
+    return fitted, seconds, (*others, *cut)
 
 
 def _teller(

@@ -37,6 +37,7 @@ CARDS = """
 details { margin: 2.6rem 0 0; border-top: 1px solid var(--grid); padding-top: .7rem; }
 summary { cursor: pointer; font-weight: 600; font-size: 1.2rem; }
 td.word { white-space: normal; }
+.picture svg { overflow: visible; }
 """
 MOST_IN_TITLE = 4  # names
 MOST_COLUMNS = 60  # that are listed
@@ -90,7 +91,7 @@ def _header(run: SavedRun, title: str, found: Sequence[Quality]) -> str:
         [
             "<header>",
             f"<h1>{text(title)}</h1>",
-            f'<p class="about">{text(run.config["source"])} · {text(rows_words(run))}</p>',
+            f'<p class="about">{text(run.config["source"])} · {text(rows_words(run))}.</p>',
             f'<div class="answer" role="note" aria-label="Answer">{said_}</div>',
             "</header>",
         ]
@@ -107,12 +108,23 @@ def _card(one: Quality) -> str:
     large = large.replace("%", " %")
     typical = "typical error" if main_measure(one.task).name == "rmse" else one.title
     unit = f" {one.task.unit}" if one.task.unit else ""
+    if one.task.has_classes:
+        lines = [
+            f"<dt>{text(said(other))}</dt><dd>{text(one.right[other])}</dd>"
+            for other in YARDS
+            if other in one.right
+        ]
+        return _item(one, large, lines)
     lines = [f"<dt>{text(typical)}</dt><dd>{one.own}{text(unit)}</dd>"]
     lines += [
         f"<dt>that of {text(said(other))}</dt><dd>{one.others[other]}</dd>"
         for other in YARDS
         if other in one.others
     ]
+    return _item(one, large, lines)
+
+
+def _item(one: Quality, large: str, lines: Sequence[str]) -> str:
     return (
         f'<li><h2>{name(one.task.name)}</h2><span class="large">{text(large)}</span>'
         f"<dl>{''.join(lines)}</dl></li>"

@@ -116,11 +116,11 @@ def rows_words(run: SavedRun) -> str:
     rows = run.metrics["rows"]
     if run.metrics["shown"] == "test":
         return (
-            f"{rows['learned']} to learn from, {rows['shown']} to test; errors are those of the "
+            f"{rows['learned']} rows to learn from, {rows['shown']} to test; errors are those of the "
             "test rows"
         )
     return (
-        f"{rows['learned']}, all of them learned from; errors are those of each "
+        f"{rows['learned']} rows, all of them learned from; errors are those of each "
         f"{_ordinal(rows['folds'])} of the rows, predicted by what the others taught"
     )
 
