@@ -27,12 +27,19 @@ if TYPE_CHECKING:
 
 OUT = "jaxmtl-run"
 PAIR = "study"
+SHOWN = {"test": "0.2 with --preset study; 0 for tables: no row is set aside"}
 OF_A_COMPARISON = ("arms", "reference", "seeds")
 
 
 @in_one_sentence
 @with_options(
-    ReadingOptions, ColumnOptions, FoldOptions, TableOptions, PairOptions, preset=Settings()
+    ReadingOptions,
+    ColumnOptions,
+    FoldOptions,
+    TableOptions,
+    PairOptions,
+    preset=Settings(),
+    shown=SHOWN,
 )
 def fit(
     *,

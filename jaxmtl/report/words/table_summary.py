@@ -116,8 +116,8 @@ def rows_words(run: SavedRun) -> str:
     rows = run.metrics["rows"]
     if run.metrics["shown"] == "test":
         return (
-            f"{rows['learned']} rows to learn from, {rows['shown']} to test; errors are those of the "
-            "test rows"
+            f"{rows['learned']} rows to learn from, {rows['shown']} to test; errors are those of "
+            "the test rows"
         )
     return (
         f"{rows['learned']} rows, all of them learned from; errors are those of each "
