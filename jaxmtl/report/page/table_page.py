@@ -15,6 +15,7 @@ from jaxmtl.report.page.shell import whole_page
 from jaxmtl.report.words.numbers import decimals_for, duration, fixed
 from jaxmtl.report.words.table_quality import (
     Quality,
+    against,
     gain_words,
     kept_words,
     names_in_words,
@@ -134,13 +135,15 @@ def _item(one: Quality, large: str, lines: Sequence[str]) -> str:
 def _kept(run: SavedRun) -> str:
     metrics, rows = run.metrics, []
     for task in run.predictor.tasks:
-        words = kept_words(metrics, task), gain_words(metrics, task)
+        words = gain_words(metrics, task), kept_words(metrics, task)
         cells = "".join(f'<td class="word">{text(one)}</td>' for one in words)
         rows.append(f'<tr><th scope="row">{name(task.name)}</th>{cells}</tr>')
-    head = '<tr><th class="first">column</th><th class="first">what predicts it</th>'
-    head += '<th class="first">how much better that is (95 % interval)</th></tr>'
-    caption = "Shares of the weighted mean that predicts held-out rows best."
-    return table(caption, [head], [rows], "What was kept")
+    heads = ("column", "error", "what predicts it")
+    head = "".join(f'<th class="first">{one}</th>' for one in heads)
+    caption = "Weighted means that predict held-out rows best"
+    if (gain := metrics.get("gain")) is not None:
+        caption += f", and their error {against(gain)}"
+    return table(f"{text(caption)}.", [f"<tr>{head}</tr>"], [rows], "What was kept")
 
 
 def _done(run: SavedRun) -> list[str]:

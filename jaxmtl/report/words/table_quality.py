@@ -160,8 +160,22 @@ def kept_lines(metrics: Mapping[str, Any], tasks: Sequence[Task]) -> list[str]:
     """
     if len(metrics["weights"]) == 1:
         return []
-    rows = [(task.name, kept_words(metrics, task), gain_words(metrics, task)) for task in tasks]
-    return ["What was kept:", *(f"  {line}" for line in aligned(rows))]
+    gain = metrics.get("gain")
+    rows = [(task.name, gain_words(metrics, task), kept_words(metrics, task)) for task in tasks]
+    head = "What was kept" if gain is None else f"What was kept, and its error {against(gain)}"
+    return [f"{head}:", *(f"  {line}" for line in aligned(rows))]
+
+
+def against(gain: Mapping[str, Any]) -> str:
+    """What the error of what was kept is compared with.
+
+    Args:
+        gain: of ``metrics.json``.
+
+    Returns:
+        The words behind "error".
+    """
+    return f"against that of {said(gain['over'])} (squared, or log loss; 95 % interval)"
 
 
 def kept_words(metrics: Mapping[str, Any], task: Task) -> str:
@@ -182,7 +196,7 @@ def kept_words(metrics: Mapping[str, Any], task: Task) -> str:
 
 
 def gain_words(metrics: Mapping[str, Any], task: Task) -> str:
-    """How much smaller the error is than that of the simplest method.
+    """How much smaller the error is than that of the simplest method; see ``against``.
 
     Args:
         metrics: contents of ``metrics.json``.
@@ -194,16 +208,13 @@ def gain_words(metrics: Mapping[str, Any], task: Task) -> str:
     gain = metrics.get("gain")
     if gain is None or metrics["weights"].get(gain["over"], {}).get(task.name) == 1:
         return ""
-    what, other = "log loss" if task.has_classes else "squared error", said(gain["over"])
     ends = _ends(gain, task)
     if ends is None:
-        return f"too few rows to compare it with {other}"
+        return "too few rows to say"
     percent, low, high = ends
     if low <= 0 <= high:
-        return f"as good as {other} ({what} {percent:+.1f} %, {low:+.1f} to {high:+.1f})"
-    way = "smaller" if percent < 0 else "larger"
-    size, ends_ = _size(percent, low, high, 1).split(" (")
-    return f"{what} {size} {way} than that of {other} ({ends_}"
+        return f"no different ({percent:+.1f} %, {low:+.1f} to {high:+.1f})"
+    return f"{_size(percent, low, high, 1)} {'smaller' if percent < 0 else 'larger'}"
 
 
 def sharing_words(metrics: Mapping[str, Any], tasks: Sequence[Task]) -> str:
