@@ -139,17 +139,17 @@ class TimePlan:
         """Seconds that a family may take; None for as long as it needs.
 
         Args:
-            name: of one that is kept.
+            name: of it.
         """
         if self._end == math.inf:
             return None
-        kept = self.kept()
+        kept = dict.fromkeys([*self.kept(), name])
         least = sum(self.needs(one, least=True) for one in kept)
         more = {one: self.needs(one) - self.needs(one, least=True) for one in kept}
         spare, wanted = self._end - self._clock() - least, sum(more.values())
         if spare >= wanted or not more[name]:
             return None
-        return self.needs(name, least=True) + spare * more[name] / wanted
+        return self.needs(name, least=True) + max(spare, 0.0) * more[name] / wanted
 
     def leave_out(self, name: str) -> None:
         """Takes a family off the list.

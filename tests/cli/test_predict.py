@@ -278,3 +278,10 @@ def test_folder_that_does_not_know_its_range_says_nothing(call, own_run, tmp_pat
     said = call("predict", own_run, path, "-o", tmp_path / "a.csv")
     assert (said.code, said.err) == (0, "")
     assert read_csv(tmp_path / "a.csv")[1].shape == (1, 2)
+
+
+def test_a_run_of_the_study_repeats_no_column(call, made_run, table, tmp_path):
+    refused = call("predict", made_run, table, "-o", tmp_path / "a.csv", "--keep", "SO2")
+    assert refused.code == 2
+    assert "--keep: " in refused.err
+    assert "is a run of the study, which repeats no column; leave it out" in refused.err

@@ -1,6 +1,7 @@
 """How good the predictions of a run on a table are, what they come from, and what they are for."""
 
 import math
+import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -10,7 +11,7 @@ from jaxmtl.report.words.layout import aligned
 from jaxmtl.report.words.numbers import decimals_for, fixed
 from jaxmtl.tasks import Task
 
-SAME = 0.995  # of the mean's loss: no better
+WIDTH = 100  # of a line
 # Least share of the mean's loss that is gone, and how that is said.
 GRADES = ((0.9, "closely"), (0.6, "well enough to fill gaps"), (0.25, "roughly"), (0.005, "hardly"))
 HEADS = {
@@ -117,7 +118,7 @@ def error_lines(metrics: Mapping[str, Any], tasks: Sequence[Task]) -> list[str]:
     return [
         f"How good is it?  ({TYPICAL})",
         *(f"  {line}" for line in aligned(rows, right=numbers)),
-        *(f"  {sentence}" for sentence in [verdict_of(found)]),
+        *textwrap.wrap(verdict_of(found), WIDTH, initial_indent="  ", subsequent_indent="    "),
     ]
 
 
