@@ -16,3 +16,5 @@ from jaxmtl._options.read import check_all as check_all
 from jaxmtl._options.read import check_names as check_names
 from jaxmtl._options.read import check_value as check_value
 from jaxmtl._options.read import read_text as read_text
+from jaxmtl._options.text import parse_names as parse_names
+from jaxmtl._options.text import parse_seconds as parse_seconds

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from jaxmtl.cli import options
 from jaxmtl.cli.cache import use_cache
+from jaxmtl.cli.devices import start_devices
 from jaxmtl.cli.errors import in_one_sentence, say
 from jaxmtl.cli.options import with_options
 from jaxmtl.cli.paths import path_of
@@ -71,7 +72,9 @@ def compare(
             f"--seeds: expected at most {2**32 - settings.seed} with --seed {settings.seed}, got "
             f"{seeds}"
         )
-    _start_devices(devices, coordinator, num_processes, process_id)
+    start_devices(
+        devices, coordinator=coordinator, num_processes=num_processes, process_id=process_id
+    )
 
     from jaxmtl.cli.console import Console
     from jaxmtl.methods.study.memory import check_memory
@@ -312,26 +315,6 @@ def _arm_names(text: str | None, reference: str, num_tasks: int) -> tuple[list[s
         return check_arms(names or DEFAULT_ARMS, reference, num_tasks), full
     except ValueError as error:
         raise ValueError(f"--arms: {str(error).removeprefix('arms: ')}") from error
-
-
-def _start_devices(
-    devices: int | None, coordinator: str | None, num_processes: int, process_id: int
-) -> None:
-    """Fixes how many devices a CPU counts as, and joins the other processes; before JAX starts."""
-    import jax
-
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    # JAX has started already where a program calls this from within.
-    with contextlib.suppress(RuntimeError):
-        jax.config.update("jax_num_cpu_devices", devices or cores or 1)
-    if num_processes == 1:
-        return
-    if coordinator is None or not 0 <= process_id < num_processes:
-        raise ValueError(
-            "--num-processes: expected --coordinator HOST:PORT and a --process-id from 0 to "
-            f"{num_processes - 1} with it, got {coordinator} and {process_id}"
-        )
-    jax.distributed.initialize(coordinator, num_processes, process_id)
 
 
 def _working_folder(folder: Path) -> "WorkingFolder":

@@ -4,12 +4,18 @@ import contextlib
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING
 
+from jaxmtl._words import about
 from jaxmtl.cli.errors import printable, say, tell
 from jaxmtl.cli.whole_time import WholeTime
 from jaxmtl.training import Progress, SweepProgress
 
+if TYPE_CHECKING:
+    from jaxmtl.prediction.fit_table import Stage
+
 SECONDS_BETWEEN_LINES = 2.0
+SECONDS_BETWEEN_STAGES = 10.0
 
 
 class Console:
@@ -34,16 +40,20 @@ class Console:
         if not self.quiet:
             tell(f"note: {text}")
 
-    def stage(self, name: str, number: int, total: int) -> None:
-        """Says what is begun, of how many things.
+    @contextlib.contextmanager
+    def learning(self) -> "Iterator[Callable[[Stage], None] | None]":
+        """Shows the progress of what learns from a table.
 
-        Args:
-            name: of it.
-            number: from 0.
-            total: of them.
+        Yields:
+            What ``fit_table`` takes as ``on_stage``.
         """
-        if not self.quiet:
-            tell(f"learning, {number + 1} of {total}: {name}")
+        if self.quiet:
+            yield None
+        elif sys.stderr.isatty():
+            with _stage_bar() as on_stage:
+                yield on_stage
+        else:
+            yield _stage_lines()
 
     @contextlib.contextmanager
     def training(
@@ -223,3 +233,55 @@ def _arm_lines() -> Callable[[str, SweepProgress], None]:
             arm, when = name, now
 
     return on_progress
+
+
+def describe_stage(stage: "Stage") -> str:
+    """What is learned, and about how long the whole takes.
+
+    Args:
+        stage: where it stands.
+
+    Returns:
+        The line.
+
+    Example:
+        >>> from jaxmtl.prediction.fit_table import Stage
+        >>> describe_stage(Stage("boosted", 3, 5, 0.5, 40.0))
+        'learning, 4 of 5: boosted trees, 50 % (about 40 s left in all)'
+    """
+    from jaxmtl.prediction.family_words import said
+
+    share = f", {stage.share:.0%}".replace("%", " %") if stage.share else ""
+    left = f" (about {about(stage.seconds_left)} left in all)" if stage.seconds_left > 1 else ""
+    return f"learning, {stage.number + 1} of {stage.total}: {said(stage.name)}{share}{left}"
+
+
+@contextlib.contextmanager
+def _stage_bar() -> "Iterator[Callable[[Stage], None]]":
+    from rich.console import Console as RichConsole
+    from rich.progress import BarColumn, TextColumn
+    from rich.progress import Progress as RichProgress
+
+    columns = (BarColumn(bar_width=20), TextColumn("{task.description}"))
+    with RichProgress(*columns, console=RichConsole(stderr=True), transient=True) as bars:
+        bar, began = bars.add_task("learning", total=1.0), time.monotonic()
+
+        def on_stage(stage: "Stage") -> None:
+            spent = time.monotonic() - began
+            share = spent / max(spent + stage.seconds_left, 1e-9)
+            bars.update(bar, completed=share, description=describe_stage(stage))
+
+        yield on_stage
+
+
+def _stage_lines() -> "Callable[[Stage], None]":
+    number, when = -1, -SECONDS_BETWEEN_STAGES
+
+    def on_stage(stage: "Stage") -> None:
+        nonlocal number, when
+        now = time.monotonic()
+        if stage.number != number or now - when >= SECONDS_BETWEEN_STAGES:
+            tell(describe_stage(stage))
+            number, when = stage.number, now
+
+    return on_stage

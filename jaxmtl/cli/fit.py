@@ -8,15 +8,11 @@ from typing import TYPE_CHECKING, Any
 from jaxmtl.cli import options
 from jaxmtl.cli.cache import use_cache
 from jaxmtl.cli.errors import DivergedError, in_one_sentence
-from jaxmtl.cli.fit_table import (
-    TABLE,
-    fit_table_command,
-    refuse_of_tables,
-    saved_options,
-    table_settings,
-)
+from jaxmtl.cli.fit_table import fit_table_command, saved_options, table_settings
 from jaxmtl.cli.options import with_options
 from jaxmtl.cli.paths import path_of
+from jaxmtl.cli.preset import STUDY, preset_of, refuse_of_tables
+from jaxmtl.cli.reading import how_to_read
 from jaxmtl.cli.rows import load_table, prepare_rows
 from jaxmtl.cli.settings import Settings, check_used, settings_from_json
 from jaxmtl.cli.signals import undone_when_interrupted, when_interrupted
@@ -29,19 +25,25 @@ if TYPE_CHECKING:
     from jaxmtl.data import Dataset, Table
     from jaxmtl.report import Reading
 
-PRESETS = {"study": Settings()}
 OUT = "jaxmtl-run"
 PAIR = "study"
+SHOWN = {"test": "0.2 with --preset study; 0 for tables: no row is set aside"}
 OF_A_COMPARISON = ("arms", "reference", "seeds")
 
 
 @in_one_sentence
 @with_options(
-    ReadingOptions, ColumnOptions, FoldOptions, TableOptions, PairOptions, preset=PRESETS["study"]
+    ReadingOptions,
+    ColumnOptions,
+    FoldOptions,
+    TableOptions,
+    PairOptions,
+    preset=Settings(),
+    shown=SHOWN,
 )
 def fit(
     *,
-    preset: options.Preset = "study",
+    preset: options.Preset = None,
     method: options.MethodName = None,
     config: options.Config = None,
     out: options.Out = OUT,
@@ -50,19 +52,15 @@ def fit(
     given: dict[str, Any],
     no_cache: options.NoCache = False,
 ) -> None:
-    """Train the adaptive network, and plain hard sharing beside it, and write a run folder.
+    """Learn to predict columns of a table from the others, and write a run folder.
 
-    With --preset table, take columns of any kind, and keep what predicts them best. With --method,
-    train what that names instead. Without TABLE, a made-up air-quality workbook is written into the
-    run folder and used.
+    Columns may be of any kind; what predicts held-out rows best is kept, and what it is good for is
+    said. With --preset study, train the adaptive network on columns of numbers, and plain hard
+    sharing beside it. With --method, train what that names instead. Without TABLE, a made-up
+    air-quality workbook is written into the run folder, and the study's networks learn from it.
     """
-    from jaxmtl.methods.study.arms import fits
-
-    if preset not in (*PRESETS, TABLE):
-        raise ValueError(
-            f"--preset: expected one of {', '.join((*PRESETS, TABLE))}, got {preset!r}"
-        )
     from jaxmtl.cli.console import Console
+    from jaxmtl.methods.study.arms import fits
 
     out = path_of("--out", out)
     if "table" in given:
@@ -71,13 +69,14 @@ def fit(
     if (why := use_cache(wanted=not no_cache)) is not None:
         console.note(why)
     saved = {} if config is None else saved_options(config)
-    if preset == TABLE or saved.get("preset") == TABLE:
-        settings, method = table_settings(given, saved, method, Settings)
+    preset = preset_of(preset, given, method, config=config, saved=saved)
+    if preset != STUDY:
+        settings, method = table_settings(given, saved, method, preset)
         _keep_table(settings.table, out)
         fit_table_command(settings, method, out, console, force=force)
         return
     refuse_of_tables(given)
-    settings, before = PRESETS[preset], None
+    settings, before = Settings(), None
     if config is not None:
         settings, before = _repeated(config, given, console)
     settings = settings.with_options(**given).complete()
@@ -256,14 +255,7 @@ def _reading(settings: Settings) -> "Reading":
     """How ``predict`` is to read tables."""
     from jaxmtl.report import Reading
 
-    return Reading(
-        settings.missing,
-        settings.missing_values,
-        decimal=settings.decimal,
-        thousands=settings.thousands,
-        header_row=settings.header_row,
-        visible_rows=settings.visible_rows,
-    )
+    return Reading(settings.missing, **how_to_read(settings))
 
 
 def _keep_table(table: str | None, out: str) -> None:

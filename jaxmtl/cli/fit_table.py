@@ -2,19 +2,29 @@
 
 import dataclasses
 import os
+import shlex
+import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from jaxmtl._options import Option, Options, check_all, check_names, check_value, declared
+from jaxmtl._options import Option, check_all, check_names, check_value, declared
+from jaxmtl.cli.devices import start_devices
+from jaxmtl.cli.reading import how_to_read
+from jaxmtl.cli.settings import Settings
 from jaxmtl.cli.signals import undone_when_interrupted, when_interrupted
 from jaxmtl.data.options import ColumnOptions, Fraction, ReadingOptions, Seed
-from jaxmtl.prediction.options import TableOptions
+from jaxmtl.prediction.options import TABLE, TableOptions
 
 if TYPE_CHECKING:
     from jaxmtl.cli.console import Console
     from jaxmtl.prediction.fit_table import TableFit
 
-TABLE = "table"
+# Options that differ from the defaults.
+TABLE_PRESETS: dict[str, dict[str, Any]] = {
+    TABLE: {},
+    "quick": {"families": ("mean", "linear", "boosted"), "folds": 3},
+}
+MOMENT = 0.1  # seconds that are left where reading the table has taken them all
 # What gaps and scales come to is part of the coding here.
 NOT_USED = ("missing", "missing_targets")
 
@@ -28,6 +38,7 @@ class TableSettings(TableOptions, ColumnOptions, ReadingOptions):
         5
     """
 
+    preset: Annotated[Literal["table", "quick"], Option(help="What is trained.")] = "table"
     table: Annotated[str | None, Option(help="Workbook or text table.", positional=True)] = None
     seed: Annotated[Seed, Option(help="Of folds, test rows and methods.")] = 0
     test: Annotated[Fraction, Option(help="Fraction to test on.")] = 0.0
@@ -35,7 +46,7 @@ class TableSettings(TableOptions, ColumnOptions, ReadingOptions):
 
     def to_json(self) -> dict[str, Any]:
         """As lists, texts and numbers."""
-        return {"preset": TABLE, **dataclasses.asdict(self)}
+        return dataclasses.asdict(self)
 
 
 def saved_options(config: str) -> dict[str, Any]:
@@ -54,23 +65,8 @@ def saved_options(config: str) -> dict[str, Any]:
     return saved if isinstance(saved, dict) else {}
 
 
-def refuse_of_tables(given: dict[str, Any]) -> None:
-    """Refuses options that only ``--preset table`` has.
-
-    Args:
-        given: by name.
-
-    Raises:
-        ValueError: names the first of them.
-    """
-    for name in given:
-        if name in declared(ColumnOptions) or name in declared(TableOptions):
-            flag = declared(TableSettings)[name].flag
-            raise ValueError(f"{flag}: only with --preset table; leave it out, or add that")
-
-
 def table_settings(
-    given: dict[str, Any], saved: dict[str, Any], method: str | None, others: type[Options]
+    given: dict[str, Any], saved: dict[str, Any], method: str | None, preset: str
 ) -> tuple[TableSettings, str | None]:
     """Settings from the options that were given.
 
@@ -78,7 +74,7 @@ def table_settings(
         given: by name.
         saved: settings of the run that is repeated, as its ``config.json`` has them.
         method: the only family to train, as it was given.
-        others: settings of the other presets, whose options are refused here.
+        preset: "table" or "quick".
 
     Returns:
         The settings, checked, and the only family to train or None.
@@ -88,18 +84,17 @@ def table_settings(
     """
     known = declared(TableSettings)
     for name in given:
-        if name in NOT_USED or (name not in known and name in declared(others)):
-            flag = declared(others)[name].flag
-            raise ValueError(f"{flag}: --preset table has no such option; leave it out")
-    saved = {name: v for name, v in saved.items() if name not in ("preset", "table_sha256")}
+        if name in NOT_USED or name not in known:
+            flag = declared(Settings)[name].flag
+            raise ValueError(f"{flag}: --preset {preset} has no such option; leave it out")
+    saved = {name: v for name, v in saved.items() if name != "table_sha256"}
     before = saved.pop("method", None)
-    for names in (saved, given):
-        check_names(names, TableSettings)
+    check_names(saved, TableSettings)
     read = {name: check_value(known[name], value, saved=True) for name, value in saved.items()}
-    settings = TableSettings(**(read | given))
+    settings = TableSettings(**({"preset": preset} | TABLE_PRESETS[preset] | read | given))
     for name, value in (("TABLE", settings.table), ("--targets", settings.targets)):
         if not value:
-            raise ValueError(f"{name}: expected with --preset table, got none; name it")
+            raise ValueError(f"{name}: expected with --preset {preset}, got none; name it")
     check_all(settings)
     return settings, before if method is None else method
 
@@ -116,36 +111,40 @@ def fit_table_command(
         console: to say it on.
         force: whether an older run folder may be replaced.
     """
+    began = time.perf_counter()
+    start_devices()
     from jaxmtl.files.atomic import new_folder
     from jaxmtl.prediction.card import fingerprint
     from jaxmtl.prediction.folder import is_run_folder
     from jaxmtl.report import load_run, summarize
-    from jaxmtl.report.run.table import write_table_folder
+    from jaxmtl.report.run.table import REPORT, write_table_folder
 
     assert settings.table is not None
     with (
         undone_when_interrupted(),
         new_folder(out, force=force, replaceable=is_run_folder) as folder,
     ):
-        found, table = _learn(settings, method, console)
+        found, table = _learn(settings, method, console, began)
         saved = settings.to_json() | {
             "table": os.path.abspath(settings.table),
             "table_sha256": fingerprint(settings.table),
         }
         if method is not None:
             saved["method"] = method
-        write_table_folder(folder, found, table, settings=saved)
+        write_table_folder(folder, found, table, settings=saved, place=out)
     when_interrupted(lambda: f"the run is written to {out}")
     console.say(summarize(load_run(out)))
-    console.say(f"\nwritten to {out}; new rows: jaxmtl predict {out} NEW.xlsx -o OUT.xlsx")
+    place = shlex.quote(out)
+    console.say(f"\nwritten to {out}: open {Path(out) / REPORT} in a browser")
+    console.say(f"new rows: jaxmtl predict {place} NEW.xlsx -o OUT.xlsx")
 
 
 def _learn(
-    settings: TableSettings, method: str | None, console: "Console"
+    settings: TableSettings, method: str | None, console: "Console", began: float
 ) -> "tuple[TableFit, Any]":
     from jaxmtl.data import infer_columns, read_cells
     from jaxmtl.data.reading.sheets import find_sheet
-    from jaxmtl.methods import FAMILY_GROUPS, TABLE_FAMILIES
+    from jaxmtl.methods import TABLE_FAMILIES
     from jaxmtl.prediction.fit_table import Plan, fit_table
     from jaxmtl.prediction.predictor import Reading
 
@@ -155,15 +154,7 @@ def _learn(
             f"--method: expected one of {', '.join(TABLE_FAMILIES)} with --preset table, got "
             f"{method!r}"
         )
-    groups = settings.families or tuple(FAMILY_GROUPS)
-    names = [name for group in FAMILY_GROUPS if group in groups for name in FAMILY_GROUPS[group]]
-    how = {
-        "missing_values": settings.missing_values,
-        "decimal": settings.decimal,
-        "thousands": settings.thousands,
-        "header_row": settings.header_row,
-        "visible_rows": settings.visible_rows,
-    }
+    how = how_to_read(settings)
     expected = (*targets, *(settings.features or ()))
     table = read_cells(path, expected=expected, sheet=find_sheet(path, settings.sheet), **how)
     columns = infer_columns(
@@ -178,13 +169,16 @@ def _learn(
     )
     for note in (*table.notes, *columns.notes):
         console.note(note)
+    limit = settings.time_limit
     plan = Plan(
-        families=tuple(names) if method is None else (method,),
+        families=settings.family_names if method is None else (method,),
         folds=settings.folds,
         test=settings.test,
         seed=settings.seed,
+        seconds=limit and max(limit - (time.perf_counter() - began), MOMENT),
     )
-    found = fit_table(table, columns, plan, reading=Reading(**how), on_family=console.stage)
+    with console.learning() as on_stage:
+        found = fit_table(table, columns, plan, reading=Reading(**how), on_stage=on_stage)
     for note in found.notes:
         console.note(note)
     return found, table

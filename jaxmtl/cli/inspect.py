@@ -14,10 +14,11 @@ def inspect(
         str, typer.Argument(metavar="DIR", help="Run folder that 'fit' has written.")
     ],
 ) -> None:
-    """Say what was split, when and why, how large the network is, and how well it predicts.
+    """Say what was made of the table, what was kept, and how well it predicts.
 
-    Errors are given per task, in original units and scaled, against plain hard sharing, or against
-    the mean of the training rows if another method was trained.
+    Errors are given for every target, in its own unit, beside those of the mean, a straight line
+    and whatever else was trained. Of a run of the study: what was split, when and why, how large
+    the network is, and its errors, scaled too, against plain hard sharing.
     """
     from jaxmtl.report import load_run, summarize
 

@@ -2,7 +2,7 @@
 
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any
 
 import msgspec
@@ -12,10 +12,11 @@ from jaxmtl._options import Count, Declared, Option, Options, as_option, declare
 from jaxmtl.cli.settings import Settings
 
 Preset = Annotated[
-    str,
+    str | None,
     Option(
-        help="What is trained: study, the adaptive network on columns of numbers; table, whatever "
-        "predicts best, on columns of any kind."
+        help="What is trained: table, whatever predicts best, on columns of any kind; quick, the "
+        "same without networks; study, the adaptive network on columns of numbers.",
+        shown="table; without TABLE study",
     ),
 ]
 MethodName = Annotated[
@@ -68,7 +69,7 @@ ProcessId = Annotated[int, Option(help="Number of this process, from 0.")]
 
 
 def with_options(
-    *parts: type[Options], preset: Settings
+    *parts: type[Options], preset: Settings, shown: Mapping[str, str] | None = None
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Gives a command the options of some parts of the settings.
 
@@ -80,6 +81,7 @@ def with_options(
     Args:
         parts: of the settings.
         preset: settings whose values ``--help`` shows as defaults.
+        shown: what it shows instead, by the name of the option.
 
     Returns:
         What makes such a command a function for typer.
@@ -99,6 +101,10 @@ def with_options(
     first, *others = [list(declared(part).values()) for part in parts]
     first = [declared(Settings)["table"], *first]
     settings = {one.name: one for part in (first, *others) for one in part}
+    defaults = {
+        name: one.shown(getattr(preset, name, one.default)) for name, one in settings.items()
+    }
+    defaults |= shown or {}
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
         own = inspect.signature(command, eval_str=True).parameters
@@ -109,10 +115,10 @@ def with_options(
             for name, parameter in own.items()
             if (one := as_option(name, parameter.annotation, parameter.default)) is not None
         }
-        shown = [_of_settings(one, preset) for one in first]
-        shown += [_of_command(own[name], of_command) for name in names[:place]]
-        shown += [_of_settings(one, preset) for part in others for one in part]
-        shown += [_of_command(own[name], of_command) for name in names[place + 1 :]]
+        parameters = [_of_settings(one, defaults) for one in first]
+        parameters += [_of_command(own[name], of_command) for name in names[:place]]
+        parameters += [_of_settings(one, defaults) for part in others for one in part]
+        parameters += [_of_command(own[name], of_command) for name in names[place + 1 :]]
 
         @functools.wraps(command)
         def called(**values: Any) -> None:
@@ -128,16 +134,16 @@ def with_options(
             command(given=given, **rest)
 
         signature: Any = called
-        signature.__signature__ = inspect.Signature(shown)
-        signature.__annotations__ = {one.name: one.annotation for one in shown}
+        signature.__signature__ = inspect.Signature(parameters)
+        signature.__annotations__ = {one.name: one.annotation for one in parameters}
         return called
 
     return decorate
 
 
-def _of_settings(one: Declared, preset: Settings) -> inspect.Parameter:
+def _of_settings(one: Declared, defaults: Mapping[str, str | None]) -> inspect.Parameter:
     """None by default, so that it is known whether the option was given."""
-    shown = one.shown(getattr(preset, one.name, one.default))
+    shown = defaults[one.name]
     return _parameter(one, None, shown is not None and shown)
 
 

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from jaxmtl._options import parse_names
 from jaxmtl.cli.errors import in_one_sentence
 from jaxmtl.cli.paths import path_of
+from jaxmtl.cli.reading import how_to_read
 from jaxmtl.cli.signals import undone_when_interrupted, when_interrupted
 
 if TYPE_CHECKING:
@@ -41,6 +43,14 @@ def predict(
         int | None,
         typer.Option(help="Row of the names of columns, from 1.", show_default="as in the run"),
     ] = None,
+    keep: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAMES",
+            help="Columns of TABLE that the file repeats: A,B; with a run of the study none.",
+            show_default="all",
+        ),
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace an older file.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing but errors.")] = False,
 ) -> None:
@@ -50,7 +60,7 @@ def predict(
     that its rows stand beside those of TABLE.
     A row with a missing feature is an error; if the run was made with --missing mean, its gaps are
     filled with the means of the training rows, with --missing drop its prediction is left blank.
-    With a run of --preset table, all columns of TABLE come first, and gaps are no error.
+    With a run of --preset table or quick, the columns of TABLE come first, and gaps are no error.
     Where there is something to say of a row, the last column does: a missing feature, values
     outside those of the training rows, a prediction that is not finite.
     """
@@ -79,13 +89,24 @@ def predict(
     run = load_run(folder)
     write = _write_xlsx if ending == ".xlsx" else write_csv
     if isinstance(run.predictor.coding, Coding):
-        cells, columns = predicted_table(run, table, console, sheet=sheet, header_row=header_row)
+        cells, columns = predicted_table(
+            run,
+            table,
+            console,
+            sheet=sheet,
+            header_row=header_row,
+            keep=None if keep is None else parse_names(keep),
+        )
         lines = list(zip(*columns.values(), strict=True))
         with undone_when_interrupted(), new_file(out, force=force) as path:
             write(path, list(columns), _in_place(cells, lines, len(columns)))
         when_interrupted(lambda: f"the predictions are written to {out}")
         console.say(f"{len(lines)} rows predicted, written to {out}")
         return
+    if keep is not None:
+        raise ValueError(
+            f"--keep: {folder} is a run of the study, which repeats no column; leave it out"
+        )
     rows = read_table(
         table,
         features=run.dataset.features,
@@ -116,13 +137,7 @@ def _as_read(reading: "Reading", targets: Sequence[str], header_row: int | None)
         for value in reading.missing_values
         if not (isinstance(value, str) and value.rpartition("=")[0].strip() in targets)
     ]
-    return {
-        "missing_values": codes,
-        "decimal": reading.decimal,
-        "thousands": reading.thousands,
-        "header_row": reading.header_row if header_row is None else header_row,
-        "visible_rows": reading.visible_rows,
-    }
+    return how_to_read(reading, header_row=header_row) | {"missing_values": codes}
 
 
 def _cells(table: "Table", predicted: "np.ndarray") -> list[list[Cell]]:

@@ -4,6 +4,9 @@ import datetime
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from jaxmtl._words import did_you_mean
+from jaxmtl.cli.reading import how_to_read
+
 if TYPE_CHECKING:
     from jaxmtl.cli.console import Console
     from jaxmtl.data import CellTable, Coding
@@ -22,6 +25,7 @@ def predicted_table(
     *,
     sheet: str | None,
     header_row: int | None,
+    keep: Sequence[str] | None = None,
 ) -> "tuple[CellTable, Columns]":
     """Reads a table and predicts its rows.
 
@@ -31,32 +35,39 @@ def predicted_table(
         console: for what the user should know.
         sheet: its name or number.
         header_row: of the names; None for that of the run.
+        keep: columns of the table that stand before the predictions; None for all.
 
     Returns:
         The table, and the columns of the file to write: its own, the predictions, probabilities of
         classes, and notes where a row has one.
+
+    Raises:
+        ValueError: a column to keep that there is not.
     """
     from jaxmtl.data import Coding, read_cells
     from jaxmtl.data.reading.sheets import find_sheet
 
-    predictor, reading = run.predictor, run.predictor.reading
+    predictor = run.predictor
     coding = predictor.coding
     assert isinstance(coding, Coding)
     table = read_cells(
         path,
         expected=coding.inputs,
         sheet=find_sheet(path, sheet),
-        missing_values=reading.missing_values,
-        decimal=reading.decimal,
-        thousands=reading.thousands,
-        header_row=reading.header_row if header_row is None else header_row,
-        visible_rows=reading.visible_rows,
+        **how_to_read(predictor.reading, header_row=header_row),
     )
     coded = coding.encode(table)
+    for name in keep or ():
+        if name not in table.names:
+            raise ValueError(
+                f"--keep: expected columns of {table.source}, got {name!r}"
+                f"{did_you_mean(name, table.names)}"
+            )
     for note in (*table.notes, *coded.notes):
         console.note(note)
     outputs = predictor.outputs(coded.x)
-    columns: Columns = {name: list(map(_plain, table.cells(name))) for name in table.names}
+    kept = table.names if keep is None else keep
+    columns: Columns = {name: list(map(_plain, table.cells(name))) for name in kept}
     added = _predictions(coding, predictor.words(outputs), outputs)
     if any(coded.row_words):
         added[NOTE] = [words or None for words in coded.row_words]

@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from jaxmtl.cli.reading import how_to_read
 from jaxmtl.cli.settings import Settings
 
 if TYPE_CHECKING:
@@ -105,11 +106,7 @@ def _read(settings: Settings, path: str) -> "Table":
         features=settings.features or (),
         targets=settings.targets or (),
         sheet=find_sheet(path, settings.sheet),
-        missing_values=settings.missing_values,
         keep=[name for name in (settings.split_column, settings.time) if name is not None],
         keep_dates=settings.split == "chronological" and settings.time is None,
-        decimal=settings.decimal,
-        thousands=settings.thousands,
-        header_row=settings.header_row,
-        visible_rows=settings.visible_rows,
+        **how_to_read(settings),
     )

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Sequence
 
+from jaxmtl._words import about
 from jaxmtl.training import SweepProgress
 
 FEW_SEEDS = 5  # for which the time is told as well
@@ -91,25 +92,3 @@ class WholeTime:
             f"{methods} x {seeds}: about {about(self._total)}{few}; fewer --arms or --phases and a "
             "larger --batch-size make it shorter, too"
         )
-
-
-def about(seconds: float) -> str:
-    """A time without more digits than an estimate has.
-
-    Args:
-        seconds: of any length.
-
-    Returns:
-        In seconds, minutes or hours.
-
-    Example:
-        >>> about(40), about(700), about(6000)
-        ('40 s', '12 min', '1 h 40 min')
-    """
-    if seconds < 90:
-        return f"{max(round(seconds), 1)} s"
-    minutes = round(seconds / 60)
-    if minutes < 60:
-        return f"{minutes} min"
-    tens = round(minutes / 10) * 10
-    return f"{tens // 60} h" + (f" {tens % 60} min" if tens % 60 else "")

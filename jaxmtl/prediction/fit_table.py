@@ -17,21 +17,44 @@ from jaxmtl.data import (
     data_of_table,
     fit_coding,
     folds_of_table,
-    groups_of,
-    time_of,
 )
 from jaxmtl.data import held_out as held_out_rows
 from jaxmtl.methods import TABLE_FAMILIES, Fitted, Work, find_method, held_out, mixed
-from jaxmtl.methods.of_each_task import mean_losses, some_rows
+from jaxmtl.methods.method import OnProgress
+from jaxmtl.methods.registry import families_for
 from jaxmtl.metrics.of_tasks import Scores, constant_prediction, score
+from jaxmtl.prediction.gains import Gain, blocks_of, gain_over
 from jaxmtl.prediction.predictor import Predictor, Reading
-from jaxmtl.statistics import paired_bootstrap
+from jaxmtl.prediction.time_plan import TimePlan, cost_of, left_out_note
 from jaxmtl.statistics.selection import greedy
+from jaxmtl.training import SweepProgress
 
 MIXED = "mixture"
-BLOCKS = 100  # of rows, that intervals resample at most
+TOGETHER, ONE_BY_ONE = "network", "separate"  # families that differ in sharing alone
 
-OnFamily = Callable[[str, int, int], None]
+OnStage = Callable[["Stage"], None]
+
+
+class Stage(NamedTuple):
+    """Where the learning stands.
+
+    Attributes:
+        name: of the family at work.
+        number: its number, from 0.
+        total: of families.
+        share: of its work that is done; 0 where it does not say.
+        seconds_left: of the whole, about.
+
+    Example:
+        >>> Stage("boosted", 3, 5, 0.0, 40.0).number
+        3
+    """
+
+    name: str
+    number: int
+    total: int
+    share: float
+    seconds_left: float
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -43,6 +66,8 @@ class Plan:
         folds: into which the rows are divided; each is predicted by what the others taught.
         test: fraction of the rows, or of the groups, that nothing learns from; 0 for none.
         seed: of the folds, the test rows and the methods.
+        seconds: that all may take; None for as long as it needs. What is learned then hangs on the
+            machine.
 
     Example:
         >>> Plan(folds=3).families
@@ -53,6 +78,7 @@ class Plan:
     folds: int = 5
     test: float = 0.0
     seed: int = 0
+    seconds: float | None = None
 
 
 class Line(NamedTuple):
@@ -71,22 +97,6 @@ class Line(NamedTuple):
     seconds: float
 
 
-class Gain(NamedTuple):
-    """Loss of what was kept over that of a family, less 1, in %, with an interval of 95 %.
-
-    Attributes:
-        over: name of the family.
-        percent: below 0 where what was kept is better; one number a task.
-        low: lower end of the interval, NaN where there are too few rows for one.
-        high: upper end.
-    """
-
-    over: str
-    percent: Float[np.ndarray, " tasks"]
-    low: Float[np.ndarray, " tasks"]
-    high: Float[np.ndarray, " tasks"]
-
-
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
 class TableFit:
     """What was learned from a table, and how well it predicts.
@@ -102,6 +112,8 @@ class TableFit:
         leaderboard: every family, and last their mixture, on the same rows.
         weights: of every family for every task.
         gain: over the simplest family that looks at the features; None without another one.
+        sharing: loss of networks for all targets together over that of one for each; None without
+            both.
         notes: what the user should know.
     """
 
@@ -115,6 +127,7 @@ class TableFit:
     leaderboard: tuple[Line, ...]
     weights: Float[np.ndarray, "families tasks"]
     gain: Gain | None
+    sharing: Gain | None
     notes: tuple[str, ...]
 
 
@@ -125,7 +138,7 @@ def fit_table(
     *,
     reading: Reading | None = None,
     work: Work | None = None,
-    on_family: OnFamily | None = None,
+    on_stage: OnStage | None = None,
 ) -> TableFit:
     """Trains families of models on folds of a table, and mixes those that predict best.
 
@@ -139,7 +152,7 @@ def fit_table(
         plan: how; None: five folds of all families, and no row set aside.
         reading: how tables to predict are to be read.
         work: see ``Method.fit``.
-        on_family: called with a name, its number from 0, and how many there are, before each.
+        on_stage: called as each family begins, and while networks learn.
 
     Returns:
         What predicts, and errors on rows that were not seen.
@@ -166,15 +179,7 @@ def fit_table(
     if plan.test:
         learned, _, test = held_out_rows(table, columns, made, test=plan.test, seed=plan.seed)
     folds = folds_of_table(table, columns, made, plan.folds, seed=plan.seed, among=learned)
-    fitted: dict[str, Fitted] = {}
-    seconds: dict[str, float] = {}
-    for number, name in enumerate(plan.families):
-        if on_family is not None:
-            on_family(name, number, len(plan.families))
-        began = time.perf_counter()
-        keys = jax.random.split(jax.random.key(plan.seed), len(folds))
-        fitted[name] = find_method(name).fit(data, folds, keys, work or Work())
-        seconds[name] = time.perf_counter() - began
+    fitted, seconds, cut = _fit_families(plan, data, folds, work or Work(), on_stage)
     fold = np.concatenate([np.full(len(part.test), k) for k, part in enumerate(folds)])
     seen = np.concatenate([part.test for part in folds])
     held = {name: np.concatenate(held_out(one, data, folds)) for name, one in fitted.items()}
@@ -187,7 +192,7 @@ def fit_table(
         coding=coding,
         tasks=data.tasks,
         models=models,
-        method=MIXED if len(fitted) > 1 else plan.families[0],
+        method=MIXED if len(fitted) > 1 else next(iter(fitted)),
         reading=reading or Reading(),
     )
     if len(test):
@@ -196,6 +201,7 @@ def fit_table(
         own = predictor.outputs(data.x[test])
     else:
         shown, bags, own = seen, held, mixture.predictions
+    block = blocks_of(table, columns, rows[shown], plan.seed)
     board = _leaderboard(bags, own, data, shown, learned, seconds)
     more = [note for one in fitted.values() for note in one.notes]
     return TableFit(
@@ -208,9 +214,53 @@ def fit_table(
         held=own,
         leaderboard=board,
         weights=mixture.weights,
-        gain=_gain(bags, own, data, shown, _blocks(table, columns, rows[shown], plan.seed)),
-        notes=(*made.notes, *folds.notes, *dict.fromkeys(more), *mixture.notes),
+        gain=_gain(bags, own, data, shown, block),
+        sharing=_sharing(bags, data, shown, block),
+        notes=(*made.notes, *folds.notes, *cut, *dict.fromkeys(more), *mixture.notes),
     )
+
+
+def _fit_families(
+    plan: Plan, data: Data, folds: Folds, work: Work, on_stage: OnStage | None
+) -> tuple[dict[str, Fitted], dict[str, float], tuple[str, ...]]:
+    """What each has learned, the seconds it took, and what is to be said of those left out."""
+    fitted: dict[str, Fitted] = {}
+    seconds: dict[str, float] = {}
+    left_out: list[tuple[str, float]] = []
+    names, others = families_for(plan.families, data)
+    timing = TimePlan({name: cost_of(name, data, folds) for name in names}, plan.seconds)
+    for number, name in enumerate(names):
+        # Something has to be learned, whatever the time.
+        if fitted and name not in timing.kept():
+            left_out.append((name, timing.needs(name)))
+            timing.leave_out(name)
+            continue
+        tell = _teller(name, number, timing, on_stage, len(names))
+        began = time.perf_counter()
+        keys = jax.random.split(jax.random.key(plan.seed), len(folds))
+        how = dataclasses.replace(work, seconds=timing.share(name), on_progress=tell)
+        fitted[name] = find_method(name).fit(data, folds, keys, how)
+        seconds[name] = time.perf_counter() - began
+        timing.done(name)
+    cut = (left_out_note(plan.seconds, left_out),) if left_out and plan.seconds else ()
+    return fitted, seconds, (*others, *cut)
+
+
+def _teller(
+    name: str, number: int, timing: TimePlan, on_stage: OnStage | None, total: int
+) -> OnProgress | None:
+    """Says that a family begins, and gives what says how far it is."""
+    if on_stage is None:
+        return None
+    on_stage(Stage(name, number, total, 0.0, timing.needs(name) + timing.later(name)))
+
+    def tell(part: str, at: SweepProgress) -> None:
+        del part
+        left = at.seconds_left if at.seconds_left == at.seconds_left else timing.needs(name)
+        share = at.done / max(at.total, 1)
+        on_stage(Stage(name, number, total, share, left + timing.later(name)))
+
+    return tell
 
 
 def _mean_of(fitted: Fitted, x: np.ndarray) -> np.ndarray:
@@ -240,18 +290,6 @@ def _leaderboard(
     return tuple(lines)
 
 
-def _blocks(
-    table: CellTable, columns: Columns, rows: Int[np.ndarray, " shown"], seed: int
-) -> Int[np.ndarray, " shown"]:
-    """What is resampled instead of rows: whole groups, neighbours in time, or rows at random."""
-    if columns.group is not None:
-        return np.unique(groups_of(table, columns)[rows], return_inverse=True)[1] % BLOCKS
-    if columns.time is not None:
-        moments = time_of(table, columns)[rows]
-        return np.argsort(np.argsort(moments, kind="stable")) * BLOCKS // len(rows)
-    return np.random.default_rng(seed).permutation(len(rows)) % BLOCKS
-
-
 def _gain(
     bags: Mapping[str, np.ndarray],
     own: np.ndarray,
@@ -262,12 +300,12 @@ def _gain(
     over = next((name for name in bags if name != "mean"), None)
     if over is None or len(bags) == 1:
         return None
-    losses = []
-    for predicted in (own, bags[over]):
-        parts = [
-            mean_losses(predicted[block == one], some_rows(data, shown[block == one]))
-            for one in np.unique(block)
-        ]
-        losses.append(np.stack(parts))
-    found = paired_bootstrap(*losses)
-    return Gain(over, found.percent, found.percent_low, found.percent_high)
+    return gain_over(over, own, bags[over], data, shown, block)
+
+
+def _sharing(
+    bags: Mapping[str, np.ndarray], data: Data, shown: np.ndarray, block: np.ndarray
+) -> Gain | None:
+    if TOGETHER not in bags or ONE_BY_ONE not in bags:
+        return None
+    return gain_over(ONE_BY_ONE, bags[TOGETHER], bags[ONE_BY_ONE], data, shown, block)

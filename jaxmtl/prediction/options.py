@@ -5,9 +5,9 @@ from typing import Annotated
 
 import msgspec
 
-from jaxmtl._options import Option, Options
+from jaxmtl._options import Option, Options, parse_seconds
 
-FAMILIES = ("mean", "linear", "trees", "networks")
+TABLE = "table"  # the preset for columns of any kind
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -19,13 +19,13 @@ class TableOptions(Options):
         ... # doctest: +ELLIPSIS
         Traceback (most recent call last):
             ...
-        ValueError: --families: expected some of mean, linear, trees, networks, got 'forests'
+        ValueError: --families: expected some of mean, linear, trees, networks, ..., got 'forests'
     """
 
     families: Annotated[
         tuple[str, ...],
         Option(
-            help="What is trained and mixed: mean,linear,trees,networks.",
+            help="What is trained and mixed: mean,linear,trees,networks, or single ones of these.",
             metavar="NAMES",
             shown="all",
         ),
@@ -34,11 +34,29 @@ class TableOptions(Options):
         Annotated[int, msgspec.Meta(ge=2, le=100)],
         Option(help="Parts of the rows, each predicted by what the others taught."),
     ] = 5
+    time_limit: Annotated[
+        Annotated[float, msgspec.Meta(gt=0)] | None,
+        Option(
+            help="About how long learning may take: 90, 5min or 1h; what does not fit is left out.",
+            metavar="TIME",
+            shown="as long as it needs",
+            parse=lambda text: parse_seconds("--time-limit", text),
+        ),
+    ] = None
 
     def check(self) -> None:
         """Raises ValueError for a family that there is not."""
-        for name in self.families:
-            if name not in FAMILIES:
-                raise ValueError(
-                    f"--families: expected some of {', '.join(FAMILIES)}, got {name!r}"
-                )
+        _ = self.family_names
+
+    @property
+    def family_names(self) -> tuple[str, ...]:
+        """The families that are chosen, each by its own name, the simplest first."""
+        from jaxmtl.methods import FAMILY_GROUPS, TABLE_FAMILIES
+
+        chosen = self.families or tuple(FAMILY_GROUPS)
+        known = dict.fromkeys([*FAMILY_GROUPS, *TABLE_FAMILIES])
+        for name in chosen:
+            if name not in known:
+                raise ValueError(f"--families: expected some of {', '.join(known)}, got {name!r}")
+        named = {one for name in chosen for one in FAMILY_GROUPS.get(name, (name,))}
+        return tuple(name for name in TABLE_FAMILIES if name in named)

@@ -14,13 +14,14 @@ from jaxmtl.files import write_json_file
 from jaxmtl.metrics.measures import main_measure
 from jaxmtl.prediction.card import machine, versions
 from jaxmtl.prediction.fit_table import Line, TableFit
+from jaxmtl.prediction.gains import Gain
+from jaxmtl.prediction.options import TABLE
 from jaxmtl.prediction.predictor import Predictor
 from jaxmtl.prediction.records import write_csv
 from jaxmtl.prediction.run_json import FORMAT, ByTask
 from jaxmtl.prediction.save import MODEL, save_predictor
 from jaxmtl.tasks import output_slices
 
-TABLE = "table"
 OUT_OF_FOLD, TEST = "out of fold", "test"
 
 Share = Annotated[float, Meta(ge=0, le=1 + 1e-9)]
@@ -78,6 +79,7 @@ class TableMetrics(Struct):
     leaderboard: Annotated[list[BoardLine], Meta(min_length=1)]
     weights: dict[str, dict[str, Share]]
     gain: GainRecord | None = None
+    sharing: GainRecord | None = None
 
 
 def write_table_run(
@@ -149,8 +151,8 @@ def check_table_run(config: TableConfig, metrics: TableMetrics, predictor: Predi
     tables = [line.measures for line in metrics.leaderboard]
     tables += [line.relative for line in metrics.leaderboard]
     tables += list(metrics.weights.values())
-    if metrics.gain is not None:
-        tables += [metrics.gain.percent, metrics.gain.low, metrics.gain.high]
+    for gain in (metrics.gain, metrics.sharing):
+        tables += [] if gain is None else [gain.percent, gain.low, gain.high]
     for found in tables:
         if list(found) != config.targets:
             raise ValueError(
@@ -179,16 +181,16 @@ def _metrics(found: TableFit) -> dict[str, Any]:
             name: dict(zip(targets, map(float, weights), strict=True))
             for name, weights in zip(names, found.weights, strict=True)
         },
-        "gain": None
-        if found.gain is None
-        else {
-            "over": found.gain.over,
-            **{
-                name: _by_task(targets, getattr(found.gain, name))
-                for name in ("percent", "low", "high")
-            },
-        },
+        "gain": _gain(found.gain, targets),
+        "sharing": _gain(found.sharing, targets),
     }
+
+
+def _gain(gain: Gain | None, targets: tuple[str, ...]) -> dict[str, Any] | None:
+    if gain is None:
+        return None
+    parts = ("percent", "low", "high")
+    return {"over": gain.over} | {name: _by_task(targets, getattr(gain, name)) for name in parts}
 
 
 def _line(line: Line, targets: tuple[str, ...]) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from jaxmtl.cli import run
 from jaxmtl.training import Events, History, Run
 
 COLUMNS = ("SO2", "CO", "PM2.5", "O3")
-NAMES = ["--features", "SO2,CO", "--targets", "PM2.5,O3"]
+NAMES = ["--preset", "study", "--features", "SO2,CO", "--targets", "PM2.5,O3"]
 # Short, and quick to split; every test has the same shapes, so that they compile once.
 SHORT = ["--phases", "4,1,2;2", "--hard-epochs", "3"]
 

@@ -13,7 +13,9 @@ SHORT = ["--phases", "4,1,2;2", "--hard-epochs", "3"]
 
 def test_a_run_keeps_what_the_aggregator_did(call, table, tmp_path):
     folder = tmp_path / "run"
-    result = call("fit", table, *NAMES, *SHORT, "--aggregator", "upgrad", "--out", folder)
+    result = call(
+        "fit", "--preset", "study", table, *NAMES, *SHORT, "--aggregator", "upgrad", "--out", folder
+    )
     assert result.code == 0
     assert "gradients combined by upgrad, mean weights" in result.out
     assert call("inspect", folder).out.count("gradients combined by upgrad") == 1
@@ -30,10 +32,12 @@ def test_a_run_keeps_what_the_aggregator_did(call, table, tmp_path):
 def test_it_is_repeated_from_the_folder_of_a_run(call, table, tmp_path, untrained):
     first, again = tmp_path / "first", tmp_path / "again"
     options = [*NAMES, *SHORT, "--quiet", "--out"]
-    assert call("fit", table, "--aggregator", "famo", *options, first).code == 0
-    assert call("fit", table, "--config", first, *options, again).code == 0
+    assert (
+        call("fit", "--preset", "study", table, "--aggregator", "famo", *options, first).code == 0
+    )
+    assert call("fit", "--preset", "study", table, "--config", first, *options, again).code == 0
     assert [run["aggregator"] for run in untrained] == ["famo"] * 4
-    assert call("fit", table, *options, tmp_path / "plain").code == 0
+    assert call("fit", "--preset", "study", table, *options, tmp_path / "plain").code == 0
     assert untrained[-1]["aggregator"] is None
 
 
@@ -47,7 +51,9 @@ def test_it_is_repeated_from_the_folder_of_a_run(call, table, tmp_path, untraine
 )
 def test_a_bad_name_is_one_sentence(call, table, tmp_path, name, sentence):
     folder = tmp_path / "run"
-    result = call("fit", table, *NAMES, *SHORT, "--aggregator", name, "--out", folder)
+    result = call(
+        "fit", "--preset", "study", table, *NAMES, *SHORT, "--aggregator", name, "--out", folder
+    )
     assert result.code == 2
     assert sentence in result.err
     assert len(result.err.strip().splitlines()) == 1
@@ -104,6 +110,6 @@ def test_the_part_of_a_name_that_is_wrong_is_named(call, table, tmp_path, option
 
 def test_with_a_method_the_aggregator_is_part_of_its_name(call, table, tmp_path):
     options = ["--method", "mmoe", "--aggregator", "cagrad", "--out", tmp_path / "out"]
-    result = call("fit", table, *NAMES, *options)
+    result = call("fit", "--preset", "study", table, *NAMES, *options)
     assert result.code == 2
     assert "it is part of the name; write --method mmoe+cagrad" in result.err

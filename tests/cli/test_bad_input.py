@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-NAMES = ["--features", "SO2,CO", "--targets", "PM2.5,O3"]
+NAMES = ["--preset", "study", "--features", "SO2,CO", "--targets", "PM2.5,O3"]
 
 
 @pytest.fixture(autouse=True)
@@ -32,7 +32,10 @@ def check(result, tmp_path: Path, *parts: str, written: tuple[str, ...] = ()) ->
         (["fit", "--seed", "x"], ["--seed: expected a whole number from 0 to 4294967295, got 'x'"]),
         (["fit", "--seed", "-1"], ["--seed: expected at least 0, got -1"]),
         (["fit", "--seed", "99999999999"], ["--seed: expected at most 4294967295"]),
-        (["fit", "--preset", "best"], ["--preset: expected one of study, table, got 'best'"]),
+        (
+            ["fit", "--preset", "best"],
+            ["--preset: expected one of study, table, quick, got 'best'"],
+        ),
         (["fit", "--missing", "mask"], ["--missing: expected one of error, drop, mean"]),
         (["fit", "--missing-targets", "x"], ["--missing-targets: expected one of error"]),
         (["fit", "--scaling", "x"], ["--scaling: expected one of minmax, standard, none"]),
@@ -64,8 +67,12 @@ def check(result, tmp_path: Path, *parts: str, written: tuple[str, ...] = ()) ->
         (["fit", "--features", "CO", "--targets", "CO"], ["as a feature and as a target"]),
         (["fit", "--sheet", "x"], ["no sheet 'x'", "'Sheet1'"]),
         (["fit", "--config", "nowhere"], ["file nowhere: there is no such file"]),
-        (["fit", "no.xlsx"], ["--features: expected names of columns of no.xlsx"]),
-        (["fit", "no.xlsx", "--features", "A"], ["--targets: expected names of columns"]),
+        (["fit", "no.xlsx"], ["--targets: expected with --preset table, got none; name it"]),
+        (
+            ["fit", "--preset", "study", "no.xlsx", "--features", "A"],
+            ["--targets: expected names of columns"],
+        ),
+        (["fit", "no.xlsx", *NAMES[2:]], ["file no.xlsx: there is no such file"]),
         (["fit", "no.xlsx", *NAMES], ["file no.xlsx: there is no such file"]),
         (["predict"], ["Missing argument"]),
         (["predict", "nowhere", "a.csv", "-o", "b.csv"], ["folder nowhere: there is no such"]),
@@ -84,8 +91,11 @@ def test_options_and_paths(call, tmp_path, args, parts):
 @pytest.mark.parametrize(
     ("args", "parts"),
     [
-        (["--features", "SO2,COO", "--targets", "O3"], ["'COO' (did you mean 'CO'?)"]),
-        (["--features", "day,CO", "--targets", "O3"], ["column 'day'", "row 2", "got the text"]),
+        ([*NAMES[:2], "--features", "SO2,COO", "--targets", "O3"], ["'COO' (did you mean 'CO'?)"]),
+        (
+            [*NAMES[:2], "--features", "day,CO", "--targets", "O3"],
+            ["column 'day'", "row 2", "got the text"],
+        ),
         ([*NAMES, "--sheet", "nights"], ["no sheet 'nights'", "'days'"]),
         ([*NAMES, "--sheet", "3"], ["no sheet 3"]),
         ([*NAMES, "--split-column", "day"], ["column 'day', row 2: expected 'train'"]),

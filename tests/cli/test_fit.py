@@ -11,7 +11,7 @@ import pytest
 
 from jaxmtl.report import load_run
 
-NAMES = ["--features", "SO2,CO", "--targets", "PM2.5,O3"]
+NAMES = ["--preset", "study", "--features", "SO2,CO", "--targets", "PM2.5,O3"]
 SHORT = ["--phases", "4,1,2;2", "--hard-epochs", "3"]
 FILES = {
     "config.json",

@@ -12,7 +12,7 @@ from jaxmtl import STUDY_PHASES, HardSharing, Phase
 from jaxmtl.report import load_run
 
 SHORT = ["--phases", "4,1,2;2", "--hard-epochs", "3", "--quiet"]  # as in the other tests
-NAMES = ["--features", "SO2,CO", "--targets", "PM2.5,O3"]
+NAMES = ["--preset", "study", "--features", "SO2,CO", "--targets", "PM2.5,O3"]
 
 
 def edit(path: Path, cells: dict[str, object]) -> Path:
@@ -169,7 +169,7 @@ def test_constant_column_is_a_note_unless_quiet(call, make_table, tmp_path, untr
 
 def test_one_task(call, table, tmp_path, untrained):
     args = ("--features", "SO2", "--targets", "O3", "--phases", "2,1,1;1")
-    assert call("fit", table, *args, "--out", tmp_path / "run").code == 0
+    assert call("fit", "--preset", "study", table, *args, "--out", tmp_path / "run").code == 0
     said = call("inspect", tmp_path / "run").out
     assert "no node split" in said
     assert "1 task\n" in said
@@ -188,7 +188,11 @@ def test_chinese_headers(call, make_table, tmp_path):
         "1",
     ]
     folder = tmp_path / "气体"
-    assert call("fit", path, *args, *SHORT, "--out", folder) == (0, "", "")  # no missing glyphs
+    assert call("fit", "--preset", "study", path, *args, *SHORT, "--out", folder) == (
+        0,
+        "",
+        "",
+    )  # no missing glyphs
     assert load_run(folder).dataset.targets == names[2:]
     assert "细颗粒物" in call("inspect", folder).out
     out = tmp_path / "预测.csv"
@@ -204,8 +208,8 @@ def test_real_workbooks(call, tmp_path, untrained):
         pytest.skip("no real workbooks beside the project")
     names = ["--features", "SO2,CO,NO2,PM10", "--targets", "PM2.5,O3_8h", "--quiet"]
     path = shared / "nanjing_2013_2017.xlsx"
-    assert call("fit", path, *names, "--out", tmp_path / "n").code == 0
+    assert call("fit", "--preset", "study", path, *names, "--out", tmp_path / "n").code == 0
     path = shared / "tianjin_2014_2022.xlsx"
     missing = ["--missing-values", "0", "--missing", "drop", "--out", tmp_path / "t"]
-    assert call("fit", path, *names, *missing).code == 0
+    assert call("fit", "--preset", "study", path, *names, *missing).code == 0
     assert sum(rows_of(tmp_path / "t").values()) == 3026

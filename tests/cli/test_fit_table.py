@@ -6,7 +6,7 @@ import json
 import numpy as np
 import pytest
 
-NAMES = ["--preset", "table", "--targets", "O3,level", "--families", "mean,linear"]
+NAMES = ["--targets", "O3,level", "--families", "mean,linear"]
 
 
 def write(path, rows, *, targets=True, seed=0):
@@ -38,7 +38,7 @@ def test_inspect_says_what_was_made_of_it_and_how_good_it_is(learned, call):
     assert done.code == 0
     kinds = {tuple(line.split()[:2]) for line in done.out.splitlines()}
     assert {("day", "date"), ("city", "category"), ("CO", "number"), ("level", "classes")} <= kinds
-    assert "the mean  a straight line" in done.out
+    assert "the  straight" in done.out
     saved = json.loads((learned / "run" / "metrics.json").read_text(encoding="utf-8"))
     board = {line["name"]: line["relative"]["O3"] for line in saved["leaderboard"]}
     assert board["linear"] < 0.1 < 0.9 < board["mean"]
@@ -48,7 +48,33 @@ def test_inspect_says_what_was_made_of_it_and_how_good_it_is(learned, call):
         "model.npz",
         "predictions.csv",
         "predictions.png",
+        "report.html",
     }
+    assert "for forecasts learn with --time day" in done.out
+
+
+def test_the_page_says_what_it_is_good_for_and_how_to_go_on(learned):
+    page = (learned / "run" / "report.html").read_text(encoding="utf-8")
+    assert "<h1>O3 and level</h1>" in page
+    assert "<p>Predicts O3 closely" in page
+    assert f"jaxmtl predict {learned / 'run'} NEW.xlsx" in page
+    assert page.index("explains ") < page.index("<svg") < page.index("<details>")
+    assert 'aria-label="Predicted against observed values of O3, level."' in page
+    assert "http" not in page.replace("http-equiv", "")
+
+
+def test_quick_is_said(learned, call, tmp_path):
+    options = [*NAMES, "--preset", "quick", "--time-limit", "5min", "--out", tmp_path / "quick"]
+    done = call("fit", learned / "air.csv", *options)
+    assert done.code == 0, done.err
+    assert "quick  3 parts of the rows; only the mean, a straight line" in done.out
+    assert "learning, 2 of 2: a straight line" in done.err
+    saved = json.loads((tmp_path / "quick" / "config.json").read_text(encoding="utf-8"))
+    settings = saved["settings"]
+    assert (settings["preset"], settings["folds"], settings["time_limit"]) == ("quick", 3, 300)
+    refused = call("fit", "--config", tmp_path / "quick", "--preset", "table")
+    assert refused.code == 2
+    assert "--preset: expected quick, with which" in refused.err
 
 
 def test_predict_keeps_the_rows_as_they_came_and_notes_what_is_odd(learned, call, tmp_path):
@@ -68,6 +94,24 @@ def test_predict_keeps_the_rows_as_they_came_and_notes_what_is_odd(learned, call
     assert "CO" in rows[-1]["note"]
 
 
+def test_columns_to_keep_are_chosen(learned, call, tmp_path):
+    command = [
+        "predict",
+        learned / "run",
+        learned / "air.csv",
+        "-o",
+        tmp_path / "out.csv",
+        "--quiet",
+    ]
+    assert call(*command, "--keep", "city,CO").code == 0
+    with (tmp_path / "out.csv").open(encoding="utf-8-sig", newline="") as file:
+        header = next(csv.reader(file))
+    assert header[:5] == ["city", "CO", "O3", "level", "level probability of high"]
+    refused = call(*command, "--keep", "ctiy", "--force")
+    assert refused.code == 2
+    assert "got 'ctiy' (did you mean 'city'?)" in refused.err
+
+
 def test_rows_that_carry_targets_are_scored(learned, call, tmp_path):
     done = call("predict", learned / "run", learned / "air.csv", "-o", tmp_path / "out.xlsx")
     assert done.code == 0, done.err
@@ -85,10 +129,18 @@ def test_it_is_repeated_from_its_folder(learned, call, tmp_path):
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        (["--nodes", "4"], "--nodes: --preset table has no such option"),
+        (["--nodes", "4"], "--nodes: only with --preset study; add that, or leave it out"),
+        (["--nodes", "4", "--preset", "quick"], "--nodes: --preset quick has no such option"),
+        (["--missing", "drop"], "--missing: only with --preset study"),
         (["--families", "forests"], "--families: expected some of mean, linear, trees, networks"),
+        (
+            ["--time-limit", "soon"],
+            "--time-limit: expected a time such as 90, 5min or 1h, got 'soon'",
+        ),
+        (["--time-limit", "0"], "--time-limit: expected above 0"),
+        (["--method", "forest"], "--method: expected one of mean, linear, extra_trees"),
         (["--kinds", "ctiy=category"], "did you mean 'city'"),
-        (["--method", "mmoe"], "--method: expected one of mean, linear"),
+        (["--method", "mmoe"], "--method mmoe: only with --preset study"),
     ],
 )
 def test_what_does_not_go_together_is_one_sentence(learned, call, tmp_path, options, sentence):
@@ -99,6 +151,7 @@ def test_what_does_not_go_together_is_one_sentence(learned, call, tmp_path, opti
 
 
 def test_its_options_are_refused_elsewhere(learned, call, tmp_path):
-    done = call("fit", learned / "air.csv", "--targets", "O3", "--kinds", "city=category")
+    names = ["--targets", "O3", "--kinds", "city=category"]
+    done = call("fit", learned / "air.csv", *names, "--preset", "study")
     assert done.code == 2
     assert "--kinds: only with --preset table" in done.err

@@ -51,7 +51,7 @@ def test_says_first_what_the_run_is_worth(call, made_run):
 
 def test_scales_are_named_only_where_there_are_some(call, table, tmp_path, untrained):
     names = ["--features", "SO2,CO", "--targets", "PM2.5,O3", "--scaling", "none"]
-    result = call("fit", table, *names, "--out", tmp_path / "run")
+    result = call("fit", "--preset", "study", table, *names, "--out", tmp_path / "run")
     assert "scaled" not in result.out.replace("are not scaled", "")
     assert "ratio (schedules)" in result.out
     sentences = result.out.split("\n\n")[1].splitlines()

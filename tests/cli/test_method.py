@@ -100,7 +100,17 @@ def test_the_pair_of_the_study_is_a_method_too(call, fitted, tmp_path, untrained
 
 def test_trees_that_cannot_split_are_noted(call, make_table, tmp_path):
     table = make_table(rows=30)
-    result = call("fit", table, *NAMES, "--method", "boosted_trees", "--out", tmp_path / "run")
+    result = call(
+        "fit",
+        "--preset",
+        "study",
+        table,
+        *NAMES,
+        "--method",
+        "boosted_trees",
+        "--out",
+        tmp_path / "run",
+    )
     assert result.code == 0
     assert "note: boosted_trees: no tree has a split" in result.err
 
@@ -132,7 +142,7 @@ def test_a_comparison_says_how_to_have_its_best(call, table, comparison, tmp_pat
 def test_what_does_not_go_together_is_one_sentence(call, table, tmp_path, options, sentence):
     import re
 
-    result = call("fit", table, *NAMES, *options, "--out", tmp_path / "run")
+    result = call("fit", "--preset", "study", table, *NAMES, *options, "--out", tmp_path / "run")
     assert result.code == 2
     assert re.search(sentence, result.err), result.err
     assert not (tmp_path / "run").exists()

@@ -13,7 +13,7 @@ import pytest
 from jaxmtl.prediction.save import save_predictor
 from jaxmtl.report import load_run
 
-NAMES = ["--features", "SO2,CO", "--targets", "PM2.5,O3"]
+NAMES = ["--preset", "study", "--features", "SO2,CO", "--targets", "PM2.5,O3"]
 
 
 def read_csv(path: Path) -> tuple[list[str], np.ndarray]:
@@ -177,9 +177,9 @@ def test_tables_are_read_as_in_the_run(call, tmp_path, untrained):
     named = ["--features", "x,@gas", "--targets", "=y,-z", "--missing-values", "x=2.5,=y=7"]
     options = ["--header-row", "3", "--decimal", ",", "--missing", "drop", "--scaling", "none"]
     folder = tmp_path / "run"
-    made = call("fit", table, *named, *options, "--out", folder)
+    made = call("fit", "--preset", "study", table, *named, *options, "--out", folder)
     assert made.code == 0
-    assert call("fit", table, *named, "--out", tmp_path / "b").code == 2
+    assert call("fit", "--preset", "study", table, *named, "--out", tmp_path / "b").code == 2
     run = load_run(folder)
     assert run.reading[1:5] == (("x=2.5", "=y=7"), ",", None, 3)
     assert run.metrics["rows"] == {"train": 7, "validation": 0, "test": 2}
@@ -194,7 +194,7 @@ def test_tables_are_read_as_in_the_run(call, tmp_path, untrained):
     assert [(cell.value, cell.data_type) for cell in cells] == [(name, "s") for name in named]
     # Our own names are found again.
     given = ["--features", "=y", "--targets", "-z", "--missing", "drop", "--out", tmp_path / "c"]
-    assert call("fit", tmp_path / "o.csv", *given).code == 0
+    assert call("fit", "--preset", "study", tmp_path / "o.csv", *given).code == 0
     other = tmp_path / "other.csv"
     other.write_text("x;@gas\n1,5;2\n", encoding="utf-8")
     assert "header in row 3" in call("predict", folder, other, "-o", tmp_path / "p.csv").err
@@ -278,3 +278,10 @@ def test_folder_that_does_not_know_its_range_says_nothing(call, own_run, tmp_pat
     said = call("predict", own_run, path, "-o", tmp_path / "a.csv")
     assert (said.code, said.err) == (0, "")
     assert read_csv(tmp_path / "a.csv")[1].shape == (1, 2)
+
+
+def test_a_run_of_the_study_repeats_no_column(call, made_run, table, tmp_path):
+    refused = call("predict", made_run, table, "-o", tmp_path / "a.csv", "--keep", "SO2")
+    assert refused.code == 2
+    assert "--keep: " in refused.err
+    assert "is a run of the study, which repeats no column; leave it out" in refused.err

@@ -46,7 +46,7 @@ def start(tmp_path_factory) -> Callable[..., subprocess.Popen[str]]:
 def fitted(start, table, tmp_path_factory) -> tuple[Path, str, str]:
     """The folder of a run, not to be changed, and what was said meanwhile."""
     folder = tmp_path_factory.mktemp("fitted") / "run"
-    names = ["--features", "SO2,CO", "--targets", "PM2.5,O3"]
+    names = ["--preset", "study", "--features", "SO2,CO", "--targets", "PM2.5,O3"]
     process = start("fit", table, *names, "--phases", "4,1,2;2", "--out", folder)
     out, err = process.communicate(timeout=300)
     assert process.returncode == 0, err
@@ -83,7 +83,9 @@ def test_interrupted_runs_leave_nothing_behind(start, table, tmp_path):
     codes = {signal.SIGINT: 130, signal.SIGTERM: 143}
     names = ["--features", "SO2,CO", "--targets", "PM2.5,O3", "--phases", "1000000000;2"]
     for number in codes:
-        process = start("fit", table, *names, "--out", tmp_path / number.name / "run")
+        process = start(
+            "fit", "--preset", "study", table, *names, "--out", tmp_path / number.name / "run"
+        )
         assert process.stderr is not None
         assert "phase 1/2" in process.stderr.readline()  # training has begun
         process.send_signal(number)

@@ -42,12 +42,14 @@ DAYS = [str(np.datetime64("2021-03-01") + day) for day in range(40)]
 
 def test_newest_first_is_refused_or_put_in_order(call, make, tmp_path, untrained):
     table, out = make(DAYS[::-1]), tmp_path / "run"
-    refused = call("fit", table, *NAMES, "--split", "chronological", "--out", out)
+    refused = call(
+        "fit", "--preset", "study", table, *NAMES, "--split", "chronological", "--out", out
+    )
     assert refused.code == 2
     assert "column 'day', row 3: expected dates that rise from row to row" in refused.err
     assert "--time day" in refused.err
     assert not out.exists()
-    done = call("fit", table, *NAMES, "--time", "day", "--out", out)
+    done = call("fit", "--preset", "study", table, *NAMES, "--time", "day", "--out", out)
     assert done.code == 0
     note = "tests on the last 8 rows in the order of 'day', from 2021-04-02 to 2021-04-09"
     assert note in done.err
@@ -64,10 +66,16 @@ def test_newest_first_is_refused_or_put_in_order(call, make, tmp_path, untrained
 
 def test_files_that_rise_and_files_without_dates(call, make, tmp_path, untrained):
     chronological = [*NAMES, "--split", "chronological"]
-    done = call("fit", make(DAYS), *chronological, "--out", tmp_path / "a")
+    done = call("fit", "--preset", "study", make(DAYS), *chronological, "--out", tmp_path / "a")
     assert "in the order of 'day', from 2021-04-02 to 2021-04-09" in done.err
     done = call(
-        "fit", make([f"day {i}" for i in range(40)]), *chronological, "--out", tmp_path / "b"
+        "fit",
+        "--preset",
+        "study",
+        make([f"day {i}" for i in range(40)]),
+        *chronological,
+        "--out",
+        tmp_path / "b",
     )
     assert done.code == 0
     assert "tests on the last 8 rows of the file, rows 34 to 41" in done.err
@@ -83,7 +91,9 @@ def test_files_that_rise_and_files_without_dates(call, make, tmp_path, untrained
     ],
 )
 def test_what_is_no_time_is_one_sentence(call, make, tmp_path, days, options, said):
-    result = call("fit", make(days), *NAMES, *options, "--out", tmp_path / "run")
+    result = call(
+        "fit", "--preset", "study", make(days), *NAMES, *options, "--out", tmp_path / "run"
+    )
     assert result.code == 2
     assert result.err.count("\n") == 1
     assert re.search(said, result.err), result.err
@@ -134,10 +144,20 @@ def test_sorted_rows_and_large_units_are_noted(call, rows, tmp_path, untrained, 
     ]
     sorted_table.write_text("\n".join(["day,SO2,CO,PM2.5,O3", *text]), encoding="utf-8")
     options = [*NAMES, "--scaling", "none", "--seed", "3"]
-    done = call("fit", sorted_table, *options, "--out", tmp_path / "a")
+    done = call("fit", "--preset", "study", sorted_table, *options, "--out", tmp_path / "a")
     assert "neighbouring rows are alike (PM2.5: correlation 0." in done.err
     assert "O3 makes up 100 % of their summed variance" in done.err
     assert "  note     targets are not scaled, and O3" in done.out
-    done = call("fit", sorted_table, *options, "--method", "ridge", "--out", tmp_path / "c")
+    done = call(
+        "fit",
+        "--preset",
+        "study",
+        sorted_table,
+        *options,
+        "--method",
+        "ridge",
+        "--out",
+        tmp_path / "c",
+    )
     assert "alike" not in done.err  # nothing is trained in an order
     assert "variance" not in done.err

@@ -18,7 +18,7 @@ from jaxmtl.report.page.contrast_tables import contrast_table, task_contrast_tab
 from jaxmtl.report.page.inline_svg import inline_svg
 from jaxmtl.report.page.leaderboard_table import leaderboard_table
 from jaxmtl.report.page.markup import figure, items, name, section, terms, text
-from jaxmtl.report.page.page_style import SCRIPT, STYLE
+from jaxmtl.report.page.shell import whole_page
 from jaxmtl.report.pictures.comparison_pictures import names_of, parameters_of
 from jaxmtl.report.pictures.comparison_rows import (
     differences,
@@ -190,7 +190,8 @@ def write_comparison_page(
         how,
         section("What to beware of", items(reservations)),
     ]
-    page = _page("\n".join(part for part in parts if part), _title(runs, about), about)
+    body = "\n".join(part for part in parts if part)
+    page = whole_page(body, _title(runs, about), _footer(about))
     with new_file(path, force=force) as file:
         file.write_text(page, encoding="utf-8", newline="\n")
     return Path(path)
@@ -215,34 +216,9 @@ def _check(runs: PerSeed, about: AboutComparison) -> None:
         )
 
 
-def _page(body: str, title: str, about: AboutComparison) -> str:
-    version = about.versions.get("jaxmtl", "")
+def _footer(about: AboutComparison) -> str:
     time = f" in {duration(about.seconds)}" if math.isfinite(about.seconds) else ""
-    return "\n".join(
-        [
-            "<!DOCTYPE html>",
-            '<html lang="en">',
-            "<head>",
-            '<meta charset="utf-8">',
-            # A browser that obeys this loads nothing from anywhere, whatever the page says.
-            '<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; '
-            "style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:\">",
-            '<meta name="viewport" content="width=device-width, initial-scale=1">',
-            '<meta name="color-scheme" content="light dark">',
-            f"<title>{text(title)}</title>",
-            f"<style>{STYLE}</style>",
-            "</head>",
-            "<body>",
-            "<main>",
-            body,
-            "</main>",
-            f"<footer>Computed by jaxmtl {text(version)}{time}.</footer>",
-            f"<script>{SCRIPT}</script>",
-            "</body>",
-            "</html>",
-            "",
-        ]
-    )
+    return f"Computed by jaxmtl {about.versions.get('jaxmtl', '')}{time}."
 
 
 def _title(runs: PerSeed, about: AboutComparison) -> str:

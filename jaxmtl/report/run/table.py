@@ -1,14 +1,23 @@
-"""The folder of a run on a table of any kind, with its pictures."""
+"""The folder of a run on a table of any kind, with its pictures and its page."""
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from jaxmtl.data import CellTable
 from jaxmtl.prediction.fit_table import TableFit
+from jaxmtl.prediction.folder import load_run
 from jaxmtl.prediction.table_run import write_table_run
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from jaxmtl.report.pictures.labels import Labels
+
+REPORT = "report.html"
+MANY = 1500  # dots, beyond which a picture in a page holds them as pixels
 
 
 def write_table_folder(
@@ -17,28 +26,49 @@ def write_table_folder(
     table: CellTable,
     *,
     settings: Mapping[str, Any] | None = None,
+    place: str | None = None,
 ) -> None:
-    """Writes all files of a run: see ``write_table_run``, and ``predictions.png``.
+    """Writes all files of a run: see ``write_table_run``, ``predictions.png`` and ``report.html``.
 
     Args:
         folder: that exists.
         found: what was learned.
         table: from which.
         settings: whatever repeats the run.
+        place: where the folder will be found, for the commands in the page; None: where it is.
 
     Raises:
         ValueError: a model that cannot be saved.
     """
     write_table_run(folder, found, table, settings=settings)
     # matplotlib takes half a second to load.
+    from jaxmtl.report.page.inline_svg import inline_svg
+    from jaxmtl.report.page.table_page import table_page
     from jaxmtl.report.pictures.labels import make_labels
-    from jaxmtl.report.pictures.scatter import draw_predictions
     from jaxmtl.report.pictures.style import looks, save
 
-    columns, data = found.columns, found.data
-    labels = make_labels((), columns.targets)  # no feature is named in it
-    observed = np.where(data.known[found.shown], data.y[found.shown], np.nan)
-    split = "test" if len(found.shown) < len(data.x) else "held-out"
+    targets = found.columns.targets
+    labels = make_labels((), targets)  # no feature is named in it
+    # A browser has fonts that matplotlib has not.
+    replaced = dict(zip(labels.tasks, targets, strict=True)) if labels.note else None
     with looks(labels):
-        figure = draw_predictions(observed, {"this model": found.held}, labels, split, data.tasks)
-        save(figure, folder / "predictions.png", labels)
+        drawn = _draw(found, labels)
+        words = f"Predicted against observed values of {', '.join(targets)}."
+        picture = inline_svg(drawn, label=words, prefix="predictions", replaced=replaced)
+        save(drawn, folder / "predictions.png", labels)
+    page = table_page(load_run(folder), picture, place=str(folder) if place is None else place)
+    (folder / REPORT).write_text(page, encoding="utf-8", newline="\n")
+
+
+def _draw(found: TableFit, labels: "Labels") -> "Figure":
+    from jaxmtl.report.pictures.scatter import draw_predictions
+
+    data, shown = found.data, found.shown
+    observed = np.where(data.known[shown], data.y[shown], np.nan)
+    split = "test" if len(shown) < len(data.x) else "held-out"
+    drawn = draw_predictions(observed, {"this model": found.held}, labels, split, data.tasks)
+    if len(shown) > MANY:
+        for ax in drawn.axes:
+            for dots in ax.collections:
+                dots.set_rasterized(True)
+    return drawn

@@ -1,25 +1,20 @@
 """A run on a table of any kind in words and numbers, for a terminal."""
 
-import math
-from collections.abc import Mapping, Sequence
-from typing import Any
+import collections
+import shlex
+from collections.abc import Sequence
 
 from jaxmtl.data import Column
-from jaxmtl.metrics.measures import main_measure
+from jaxmtl.prediction.family_words import said
+from jaxmtl.prediction.fit_table import MIXED
 from jaxmtl.prediction.folder import SavedRun
 from jaxmtl.report.words.layout import aligned
-from jaxmtl.report.words.numbers import decimals_for, fixed
+from jaxmtl.report.words.numbers import duration
+from jaxmtl.report.words.table_quality import error_lines, kept_lines, sharing_words
 from jaxmtl.tasks import Task
 
-FAMILIES = {
-    "mean": "the mean",
-    "linear": "a straight line",
-    "extra_trees": "random trees",
-    "boosted": "boosted trees",
-    "mixture": "this model",
-}
-SAME = 0.995  # of the mean's loss: no better
-MOST_COLUMNS = 40  # that are listed
+MOST_COLUMNS = 30  # that are listed
+LONGEST = 40  # characters of a name or of levels
 
 
 def summarize_table(run: SavedRun) -> str:
@@ -31,14 +26,18 @@ def summarize_table(run: SavedRun) -> str:
     Returns:
         Lines of plain text.
     """
-    config, metrics = run.config, run.metrics
+    config, metrics, tasks = run.config, run.metrics, run.predictor.tasks
+    sentence = sharing_words(metrics, tasks)
+    together = [f"  {sentence}  (together against one by one)"] if sentence else []
     columns = [Column.from_json(saved) for saved in config["columns"]]
     parts = [
         _heading(run),
-        column_lines(columns, run.predictor.tasks, config["left_out"]),
-        _errors(run),
-        _kept(metrics, run.predictor.tasks),
+        column_lines(columns, tasks, config["left_out"]),
+        error_lines(metrics, tasks),
+        [*kept_lines(metrics, tasks), *together],
     ]
+    if beside := next_to_each_other(run):
+        parts.append([beside])
     if config["notes"]:
         parts.append([f"note: {note}" for note in config["notes"]])
     return "\n\n".join("\n".join(part) for part in parts if part)
@@ -69,118 +68,81 @@ def column_lines(
     for column in columns[:MOST_COLUMNS]:
         share = column.missing / max(column.rows, 1)
         gap = "" if not column.missing else f"{share:.0%}".replace("%", " %")
-        rows.append((column.name, column.kind, column.made, gap, column.range_words))
-    if len(columns) > MOST_COLUMNS:
-        rows.append((f"and {len(columns) - MOST_COLUMNS} more", "", "", "", ""))
+        words = (column.name, column.kind, column.made, gap, column.range_words)
+        rows.append(tuple(_short(word) for word in words))
     for task in tasks:
         levels = ", ".join(map(str, task.classes))
-        rows.append((task.name, task.kind, "to be predicted", "", levels))
+        rows.append((_short(task.name), task.kind, "to be predicted", "", _short(levels)))
     lines = aligned(rows, right=(3,))
-    lines += [f"left out: {name} ({why})" for name, why in left_out[:MOST_COLUMNS]]
-    if len(left_out) > MOST_COLUMNS:
-        lines.append(f"left out: {len(left_out) - MOST_COLUMNS} more")
+    if more := columns[MOST_COLUMNS:]:
+        lines.insert(1 + MOST_COLUMNS, f"and {len(more)} more: {_kinds(more)}")
+    lines += [f"left out: {_short(name)} ({why})" for name, why in left_out[:MOST_COLUMNS]]
+    if more := left_out[MOST_COLUMNS:]:
+        lines.append(f"left out: {len(more)} more, named in config.json")
     return lines
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
+
+
+def _kinds(columns: Sequence[Column]) -> str:
+    """How many there are of each kind, and how many have gaps."""
+    kinds = collections.Counter(column.kind for column in columns)
+    words = [f"{number} taken for {kind}" for kind, number in kinds.items()]
+    gaps = sum(bool(column.missing) for column in columns)
+    return ", ".join([*words, *([f"{gaps} with gaps"] if gaps else [])])
 
 
 def _heading(run: SavedRun) -> list[str]:
-    rows = run.metrics["rows"]
-    lines = [f"Run {run.folder}", f"  table  {run.config['source']}"]
-    if run.metrics["shown"] == "test":
-        lines.append(
-            f"  rows   {rows['learned']} to learn from, {rows['shown']} to test; errors are those "
-            "of the test rows"
-        )
-    else:
-        lines.append(
-            f"  rows   {rows['learned']}, all of them learned from; errors are those of each "
-            f"{_ordinal(rows['folds'])} of the rows, predicted by what the others taught"
-        )
+    settings, board = run.config.get("settings") or {}, run.metrics["leaderboard"]
+    lines = [f"Run {run.folder}", f"  table  {run.config['source']}", f"  rows   {rows_words(run)}"]
+    if settings.get("preset") == "quick":
+        names = ", ".join(said(line["name"]) for line in board if line["name"] != MIXED)
+        lines.append(f"  quick  {run.metrics['rows']['folds']} parts of the rows; only {names}")
+    lines.append(f"  time   learned in {duration(board[-1]['seconds'])}")
     return lines
+
+
+def rows_words(run: SavedRun) -> str:
+    """Which rows were learned from, and which are those that errors are shown of.
+
+    Args:
+        run: read from its folder.
+
+    Returns:
+        A line.
+    """
+    rows = run.metrics["rows"]
+    if run.metrics["shown"] == "test":
+        return (
+            f"{rows['learned']} rows to learn from, {rows['shown']} to test; errors are those of "
+            "the test rows"
+        )
+    return (
+        f"{rows['learned']} rows, all of them learned from; errors are those of each "
+        f"{_ordinal(rows['folds'])} of the rows, predicted by what the others taught"
+    )
+
+
+def next_to_each_other(run: SavedRun) -> str:
+    """That neighbours in time are alike, where rows were divided regardless of it.
+
+    Args:
+        run: read from its folder.
+
+    Returns:
+        A sentence; empty where it is not so.
+    """
+    settings = run.config.get("settings") or {}
+    dates = [one["name"] for one in run.config["columns"] if one["kind"] == "date"]
+    if not dates or settings.get("time") or settings.get("group"):
+        return ""
+    return (
+        "Rows next to each other in time are often alike, and were parted at random: for forecasts "
+        f"learn with --time {shlex.quote(dates[0])}, whose errors are honest there."
+    )
 
 
 def _ordinal(folds: int) -> str:
     return {2: "half", 3: "third", 4: "quarter", 5: "fifth", 10: "tenth"}.get(folds, "part")
-
-
-def _errors(run: SavedRun) -> list[str]:
-    """The leaderboard, a task a line."""
-    board = run.metrics["leaderboard"]
-    own, others = board[-1], board[:-1]
-    lines = ["How good is it?"]
-    rows = [("", "measure", _said(own["name"]), "", *(_said(one["name"]) for one in others))]
-    for task in run.predictor.tasks:
-        measure = main_measure(task)
-        values = [line["measures"][task.name][measure.name] for line in (own, *others)]
-        values = [math.nan if value is None else value for value in values]
-        digits = decimals_for(values, 3)
-        rows.append(
-            (
-                task.name,
-                measure.title_of(task, ""),
-                fixed(values[0], digits),
-                _explained(task, own["measures"][task.name]),
-                *(fixed(value, digits) for value in values[1:]),
-            )
-        )
-    lines += [f"  {line}" for line in aligned(rows, right=range(2, len(rows[0])))]
-    worse = [
-        task.name
-        for task in run.predictor.tasks
-        if (own["relative"][task.name] or 0) >= SAME and own["name"] != "mean"
-    ]
-    if worse:
-        lines.append(f"  No better than predicting the mean: {', '.join(worse)}.")
-    return lines
-
-
-def _explained(task: Task, measured: Mapping[str, Any]) -> str:
-    name = "accuracy" if task.has_classes else "r2"
-    value = measured.get(name)
-    label = "right" if task.has_classes else "R²"
-    if value is None:
-        return ""
-    return f"({label} {value:.0%})".replace("%", " %") if task.has_classes else f"(R² {value:.2f})"
-
-
-def _kept(metrics: Mapping[str, Any], tasks: Sequence[Task]) -> list[str]:
-    lines = []
-    weights = metrics["weights"]
-    shares: dict[tuple[tuple[str, int], ...], list[str]] = {}
-    for task in tasks:
-        mixed = [(name, round(100 * by_task[task.name])) for name, by_task in weights.items()]
-        mixed = tuple(sorted((one for one in mixed if one[1]), key=lambda one: -one[1]))
-        shares.setdefault(mixed, []).append(task.name)
-    if len(weights) > 1:
-        for mixed, names in shares.items():
-            words = ", ".join(f"{_said(name)} {share} %" for name, share in mixed)
-            lines.append(f"  {', '.join(names)}: {words}")
-        lines = ["What was kept:", *lines]
-    gain = metrics.get("gain")
-    if gain is not None:
-        for task in tasks:
-            if weights.get(gain["over"], {}).get(task.name) == 1:
-                continue  # it is what it would be compared with
-            lines.append(f"  {task.name}: {_gained(task, gain)}")
-    return lines
-
-
-def _gained(task: Task, gain: Mapping[str, Any]) -> str:
-    values = [gain[name][task.name] for name in ("percent", "low", "high")]
-    what = "log loss" if task.has_classes else "squared error"
-    if any(value is None for value in values):
-        return f"too few rows to say how it compares with {_said(gain['over'])}"
-    percent, low, high = (float(value) for value in values)
-    if low <= 0 <= high:
-        return (
-            f"as good as {_said(gain['over'])} ({what} {percent:+.1f} %, {low:+.1f} to {high:+.1f})"
-        )
-    way = "smaller" if percent < 0 else "larger"
-    ends = sorted((abs(low), abs(high)))
-    return (
-        f"{what} {abs(percent):.1f} % {way} than that of {_said(gain['over'])} "
-        f"({ends[0]:.1f} to {ends[1]:.1f})"
-    )
-
-
-def _said(name: str) -> str:
-    return FAMILIES.get(name, name)

@@ -1,0 +1,103 @@
+"""Which preset a command means, where it does not say."""
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from jaxmtl._options import declared
+from jaxmtl.cli.fit_table import NOT_USED, TABLE_PRESETS, TableSettings
+from jaxmtl.cli.settings import Settings
+from jaxmtl.data.options import ColumnOptions
+from jaxmtl.prediction.options import TABLE, TableOptions
+
+STUDY = "study"
+PRESETS = (STUDY, *TABLE_PRESETS)
+
+
+def preset_of(
+    asked: str | None,
+    given: Collection[str],
+    method: str | None,
+    *,
+    config: str | None = None,
+    saved: Mapping[str, Any] | None = None,
+) -> str:
+    """The preset that was asked for, that of the run to repeat, or the one that goes with a table.
+
+    Args:
+        asked: ``--preset``, or None.
+        given: names of the options that were given.
+        method: ``--method``, or None.
+        config: the run to repeat, as it was named.
+        saved: its settings.
+
+    Returns:
+        The preset.
+
+    Raises:
+        ValueError: no such preset, another one than the run was made with, or options of one that
+            nobody asked for.
+
+    Example:
+        >>> preset_of(None, ["table", "targets"], None), preset_of(None, [], None)
+        ('table', 'study')
+        >>> preset_of(None, ["table", "nodes"], None)
+        Traceback (most recent call last):
+            ...
+        ValueError: --nodes: only with --preset study; add that, or leave it out
+    """
+    if asked is not None and asked not in PRESETS:
+        raise ValueError(f"--preset: expected one of {', '.join(PRESETS)}, got {asked!r}")
+    if config is not None:
+        before = (saved or {}).get("preset")
+        before = before if before in TABLE_PRESETS else STUDY
+        if asked not in (None, before):
+            raise ValueError(
+                f"--preset: expected {before}, with which {config} was made, got {asked}; leave it "
+                "out"
+            )
+        return before
+    if asked is not None:
+        return asked
+    if "table" not in given:
+        return STUDY
+    for name in given:
+        if not is_of_tables(name):
+            raise _only_with(STUDY, declared(Settings)[name].flag)
+    if method is not None and _is_of_the_study(method):
+        raise _only_with(STUDY, f"--method {method}")
+    return TABLE
+
+
+def is_of_tables(name: str) -> bool:
+    """Whether the presets for tables have an option of that name."""
+    return name in declared(TableSettings) and name not in NOT_USED
+
+
+def refuse_of_tables(given: Collection[str]) -> None:
+    """Refuses options that only the presets for tables have.
+
+    Args:
+        given: by name.
+
+    Raises:
+        ValueError: names the first of them.
+    """
+    for name in given:
+        if name in declared(ColumnOptions) or name in declared(TableOptions):
+            raise _only_with(TABLE, declared(TableSettings)[name].flag)
+
+
+def _only_with(preset: str, what: str) -> ValueError:
+    return ValueError(f"{what}: only with --preset {preset}; add that, or leave it out")
+
+
+def _is_of_the_study(method: str) -> bool:
+    from jaxmtl.methods import TABLE_FAMILIES, find_method
+
+    if method in TABLE_FAMILIES:
+        return False
+    try:
+        find_method(method)
+    except ValueError:
+        return method == STUDY
+    return True

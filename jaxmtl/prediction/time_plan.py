@@ -1,0 +1,205 @@
+"""How long families of models take on a table, and how a given time is divided among them.
+
+Seconds are those of one core that has nothing else to do, measured once; as soon as families are
+through, the pace of this machine takes their place. They need not be better than by a factor.
+"""
+
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
+
+from jaxmtl._words import about
+from jaxmtl.data import Data, Folds
+from jaxmtl.prediction.family_words import said
+from jaxmtl.training.tabular.schedule import epochs_for
+
+RESERVED = 4.0, 0.08  # seconds, and a share of all, for mixing and for what is written
+TELLING = 0.5  # seconds that a family is expected to take to say something of the pace
+FEWEST_EPOCHS = 15  # of a network that is cut
+
+
+class Cost(NamedTuple):
+    """What a family takes.
+
+    Attributes:
+        whole: seconds, if nothing is cut.
+        least: seconds that it takes whatever is cut.
+    """
+
+    whole: float
+    least: float
+
+
+def cost_of(name: str, data: Data, folds: Folds) -> Cost:
+    """About how long a family takes.
+
+    Args:
+        name: of ``TABLE_FAMILIES``.
+        data: to learn from.
+        folds: of it.
+
+    Returns:
+        Seconds; twice or half as many are to be expected.
+
+    Example:
+        >>> import numpy as np
+        >>> from jaxmtl.data import SplitIndices
+        >>> from jaxmtl.tasks import number_tasks
+        >>> data = Data(x=np.zeros((50, 2)), y=np.zeros((50, 1)), known=np.ones((50, 1), bool),
+        ...             tasks=number_tasks(["CO"]))
+        >>> none = np.zeros(0, int)
+        >>> folds = Folds(parts=(SplitIndices(np.arange(40), none, np.arange(40, 50)),))
+        >>> cost_of("linear", data, folds).whole < 1 < cost_of("network", data, folds).least
+        True
+    """
+    rows = max(max((len(fold.train) for fold in folds), default=1), 1)
+    features, tasks, parts = data.x.shape[1], len(data.tasks), len(folds)
+    if name == "mean":
+        seconds = 0.05
+    elif name == "linear":
+        seconds = parts * (0.05 + 3e-10 * rows * features**2)
+    elif name == "extra_trees":
+        drawn = min(rows, 100_000)
+        trees = max(300 * min(math.sqrt(1500 / drawn), 1.0), 60)
+        seconds = parts * (0.3 + min(3e-8 * drawn * features * trees * math.log2(drawn + 1), 900))
+    elif name == "boosted":
+        drawn = min(rows, 100_000)
+        seconds = parts * tasks * 200 * (4e-3 + 1.5e-8 * drawn * features)
+    else:
+        return _of_a_network(name, rows, features, tasks, parts)
+    return Cost(seconds, seconds)
+
+
+def _of_a_network(name: str, rows: int, features: int, tasks: int, parts: int) -> Cost:
+    """Compiling, and passes over the rows through three layers of 128."""
+    compiling = 6.0
+    a_row = 2e-5 * (33_000 + 512 * features) / 38_000
+    a_pass = parts * rows * a_row * (max(tasks * 0.3, 1.0) if name == "separate" else 1.0)
+    epochs = epochs_for(rows)
+    least = min(FEWEST_EPOCHS, epochs)
+    return Cost(compiling + epochs * a_pass, compiling + least * a_pass)
+
+
+class TimePlan:
+    """Divides a time among families, and says how much of the work is left.
+
+    Example:
+        >>> now = iter([0.0, 0.0, 0.0, 0.0, 8.0, 8.0])
+        >>> costs = {"linear": Cost(1.0, 1.0), "boosted": Cost(4.0, 4.0), "network": Cost(60, 10)}
+        >>> plan = TimePlan(costs, 30.0, clock=lambda: next(now))
+        >>> plan.kept(), plan.share("linear")
+        (['linear', 'boosted', 'network'], None)
+        >>> plan.done("linear")  # it took eight times as long
+        >>> plan.kept()
+        []
+    """
+
+    def __init__(
+        self,
+        costs: Mapping[str, Cost],
+        seconds: float | None = None,
+        *,
+        clock: Callable[[], float] = time.perf_counter,
+    ) -> None:
+        """Starts.
+
+        Args:
+            costs: of the families, in the order in which they are trained.
+            seconds: that all may take; None for as long as it needs.
+            clock: seconds.
+        """
+        self._costs, self._waiting, self._clock = dict(costs), list(costs), clock
+        self._expected = self._spent = 0.0  # of what is through
+        self._began = clock()
+        self._end = math.inf
+        if seconds is not None:
+            self._end = self._began + seconds - RESERVED[0] - RESERVED[1] * seconds
+
+    def kept(self) -> list[str]:
+        """Those that are still to come and fit into the time, as many as possible."""
+        left, found = self._end - self._clock(), []
+        for name in sorted(self._waiting, key=lambda one: self._costs[one].least):
+            left -= self.needs(name, least=True)
+            if left >= 0:
+                found.append(name)
+        return [name for name in self._waiting if name in found]
+
+    def needs(self, name: str, *, least: bool = False) -> float:
+        """Seconds that a family takes at the pace seen so far.
+
+        Args:
+            name: of the family.
+            least: what it takes whatever is cut.
+        """
+        cost = self._costs[name]
+        return (cost.least if least else cost.whole) * self._pace
+
+    def share(self, name: str) -> float | None:
+        """Seconds that a family may take; None for as long as it needs.
+
+        Args:
+            name: of it.
+        """
+        if self._end == math.inf:
+            return None
+        kept = dict.fromkeys([*self.kept(), name])
+        least = sum(self.needs(one, least=True) for one in kept)
+        more = {one: self.needs(one) - self.needs(one, least=True) for one in kept}
+        spare, wanted = self._end - self._clock() - least, sum(more.values())
+        if spare >= wanted or not more[name]:
+            return None
+        return self.needs(name, least=True) + max(spare, 0.0) * more[name] / wanted
+
+    def leave_out(self, name: str) -> None:
+        """Takes a family off the list.
+
+        Args:
+            name: of it.
+        """
+        self._waiting.remove(name)
+
+    def done(self, name: str) -> None:
+        """Counts a family as through.
+
+        Args:
+            name: of it.
+        """
+        self._waiting.remove(name)
+        now = self._clock()
+        if self._costs[name].whole >= TELLING:
+            self._expected += self._costs[name].whole
+            self._spent += now - self._began
+        self._began = now
+
+    def later(self, name: str) -> float:
+        """Seconds that those behind a family take, as far as is known.
+
+        Args:
+            name: of the one at work.
+        """
+        others = self._waiting[self._waiting.index(name) + 1 :]
+        left = sum(self.needs(one) for one in others)
+        return min(left, max(self._end - self._clock(), 0.0))
+
+    @property
+    def _pace(self) -> float:
+        return self._spent / self._expected if self._expected else 1.0
+
+
+def left_out_note(seconds: float, needed: Sequence[tuple[str, float]]) -> str:
+    """What a time limit has cost.
+
+    Args:
+        seconds: of the limit.
+        needed: names of the families that were left out, and how long each would have taken.
+
+    Returns:
+        A sentence.
+
+    Example:
+        >>> left_out_note(20, [("boosted", 31.0), ("mean", 400.0)])
+        'left out for want of time (20 s): boosted trees (about 31 s), the mean (about 7 min)'
+    """
+    each = [f"{said(name)} (about {about(time)})" for name, time in needed]
+    return f"left out for want of time ({about(seconds)}): {', '.join(each)}"

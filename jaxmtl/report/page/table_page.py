@@ -1,0 +1,214 @@
+"""A run on a table of any kind as one page that opens from disk, for whoever reads the answer."""
+
+import shlex
+from collections.abc import Sequence
+from typing import Any
+
+from jaxmtl.data import Column
+from jaxmtl.metrics import main_measure
+from jaxmtl.metrics.measures import MEASURES
+from jaxmtl.prediction.family_words import said
+from jaxmtl.prediction.fit_table import MIXED
+from jaxmtl.prediction.folder import SavedRun
+from jaxmtl.report.page.markup import figure, items, name, section, table, terms, text
+from jaxmtl.report.page.shell import whole_page
+from jaxmtl.report.words.numbers import decimals_for, duration, fixed
+from jaxmtl.report.words.table_quality import (
+    Quality,
+    against,
+    gain_words,
+    kept_words,
+    names_in_words,
+    qualities,
+    sharing_words,
+    verdict_of,
+)
+from jaxmtl.report.words.table_summary import next_to_each_other, rows_words
+
+CARDS = """
+.cards { display: grid; grid-template-columns: repeat(auto-fill, minmax(14rem, 1fr)); gap: 1rem;
+  margin: 1.4rem 0; padding: 0; list-style: none; max-width: none; }
+.cards li { margin: 0; padding: .8rem 1rem; background: var(--raised); }
+.cards h2 { margin: 0; padding: 0; border: 0; font-size: 1rem; }
+.cards .large { display: block; font-size: 1.5rem; font-weight: 600; line-height: 1.3; }
+.cards dl { grid-template-columns: 1fr max-content; gap: 0 1rem; font-size: .875rem; }
+.cards dt { font-weight: 400; color: var(--soft); }
+.cards dd { text-align: right; font-variant-numeric: tabular-nums; }
+.cards .own > * { font-weight: 600; color: var(--ink); }
+details { margin: 2.6rem 0 0; border-top: 1px solid var(--grid); padding-top: .7rem; }
+summary { cursor: pointer; font-weight: 600; font-size: 1.2rem; }
+td.word { white-space: normal; }
+.picture svg { overflow: visible; }
+"""
+MOST_IN_TITLE = 4  # names
+MOST_COLUMNS = 60  # that are listed
+YARDS = ("mean", "linear", "boosted")  # families that a card shows
+
+
+def table_page(run: SavedRun, picture: str, *, place: str) -> str:
+    """The page of a run.
+
+    Args:
+        run: read from its folder.
+        picture: of predicted against observed values, an element.
+        place: where the run will be found, for the commands that use it.
+
+    Returns:
+        The document.
+    """
+    metrics, tasks = run.metrics, run.predictor.tasks
+    found = qualities(metrics, tasks)
+    names = [task.name for task in tasks]
+    more = len(names) - MOST_IN_TITLE
+    title = names_in_words(names if more <= 0 else [*names[:MOST_IN_TITLE], f"{more} more"])
+    new = f"{shlex.quote(place)} NEW.xlsx -o OUT.xlsx"
+    caption = "One dot a row that was not learned from, or a table of classes. " + (
+        "The line is where predictions are exact."
+    )
+    parts = [
+        _header(run, title, found),
+        f'<ul class="cards">{"".join(map(_card, found))}</ul>',
+        section("Predicted against observed", figure(picture, caption)),
+        section("What was kept", _kept(run)),
+        section("What was done to the table", *_done(run)),
+        section(
+            "Next",
+            "<p>Rows with the same columns, of which the predicted ones may be missing:</p>",
+            f"<pre><code>jaxmtl predict {text(new)}</code></pre>",
+        ),
+        _details(run),
+    ]
+    version = run.config["versions"].get("jaxmtl", "")
+    seconds = metrics["leaderboard"][-1]["seconds"]
+    footer = f"Computed by jaxmtl {version} in {duration(seconds)}, {run.config['written'][:10]}."
+    return whole_page("\n".join(parts), title, footer, style=CARDS)
+
+
+def _header(run: SavedRun, title: str, found: Sequence[Quality]) -> str:
+    sentences = [verdict_of(found), sharing_words(run.metrics, run.predictor.tasks)]
+    sentences.append(next_to_each_other(run))
+    said_ = "".join(f"<p>{text(sentence)}</p>" for sentence in sentences if sentence)
+    return "\n".join(
+        [
+            "<header>",
+            f"<h1>{text(title)}</h1>",
+            f'<p class="about">{text(run.config["source"])} · {text(rows_words(run))}.</p>',
+            f'<div class="answer" role="note" aria-label="Answer">{said_}</div>',
+            "</header>",
+        ]
+    )
+
+
+def _card(one: Quality) -> str:
+    """How good the predictions of a task are, beside what else could be had."""
+    if not one.task.has_classes:
+        explained = 1 - one.relative
+        large = "no better than its mean" if explained < 0.005 else f"explains {explained:.0%}"
+    else:
+        large = one.explained or "not known"
+    large = large.replace("%", " %")
+    typical = "typical error" if main_measure(one.task).name == "rmse" else one.title
+    unit = f" {one.task.unit}" if one.task.unit else ""
+    if one.task.has_classes:
+        lines = [
+            f"<dt>{text(said(other))}</dt><dd>{text(one.right[other])}</dd>"
+            for other in YARDS
+            if other in one.right
+        ]
+        return _item(one, large, lines)
+    lines = [f"<dt>{text(typical)}</dt><dd>{one.own}{text(unit)}</dd>"]
+    lines += [
+        f"<dt>that of {text(said(other))}</dt><dd>{one.others[other]}</dd>"
+        for other in YARDS
+        if other in one.others
+    ]
+    return _item(one, large, lines)
+
+
+def _item(one: Quality, large: str, lines: Sequence[str]) -> str:
+    return (
+        f'<li><h2>{name(one.task.name)}</h2><span class="large">{text(large)}</span>'
+        f"<dl>{''.join(lines)}</dl></li>"
+    )
+
+
+def _kept(run: SavedRun) -> str:
+    metrics, rows = run.metrics, []
+    for task in run.predictor.tasks:
+        words = gain_words(metrics, task), kept_words(metrics, task)
+        cells = "".join(f'<td class="word">{text(one)}</td>' for one in words)
+        rows.append(f'<tr><th scope="row">{name(task.name)}</th>{cells}</tr>')
+    heads = ("column", "error", "what predicts it")
+    head = "".join(f'<th class="first">{one}</th>' for one in heads)
+    caption = "Weighted means that predict held-out rows best"
+    if (gain := metrics.get("gain")) is not None:
+        caption += f", and their error {against(gain)}"
+    return table(f"{text(caption)}.", [f"<tr>{head}</tr>"], [rows], "What was kept")
+
+
+def _done(run: SavedRun) -> list[str]:
+    columns = [Column.from_json(saved) for saved in run.config["columns"]]
+    rows = []
+    for column in columns[:MOST_COLUMNS]:
+        gaps = f"{column.missing / max(column.rows, 1):.0%}".replace("%", " %")
+        words = (column.kind, column.made, gaps if column.missing else "", column.range_words)
+        cells = "".join(f'<td class="word">{text(word)}</td>' for word in words)
+        rows.append(f'<tr><th scope="row">{name(column.name)}</th>{cells}</tr>')
+    heads = ("column", "taken for", "made of it", "missing", "range or levels")
+    head = "".join(f'<th class="first">{one}</th>' for one in heads)
+    more = len(columns) - MOST_COLUMNS
+    caption = f"{len(columns)} columns were used" + (f", {more} not shown." if more > 0 else ".")
+    left = [f"{name(one)}: {text(why)}" for one, why in run.config["left_out"]]
+    return [
+        table(caption, [f"<tr>{head}</tr>"], [rows], "Columns"),
+        f"<h3>Left out</h3>{items(left)}" if left else "",
+        f"<h3>Worth knowing</h3>{items(list(map(text, run.config['notes'])))}"
+        if run.config["notes"]
+        else "",
+    ]
+
+
+def _details(run: SavedRun) -> str:
+    """All measures of all families, and how the run was made."""
+    config, board = run.config, run.metrics["leaderboard"]
+    tables = []
+    for task in run.predictor.tasks:
+        measures = [
+            one for one in MEASURES[task.kind] if one.name in board[0]["measures"][task.name]
+        ]
+        head = "".join(f"<th>{text(one.title_of(task, ''))}</th>" for one in measures)
+        rows = []
+        for line in board:
+            values = [line["measures"][task.name][one.name] for one in measures]
+            cells = "".join(f"<td>{_number(value)}</td>" for value in values)
+            words = said(line["name"])
+            rows.append(f'<tr><th scope="row">{text(words)}</th>{cells}</tr>')
+        tables.append(
+            table(name(task.name), [f'<tr><th class="first"></th>{head}</tr>'], [rows], task.name)
+        )
+    settings: dict[str, Any] = config["settings"] or {}
+    families = {
+        text(said(line["name"])): f"{text(line['description'])}; {duration(line['seconds'])}"
+        for line in board
+        if line["name"] != MIXED
+    }
+    chosen = {text(key): text(value) for key, value in settings.items() if value not in (None, [])}
+    versions = ", ".join(f"{key} {value}" for key, value in config["versions"].items())
+    return "\n".join(
+        [
+            "<details>",
+            "<summary>Details for specialists</summary>",
+            *tables,
+            "<h3>Families</h3>",
+            terms(families),
+            "<h3>Settings</h3>",
+            terms(chosen),
+            "<h3>Versions</h3>",
+            f"<p>{text(versions)}</p>",
+            "</details>",
+        ]
+    )
+
+
+def _number(value: float | None) -> str:
+    return "–" if value is None else fixed(value, decimals_for([value], 4))
