@@ -75,7 +75,7 @@ def factors(params: PyTree) -> tuple[PyTree, PyTree]:
     return rates, decays
 
 
-def epochs_for(rows: int, most: int = 256, samples: int = 1_000_000) -> int:
+def epochs_for(rows: int, most: int = 128, samples: int = 1_000_000) -> int:
     """Epochs that rows are worth: fewer where there are many.
 
     Args:
@@ -88,7 +88,7 @@ def epochs_for(rows: int, most: int = 256, samples: int = 1_000_000) -> int:
 
     Example:
         >>> epochs_for(1000), epochs_for(30_000), epochs_for(400_000)
-        (256, 33, 16)
+        (128, 33, 16)
     """
     return int(min(most, max(samples // max(rows, 1), 16)))
 
