@@ -91,7 +91,8 @@ def table_settings(
     before = saved.pop("method", None)
     check_names(saved, TableSettings)
     read = {name: check_value(known[name], value, saved=True) for name, value in saved.items()}
-    settings = TableSettings(**({"preset": preset} | TABLE_PRESETS[preset] | read | given))
+    values: dict[str, Any] = {"preset": preset, **TABLE_PRESETS[preset], **read, **given}
+    settings = TableSettings(**values)
     for name, value in (("TABLE", settings.table), ("--targets", settings.targets)):
         if not value:
             raise ValueError(f"{name}: expected with --preset {preset}, got none; name it")

@@ -80,8 +80,8 @@ def gain_over(
         >>> y = np.arange(20.0)[:, None]
         >>> data = Data(x=y, y=y, known=np.ones((20, 1), bool), tasks=number_tasks(["CO"]))
         >>> found = gain_over("linear", y + 1, y + 2, data, np.arange(20), np.arange(20))
-        >>> found.percent.tolist(), found.high.tolist()
-        ([-75.0], [-75.0])
+        >>> found.over, found.percent.tolist()
+        ('linear', [-75.0])
     """
     losses = [
         np.stack(

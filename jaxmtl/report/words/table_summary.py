@@ -64,7 +64,9 @@ def column_lines(
         O3      number     to be predicted
         left out: id (empty)
     """
-    rows = [("column", "taken for", "made of it", "missing", "range or levels")]
+    rows: list[tuple[str, ...]] = [
+        ("column", "taken for", "made of it", "missing", "range or levels")
+    ]
     for column in columns[:MOST_COLUMNS]:
         share = column.missing / max(column.rows, 1)
         gap = "" if not column.missing else f"{share:.0%}".replace("%", " %")
