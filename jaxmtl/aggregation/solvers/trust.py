@@ -307,18 +307,17 @@ def judge_projections(
     lengths = length_of(weights)
     exact = (jnp.abs(off) <= ROUNDING * eps * (1 + lengths)[:, None]).all()
     trust = amplification(cosines)
-    noise = trust.noise
-    wide = jnp.finfo(cosines.dtype).bits == 64
-    if wide:  # what cancels stays 0 whatever the weights are, next to rows that are far shorter
-        noise = jnp.where(cancels(cosines, weights), 1, noise)
-    errors = estimate(trust._replace(noise=noise), lengths, off) * shares
+    if cosines.shape[0] == 2:  # one row is projected off the other: nothing small is divided by
+        trust = trust._replace(noise=jnp.ones_like(trust.noise))
+    errors = estimate(trust, lengths, off) * shares
     total = (shares[:, None] * weights).sum(axis=0)
     violation = jnp.max(jnp.abs(off) * shares[:, None])
-    usual = length_of(shares * length_of(starts))
+    # What is left of rows that cancel is nothing beside the shortest of them.
+    parts = (shares[:, None] * starts).sum(axis=0)
+    usual = jnp.min(jnp.where(parts > 0, parts, jnp.inf))
     good, residual = verdict(cosines, total, violation, length_of(errors), usual)
-    if not wide:
-        # Rows that are 1e-6 off opposite leave no trace here; in float64 they do down to 1e-14.
-        square = (total * multiply(cosines, total)).sum()
-        exact &= vanishes(square, total) | ~thin(cosines, trust)
+    # Rows that are opposite but for rounding: what a third one is left with may turn about.
+    square = (total * multiply(cosines, total)).sum()
+    exact &= vanishes(square, total) | ~thin(cosines, trust)
     # What is too much for rounding is no small residual.
     return good & exact, jnp.where(exact, residual, jnp.maximum(residual, 2 * eps**0.5))
