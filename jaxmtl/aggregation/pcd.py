@@ -125,12 +125,13 @@ def pcd(
         trust = amplification(apart)
         length = jnp.where(some, safe_root(square) * largest / size, 1)
         # Scaled by the root of a square that is rounded, too: nothing is not known to be nothing.
-        unscaled = jnp.where(some, blur / jnp.where(some, square, 1), unit.live[0]) * length
+        nothing = jnp.where(unit.live[0], jnp.ones((), dtype), 0)
+        unscaled = jnp.where(some, blur / jnp.where(some, square, 1), nothing) * length
         error = estimate(trust, length_of(z), off) + unscaled
         good = (error <= accuracy(dtype) * length) & (
             jnp.max(jnp.abs(off)) <= ROUNDING * small * (1 + length_of(z))
         )
-        good &= ~thin(apart, trust)  # as of the projections
+        good &= ~thin(apart, trust, unit.cosines)  # as of the projections
         residual = jnp.where(error <= accuracy(dtype) * length, jnp.max(jnp.abs(off)), error)
         converged = good & feasible & finite & context.present[0]
         return Weighed(weights, PCDState(running, steps), converged, residual)
