@@ -319,13 +319,6 @@ class Several(nn.Module):
         return nn.Dense(1)(x), nn.Dense(1)(x)
 
 
-class Named(eqx.Module):
-    last: eqx.nn.Linear
-
-    def __call__(self, x):
-        return {"a": self.last(x)}
-
-
 def alone(params, state, x):
     return x @ params["w"]
 
@@ -344,7 +337,7 @@ BAD = {
     "penalties": (Sowing(), "model: Sowing sows 'penalties', which would be lost; write has_pena"),
     "no pair": ((halves, forward), r"model: expected init\(key, x\) to return \(params, state\)"),
     "tuple": (Several(), r"got a tuple; join the outputs of the tasks with jnp.concatenate\(out"),
-    "dict": (Named(eqx.nn.Linear(4, 2, key=jax.random.key(0))), "got a dict; return the outputs"),
+    "dict": ((halves, lambda params, x: {"a": x}), "got a dict; return the outputs"),
     "no pair of outputs": (
         (lambda key, x: (halves(key, x), jnp.zeros(())), alone),
         r"to return \(outputs, state\), got Dynam",
