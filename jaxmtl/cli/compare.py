@@ -160,7 +160,7 @@ def _compare(
     from jaxmtl.cli.rows import load_table, prepare_rows
     from jaxmtl.cli.whole_time import WholeTime
     from jaxmtl.comparison import compare
-    from jaxmtl.methods import WITHOUT_STEPS
+    from jaxmtl.methods import BASELINES, WITHOUT_STEPS
 
     table = load_table(settings, folder)
     _check_rows(table, seeds)
@@ -176,7 +176,9 @@ def _compare(
         console.note(note)
     # The adaptive run comes first: it lays down the schedule of all others.
     trained = dict.fromkeys(["adaptive", *(arm for arm in arms if arm not in WITHOUT_STEPS)])
-    with console.sweeping(WholeTime(list(trained), seeds)) as on_progress:
+    others = dict.fromkeys([*(arm for arm in arms if arm in WITHOUT_STEPS), *BASELINES])
+    whole = WholeTime(list(trained), seeds, without_steps=list(others))
+    with console.sweeping(whole) as on_progress:
         comparison = compare(
             datasets,
             arms=arms,

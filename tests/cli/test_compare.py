@@ -24,7 +24,7 @@ COMMAND = [sys.executable, "-m", "jaxmtl", "compare"]
 
 
 def read(folder, name):
-    with open(folder / f"{name}.csv", encoding="utf-8") as file:
+    with open(folder / f"{name}.csv", encoding="utf-8-sig") as file:
         return list(csv.DictReader(file))
 
 
