@@ -98,8 +98,9 @@ def compare(
     if working.is_complete(asked, resume=resume):
         console.say(f"the comparison in {out} is complete; there is nothing to resume")
         return
+    before = None if resume else working.stamp()
     if resume and first:
-        when_interrupted(lambda: _left(working))
+        when_interrupted(lambda: _left(working, before))
     # One process of several writes the folder.
     nothing = contextlib.nullcontext()
     with (
@@ -107,7 +108,7 @@ def compare(
         working.opened(asked, force=force, resume=resume) if first else nothing,
     ):
         if first:
-            when_interrupted(lambda: _left(working))
+            when_interrupted(lambda: _left(working, before))
         found = _compare(
             settings, names, reference, seeds, folder, devices, chunk, console, resume=resume
         )
@@ -124,9 +125,11 @@ def compare(
         )
 
 
-def _left(working: "WorkingFolder") -> str:
-    """What an interrupted comparison leaves behind, in words."""
+def _left(working: "WorkingFolder", before: str | None) -> str:
+    """What an interrupted comparison leaves behind, in words, where there was one before."""
     if working.is_through():
+        if working.stamp() == before:  # which was to be replaced
+            return NOTHING_WRITTEN
         return f"the comparison is written to {working.path}"
     if working.is_begun():
         return "the same command goes on with it with --resume"
