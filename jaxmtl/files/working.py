@@ -14,7 +14,7 @@ from typing import Any
 
 from jaxmtl.files.atomic import check_folder, make_parents
 from jaxmtl.files.drafts import draft_of, is_draft
-from jaxmtl.files.errors import FileError, RunFolderError, why
+from jaxmtl.files.errors import FileError, RunFolderError, short, why
 from jaxmtl.files.json_file import as_read_again, read_json_file, write_json_file
 from jaxmtl.files.locked import LOCK, locked
 
@@ -82,7 +82,7 @@ class WorkingFolder:
         saved = found.get("settings")
         saved = saved if isinstance(saved, dict) else {}
         differences = [
-            f"{name} was {saved.get(name)} and is {value}"
+            f"{name} was {short(saved.get(name))} and is {short(value)}"
             for name, value in asked.items()
             if saved.get(name) != as_read_again(value)
         ]

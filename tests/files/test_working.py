@@ -106,7 +106,7 @@ def test_other_work_is_not_resumed(tmp_path):
         working(tmp_path, version=5).is_complete(ASKED, resume=True)
     kind = '{"format": 4, "kind": "comparison", "settings": [1]}'
     (folder.path / "config.json").write_text(kind)
-    with pytest.raises(FileError, match="seeds was None and is 2"):
+    with pytest.raises(FileError, match="seeds was absent and is 2"):
         folder.is_complete(ASKED, resume=True)
     # The record of something else, such as a run.
     (folder.path / "config.json").write_text('{"format": 4, "settings": [1]}')
