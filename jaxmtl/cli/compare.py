@@ -13,7 +13,7 @@ from jaxmtl.cli import options
 from jaxmtl.cli.cache import use_cache
 from jaxmtl.cli.errors import in_one_sentence, say
 from jaxmtl.cli.options import with_options
-from jaxmtl.cli.paths import path_of
+from jaxmtl.cli.paths import kept_path_of, path_of
 from jaxmtl.cli.settings import Settings
 from jaxmtl.cli.signals import NOTHING_WRITTEN, undone_when_interrupted, when_interrupted
 from jaxmtl.data.options import FoldOptions, ReadingOptions
@@ -64,7 +64,7 @@ def compare(
         return
     out = path_of("--out", out)
     if "table" in given:
-        given["table"] = path_of("TABLE", given["table"])
+        given["table"] = kept_path_of("TABLE", given["table"])
     settings = PRESET.with_options(**given).complete()
     if settings.seed + seeds > 2**32:
         raise ValueError(
@@ -231,6 +231,7 @@ def _write(folder: Path, found: Compared, settings: Settings, asked: dict[str, A
         + ("" if p.threshold is None else f", from epoch {p.warmup} a streak of {p.threshold}")
         for p in settings.phases
     )
+    shown = " ".join(["jaxmtl", *sys.argv[1:]]).encode(errors="backslashreplace")
     write_comparison(
         folder,
         found.comparison,
@@ -244,7 +245,7 @@ def _write(folder: Path, found: Compared, settings: Settings, asked: dict[str, A
             f"{', '.join(map(str, settings.towers)) or 'of one layer'}, {settings.optimizer}, "
             f"{settings.batch_size} a step; schedule: {phases}"
         ),
-        command=" ".join(["jaxmtl", *sys.argv[1:]]) if sys.argv[1:] else "",
+        command=shown.decode() if sys.argv[1:] else "",
         settings=asked,
     )
 

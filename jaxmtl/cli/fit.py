@@ -16,7 +16,7 @@ from jaxmtl.cli.fit_table import (
     table_settings,
 )
 from jaxmtl.cli.options import with_options
-from jaxmtl.cli.paths import path_of
+from jaxmtl.cli.paths import kept_path_of, path_of
 from jaxmtl.cli.rows import load_table, prepare_rows
 from jaxmtl.cli.settings import Settings, check_used, settings_from_json
 from jaxmtl.cli.signals import undone_when_interrupted, when_interrupted
@@ -66,7 +66,7 @@ def fit(
 
     out = path_of("--out", out)
     if "table" in given:
-        given["table"] = path_of("TABLE", given["table"])
+        given["table"] = kept_path_of("TABLE", given["table"])
     console = Console(quiet=quiet)
     if (why := use_cache(wanted=not no_cache)) is not None:
         console.note(why)
