@@ -114,22 +114,24 @@ def pcd(
         largest = jnp.max(jnp.abs(direction))
         z = direction / jnp.where(largest > 0, largest, 1)
         square = (z * multiply(unit.cosines, z)).sum()
-        some = square > 10 * float(jnp.finfo(dtype).eps) * jnp.abs(z).sum() ** 2
-        some &= unit.live[0]
+        small = float(jnp.finfo(dtype).eps)
+        blur = small * jnp.abs(z).sum() ** 2
+        some = (square > 10 * blur) & unit.live[0]
         scale = unit.norms[0] / jnp.sqrt(jnp.where(some, square, 1))
         weights = jnp.where(some, z * scale * unit.inverse, 0)
         # In the unit of ``size``; the others get what they were promised, exactly where it binds.
-        small = float(jnp.finfo(dtype).eps)
         z = direction / size
         off = jnp.where(others, jnp.where(found.x > 0, short, jnp.maximum(short, 0)), 0)
         trust = amplification(apart)
-        error = estimate(trust, length_of(z), off)
         length = jnp.where(some, safe_root(square) * largest / size, 1)
+        # Scaled by the root of a square that is rounded, too: nothing is not known to be nothing.
+        nothing = jnp.where(unit.live[0], jnp.ones((), dtype), 0)
+        unscaled = jnp.where(some, blur / jnp.where(some, square, 1), nothing) * length
+        error = estimate(trust, length_of(z), off) + unscaled
         good = (error <= accuracy(dtype) * length) & (
             jnp.max(jnp.abs(off)) <= ROUNDING * small * (1 + length_of(z))
         )
-        if jnp.finfo(dtype).bits < 64:  # near-opposite others leave no trace, see the projections
-            good &= ~thin(apart, trust)
+        good &= ~thin(apart, trust, unit.cosines)  # as of the projections
         residual = jnp.where(error <= accuracy(dtype) * length, jnp.max(jnp.abs(off)), error)
         converged = good & feasible & finite & context.present[0]
         return Weighed(weights, PCDState(running, steps), converged, residual)

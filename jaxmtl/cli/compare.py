@@ -14,7 +14,7 @@ from jaxmtl.cli.cache import use_cache
 from jaxmtl.cli.devices import start_devices
 from jaxmtl.cli.errors import in_one_sentence, say
 from jaxmtl.cli.options import with_options
-from jaxmtl.cli.paths import path_of
+from jaxmtl.cli.paths import kept_path_of, path_of
 from jaxmtl.cli.settings import Settings
 from jaxmtl.cli.signals import NOTHING_WRITTEN, undone_when_interrupted, when_interrupted
 from jaxmtl.data.options import FoldOptions, ReadingOptions
@@ -65,7 +65,7 @@ def compare(
         return
     out = path_of("--out", out)
     if "table" in given:
-        given["table"] = path_of("TABLE", given["table"])
+        given["table"] = kept_path_of("TABLE", given["table"])
     settings = PRESET.with_options(**given).complete()
     if settings.seed + seeds > 2**32:
         raise ValueError(
@@ -101,8 +101,9 @@ def compare(
     if working.is_complete(asked, resume=resume):
         console.say(f"the comparison in {out} is complete; there is nothing to resume")
         return
+    before = None if resume else working.stamp()
     if resume and first:
-        when_interrupted(lambda: _left(working))
+        when_interrupted(lambda: _left(working, before))
     # One process of several writes the folder.
     nothing = contextlib.nullcontext()
     with (
@@ -110,7 +111,7 @@ def compare(
         working.opened(asked, force=force, resume=resume) if first else nothing,
     ):
         if first:
-            when_interrupted(lambda: _left(working))
+            when_interrupted(lambda: _left(working, before))
         found = _compare(
             settings, names, reference, seeds, folder, devices, chunk, console, resume=resume
         )
@@ -127,9 +128,11 @@ def compare(
         )
 
 
-def _left(working: "WorkingFolder") -> str:
-    """What an interrupted comparison leaves behind, in words."""
+def _left(working: "WorkingFolder", before: str | None) -> str:
+    """What an interrupted comparison leaves behind, in words, where there was one before."""
     if working.is_through():
+        if working.stamp() == before:  # which was to be replaced
+            return NOTHING_WRITTEN
         return f"the comparison is written to {working.path}"
     if working.is_begun():
         return "the same command goes on with it with --resume"
@@ -163,7 +166,7 @@ def _compare(
     from jaxmtl.cli.rows import load_table, prepare_rows
     from jaxmtl.cli.whole_time import WholeTime
     from jaxmtl.comparison import compare
-    from jaxmtl.methods import WITHOUT_STEPS
+    from jaxmtl.methods import BASELINES, WITHOUT_STEPS
 
     table = load_table(settings, folder)
     _check_rows(table, seeds)
@@ -179,7 +182,9 @@ def _compare(
         console.note(note)
     # The adaptive run comes first: it lays down the schedule of all others.
     trained = dict.fromkeys(["adaptive", *(arm for arm in arms if arm not in WITHOUT_STEPS)])
-    with console.sweeping(WholeTime(list(trained), seeds)) as on_progress:
+    others = dict.fromkeys([*(arm for arm in arms if arm in WITHOUT_STEPS), *BASELINES])
+    whole = WholeTime(list(trained), seeds, without_steps=list(others))
+    with console.sweeping(whole) as on_progress:
         comparison = compare(
             datasets,
             arms=arms,
@@ -229,6 +234,7 @@ def _write(folder: Path, found: Compared, settings: Settings, asked: dict[str, A
         + ("" if p.threshold is None else f", from epoch {p.warmup} a streak of {p.threshold}")
         for p in settings.phases
     )
+    shown = " ".join(["jaxmtl", *sys.argv[1:]]).encode(errors="backslashreplace")
     write_comparison(
         folder,
         found.comparison,
@@ -242,7 +248,7 @@ def _write(folder: Path, found: Compared, settings: Settings, asked: dict[str, A
             f"{', '.join(map(str, settings.towers)) or 'of one layer'}, {settings.optimizer}, "
             f"{settings.batch_size} a step; schedule: {phases}"
         ),
-        command=" ".join(["jaxmtl", *sys.argv[1:]]) if sys.argv[1:] else "",
+        command=shown.decode() if sys.argv[1:] else "",
         settings=asked,
     )
 

@@ -10,7 +10,7 @@ from jaxmtl.cli.cache import use_cache
 from jaxmtl.cli.errors import DivergedError, in_one_sentence
 from jaxmtl.cli.fit_table import fit_table_command, saved_options, table_settings
 from jaxmtl.cli.options import with_options
-from jaxmtl.cli.paths import path_of
+from jaxmtl.cli.paths import kept_path_of, path_of
 from jaxmtl.cli.preset import STUDY, preset_of, refuse_of_tables
 from jaxmtl.cli.reading import how_to_read
 from jaxmtl.cli.rows import load_table, prepare_rows
@@ -64,7 +64,7 @@ def fit(
 
     out = path_of("--out", out)
     if "table" in given:
-        given["table"] = path_of("TABLE", given["table"])
+        given["table"] = kept_path_of("TABLE", given["table"])
     console = Console(quiet=quiet)
     if (why := use_cache(wanted=not no_cache)) is not None:
         console.note(why)

@@ -41,3 +41,31 @@ def path_of(option: str, text: str) -> str:
     except OSError:
         pass  # whoever opens it says what is wrong
     return os.fspath(path)
+
+
+def kept_path_of(option: str, text: str) -> str:
+    """The path that is meant, of a file whose name is kept in a record.
+
+    Args:
+        option: see ``path_of``.
+        text: see ``path_of``.
+
+    Returns:
+        The path.
+
+    Raises:
+        ValueError: there is no name, or a record in UTF-8 cannot keep it.
+
+    Example:
+        >>> kept_path_of("TABLE", "air.csv")
+        'air.csv'
+    """
+    path = path_of(option, text)
+    try:
+        os.path.abspath(path).encode()
+    except UnicodeEncodeError as error:
+        raise ValueError(
+            f"{option}: expected a path in UTF-8, which the record of the run can keep, got "
+            f"{os.fsencode(path)!r}; rename the file, or the folder that it is in"
+        ) from error
+    return path

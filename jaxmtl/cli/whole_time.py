@@ -12,8 +12,8 @@ FEW_SEEDS = 5  # for which the time is told as well
 class WholeTime:
     """The time left of all methods of a comparison, from the pace of those at work and done.
 
-    Methods take about as long as each other: all make as many steps. Reference lines report no
-    progress and count as nothing.
+    Methods take about as long as each other: all make as many steps. Those without steps, such as
+    reference lines, report no progress; their time is not in it, which is said.
 
     Example:
         >>> now = iter([0.0, 2.0, 4.0])
@@ -29,16 +29,23 @@ class WholeTime:
     """
 
     def __init__(
-        self, names: Sequence[str], seeds: int, *, clock: Callable[[], float] = time.perf_counter
+        self,
+        names: Sequence[str],
+        seeds: int,
+        *,
+        without_steps: Sequence[str] = (),
+        clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         """Starts.
 
         Args:
             names: of the methods that report progress, in the order in which they are trained.
             seeds: of each.
+            without_steps: names of methods that report none.
             clock: seconds.
         """
         self._names, self._seeds, self._clock = list(names), seeds, clock
+        self._without_steps = list(without_steps)
         self._began = self._since = clock()
         self._done: list[float] = []  # seconds of methods that are through
         self._at: str | None = None
@@ -88,7 +95,10 @@ class WholeTime:
             compiling = min((self._compiled or 0.0) * number, self._total)
             shorter = compiling + (self._total - compiling) * FEW_SEEDS / self._seeds
             few = f", with --seeds {FEW_SEEDS} about {about(shorter)}"
+        rest = ""
+        if self._without_steps:
+            rest = f", and the time of {', '.join(self._without_steps)}, which make no steps"
         return (
-            f"{methods} x {seeds}: about {about(self._total)}{few}; fewer --arms or --phases and a "
-            "larger --batch-size make it shorter, too"
+            f"{methods} x {seeds}: about {about(self._total)}{few}{rest}; fewer --arms or --phases "
+            "and a larger --batch-size make it shorter, too"
         )

@@ -2,6 +2,7 @@
 
 import errno
 import os
+from typing import Any
 
 # What a person can do something about; else what the operating system says.
 WORDS = {
@@ -66,6 +67,23 @@ def why(error: OSError) -> str:
         'the disk is full'
     """
     return WORDS.get(error.errno or 0) or (error.strerror or str(error)).lower()
+
+
+def short(value: Any) -> str:
+    """A value in a sentence, of which the middle may be left out.
+
+    Args:
+        value: of JSON values.
+
+    Returns:
+        At most 60 letters.
+
+    Example:
+        >>> short([1, 2]), short(None), len(short("a" * 5000))
+        ('[1, 2]', 'absent', 59)
+    """
+    text = "absent" if value is None else str(value)
+    return text if len(text) <= 60 else f"{text[:28]}...{text[-28:]}"
 
 
 def in_words(error: OSError) -> str:

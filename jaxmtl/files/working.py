@@ -1,15 +1,20 @@
-"""A folder that long work is done in: it can be broken off and gone on with."""
+"""A folder that long work is done in: it can be broken off and gone on with.
+
+Work that replaces older work keeps its record among its checkpoints until it is through: until then
+what was there stays as it was.
+"""
 
 import contextlib
 import dataclasses
+import os
 import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from jaxmtl.files.atomic import check_folder, make_parents
-from jaxmtl.files.drafts import is_draft
-from jaxmtl.files.errors import FileError, RunFolderError, why
+from jaxmtl.files.drafts import draft_of, is_draft
+from jaxmtl.files.errors import FileError, RunFolderError, short, why
 from jaxmtl.files.json_file import as_read_again, read_json_file, write_json_file
 from jaxmtl.files.locked import LOCK, locked
 
@@ -60,7 +65,7 @@ class WorkingFolder:
         """
         if not resume:
             return False
-        record = self.path / self.settings
+        record = self._record()
         if not record.exists() and self.path.is_dir() and not self._left():
             return False  # it ended before it had begun
         if not record.exists() or not self._is_ours(self.path):
@@ -77,7 +82,7 @@ class WorkingFolder:
         saved = found.get("settings")
         saved = saved if isinstance(saved, dict) else {}
         differences = [
-            f"{name} was {saved.get(name)} and is {value}"
+            f"{name} was {short(saved.get(name))} and is {short(value)}"
             for name, value in asked.items()
             if saved.get(name) != as_read_again(value)
         ]
@@ -90,10 +95,11 @@ class WorkingFolder:
 
     @contextlib.contextmanager
     def opened(self, asked: Mapping[str, Any], *, force: bool, resume: bool) -> Iterator[None]:
-        """Makes the folder, or empties it of older work, and keeps others from writing it.
+        """Makes the folder, or makes ready to replace older work, and keeps others from writing it.
 
         If the block ends with an exception before there is a checkpoint, a folder that was made
-        for it goes again, so that the corrected command finds its place free.
+        for it goes again, so that the corrected command finds its place free, and older work is
+        as it was. What is left of older work goes when the block ends well.
 
         Args:
             asked: what is asked for; JSON values.
@@ -128,10 +134,18 @@ class WorkingFolder:
         ours = False
         try:
             with locked(self.path):
-                ours = self._empty(force=force, resume=resume)
+                older = self._older(force=force, resume=resume)
+                ours = True
                 record = {"format": self.version, "kind": self.kind, "settings": dict(asked)}
-                write_json_file(self.path / self.settings, record, force=True)
-                yield
+                first = self._record() if resume else self.path / self.settings
+                if older:
+                    first = self._replacing()
+                with self._beside(older, resume=resume):
+                    write_json_file(first, record | ({"older": older} if older else {}), force=True)
+                    yield
+                self._remove_unchanged(older)
+                if first != self.path / self.settings:
+                    write_json_file(self.path / self.settings, record, force=True)
                 shutil.rmtree(self.path / self.checkpoint, ignore_errors=True)
         except BaseException:
             if made and ours:
@@ -141,11 +155,22 @@ class WorkingFolder:
 
     def is_through(self) -> bool:
         """Whether all that was asked for is there."""
-        return (self.path / self.complete).is_file()
+        return (self.path / self.complete).is_file() and not self._replacing().exists()
 
     def is_begun(self) -> bool:
         """Whether there is something to go on with."""
-        return (self.path / self.settings).is_file()
+        return self._record().is_file()
+
+    def stamp(self) -> str | None:
+        """What tells complete work from later work that has replaced it; None if there is none."""
+        return _stamp(self.path / self.complete) if self.is_through() else None
+
+    def _replacing(self) -> Path:
+        """The record of work that is to replace older work."""
+        return self.path / self.checkpoint / self.settings
+
+    def _record(self) -> Path:
+        return self._replacing() if self._replacing().exists() else self.path / self.settings
 
     def _left(self) -> list[Path]:
         """What is there but for what a process leaves that is killed before it has begun."""
@@ -159,19 +184,49 @@ class WorkingFolder:
         except FileError:
             return False
 
-    def _empty(self, *, force: bool, resume: bool) -> bool:
-        """Removes what is there, now that nobody else writes it."""
+    def _older(self, *, force: bool, resume: bool) -> dict[str, str]:
+        """What is there of older work, by names, now that nobody else writes it."""
         if resume:
-            return True
+            if not self._replacing().exists():
+                return {}
+            older = read_json_file(self._replacing()).get("older")
+            return older if isinstance(older, dict) else {}
         left = self._left()
         if left and not force:  # another process has been quicker, and is through
             check_folder(self.path)
-        for path in left:
-            if path.is_dir() and not path.is_symlink():
-                shutil.rmtree(path)
-            else:
-                path.unlink()
-        return True
+        return {path.name: _stamp(path) or "" for path in left}
+
+    @contextlib.contextmanager
+    def _beside(self, older: Mapping[str, str], *, resume: bool) -> Iterator[None]:
+        """Makes place for work beside what is there, and unmakes it if the work does not begin."""
+        if resume or not older:
+            yield
+            return
+        checkpoint = self.path / self.checkpoint
+        aside = draft_of(checkpoint, old=True)
+        if os.path.lexists(checkpoint):
+            checkpoint.rename(aside)
+        try:
+            checkpoint.mkdir()
+            yield
+        except BaseException:
+            with contextlib.suppress(OSError):
+                if not {path.name for path in checkpoint.iterdir()} - {self.settings}:
+                    _remove(checkpoint)
+                    for name in set(self.inputs) - set(older):
+                        (self.path / name).unlink(missing_ok=True)
+                    if os.path.lexists(aside):
+                        aside.rename(checkpoint)
+            raise
+        finally:
+            if os.path.lexists(aside):
+                _remove(aside)
+
+    def _remove_unchanged(self, older: Mapping[str, str]) -> None:
+        """Removes what no file of the new work has taken the place of."""
+        for path in self._left():
+            if path.name != self.checkpoint and older.get(path.name) == _stamp(path):
+                _remove(path)
 
     def _withdraw(self, made: list[Path]) -> None:
         """Removes the folder and those that were made above it, if nothing of worth is in it."""
@@ -182,3 +237,19 @@ class WorkingFolder:
                     path.unlink()
                 for folder in made:
                     folder.rmdir()
+
+
+def _stamp(path: Path) -> str | None:
+    """What a file that takes the place of this one does not share with it."""
+    try:
+        state = path.lstat()
+    except OSError:
+        return None
+    return f"{state.st_ino} {state.st_mtime_ns}"
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink()

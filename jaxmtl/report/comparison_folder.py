@@ -12,7 +12,7 @@ from jaxmtl.comparison import Comparison
 from jaxmtl.files.atomic import new_file
 from jaxmtl.files.json_file import write_json_file
 from jaxmtl.prediction.card import machine, versions
-from jaxmtl.prediction.records import as_text
+from jaxmtl.prediction.records import write_csv
 from jaxmtl.report.page.comparison_page import AboutComparison, write_comparison_page
 from jaxmtl.report.pictures.comparison_pictures import write_comparison_pictures
 
@@ -56,7 +56,8 @@ def write_comparison(
         if name == "contrasts":
             frame = pd.concat([frame, comparison.controls], ignore_index=True)
         with new_file(folder / f"{name}.csv", force=True) as path:
-            _as_texts(frame).to_csv(path, index=False)
+            cells: Any = frame.astype(object).where(frame.notna(), None)
+            write_csv(path, [str(name) for name in frame.columns], cells.to_numpy())
         written.append(folder / f"{name}.csv")
     frames = {name: getattr(comparison, name) for name in TABLES}
     written += write_comparison_pictures(folder, reference=comparison.reference, **frames)
@@ -103,13 +104,6 @@ def write_comparison(
     }
     write_json_file(folder / COMPARISON, _plain(record), force=True)
     return [*written, folder / COMPARISON]
-
-
-def _as_texts(frame: pd.DataFrame) -> pd.DataFrame:
-    """The same table, with names that a spreadsheet program takes for nothing else."""
-    return frame.map(lambda cell: as_text(cell) if isinstance(cell, str) else cell).rename(
-        columns=lambda name: as_text(str(name))
-    )
 
 
 def _plain(value: Any) -> Any:

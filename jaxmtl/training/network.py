@@ -6,6 +6,7 @@ from typing import Any, NamedTuple, Protocol
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Bool, Float, Key, PyTree
 
 # Arguments by which forward passes are told what they are for, and whether True means training.
@@ -171,6 +172,33 @@ def all_shared(params: PyTree) -> PyTree:
         return jnp.ones(jnp.shape(leaf), bool)
 
     return jax.tree.map(mark, params)
+
+
+def side_by_side(outputs: Any) -> Array:
+    """The outputs of a forward pass.
+
+    Args:
+        outputs: what a model returned, traced.
+
+    Returns:
+        The same.
+
+    Raises:
+        ValueError: no array.
+
+    Example:
+        >>> side_by_side(jnp.zeros((5, 2))).shape
+        (5, 2)
+    """
+    if not isinstance(outputs, jax.Array | np.ndarray):
+        name = "None" if outputs is None else f"a {type(outputs).__name__}"
+        join = isinstance(outputs, tuple | list)
+        todo = "join the outputs of the tasks" if join else "return the outputs of the tasks joined"
+        raise ValueError(
+            f"model: expected one array of outputs (rows, outputs), got {name}; {todo} with "
+            "jnp.concatenate(outputs, axis=1)"
+        )
+    return outputs  # pyright: ignore[reportReturnType]
 
 
 def mode(function: Callable[..., Any] | None, train: bool) -> dict[str, bool]:

@@ -113,6 +113,13 @@ def test_table_that_is_no_workbook(call, tmp_path):
     check(result, tmp_path, "file a.xlsx", written=("a.xlsx",))
 
 
+@pytest.mark.skipif(os.name == "nt", reason="names are no bytes there")
+@pytest.mark.parametrize("command", ["fit", "compare"])
+def test_names_that_no_record_can_keep_are_refused_before_any_work(call, tmp_path, command):
+    done = call(command, os.fsdecode(b"t\xff.csv"), *NAMES, "--out", "run")
+    check(done, tmp_path, "TABLE: expected a path in UTF-8", "rename the file")
+
+
 def test_out_that_is_a_file(call, tmp_path):
     Path("run").write_text("mine")
     for args in (["--out", "run"], ["--out", "run", "--force"], ["--out", "run/a"]):

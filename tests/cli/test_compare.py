@@ -24,7 +24,7 @@ COMMAND = [sys.executable, "-m", "jaxmtl", "compare"]
 
 
 def read(folder, name):
-    with open(folder / f"{name}.csv", encoding="utf-8") as file:
+    with open(folder / f"{name}.csv", encoding="utf-8-sig") as file:
         return list(csv.DictReader(file))
 
 
@@ -180,6 +180,11 @@ def test_bad_input_is_one_sentence(call, made, table, tmp_path):
     done = call(*start, *SHORT, "--nodes", 4, "--out", folder, "--resume")
     assert done.code == 2
     assert "nodes was 3 and is 4" in done.err
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    done = call(*start, "--targets", "PM2.5,ozone", "--out", folder, "--force")
+    assert done.code == 2
+    (folder / "lock").unlink()
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
     done = call(*start, *SHORT, "--out", folder, "--resume")
     assert done.code == 0
     assert "nothing to resume" in done.out

@@ -45,7 +45,7 @@ def fitted(comparison, tmp_path_factory):
 
 @pytest.mark.parametrize("method", METHODS)
 def test_it_is_what_the_comparison_measured(comparison, fitted, method):
-    with open(comparison / "per_seed.csv", encoding="utf-8") as file:
+    with open(comparison / "per_seed.csv", encoding="utf-8-sig") as file:
         rows = [row for row in csv.DictReader(file) if row["arm"] == method]
     folder = fitted(method)
     metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))

@@ -63,6 +63,15 @@ def test_a_single_seed_has_nothing_to_save(timed):
     assert whole.estimate().startswith("1 method x 1 seed: about 3 min; fewer --arms")
 
 
+def test_methods_without_steps_are_not_counted_and_named(timed):
+    whole = WholeTime(["adaptive"], 2, without_steps=["mean", "ridge"], clock=Clock())
+    whole.left("adaptive", progress(50, 40.0, members=2))
+    said = whole.estimate()
+    assert said.startswith(
+        "1 method x 2 seeds: about 40 s, and the time of mean, ridge, which make"
+    )
+
+
 def test_the_console_says_it_once_and_shows_the_time_left_of_all(capsys):
     clock = Clock()
     whole = WholeTime(NAMES, 10, clock=clock)

@@ -29,7 +29,11 @@ def names(folder):
 def work(folder, *written, error=None, asked=ASKED, force=False, resume=False):
     """Writes files; a name with a slash is a file in a folder."""
     with folder.opened(asked, force=force, resume=resume):
-        assert json.loads((folder.path / "config.json").read_text()) == {
+        beside = folder.path / "checkpoint" / "config.json"
+        record = json.loads(
+            (beside if beside.exists() else folder.path / "config.json").read_text()
+        )
+        assert {name: value for name, value in record.items() if name != "older"} == {
             "format": 4,
             "kind": "comparison",
             "settings": json.loads(json.dumps(asked)),
@@ -102,7 +106,7 @@ def test_other_work_is_not_resumed(tmp_path):
         working(tmp_path, version=5).is_complete(ASKED, resume=True)
     kind = '{"format": 4, "kind": "comparison", "settings": [1]}'
     (folder.path / "config.json").write_text(kind)
-    with pytest.raises(FileError, match="seeds was None and is 2"):
+    with pytest.raises(FileError, match="seeds was absent and is 2"):
         folder.is_complete(ASKED, resume=True)
     # The record of something else, such as a run.
     (folder.path / "config.json").write_text('{"format": 4, "settings": [1]}')
@@ -111,6 +115,51 @@ def test_other_work_is_not_resumed(tmp_path):
     with pytest.raises(FileError, match="got a folder with other files"):
         work(folder, force=True)
     assert names(folder.path) == ["config.json"]
+
+
+def complete(folder):
+    work(folder, "end.json", "old.csv", "both.csv")
+    return {path.name: path.read_text() for path in folder.path.iterdir()}
+
+
+def test_what_is_replaced_stays_until_the_new_work_is_through(tmp_path):
+    folder = working(tmp_path)
+    before = complete(folder)
+    stamp = folder.stamp()
+    other = {"seeds": 5}
+    with pytest.raises(ValueError, match="refused"):
+        work(folder, "built_in.csv", error=ValueError("refused"), asked=other, force=True)
+    (folder.path / LOCK).unlink()
+    assert {path.name: path.read_text() for path in folder.path.iterdir()} == before
+    assert folder.is_complete(ASKED, resume=True)
+    assert folder.stamp() == stamp
+    with pytest.raises(KeyboardInterrupt):
+        work(folder, "checkpoint/a", error=KeyboardInterrupt(), asked=other, force=True)
+    for name, content in before.items():
+        assert (folder.path / name).read_text() == content
+    assert folder.is_begun()
+    assert not folder.is_complete(other, resume=True)
+    with pytest.raises(FileError, match=r"seeds was 5 and is 2"):
+        folder.is_complete(ASKED, resume=True)
+    with pytest.raises(FileError, match="an interrupted comparison; go on with it with --resume"):
+        work(folder, asked=other)
+    (folder.path / "both.csv").unlink()  # as one that is renamed to it
+    work(folder, "end.json.new", "both.csv", asked=other, resume=True)
+    assert names(folder.path) == ["both.csv", "config.json", "end.json.new"]
+
+
+def test_interrupted_work_stays_if_what_is_to_replace_it_is_refused(tmp_path):
+    folder = working(tmp_path)
+    with pytest.raises(KeyboardInterrupt):
+        work(folder, "checkpoint/a", error=KeyboardInterrupt())
+    with pytest.raises(ValueError, match="refused"):
+        work(folder, error=ValueError("refused"), asked={"seeds": 5}, force=True)
+    assert (folder.path / "checkpoint" / "a").exists()
+    assert not folder.is_complete(ASKED, resume=True)
+    with pytest.raises(KeyboardInterrupt):
+        work(folder, "checkpoint/b", error=KeyboardInterrupt(), asked={"seeds": 5}, force=True)
+    assert names(folder.path / "checkpoint") == ["b", "config.json"]
+    assert names(folder.path) == ["checkpoint", "config.json", LOCK]
 
 
 @pytest.mark.parametrize("options", [{}, {"force": True}, {"resume": True}])
@@ -144,13 +193,13 @@ def test_two_at_once_are_refused_and_the_first_one_goes_on(tmp_path):
 
 def test_one_that_was_quicker_is_not_overwritten(tmp_path, monkeypatch):
     folder = working(tmp_path)
-    look = WorkingFolder._empty
+    look = WorkingFolder._older
 
     def late(self, **options):
         (self.path / "end.json").write_text("whole")
         return look(self, **options)
 
-    monkeypatch.setattr(WorkingFolder, "_empty", late)
+    monkeypatch.setattr(WorkingFolder, "_older", late)
     with pytest.raises(FileError, match="it exists already"):
         work(folder)
     assert (folder.path / "end.json").read_text() == "whole"

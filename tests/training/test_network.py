@@ -313,6 +313,20 @@ def halves(key, x):
     return {"w": jnp.zeros((4, 2))}
 
 
+class Several(nn.Module):
+    @nn.compact
+    def __call__(self, x):
+        return nn.Dense(1)(x), nn.Dense(1)(x)
+
+
+def alone(params, state, x):
+    return x @ params["w"]
+
+
+def grown(params, state, x):
+    return x @ params["w"], state + x[:, 0]
+
+
 BAD = {
     "class": (
         HardSharing,
@@ -322,6 +336,16 @@ BAD = {
     "unhashable": (Listed([1]), "model: expected one that can be hashed, got Listed"),
     "penalties": (Sowing(), "model: Sowing sows 'penalties', which would be lost; write has_pena"),
     "no pair": ((halves, forward), r"model: expected init\(key, x\) to return \(params, state\)"),
+    "tuple": (Several(), r"got a tuple; join the outputs of the tasks with jnp.concatenate\(out"),
+    "dict": ((halves, lambda params, x: {"a": x}), "got a dict; return the outputs"),
+    "no pair of outputs": (
+        (lambda key, x: (halves(key, x), jnp.zeros(())), alone),
+        r"to return \(outputs, state\), got Dynam",
+    ),
+    "another state": (
+        (lambda key, x: (halves(key, x), jnp.zeros(())), grown),
+        r"like that before, float32\[\], got float32\[20",
+    ),
     "no state": ((MODELS["equinox"][0], 3), r"expected the pair \(model, state\) of equinox.nn"),
 }
 

@@ -14,10 +14,12 @@ import jaxmtl.aggregation as ag
 COLUMNS = 6
 ACCURACY = {np.float64: 1e-6, np.float32: 1e-3}
 # What takes most of the time here is compiling; this halves it.
-QUICK = functools.partial(jax.jit, compiler_options={"xla_cpu_use_fusion_emitters": False})
+OPTIONS = {"xla_cpu_use_fusion_emitters": False, "xla_cpu_parallel_codegen_split_count": 1}
+QUICK = functools.partial(jax.jit, compiler_options=OPTIONS)
 # Names of methods, and CAGrad's c.
 METHODS = {
     "upgrad": None,
+    "pcd": None,
     "mgda": None,
     "cagrad_0.5": 0.5,
     "cagrad_2": 2.0,
@@ -27,7 +29,12 @@ METHODS = {
     "imtl_g": None,
 }
 # Programs of five rows are not enumerated; all methods have the same solver for them.
-OF_FIVE = {np.float32: ("mgda",), np.float64: ("upgrad",)}
+SIZES = {"mgda": 5}
+# The same verdict as of DualProj, which stands for these in single precision.
+DOUBLE = ("upgrad", "pcd")
+CASES = [
+    (n, t) for n in METHODS for t in (np.float64, np.float32) if t != np.float32 or n not in DOUBLE
+]
 
 
 def made(name, size, c):
@@ -36,6 +43,8 @@ def made(name, size, c):
         return ag.upgrad(np.eye(size)[0])
     if name == "nash_mtl":
         return ag.nash_mtl(None)
+    if name == "pcd":  # of whose result the first task is the measure, and nothing else
+        return ag.pcd(0.0, eps=0.0)
     return ag.cagrad(c) if name == "cagrad" else ag.make(name)
 
 
@@ -43,16 +52,20 @@ def made(name, size, c):
 def compiled(name, size):
     """The update of a batch of matrices, for any c of CAGrad."""
 
-    def run(j, present, c):
+    def run(matrices, present, c):
         aggregator = made(name, size, c)
-        return aggregator.update(j, aggregator.init(j), present=present)[::2]
 
-    return QUICK(jax.vmap(run, in_axes=(0, None, None)))
+        def one(j):  # one after the other: half as much to compile as of a batch
+            return aggregator.update(j, aggregator.init(j), present=present)[::2]
+
+        return jax.lax.map(one, matrices)
+
+    return QUICK(run)
 
 
 def updated(name, matrices):
-    """Results for matrices of up to four rows by one program, for those of five by another."""
-    number, size = matrices.shape[1], max(4, matrices.shape[1])
+    """Results for matrices of any number of rows, by one program for a method and type."""
+    number, size = matrices.shape[1], SIZES.get(name, 4)
     padded = np.zeros((len(matrices), size, COLUMNS), matrices.dtype)
     padded[:, :number] = matrices
     c = METHODS[name] or 0.0
@@ -69,6 +82,11 @@ def right(name, rows):
         return exact.projection(rows, [Fraction(int(t == 0)) for t in range(number)])
     if name == "dualproj":
         return exact.projection(rows, [Fraction(1, number)] * number)
+    if name == "pcd":
+        d = exact.projection(rows, [Fraction(int(t == 0)) for t in range(number)])
+        square = exact.dot(d, d)
+        factor = exact.root(exact.dot(rows[0], rows[0])) / exact.root(square) if square else 0
+        return [factor * value for value in d]
     if name == "mgda":
         return exact.least_norm(rows)
     if name.startswith("cagrad"):
@@ -84,6 +102,14 @@ def families(number):
     def normal():
         return rng.normal(size=(number, COLUMNS))
 
+    def nearly_opposite(exponent):
+        # The last row, and the first of UPGrad, are held back by two that are nearly opposite.
+        rows = normal()
+        rows[0, :3] = [0.3, -1, 0.5]
+        rows[-2:] = np.eye(2, COLUMNS) * [[1.0], [10.0**-exponent]]
+        rows[-1, 0] = -1
+        return rows
+
     def turned(rows):
         return rows @ np.linalg.qr(normal_square())[0]
 
@@ -94,11 +120,7 @@ def families(number):
     found += [("scaled", normal() * 10.0 ** rng.integers(-18, 16, size=(number, 1)))]
     found += [("uneven", normal() * 10.0 ** rng.permutation([0, 3, -3, 6, 1])[:number, None])]
     for exponent in (1, 2, 3, 4, 5, 6, 7, 8):
-        # The last row, and the first of UPGrad, are held back by two that are nearly opposite.
-        rows = normal()
-        rows[0, :3] = [0.3, -1, 0.5]
-        rows[-2:] = np.eye(2, COLUMNS) * [[1.0], [10.0**-exponent]]
-        rows[-1, 0] = -1
+        rows = nearly_opposite(exponent)
         found.append((f"opposite but for 1e-{exponent}", turned(rows) if exponent < 7 else rows))
     for exponent in (1, 5):
         rows = normal()
@@ -110,6 +132,11 @@ def families(number):
     opposite[1] = -2 * opposite[0]
     zero = normal() * (np.arange(number) > 0)[:, None]
     found += [("cancel", dependent), ("opposite", opposite), ("zero row", zero)]
+    for exponent in (10, 12, 13):  # and far longer than all others
+        rows = nearly_opposite(exponent)
+        longer = np.where(np.arange(number) < number - 2, 1e-4, 1e4)[:, None]
+        name = f"opposite but for 1e-{exponent}"
+        found += [(name, rows), (f"{name}, long", rows * longer)]
     return [name for name, _ in found], np.stack([r for _, r in found]).astype(np.float32)
 
 
@@ -129,12 +156,11 @@ def imbalance(rows, weights):
     return max(abs(float(a * b - 1)) for a, b, on in zip(w, products, live, strict=True) if on)
 
 
-@pytest.mark.parametrize("dtype", [np.float64, np.float32])
-@pytest.mark.parametrize("name", METHODS)
-@pytest.mark.parametrize("number", [2, 3, 4, 5])
-def test_what_says_converged_is_right(number, name, dtype):
-    if number == 5 and name not in OF_FIVE[dtype]:
-        return
+@pytest.mark.parametrize(
+    ("name", "dtype", "number"),
+    [(*case, m) for case in CASES for m in range(2, SIZES.get(case[0], 4) + 1)],
+)
+def test_what_says_converged_is_right(name, dtype, number):
     kinds, matrices = families(number)
     found, info = updated(name, matrices.astype(dtype))
     sure = info.converged
@@ -150,8 +176,9 @@ def test_what_says_converged_is_right(number, name, dtype):
         length = np.linalg.norm(expected, axis=1)
         error = np.linalg.norm(found - expected, axis=1)
         # Next to nothing is nothing: what is left of rows that cancel is rounding.
-        nothing = length <= 16 * eps**0.5 * longest
-        allowed = np.where(nothing, 16 * eps**0.5 * longest, accuracy * length)
+        least = np.where(lengths > 0, lengths, np.inf).min(axis=1)
+        beside = 16 * eps**0.5 * (least if name in ("upgrad", "dualproj", "pcd") else longest)
+        allowed = np.where(length <= beside, beside, accuracy * length)
         assert (error[sure] <= (allowed + 4 * eps * longest)[sure]).all()
     if name != "cagrad_0.5":
         products = np.einsum("bij,bj->bi", rows, found)
@@ -168,7 +195,7 @@ def test_what_says_converged_is_right(number, name, dtype):
     assert (info.residual[sure] <= accuracy).all()
 
 
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", [name for name in METHODS if name not in DOUBLE])
 def test_squares_out_of_range_change_nothing(name):
     kinds, matrices = families(4)
     degree = 0 if name == "nash_mtl" else 1
@@ -179,11 +206,11 @@ def test_squares_out_of_range_change_nothing(name):
     for power in (-90, 70):
         found, info = updated(name, matrices * np.float32(2.0**power))
         scaled = found[good] / 2.0 ** (power * degree) / size
-        np.testing.assert_allclose(scaled, expected[good] / size, rtol=0, atol=1e-6)
+        np.testing.assert_allclose(scaled, expected[good] / size, rtol=0, atol=2e-6)
         assert info.converged[good].all()
 
 
-@pytest.mark.parametrize(("name", "tasks"), [("cagrad", 10), ("nash_mtl", 3), ("fairgrad", 10)])
+@pytest.mark.parametrize(("name", "tasks"), [("cagrad", 2), ("nash_mtl", 3), ("fairgrad", 3)])
 def test_derivatives_equal_differences(name, tasks):
     rng = np.random.default_rng(5)
     j, step, out = rng.normal(size=(3, tasks, 12)) + 0.1

@@ -15,6 +15,7 @@ from jaxmtl.aggregation.solvers.linear import (
     UNROLLED,
     factored_solver,
     least_ridge,
+    masked_solver,
     multiply,
     unrolled_inverse,
 )
@@ -177,29 +178,44 @@ def cancels(
     return left <= ROUNDING * eps * length_of(weights)
 
 
-def thin(cosines: Float[Array, "n n"], trust: Trust) -> Bool[Array, ""]:
+def thin(
+    cosines: Float[Array, "n n"], trust: Trust, every: Float[Array, "n n"] | None = None
+) -> Bool[Array, ""]:
     """Whether 0 is a convex combination of the unit rows, as far as rounding can tell.
 
     Then the cone of directions that hurt none has no inside, and a change of the rows by less than
-    rounding takes away what part of it one will.
+    rounding takes away what part of it one will. In double precision it counts as known where the
+    combination is 0 to the last digits: rows that are meant to cancel, such as opposite ones.
 
     Args:
         cosines: C, traced.
         trust: from ``amplification``.
+        every: C with rows that take no part in combinations, but may tell that they are not 0.
+            Traced; None for C.
 
     Returns:
         The answer.
 
     Example:
         >>> import jax.numpy as jnp
-        >>> opposite = jnp.array([[1.0, -1.0], [-1.0, 1.0]])
+        >>> opposite = jnp.array([[1.0, -1.0], [-1.0, 1.0]], jnp.float32)
         >>> bool(thin(opposite, amplification(opposite)))
         True
     """
 
     def seek(carry: tuple[Array, Array]) -> tuple[Array, Array]:
         x = nonnegative_qp(cosines, -jnp.ones_like(cosines[0])).x
-        return jnp.asarray(False), vanishes((x * multiply(cosines, x)).sum(), x)
+        none = vanishes((x * multiply(cosines, x)).sum(), x)
+        if jnp.finfo(cosines.dtype).bits == 64:
+            eps = float(jnp.finfo(cosines.dtype).eps)
+            for _ in range(2):  # inverse iteration: of x the combination is left, and its rows
+                x = jnp.where(x > eps**0.3 * jnp.max(x), x / jnp.max(x), 0)
+                solve = masked_solver(cosines, x > 0, refinements=0, shift=least_ridge(x.dtype))
+                x = solve(x)
+                x = x - solve(multiply(cosines, x))
+            left = jnp.max(jnp.abs(multiply(cosines if every is None else every, x)))
+            none &= left > (1 + 0.5 * x.shape[0]) * eps * length_of(x)
+        return jnp.asarray(False), none
 
     # Instead of a condition: under vmap that would seek for all. Only where C is near singular.
     suspect = jnp.trace(trust.inverse) * trust.floor > 0.1
@@ -307,18 +323,23 @@ def judge_projections(
     lengths = length_of(weights)
     exact = (jnp.abs(off) <= ROUNDING * eps * (1 + lengths)[:, None]).all()
     trust = amplification(cosines)
-    noise = trust.noise
-    wide = jnp.finfo(cosines.dtype).bits == 64
-    if wide:  # what cancels stays 0 whatever the weights are, next to rows that are far shorter
-        noise = jnp.where(cancels(cosines, weights), 1, noise)
-    errors = estimate(trust._replace(noise=noise), lengths, off) * shares
+    unknown = thin(cosines, trust)
+    if jnp.finfo(cosines.dtype).bits == 64:
+        # What is known to cancel stays 0 whatever the weights are, next to rows that are shorter.
+        known = cancels(cosines, weights) & ~unknown
+        trust = trust._replace(noise=jnp.where(known, 1, trust.noise))
+    if cosines.shape[0] == 2:  # one row is projected off the other: nothing small is divided by
+        trust = trust._replace(noise=jnp.ones_like(trust.noise))
+    errors = estimate(trust, lengths, off) * shares
     total = (shares[:, None] * weights).sum(axis=0)
     violation = jnp.max(jnp.abs(off) * shares[:, None])
-    usual = length_of(shares * length_of(starts))
+    # What is left of rows that cancel is nothing beside the shortest of them, too.
+    parts = (shares[:, None] * starts).sum(axis=0)
+    shortest = jnp.min(jnp.where(parts > 0, parts, jnp.inf))
+    usual = jnp.minimum(length_of(shares * length_of(starts)), parts.shape[0] * shortest)
     good, residual = verdict(cosines, total, violation, length_of(errors), usual)
-    if not wide:
-        # Rows that are 1e-6 off opposite leave no trace here; in float64 they do down to 1e-14.
-        square = (total * multiply(cosines, total)).sum()
-        exact &= vanishes(square, total) | ~thin(cosines, trust)
+    # Beside rows that are opposite but for rounding, what is left of a third may turn about.
+    square = (total * multiply(cosines, total)).sum()
+    exact &= vanishes(square, total) | ~unknown
     # What is too much for rounding is no small residual.
     return good & exact, jnp.where(exact, residual, jnp.maximum(residual, 2 * eps**0.5))

@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import PyTree
 
 from jaxmtl.files.arrays import Limits, read_arrays, write_arrays
-from jaxmtl.files.errors import FileError, why
+from jaxmtl.files.errors import FileError, short, why
 from jaxmtl.files.json_file import as_read_again, read_json_file, write_json_file
 
 MANIFEST, STEP = "manifest.json", "step_"
@@ -171,7 +171,7 @@ class Store:
                 "without --resume"
             ) from error
         differences = [
-            f"{name} was {_short(old.get(name))} and is {_short(identity.get(name))}"
+            f"{name} was {short(old.get(name))} and is {short(identity.get(name))}"
             for name in [*identity, *(name for name in old if name not in identity)]
             if old.get(name) != identity.get(name)
         ]
@@ -184,8 +184,3 @@ class Store:
 
 def _kind(array: np.ndarray) -> str:
     return f"{array.dtype} of shape {array.shape}"
-
-
-def _short(value: Any) -> str:
-    text = "absent" if value is None else str(value)
-    return text if len(text) <= 60 else f"{text[:28]}...{text[-28:]}"

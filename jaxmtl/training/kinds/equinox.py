@@ -7,7 +7,7 @@ import equinox as eqx
 import jax
 from jaxtyping import Array, Float, Key, PyTree
 
-from jaxmtl.training.network import Applied, Network, mode, parameter_names
+from jaxmtl.training.network import Applied, Network, mode, parameter_names, side_by_side
 
 
 class State(NamedTuple):
@@ -96,6 +96,7 @@ class EquinoxNetwork(Network):
 
         axes = (0, None if keys is None else 0)
         outputs, inner = jax.vmap(one, axes, (0, None), axis_name="batch")(x, keys)
+        outputs = side_by_side(outputs)
         return Applied(outputs, None if state is None else State(arrays, inner))
 
 

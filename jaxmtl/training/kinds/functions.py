@@ -6,7 +6,7 @@ from typing import Any
 
 from jaxtyping import Array, Float, Key, PyTree
 
-from jaxmtl.training.network import Applied, Network, mode, parameter_names
+from jaxmtl.training.network import Applied, Network, mode, parameter_names, side_by_side
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,5 +61,11 @@ class FunctionNetwork(Network):
         if "key" in parameter_names(self.forward):
             options["key"] = key
         if not self.has_state:
-            return Applied(self.forward(params, x, **options))
-        return Applied(*self.forward(params, state, x, **options))
+            return Applied(side_by_side(self.forward(params, x, **options)))
+        returned = self.forward(params, state, x, **options)
+        if not isinstance(returned, tuple) or len(returned) != 2:
+            raise ValueError(
+                "model: expected apply(params, state, x) to return (outputs, state), got "
+                f"{type(returned).__name__}"
+            )
+        return Applied(side_by_side(returned[0]), returned[1])

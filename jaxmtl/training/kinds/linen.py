@@ -8,7 +8,7 @@ from typing import Any
 import jax
 from jaxtyping import Array, Float, Key, PyTree
 
-from jaxmtl.training.network import Applied, Network, all_shared, mode
+from jaxmtl.training.network import Applied, Network, all_shared, mode, side_by_side
 
 PENALTIES = "penalties"
 NOT_STATE = ("params", PENALTIES, "intermediates")
@@ -126,7 +126,8 @@ class LinenNetwork(Network):
         """Calls the module; with taps, its trunk and its heads."""
         if taps is None:
             arguments = (x,) if pointers is None else (x, pointers)
-            return Applied(*self.call(params, state, arguments, None, key, train=train))
+            outputs, *others = self.call(params, state, arguments, None, key, train=train)
+            return Applied(side_by_side(outputs), *others)
         inputs, state, first = self.call(params, state, (x,), "trunk", key, train=train)
         arguments = (inputs, pointers, taps)
         outputs, state, second = self.call(params, state, arguments, "heads", key, train=train)

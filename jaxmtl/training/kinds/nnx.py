@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float, Key, PyTree
 
-from jaxmtl.training.network import Applied, Network, mode
+from jaxmtl.training.network import Applied, Network, mode, side_by_side
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,7 +62,7 @@ class NNXNetwork(Network):
         # Variables may be changed only where they were made, so they are made here.
         parts = [jax.tree.map(lambda leaf: leaf, part) for part in parts]
         model = nnx.merge(self.training if train else self.evaluation, *parts)
-        outputs = model(x, **mode(type(model).__call__, train))
+        outputs = side_by_side(model(x, **mode(type(model).__call__, train)))
         if state is not None:
             after = _parts(model)[-1]
             # In the structure of the state before, whose marks of where it was made stay.

@@ -245,8 +245,19 @@ def _forward(
     network: Network, loss: Loss, key: Any, params: PyTree, state: PyTree, x: Array, y: Array
 ) -> tuple[Array, Array]:
     """Outputs and losses; it is only traced, and traces are remembered."""
-    outputs = network.apply(params, state, x, key=key, train=True).outputs
-    return outputs, loss(outputs, y)
+    applied = network.apply(params, state, x, key=key, train=True)
+    before, after = (jax.tree.map(jax.typeof, one) for one in (state, applied.state))
+    if _of_leaves(before) != _of_leaves(after):
+        raise ValueError(
+            "model: expected a state after the forward pass like that before, "
+            f"{str(before)[:200]}, got {str(after)[:200]}; keep its structure, shapes and types"
+        )
+    return applied.outputs, loss(applied.outputs, y)
+
+
+def _of_leaves(tree: PyTree) -> Any:
+    leaves, structure = jax.tree.flatten(tree)
+    return structure, [(leaf.shape, leaf.dtype) for leaf in leaves]
 
 
 @functools.cache
