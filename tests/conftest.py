@@ -4,6 +4,7 @@ import atexit
 import gc
 import itertools
 import os
+import zlib
 
 os.environ.setdefault("JAX_PLATFORMS", os.environ.get("JAXMTL_TEST_PLATFORM", "cpu"))
 
@@ -22,9 +23,30 @@ AS_SHIPPED = {"conflict", "duplication", "training", "tests", "x64"}
 FEW = "jax_disable_most_optimizations"
 
 
+def pytest_addoption(parser):
+    group = parser.getgroup("slow tests")
+    group.addoption("--slow", action="store_true", help="run the tests marked slow, too")
+    group.addoption(
+        "--slow-share",
+        type=share,
+        metavar="I/N",
+        help="run one in N of the slow tests, too: those whose name's checksum is I modulo N",
+    )
+
+
+def share(text):
+    part, total = map(int, text.split("/"))
+    if not 0 <= part < total:
+        raise ValueError
+    return part, total
+
+
 def pytest_configure(config):
     config.addinivalue_line(
         "markers", "few_optimizations: compiled quickly, though it stands among tests of the core"
+    )
+    config.addinivalue_line(
+        "markers", "slow: further evidence, beside what the default run keeps of every contract"
     )
     config.pluginmanager.register(Compilation())  # for the doctests of the package too
 
@@ -42,6 +64,21 @@ def pytest_cmdline_main(config):
     if getattr(config.option, "dist", None) == "no" and config.option.numprocesses:
         config.option.dist = "loadfile"
         config.option.loadscopereorder = False  # the short doctests last: workers end together
+
+
+def pytest_collection_modifyitems(config, items):
+    """Slow tests are left out, unless they are asked for, all or one by its name."""
+    if config.option.slow or any("::" in arg for arg in config.args):
+        return
+    part, total = config.option.slow_share or (-1, 1)
+    left_out = [
+        item
+        for item in items
+        if item.get_closest_marker("slow") and zlib.crc32(item.nodeid.encode()) % total != part
+    ]
+    config.hook.pytest_deselected(items=left_out)
+    left_out = set(left_out)
+    items[:] = [item for item in items if item not in left_out]
 
 
 class Compilation:

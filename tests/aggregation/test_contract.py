@@ -7,12 +7,17 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from aggregation.cases import HARD, TASKS, arguments, example, flat, random_rows, stacked
+from some_cases import some
 
 import jaxmtl.aggregation as ag
 
 NAMES = sorted(ag.REGISTRY)
 # Methods that draw, whose draw for fewer tasks is another one.
 DRAWS = {"random"}
+# One of each way to weights: none at all, by order, a program of second order, of convex cones, a
+# recurrence with a state, a rule an entry, a decomposition.
+KINDS = ("mean", "pcgrad", "dualproj", "nash_mtl", "gradnorm", "graddrop", "aligned_mtl")
+each_kind = pytest.mark.parametrize("name", some(NAMES, *KINDS))
 NO_WEIGHTS = {"graddrop", "trimmed_mean", "and_mask", "sand_mask"}
 
 
@@ -53,7 +58,7 @@ def close(a, b, rtol=1e-4):
             np.testing.assert_allclose(x / size, y / size, rtol=0, atol=rtol)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@each_kind
 def test_eager_equals_jit_traced_once_with_a_stable_state(name, compiled):
     method = compiled(name)
     start = state = method.init(random_rows(0))
@@ -96,7 +101,7 @@ def test_works_in_the_stricter_modes_of_jax(name, compiled):
         jax.eval_shape(lambda r, g: method.aggregator.update(r, state, **g), rows, arguments())
 
 
-@pytest.mark.parametrize("name", NAMES)
+@each_kind
 def test_vmap_over_seeds_equals_the_loop(name, compiled):
     method = compiled(name)
     rows = [random_rows(seed) for seed in range(3)]
@@ -108,7 +113,7 @@ def test_vmap_over_seeds_equals_the_loop(name, compiled):
     close(mapped(batch), looped)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@each_kind
 def test_absent_tasks_count_as_never_given(name, compiled):
     if name in DRAWS or name == "pcd":  # pcd: the first task leads; see its own test
         return

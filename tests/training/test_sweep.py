@@ -9,6 +9,7 @@ import optax
 import pytest
 from drawn import drawn_parameters
 from same_runs import assert_close, assert_same_run
+from some_cases import some
 
 from jaxmtl import HardSharing, Phase, Rows, Splits, fit, fit_adaptive, sweep
 from jaxmtl.models import MMoE
@@ -48,8 +49,9 @@ def alone():
     return [fit_adaptive(MODEL, DATA, key=key, phases=PHASES) for key in keys(17)]
 
 
-@pytest.mark.parametrize(("number", "chunk"), [(1, None), (3, None), (17, None), (17, 3)])
-def test_equals_single_runs_seed_by_seed(alone, number, chunk):
+@pytest.mark.parametrize("case", some([(1, None), (3, None), (17, None), (17, 3)], (17, 3)))
+def test_equals_single_runs_seed_by_seed(alone, case):
+    number, chunk = case
     seen = []
     # The first keys of several are not those of a split into fewer.
     runs = sweep(
@@ -89,7 +91,7 @@ OPTIONS = {
 }
 
 
-@pytest.mark.parametrize("name", OPTIONS)
+@pytest.mark.parametrize("name", some(OPTIONS, "shuffled batches of 7"))
 def test_equals_single_runs_with(name):
     tasks, fields, options = OPTIONS[name]
     data = rows(tasks, KNOWN if "unknown" in name else None)
@@ -133,7 +135,7 @@ def test_numbers_of_the_phases_may_differ_from_member_to_member():
     assert_same_run(runs[2], fit_adaptive(MODEL, DATA, key=keys(3)[2], phases=fast))
 
 
-@pytest.mark.parametrize("model", [MMoE(), HardSharing()], ids=lambda model: type(model).__name__)
+@pytest.mark.parametrize("model", some([MMoE(), HardSharing()], MMoE()))
 def test_networks_that_never_split_equal_fit(model):
     runs = sweep(model, DATA, keys=keys(2), phases=[Phase(3)])
     assert runs.events is None
@@ -158,7 +160,9 @@ def told_to_stop(split, parted=False):
     return sweep(MODEL, DATA, keys=keys(6), phases=table, split=split, head_index=index)
 
 
-@pytest.mark.parametrize("split", ["random", "least", "all", "none", "streak"])
+@pytest.mark.parametrize(
+    "split", some(["random", "least", "all", "none", "streak"], "random", "none")
+)
 def test_a_phase_stops_after_as_many_updates_as_it_is_told(split):
     for run in told_to_stop(split):
         history = run.history
@@ -167,7 +171,7 @@ def test_a_phase_stops_after_as_many_updates_as_it_is_told(split):
         assert (history.phase == 3).sum() == 1
 
 
-@pytest.mark.parametrize("split", ["random", "least", "all", "streak"])
+@pytest.mark.parametrize("split", some(["random", "least", "all", "streak"], "random"))
 def test_a_split_of_any_kind_changes_no_error_at_the_stop(split):
     for run, unsplit in zip(told_to_stop(split), told_to_stop("none"), strict=True):
         assert len(unsplit.events) == 0
@@ -180,7 +184,7 @@ def test_a_split_of_any_kind_changes_no_error_at_the_stop(split):
             assert run.head_index.tolist() == [[0, 1, 2], [3, 4, 5]]
 
 
-@pytest.mark.parametrize("split", ["random", "least"])
+@pytest.mark.parametrize("split", some(["random", "least"], "random"))
 def test_the_node_is_drawn_among_the_shared_ones_or_that_of_least_conflict(split):
     first = []
     for run in told_to_stop(split):
@@ -202,7 +206,7 @@ def test_the_node_is_drawn_among_the_shared_ones_or_that_of_least_conflict(split
         assert len(set(first)) > 1
 
 
-@pytest.mark.parametrize("split", ["random", "streak"])
+@pytest.mark.parametrize("split", some(["random", "streak"], "random"))
 def test_where_nothing_is_left_to_part_nothing_is_split(split):
     for run in told_to_stop(split, parted=True):
         assert len(run.events) == 0
@@ -228,6 +232,7 @@ def test_a_member_that_diverges_leaves_its_neighbours_alone():
     assert runs[2].divergence[:2] == (2, 1)
 
 
+@pytest.mark.slow
 def test_a_row_that_is_not_finite_is_named():
     each = [rows(seed=seed) for seed in range(3)]
     each[1].train.y[17, 1] = np.inf
