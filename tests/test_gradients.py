@@ -92,7 +92,9 @@ def test_node_deltas_factorise_the_kernel_gradient():
     np.testing.assert_allclose(products, each["w"], rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.parametrize(("tasks", "activation"), [(2, "sigmoid"), (4, "relu")])
+@pytest.mark.parametrize(
+    ("tasks", "activation"), [(2, "sigmoid"), pytest.param(4, "relu", marks=pytest.mark.slow)]
+)
 def test_taps_of_hard_sharing_hold_every_tasks_delta(tasks, activation):
     """One backward pass through taps equals the literal per-sample, per-task bank gradients."""
     model = HardSharing(outputs=(1,) * tasks, towers=(5,), activation=activation)

@@ -103,6 +103,10 @@ def test_parts_of_the_absent_do_not_depend_on_who_was_there(name, first):
     np.testing.assert_allclose(after / after.sum(), before / before.sum(), atol=1e-5)
 
 
+# Weights of a recurrence, means of gradients, kept solutions, learned logits, means of losses.
+KEPT = ("excess_mtl", "moco", "nash_mtl", "famo", "dwa")
+
+
 def given_for(name, bad=False):
     losses = arguments()["losses"]
     if bad and name in ag.LOSS_METHODS:
@@ -116,7 +120,7 @@ def method_of(name):
     return ag.nash_mtl(update_every=2) if name == "nash_mtl" else example(name)
 
 
-@pytest.mark.parametrize("name", WITH_STATE)
+@pytest.mark.parametrize("name", some(WITH_STATE, *KEPT))
 def test_one_bad_batch_is_seen_and_then_as_if_it_had_never_been(name):
     aggregator = method_of(name)
     update = jax.jit(lambda rows, state, given: aggregator.update(rows, state, **given))
@@ -144,7 +148,7 @@ def loss_fn(params, x):
     return jnp.stack([((params["w"] - t * x) ** 2).mean() + 0.1 for t in range(1, TASKS + 1)])
 
 
-@pytest.mark.parametrize("name", WITH_STATE)
+@pytest.mark.parametrize("name", some(WITH_STATE, *KEPT))
 def test_no_two_leaves_of_a_state_share_a_buffer(name):
     params, x = {"w": jnp.array([1.0, 0.5])}, jnp.array([1.0, -1.0])
     optimizer = optax.adam(0.1)
@@ -184,7 +188,9 @@ def test_states_of_wrappers_adapters_and_learned_weights_may_be_donated():
 NO_SENSE_BELOW_0 = {"gls", "famo", "imtl_l", "uncertainty", "dwa", "gradnorm", "moco", "db_mtl"}
 
 
-@pytest.mark.parametrize("name", [*USING_LOSSES, *ag.LOSS_METHODS])
+@pytest.mark.parametrize(
+    "name", some([*USING_LOSSES, *ag.LOSS_METHODS], "gradnorm", "gls", "famo", "linear", "stch")
+)
 def test_a_loss_below_zero_is_right_or_seen(name):
     aggregator, rows = method_of(name), stacked(random_rows(3))
     given = arguments() | {"losses": jnp.array([0.5, -0.25, 1.0, 2.0])}

@@ -185,6 +185,7 @@ def test_who_reaches_the_front(front):
     assert abs(0.5 * (3 - x1) - math.tanh(x2) + 2) < 0.2
 
 
+@pytest.mark.slow
 def test_every_method_gets_what_it_needs():
     """All in one program; to trace it is enough to see."""
     starts, keys = jnp.array(toy.STARTS), jax.random.split(jax.random.key(0), 5)
@@ -193,6 +194,7 @@ def test_every_method_gets_what_it_needs():
     assert shapes == dict.fromkeys(toy.METHODS, ((7, 5, 2), (5, 2)))
 
 
+@pytest.mark.slow
 def test_methods_move_off_every_start(front, capsys):
     """Three steps of Adam go no further than the learning rate lets them."""
     methods = ("constant", "graddrop", "sdmgrad", "moco", "gradnorm", "linear", "rlw", "famo")

@@ -10,6 +10,7 @@ from comparison_frames import ARMS, LINES, REFERENCE, TASKS, make_frames
 from matplotlib.image import imread
 from matplotlib.text import Annotation, Text
 from matplotlib.transforms import Bbox
+from some_cases import some
 
 from jaxmtl.comparison import read_per_seed
 from jaxmtl.report.pictures import style
@@ -50,7 +51,7 @@ def rows_of(ax) -> list[str]:
     return [label.get_text() for label in ax.get_yticklabels()]
 
 
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("case", some(CASES, "study", "one arm"))
 def test_pictures_are_drawn_without_a_warning(tmp_path, monkeypatch, case):
     monkeypatch.setitem(style.RC, "savefig.dpi", 60)  # quicker
     before, loaded = dict(matplotlib.rcParams), "matplotlib.pyplot" in sys.modules
@@ -238,6 +239,7 @@ def test_spread_keeps_order_gaps_and_limits():
     assert spread([], 0.1) == []
 
 
+@pytest.mark.slow
 def test_names_that_no_font_has_are_numbered(frames, monkeypatch, tmp_path):
     monkeypatch.setattr("jaxmtl.report.pictures.labels._families", only_latin)
     texts = texts_of(plot_differences(frames.per_seed, frames.contrasts, REFERENCE))

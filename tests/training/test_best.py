@@ -49,6 +49,7 @@ def near_ties(rng, epochs, tasks):
     return errors[rng.integers(0, epochs, size=epochs)]
 
 
+@pytest.mark.few_optimizations
 @pytest.mark.parametrize("tasks", [1, 2, 3, 4, 5])
 def test_the_epoch_is_that_of_the_least_mean_in_float64(tasks):
     rng = np.random.default_rng(tasks)
@@ -69,6 +70,7 @@ def test_the_epoch_is_that_of_the_least_mean_in_float64(tasks):
     assert len(places) > 5
 
 
+@pytest.mark.few_optimizations
 def test_no_digit_is_lost_over_six_decades():
     # In float32 the small error would not change the sum.
     big, small = np.float32(1.7), np.float32(3e-8)
@@ -141,6 +143,7 @@ def test_without_validation_rows_there_is_none():
     assert fit(MODEL, data, key=keys(1)[0], epochs=1, keep_best=True).best is None
 
 
+@pytest.mark.slow
 @pytest.mark.few_optimizations
 def test_an_epoch_that_diverged_is_not_kept():
     model = HardSharing(activation="relu", output_activation=None, outputs=(1, 1, 1))

@@ -154,7 +154,12 @@ def test_gradients_pass_through_it():
 
 
 @pytest.mark.parametrize(
-    ("batch_size", "shared", "used"), [(1, (4,), True), (2, (4,), False), (1, (999,), False)]
+    ("batch_size", "shared", "used"),
+    [
+        (1, (4,), True),
+        (2, (4,), False),
+        pytest.param(1, (999,), False, marks=pytest.mark.slow),
+    ],
 )
 def test_small_networks_trained_sample_by_sample_use_it(monkeypatch, batch_size, shared, used):
     calls = []

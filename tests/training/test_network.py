@@ -13,6 +13,7 @@ import pytest
 from flax import linen as nn
 from flax import nnx
 from same_runs import assert_close, assert_identical
+from some_cases import some
 
 from jaxmtl import HardSharing, Phase, Rows, Splits, fit, fit_constrained, sweep
 from jaxmtl.constraints import OutputBound
@@ -167,7 +168,7 @@ def trained(name, **options):
     return fit(MODELS[name], DATA, key=jax.random.clone(KEY), **options)
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", some(MODELS, "linen", "functions"))
 def test_a_run_equals_the_loop_written_by_hand(name):
     before = advance._cache_size()
     run = trained(name, keep_best=True)
@@ -200,7 +201,7 @@ def test_another_model_of_equal_structure_brings_its_own_values_and_compiles_not
     assert np.abs(kernel - first.params["first"]["kernel"].get_value()).max() > 0.1
 
 
-@pytest.mark.parametrize("name", ["linen", "functions"])
+@pytest.mark.parametrize("name", some(["linen", "functions"], "functions"))
 def test_members_of_a_sweep_carry_their_own_state(name):
     keys = jax.random.split(jax.random.key(1), 3)
     options = {"batch_size": BATCH, "shuffle": True}
@@ -234,6 +235,7 @@ def test_methods_train_networks_with_state():
         assert np.abs(run.state).max() > 0
 
 
+@pytest.mark.slow
 def test_a_run_of_a_network_that_draws_may_diverge():
     y = Y.copy()
     y[13, 1] = np.inf
@@ -361,6 +363,7 @@ def test_classes_by_their_numbers_under_the_squared_error_are_pointed_to_their_l
         fit(model, DATA, key=jax.random.clone(KEY), epochs=1)
 
 
+@pytest.mark.slow
 def test_importing_the_package_loads_no_library_of_networks():
     code = (
         "import sys, jaxmtl, jaxmtl.training as n;"
