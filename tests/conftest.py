@@ -81,6 +81,15 @@ def pytest_collection_modifyitems(config, items):
     items[:] = [item for item in items if item not in left_out]
 
 
+@pytest.fixture
+def slow_options(request):
+    """Options with which a pytest of its own runs the slow tests that this one does."""
+    if request.config.option.slow:
+        return ["--slow"]
+    part = request.config.option.slow_share
+    return [] if part is None else ["--slow-share={}/{}".format(*part)]
+
+
 class Compilation:
     """Few optimizations beside the core."""
 
