@@ -23,6 +23,24 @@ AS_SHIPPED = {"conflict", "duplication", "training", "tests", "x64"}
 FEW = "jax_disable_most_optimizations"
 
 
+# Examples of docstrings that take seconds, whose networks and runs other tests go through.
+SLOW_EXAMPLES = {
+    "jaxmtl.methods.study.run_study.run_study",
+    "jaxmtl.methods.table_networks.TableNetworkModel",
+    "jaxmtl.models.aitm.AITM",
+    "jaxmtl.models.cross_stitch.CrossStitch",
+    "jaxmtl.models.dselect_k.DSelectK",
+    "jaxmtl.models.hard_sharing.IndependentNetworks",
+    "jaxmtl.models.mtan.MTAN",
+    "jaxmtl.models.ple.CGC",
+    "jaxmtl.models.ple.PLE",
+    "jaxmtl.models.shared_bottom.SharedBottom",
+    "jaxmtl.models.soft_sharing.SoftSharing",
+    "jaxmtl.models.trunk.ConvTrunk",
+    "jaxmtl.training.phased.runs.Runs",
+}
+
+
 def pytest_addoption(parser):
     group = parser.getgroup("slow tests")
     group.addoption("--slow", action="store_true", help="run the tests marked slow, too")
@@ -68,6 +86,9 @@ def pytest_cmdline_main(config):
 
 def pytest_collection_modifyitems(config, items):
     """Slow tests are left out, unless they are asked for, all or one by its name."""
+    for item in items:
+        if item.name in SLOW_EXAMPLES:
+            item.add_marker(pytest.mark.slow)
     if config.option.slow or any("::" in arg for arg in config.args):
         return
     part, total = config.option.slow_share or (-1, 1)

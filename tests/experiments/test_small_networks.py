@@ -129,6 +129,7 @@ def test_conflict_counts_per_weight(seed):
     assert (by_sample != by_sample[:1]).any()
 
 
+@pytest.mark.slow
 def test_duplication_changes_no_prediction_and_training_goes_on():
     data, _ = problem(0)
     settings = small.Settings(epochs=12, warmup=3, threshold=5, shuffle=False)

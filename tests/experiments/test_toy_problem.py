@@ -171,6 +171,7 @@ def test_the_sum_of_the_losses_under_adam():
         np.testing.assert_allclose(path[:, number], way[::every], atol=1e-3)
 
 
+@pytest.mark.slow
 def test_who_reaches_the_front(front):
     """Bargaining from everywhere; the sum gets caught in the valley of the larger loss."""
     found = descend(("nash_mtl", "sum"), 3000, 1e-2)

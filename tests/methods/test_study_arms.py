@@ -63,6 +63,7 @@ def test_bad_names(name, sentence):
         check_arms([name], "hard_sharing", 2)
 
 
+@pytest.mark.slow
 def test_the_sum_is_the_arm_itself(bench):
     plain, summed = ARMS["restarts"].run(bench), find_arm("sum").run(bench)
     np.testing.assert_allclose(summed.scores, plain.scores, rtol=1e-5)
@@ -92,7 +93,7 @@ def test_a_bench_with_a_method_names_its_runs(bench):
     assert named.method is None
 
 
-@pytest.mark.parametrize("name", some([*DEFAULT_ARMS, "mmoe"], "one_shot", "mmoe", "independent"))
+@pytest.mark.parametrize("name", some([*DEFAULT_ARMS, "mmoe"], "one_shot", "mmoe"))
 def test_an_arm_returns_the_models_whose_errors_it_reports(bench, name):
     """Also those of an epoch before the last, whose parameters training has left behind."""
     found = ARMS[name].run(bench)
@@ -107,6 +108,7 @@ def test_an_arm_returns_the_models_whose_errors_it_reports(bench, name):
         np.testing.assert_array_equal(history.test[mean.argmin()], found.scores[fold])
 
 
+@pytest.mark.slow
 def test_an_arm_is_a_method_by_itself(bench):
     """It lays down its own schedule, and one fold alone is the fold among others."""
     method = find_method("restarts", protocol=bench.protocol)

@@ -125,7 +125,7 @@ def test_arm_without_any_finished_seed_is_said_to_have_diverged():
 
 
 def test_one_seed_has_no_interval():
-    made = make_frames(seeds=1)
+    made = make_frames(seeds=1, arms=[REFERENCE, "adaptive"])
     figure = plot_differences(made.per_seed, made.contrasts, REFERENCE)
     assert not any("interval" in text for text in texts_of(figure))
     assert not figure.axes[0].collections  # no dots beside the means
@@ -213,6 +213,7 @@ def test_names_of_arms_do_not_overlap(frames):
             assert Bbox.intersection(box, another) is None, (one, other)
 
 
+@pytest.mark.slow
 def test_crowded_names_find_places():
     ax = new_figure(6, 4).subplots()
     points = np.random.default_rng(0).normal(0, 0.02, (9, 2)) + [0.5, 0.5]

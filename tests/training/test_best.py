@@ -120,6 +120,7 @@ def test_it_is_the_network_that_was_measured(both):
     assert any(place < last for place, last in places)
 
 
+@pytest.mark.slow
 @pytest.mark.few_optimizations
 def test_a_single_run_keeps_it_too_and_resumed_sweeps_do(both, tmp_path, monkeypatch):
     options = {"phases": PHASES, "keep_best": True, "checkpoint": tmp_path}

@@ -9,6 +9,7 @@ import optax
 import pytest
 from drawn import drawn_parameters
 from flax import linen as nn
+from some_cases import some
 
 from jaxmtl import HardSharing, Rows, Splits, fit
 from jaxmtl.constraints import (
@@ -44,7 +45,7 @@ def data_of(rows=32, seed=0, test=0):
     return Splits(Rows(x[:rows], y[:rows]), test=Rows(x[rows:], y[rows:]) if test else None)
 
 
-@pytest.mark.parametrize("batch_size", [32, 12])
+@pytest.mark.parametrize("batch_size", some([32, 12], 12))
 def test_quadratic_penalty_equals_the_constrained_network_in_the_plain_loop(batch_size):
     data = data_of()
     start = drawn_parameters(MODEL, data.train.x)["params"]

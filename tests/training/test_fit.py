@@ -112,8 +112,9 @@ def test_nothing_is_compiled_twice_whatever_is_split_when():
     assert len(traces) == first
 
 
+@pytest.mark.slow
 @pytest.mark.few_optimizations
-@pytest.mark.parametrize("batch_size", some([1, 8], 1))
+@pytest.mark.parametrize("batch_size", [1, 8])
 def test_vmap_over_seeds_equals_a_loop(batch_size):
     model, table = HardSharing(), phase_table(PHASES)
     config, network = Config(num_tasks=2, counts=True, batch_size=batch_size), as_network(model)
@@ -205,7 +206,8 @@ def test_any_optax_optimizer(case):
 def test_independent_networks_train_in_the_same_loop():
     """Each network of the pair learns what it would learn alone."""
     both = fit(IndependentNetworks(), DATA, key=jax.random.key(0), epochs=3)
-    start = IndependentNetworks().init(jax.random.split(jax.random.key(0))[0], X[:1])["params"]
+    init = jax.jit(IndependentNetworks().init)
+    start = init(jax.random.split(jax.random.key(0))[0], X[:1])["params"]
     for t in range(2):
         one = Splits(train=Rows(X[:40], Y[:40, t : t + 1]))
         alone = fit(HardSharing(outputs=(1,)), one, params=start[f"task_{t}"], epochs=3)
@@ -224,11 +226,10 @@ def test_shuffling_is_by_key_and_every_epoch_anew():
 
 
 @pytest.mark.few_optimizations
-def test_the_last_batch_may_be_smaller():
-    a = fit(HardSharing(), DATA, key=jax.random.key(0), epochs=2, batch_size=7)
-    assert (a.history.samples == 40).all()
-    whole = fit(HardSharing(), DATA, key=jax.random.key(0), epochs=1, batch_size=100)
-    assert whole.history.samples[0] == 40
+@pytest.mark.parametrize("batch_size", some([7, 100], 7))
+def test_the_last_batch_may_be_smaller(batch_size):
+    run = fit(HardSharing(), DATA, key=jax.random.key(0), epochs=2, batch_size=batch_size)
+    assert (run.history.samples == 40).all()
 
 
 @pytest.mark.few_optimizations
@@ -275,6 +276,7 @@ def test_a_run_starts_from_given_parameters_and_head_index():
     np.testing.assert_array_equal(again.history.train, on.history.train)
 
 
+@pytest.mark.slow
 @pytest.mark.few_optimizations
 def test_a_bank_without_a_free_column_goes_on_unsplit():
     run = adaptive(HardSharing(capacity=4), DATA, key=jax.random.key(0))

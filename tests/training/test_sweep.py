@@ -13,6 +13,7 @@ from some_cases import some
 
 from jaxmtl import HardSharing, Phase, Rows, Splits, fit, fit_adaptive, sweep
 from jaxmtl.models import MMoE
+from jaxmtl.training.phased import program
 from jaxmtl.training.phased.phases import NEVER, phase_table
 
 pytestmark = pytest.mark.few_optimizations
@@ -70,9 +71,9 @@ def test_equals_single_runs_seed_by_seed(alone, case):
         assert len({tuple(run.events) for run in runs}) > 5  # different nodes at different times
 
 
-def test_one_compilation_for_the_whole_sweep(caplog):
+def test_one_compilation_for_the_whole_sweep():
     for seed, threshold in ((0, 3), (1, 10**6)):
-        caplog.clear()
+        before = program.advance_all._cache_size()
         calls, phases = [], (Phase(50, 2, threshold), Phase(4, 1, 4))
         sweep(
             *(MODEL, rows(seed=seed)),
@@ -82,6 +83,7 @@ def test_one_compilation_for_the_whole_sweep(caplog):
             on_progress=calls.append,
         )
         assert len(calls) > 6  # chunks of 2, 2 and 1, each of several calls
+        assert program.advance_all._cache_size() <= before + (seed == 0)
 
 
 OPTIONS = {
@@ -118,6 +120,7 @@ def test_rows_and_start_may_differ_from_member_to_member():
         assert_same_run(runs[i], single)
 
 
+@pytest.mark.slow
 def test_numbers_of_the_phases_may_differ_from_member_to_member():
     schedules = [
         (Phase(6, 1, 3, 5e-3), Phase(2)),
