@@ -27,6 +27,7 @@ FEW = "jax_disable_most_optimizations"
 SLOW_EXAMPLES = {
     "jaxmtl.methods.study.run_study.run_study",
     "jaxmtl.methods.table_networks.TableNetworkModel",
+    "jaxmtl.models.constrained.Constrained",
     "jaxmtl.models.aitm.AITM",
     "jaxmtl.models.cross_stitch.CrossStitch",
     "jaxmtl.models.dselect_k.DSelectK",
@@ -36,7 +37,9 @@ SLOW_EXAMPLES = {
     "jaxmtl.models.ple.PLE",
     "jaxmtl.models.shared_bottom.SharedBottom",
     "jaxmtl.models.soft_sharing.SoftSharing",
+    "jaxmtl.models.table_net.TableNet",
     "jaxmtl.models.trunk.ConvTrunk",
+    "jaxmtl.report.words.summary.summarize",
     "jaxmtl.training.phased.runs.Runs",
 }
 

@@ -17,9 +17,3 @@ def some(cases: Iterable[Any], *kept: Any) -> list[Any]:
         raise ValueError(f"kept: expected some of the cases, got {missing}")
     slow = pytest.mark.slow
     return [case if case in kept else pytest.param(case, marks=slow) for case in cases]
-
-
-def all_but(first: Iterable[Any]) -> list[Any]:
-    """Every case but the first is left to the run of all tests."""
-    cases = list(first)
-    return some(cases, cases[0])

@@ -148,6 +148,7 @@ def test_the_optax_adapter_chains_and_remembers_its_info():
     assert state.number == 1
 
 
+@pytest.mark.slow
 def test_preferences_scale_rows_or_enter_the_method():
     j = jnp.asarray(ROWS)
     p = jnp.array([1.0, 3.0, 0.5])
@@ -180,6 +181,7 @@ def test_smoothed_weights_and_their_rule_agree():
         np.testing.assert_allclose(grads, expected @ j, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_recon_counts_pairs_below_the_threshold_in_each_layer():
     def count(threshold):
         number = {}
@@ -204,6 +206,7 @@ def test_recon_counts_pairs_below_the_threshold_in_each_layer():
         ag.recon(threshold=0.5)
 
 
+@pytest.mark.slow
 def test_nash_weights_may_be_kept_between_solutions():
     aggregator = ag.nash_mtl(None, update_every=2)
     first, second = (jnp.asarray(random_rows(s, tasks=3), jnp.float32) for s in (1, 2))
@@ -215,6 +218,7 @@ def test_nash_weights_may_be_kept_between_solutions():
     assert not np.allclose(three.weights, two.weights)
 
 
+@pytest.mark.slow
 def test_pcd_without_its_first_task_does_nothing_and_else_leaves_tasks_out():
     j = jnp.asarray(ROWS)
     grads, _, info = alone(ag.pcd(), j, present=jnp.array([False, True, True]))
@@ -242,6 +246,7 @@ def test_many_dependent_rows_are_solved_in_single_precision(name):
             assert (j @ np.asarray(found, float) >= -1e-4 * lengths * lengths.max()).all()
 
 
+@pytest.mark.slow
 def test_layers_are_those_of_the_parameters_beside_heads_as_well():
     shared = {"trunk": True, "out": True, "heads": False}
     grads = GRADS | {"heads": {"kernel": GRADS["out"]["kernel"], "bias": GRADS["trunk"]["bias"]}}
@@ -329,6 +334,7 @@ def test_what_could_not_be_trained_is_refused_in_a_sentence():
             make(as_tuple).init({"w": jnp.ones(2)}, x)
 
 
+@pytest.mark.slow
 def test_steps_start_and_run_in_the_stricter_modes_of_jax():
     def two(params, x):
         out = jnp.tanh(x @ params["a"]) @ params["b"]

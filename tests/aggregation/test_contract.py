@@ -15,9 +15,8 @@ import jaxmtl.aggregation as ag
 NAMES = sorted(ag.REGISTRY)
 # Methods that draw, whose draw for fewer tasks is another one.
 DRAWS = {"random"}
-# One of each way to weights: none at all, by order, a program of second order, of convex cones, a
-# recurrence with a state, a rule an entry, a decomposition.
-KINDS = ("mean", "pcgrad", "dualproj", "nash_mtl", "gradnorm", "graddrop", "aligned_mtl")
+# One of each way to weights: fixed, by order, a program, a recurrence, a rule an entry.
+KINDS = ("mean", "pcgrad", "dualproj", "gradnorm", "graddrop")
 each_kind = pytest.mark.parametrize("name", some(NAMES, *KINDS))
 NO_WEIGHTS = {"graddrop", "trimmed_mean", "and_mask", "sand_mask"}
 

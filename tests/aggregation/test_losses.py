@@ -16,7 +16,7 @@ TASKS = 4
 NAMES = sorted(ag.LOSS_METHODS)
 # One of each way: fixed weights, a product, a recurrence, learned weights, a draw.
 KINDS = ("linear", "gls", "famo", "uncertainty", "rlw")
-each_kind = pytest.mark.parametrize("name", some(NAMES, *KINDS))
+each_kind = pytest.mark.parametrize("name", some(NAMES, *KINDS[:3]))
 
 
 def example(name, keep=slice(None)):
@@ -226,6 +226,7 @@ def test_bfloat16_losses_and_a_step_on_them():
     assert info.loss.dtype == info.weights.dtype == state.aggregator.values.dtype == jnp.float32
 
 
+@pytest.mark.slow
 def test_every_loss_method_is_an_aggregator_and_hyperparameters_may_be_swept():
     grads = jnp.asarray(np.random.default_rng(0).normal(size=(TASKS, 3)), jnp.float32)
     losses = random_losses(0)

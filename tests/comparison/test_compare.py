@@ -98,6 +98,7 @@ def test_the_adaptive_arm_is_fit_adaptive_with_the_epoch_of_the_least_validation
     assert (rows["epoch"] == best + 1).all()
 
 
+@pytest.mark.slow
 def test_independent_networks_start_where_hard_sharing_starts():
     import jax
 

@@ -111,7 +111,7 @@ RUNS = {
 }
 
 
-@pytest.mark.parametrize("name", some(RUNS, "three tasks by weights", "batches"))
+@pytest.mark.parametrize("name", some(RUNS, "batches"))
 def test_runs_are_the_same(name, monkeypatch):
     tasks, fields, options = RUNS[name]
     known = KNOWN if name == "unknown labels" else None

@@ -10,7 +10,7 @@ from .load import load
     ("recipe", "library"),
     [
         pytest.param("linen", "flax.linen", marks=pytest.mark.slow),
-        ("nnx", "flax.nnx"),
+        pytest.param("nnx", "flax.nnx", marks=pytest.mark.slow),
         ("equinox", "equinox"),
     ],
 )

@@ -212,6 +212,7 @@ def test_methods_move_off_every_start(front, capsys):
     assert tuple(line.split()[0] for line in text.splitlines()[3:]) == methods
 
 
+@pytest.mark.slow
 def test_the_script_writes_a_row_a_run_and_the_picture(tmp_path, capsys):
     pytest.importorskip("matplotlib")
     options = ["--methods", "sum", "rlw", "--steps", "7", "--repeats", "2"]

@@ -93,7 +93,7 @@ def test_a_bench_with_a_method_names_its_runs(bench):
     assert named.method is None
 
 
-@pytest.mark.parametrize("name", some([*DEFAULT_ARMS, "mmoe"], "one_shot", "mmoe"))
+@pytest.mark.parametrize("name", some([*DEFAULT_ARMS, "mmoe"], "mmoe"))
 def test_an_arm_returns_the_models_whose_errors_it_reports(bench, name):
     """Also those of an epoch before the last, whose parameters training has left behind."""
     found = ARMS[name].run(bench)

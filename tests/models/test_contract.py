@@ -306,6 +306,7 @@ def test_deeper_ones_say_it_too(model):
     assert_marked(marks, reach(model, x))
 
 
+@pytest.mark.slow
 def test_a_split_node_is_no_longer_shared():
     model, x = build("hard_sharing"), inputs(9, 5)
     index = jnp.array([[3, 1, 2], [0, 1, 4], [0, 1, 5]])

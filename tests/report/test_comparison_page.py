@@ -145,6 +145,7 @@ def test_names_in_pictures_are_texts_in_their_own_script(page):
     assert "task 3" not in picture
 
 
+@pytest.mark.slow
 def test_same_comparison_gives_the_same_page(tmp_path):
     made = {"seeds": 2, "arms": [REFERENCE, "adaptive"], "lines": [], "tasks": ["a"]}
     pages = [write(tmp_path / name, **made).read_bytes() for name in "ab"]
@@ -215,6 +216,7 @@ def test_one_arm_alone_has_no_contrasts(tmp_path):
     assert "<h2>Differences</h2>" not in found.markup
 
 
+@pytest.mark.slow
 def test_tasks_of_different_kinds_are_named_and_compared_by_relative_errors(tmp_path):
     made = {"seeds": 6, "arms": [REFERENCE, "adaptive"], "tasks": ["PM2.5", "level"]}
     frames = make_frames(**made, classes=["level"])

@@ -144,6 +144,7 @@ def test_unknown_reference_is_refused(frames):
         plot_differences(frames.per_seed, frames.contrasts, "nobody")
 
 
+@pytest.mark.slow
 def test_arms_are_called_by_their_labels(frames):
     labels = {"adaptive": "splits where tasks conflict", REFERENCE: "shared bottom"}
     figure = plot_differences(frames.per_seed, frames.contrasts, REFERENCE, labels=labels)

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from same_runs import assert_identical
+from some_cases import some
 
 from jaxmtl import HardSharing, Phase, Rows, Splits, fit, sweep
 from jaxmtl.training.driver import members
@@ -50,7 +51,7 @@ def near_ties(rng, epochs, tasks):
 
 
 @pytest.mark.few_optimizations
-@pytest.mark.parametrize("tasks", [1, 2, 3, 4, 5])
+@pytest.mark.parametrize("tasks", some([1, 2, 3, 4, 5], 3))
 def test_the_epoch_is_that_of_the_least_mean_in_float64(tasks):
     rng = np.random.default_rng(tasks)
     places = set()
@@ -138,6 +139,7 @@ def test_a_single_run_keeps_it_too_and_resumed_sweeps_do(both, tmp_path, monkeyp
     assert run.best.epoch == place + 1
 
 
+@pytest.mark.slow
 @pytest.mark.few_optimizations
 def test_without_validation_rows_there_is_none():
     data = Splits(DATA.train, test=DATA.test)

@@ -187,6 +187,7 @@ def test_epsilon_constraint_trades_one_task_for_the_other():
     np.testing.assert_allclose(run.history.multiplier[:, -1, 0], w / (1 - w), rtol=1e-2)
 
 
+@pytest.mark.slow
 def test_mapped_over_keys_and_strengths_equals_a_loop():
     data = data_of(rows=16)
     start = drawn_parameters(MODEL, data.train.x)

@@ -189,7 +189,7 @@ OPTIMIZERS = list(itertools.product(ANY_OPTIMIZER, ["fresh", "copy"]))
 
 
 @pytest.mark.few_optimizations
-@pytest.mark.parametrize("case", some(OPTIMIZERS, ("clipped", "copy"), ("schedule", "fresh")))
+@pytest.mark.parametrize("case", some(OPTIMIZERS, ("clipped", "copy")))
 def test_any_optax_optimizer(case):
     name, transplant = case
     run = adaptive(
@@ -202,6 +202,7 @@ def test_any_optax_optimizer(case):
     assert run.history.train[-1].sum() < run.history.train[0].sum()
 
 
+@pytest.mark.slow
 @pytest.mark.few_optimizations
 def test_independent_networks_train_in_the_same_loop():
     """Each network of the pair learns what it would learn alone."""
@@ -257,7 +258,8 @@ def test_outputs_of_several_widths_have_one_loss_a_task():
 
 
 @pytest.mark.few_optimizations
-@pytest.mark.parametrize("dtype", some([jnp.bfloat16, jnp.float16], jnp.bfloat16))
+@pytest.mark.slow
+@pytest.mark.parametrize("dtype", [jnp.bfloat16, jnp.float16])
 def test_half_precision_inputs(dtype):
     data = jax.tree.map(lambda leaf: jnp.asarray(leaf, dtype), DATA)
     run = adaptive(HardSharing(), data, key=jax.random.key(0))
@@ -321,6 +323,7 @@ def test_divergence_names_step_and_task_and_keeps_the_last_finite_state(optimize
     assert len(run.history) == 1
 
 
+@pytest.mark.few_optimizations
 def test_divergence_later_in_a_run_keeps_the_history_before_it():
     phases = [Phase(4), Phase(2, learning_rate=1e38)]
     model = HardSharing(activation="relu", output_activation=None)

@@ -51,7 +51,8 @@ def test_runs_that_split(several):
             assert np.isnan(errors).tolist() == [False, True]
 
 
-@pytest.mark.parametrize("method", ["graddrop", pytest.param("dwa", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("method", ["graddrop", "dwa"])
 def test_runs_with_a_method(method):
     options = {"epochs": 1, "shuffle": True, "aggregator": method, "batch_size": 8}
     key = jax.random.key(1)

@@ -201,7 +201,8 @@ def test_another_model_of_equal_structure_brings_its_own_values_and_compiles_not
     assert np.abs(kernel - first.params["first"]["kernel"].get_value()).max() > 0.1
 
 
-@pytest.mark.parametrize("name", some(["linen", "functions"], "functions"))
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["linen", "functions"])
 def test_members_of_a_sweep_carry_their_own_state(name):
     keys = jax.random.split(jax.random.key(1), 3)
     options = {"batch_size": BATCH, "shuffle": True}

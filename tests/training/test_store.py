@@ -205,23 +205,25 @@ def finish(process, file):
         return pickle.load(found)
 
 
-def test_stopped_after_any_save_and_resumed_nothing_is_lost(whole, tmp_path, monkeypatch):
+def test_stopped_twice_and_resumed_nothing_is_lost(whole, tmp_path, monkeypatch):
     monkeypatch.setattr(members, "SECONDS_BETWEEN_SAVES", 0.0)
     monkeypatch.setattr(members, "SHARE_OF_SAVING", float("inf"))
     seen = []
 
     def stop(progress):
         seen.append(progress.done)
-        raise KeyboardInterrupt
+        if progress.done > len(stops) * progress.total // 3:
+            raise KeyboardInterrupt
 
-    while True:  # every start gets one call further
-        try:
-            runs = sweep(**script.problem(), checkpoint=tmp_path, resume=True, on_progress=stop)
-        except KeyboardInterrupt:
-            continue
-        break
-    assert len(set(seen)) > 2
-    assert_identical(runs, whole[1])
+    options = {"checkpoint": tmp_path, "resume": True}
+    stops = []
+    for _ in range(2):
+        stops.append(len(seen))
+        with pytest.raises(KeyboardInterrupt):
+            sweep(**script.problem(), on_progress=stop, **options)
+    assert len(seen) > 3
+    assert seen == sorted(seen)
+    assert_identical(sweep(**script.problem(), **options), whole[1])
 
 
 @pytest.mark.slow
