@@ -33,7 +33,10 @@ def read(folder, name):
 def made(table, tmp_path_factory):
     """A comparison; not to be changed."""
     folder = tmp_path_factory.mktemp("made") / "out"
-    assert run(["compare", str(table), *NAMES, *SHORT, "--out", str(folder), "--quiet"]) == 0
+    command = ["compare", str(table), *NAMES, *SHORT, "--out", str(folder), "--quiet"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", ["jaxmtl", *command])
+        assert run(command) == 0
     return folder
 
 
