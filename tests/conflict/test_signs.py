@@ -57,6 +57,7 @@ def test_a_task_that_does_not_read_makes_no_conflict():
     assert not sign_conflict(gradients, reads).item()
 
 
+@pytest.mark.few_optimizations
 def test_permutation_of_tasks_and_positive_scaling_change_nothing():
     gradients = jax.random.normal(jax.random.key(1), (40, 4, 5))
     reads = jax.random.bernoulli(jax.random.key(2), 0.7, (4, 5))
