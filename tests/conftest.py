@@ -4,6 +4,7 @@ import atexit
 import gc
 import itertools
 import os
+import zlib
 
 os.environ.setdefault("JAX_PLATFORMS", os.environ.get("JAXMTL_TEST_PLATFORM", "cpu"))
 
@@ -22,9 +23,51 @@ AS_SHIPPED = {"conflict", "duplication", "training", "tests", "x64"}
 FEW = "jax_disable_most_optimizations"
 
 
+# Examples of docstrings that take seconds, whose networks and runs other tests go through.
+SLOW_EXAMPLES = {
+    "jaxmtl.methods.study.run_study.run_study",
+    "jaxmtl.methods.table_networks.TableNetworkModel",
+    "jaxmtl.models.constrained.Constrained",
+    "jaxmtl.models.aitm.AITM",
+    "jaxmtl.models.cross_stitch.CrossStitch",
+    "jaxmtl.models.dselect_k.DSelectK",
+    "jaxmtl.models.hard_sharing.IndependentNetworks",
+    "jaxmtl.models.mtan.MTAN",
+    "jaxmtl.models.ple.CGC",
+    "jaxmtl.models.ple.PLE",
+    "jaxmtl.models.shared_bottom.SharedBottom",
+    "jaxmtl.models.soft_sharing.SoftSharing",
+    "jaxmtl.models.table_net.TableNet",
+    "jaxmtl.models.trunk.ConvTrunk",
+    "jaxmtl.report.words.summary.summarize",
+    "jaxmtl.training.phased.runs.Runs",
+}
+
+
+def pytest_addoption(parser):
+    group = parser.getgroup("slow tests")
+    group.addoption("--slow", action="store_true", help="run the tests marked slow, too")
+    group.addoption(
+        "--slow-share",
+        type=share,
+        metavar="I/N",
+        help="run one in N of the slow tests, too: those whose name's checksum is I modulo N",
+    )
+
+
+def share(text):
+    part, total = map(int, text.split("/"))
+    if not 0 <= part < total:
+        raise ValueError
+    return part, total
+
+
 def pytest_configure(config):
     config.addinivalue_line(
         "markers", "few_optimizations: compiled quickly, though it stands among tests of the core"
+    )
+    config.addinivalue_line(
+        "markers", "slow: further evidence, beside what the default run keeps of every contract"
     )
     config.pluginmanager.register(Compilation())  # for the doctests of the package too
 
@@ -42,6 +85,33 @@ def pytest_cmdline_main(config):
     if getattr(config.option, "dist", None) == "no" and config.option.numprocesses:
         config.option.dist = "loadfile"
         config.option.loadscopereorder = False  # the short doctests last: workers end together
+
+
+def pytest_collection_modifyitems(config, items):
+    """Slow tests are left out, unless they are asked for, all or one by its name."""
+    for item in items:
+        if item.name in SLOW_EXAMPLES:
+            item.add_marker(pytest.mark.slow)
+    if config.option.slow or any("::" in arg for arg in config.args):
+        return
+    part, total = config.option.slow_share or (-1, 1)
+    left_out = [
+        item
+        for item in items
+        if item.get_closest_marker("slow") and zlib.crc32(item.nodeid.encode()) % total != part
+    ]
+    config.hook.pytest_deselected(items=left_out)
+    left_out = set(left_out)
+    items[:] = [item for item in items if item not in left_out]
+
+
+@pytest.fixture
+def slow_options(request):
+    """Options with which a pytest of its own runs the slow tests that this one does."""
+    if request.config.option.slow:
+        return ["--slow"]
+    part = request.config.option.slow_share
+    return [] if part is None else ["--slow-share={}/{}".format(*part)]
 
 
 class Compilation:

@@ -57,6 +57,7 @@ def test_sample_task_gradients_equal_the_derivation_by_hand():
         np.testing.assert_allclose(grads[name], expected, rtol=2e-5, atol=5e-6)
 
 
+@pytest.mark.few_optimizations
 def test_mean_over_samples_is_the_gradient_of_the_batch():
     params, batch = problem()
     _, whole = jax.jit(task_gradients(mlp_loss))(params, batch)
@@ -65,6 +66,8 @@ def test_mean_over_samples_is_the_gradient_of_the_batch():
         np.testing.assert_allclose(each[name].mean(axis=0), whole[name], rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.slow
+@pytest.mark.few_optimizations
 def test_vmap_over_parameters_equals_a_loop():
     _, batch = problem()
     many = [jax.tree.map(lambda leaf, s=s: leaf * s, problem()[0]) for s in (0.5, 1.0, 2.0)]
@@ -77,6 +80,7 @@ def test_vmap_over_parameters_equals_a_loop():
             np.testing.assert_allclose(together[name][i], alone[name], rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.few_optimizations
 def test_node_deltas_factorise_the_kernel_gradient():
     params, batch = problem()
     x, y = batch
@@ -92,7 +96,10 @@ def test_node_deltas_factorise_the_kernel_gradient():
     np.testing.assert_allclose(products, each["w"], rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.parametrize(("tasks", "activation"), [(2, "sigmoid"), (4, "relu")])
+@pytest.mark.few_optimizations
+@pytest.mark.parametrize(
+    ("tasks", "activation"), [(2, "sigmoid"), pytest.param(4, "relu", marks=pytest.mark.slow)]
+)
 def test_taps_of_hard_sharing_hold_every_tasks_delta(tasks, activation):
     """One backward pass through taps equals the literal per-sample, per-task bank gradients."""
     model = HardSharing(outputs=(1,) * tasks, towers=(5,), activation=activation)
@@ -117,6 +124,7 @@ def test_taps_of_hard_sharing_hold_every_tasks_delta(tasks, activation):
         assert not np.asarray(literal[:, t, others]).any()  # exactly 0 where it does not read
 
 
+@pytest.mark.few_optimizations
 def test_bad_losses_are_refused():
     params, batch = problem()
     scalar = lambda p, b: mlp_loss(p, b).sum()  # noqa: E731

@@ -14,10 +14,10 @@ ORACLE = "x64/test_against_oracle.py"
 @pytest.mark.parametrize(
     "selection", [[ORACLE], ["x64", "--ignore", ORACLE]], ids=["oracle", "others"]
 )
-def test_the_float64_tests_pass_in_a_process_of_their_own(selection):
+def test_the_float64_tests_pass_in_a_process_of_their_own(selection, slow_options):
     command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-p", "no:xdist"]
     done = subprocess.run(
-        [*command, *selection],
+        [*command, *selection, *slow_options],
         env=os.environ | {"JAX_ENABLE_X64": "1", "JAX_DISABLE_MOST_OPTIMIZATIONS": "1"},
         cwd=HERE,
         capture_output=True,

@@ -1,5 +1,6 @@
 """What every aggregator of the registry must hold, in float32."""
 
+import functools
 import inspect
 
 import jax
@@ -7,12 +8,16 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from aggregation.cases import HARD, TASKS, arguments, example, flat, random_rows, stacked
+from some_cases import some
 
 import jaxmtl.aggregation as ag
 
 NAMES = sorted(ag.REGISTRY)
 # Methods that draw, whose draw for fewer tasks is another one.
 DRAWS = {"random"}
+# One of each way to weights: fixed, by order, a program, a recurrence, a rule an entry.
+KINDS = ("mean", "pcgrad", "dualproj", "gradnorm", "graddrop")
+each_kind = pytest.mark.parametrize("name", some(NAMES, *KINDS))
 NO_WEIGHTS = {"graddrop", "trimmed_mean", "and_mask", "sand_mask"}
 
 
@@ -39,6 +44,11 @@ def compiled():
     return lambda name: made.setdefault(name, Compiled(name))
 
 
+@functools.cache
+def hard_rows():
+    return {case: stacked(rows) for case, rows in HARD.items()}
+
+
 def same_types(a, b):
     assert jax.tree.structure(a) == jax.tree.structure(b)
     for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True):
@@ -53,7 +63,7 @@ def close(a, b, rtol=1e-4):
             np.testing.assert_allclose(x / size, y / size, rtol=0, atol=rtol)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@each_kind
 def test_eager_equals_jit_traced_once_with_a_stable_state(name, compiled):
     method = compiled(name)
     start = state = method.init(random_rows(0))
@@ -96,7 +106,7 @@ def test_works_in_the_stricter_modes_of_jax(name, compiled):
         jax.eval_shape(lambda r, g: method.aggregator.update(r, state, **g), rows, arguments())
 
 
-@pytest.mark.parametrize("name", NAMES)
+@each_kind
 def test_vmap_over_seeds_equals_the_loop(name, compiled):
     method = compiled(name)
     rows = [random_rows(seed) for seed in range(3)]
@@ -108,7 +118,7 @@ def test_vmap_over_seeds_equals_the_loop(name, compiled):
     close(mapped(batch), looped)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@each_kind
 def test_absent_tasks_count_as_never_given(name, compiled):
     if name in DRAWS or name == "pcd":  # pcd: the first task leads; see its own test
         return
@@ -144,10 +154,11 @@ def test_absent_tasks_count_as_never_given(name, compiled):
 @pytest.mark.parametrize("name", NAMES)
 def test_hard_inputs_stay_finite_and_nan_is_not_swallowed(name, compiled):
     method = compiled(name)
-    for case, rows in HARD.items():
-        state = method.init(rows)
+    given = arguments()
+    for case, rows in hard_rows().items():
+        state = method.aggregator.init(rows)
         for _ in range(2):
-            grads, state, info = method.update(stacked(rows), state, arguments())
+            grads, state, info = method.update(rows, state, given)
             assert np.isfinite(flat(grads)).all(), case
             assert np.isfinite(info.residual), case
             if method.aggregator.weighted:

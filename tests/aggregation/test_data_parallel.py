@@ -52,7 +52,10 @@ sizes = [line.split("tensor<")[1].split(">")[0] for line in text.splitlines()
          if "}) :" in line and "tensor<" in line]
 assert "2x2xf32" in sizes, sizes
 assert not any(size.startswith(("2x4x5", "2x5x2", "2x30")) for size in sizes), sizes
-
+"""
+MASKED = (
+    PROGRAM
+    + """
 def masked(params, batch):
     x, known = batch
     errors = (jnp.tanh(x @ params["a"]) @ params["b"] - x[:, :2]) ** 2
@@ -82,13 +85,19 @@ for bad, text in ((batch, "counts"), ((x[:5], known[:5]), "divide by 3 devices")
         assert text in str(error) and str(error).startswith("batch["), error
     else:
         raise AssertionError(text)
-print(jax.device_count(), "devices agree")
 """
+)
 
 
-def test_three_devices_make_the_step_of_one():
+@pytest.mark.parametrize(
+    "program",
+    [PROGRAM, pytest.param(MASKED, marks=pytest.mark.slow)],
+    ids=["plain", "masked"],
+)
+def test_three_devices_make_the_step_of_one(program):
+    program += 'print(jax.device_count(), "devices agree")'
     done = subprocess.run(
-        [sys.executable, "-c", PROGRAM], env=os.environ | QUICK, capture_output=True, text=True
+        [sys.executable, "-c", program], env=os.environ | QUICK, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr[-3000:]
     assert done.stdout == "3 devices agree\n"

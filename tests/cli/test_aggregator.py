@@ -60,6 +60,7 @@ def test_a_bad_name_is_one_sentence(call, table, tmp_path, name, sentence):
     assert not folder.exists()
 
 
+@pytest.mark.slow
 def test_arms_with_aggregators_are_compared(call, table, tmp_path):
     folder = tmp_path / "compared"
     arms = ["--arms", "hard_sharing+famo", "--reference", "sum", "--seeds", 2, "--phases", "2"]

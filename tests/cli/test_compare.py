@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from quick import QUICK
 
+from jaxmtl.cli import run
 from jaxmtl.cli.cache import use_cache
 from jaxmtl.report.comparison_folder import TABLES
 
@@ -30,8 +31,19 @@ def read(folder, name):
 
 @pytest.fixture(scope="module")
 def made(table, tmp_path_factory):
-    """A comparison in a process of its own; not to be changed."""
+    """A comparison; not to be changed."""
     folder = tmp_path_factory.mktemp("made") / "out"
+    command = ["compare", str(table), *NAMES, *SHORT, "--out", str(folder), "--quiet"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", ["jaxmtl", *command])
+        assert run(command) == 0
+    return folder
+
+
+@pytest.fixture(scope="module")
+def by_process(table, tmp_path_factory):
+    """The folder of one that a process of its own made, and what it keeps of its programs."""
+    folder = tmp_path_factory.mktemp("process") / "out"
     cache = tmp_path_factory.mktemp("cache")
     run_process(table, folder, cache)
     return folder, cache
@@ -51,7 +63,7 @@ def run_process(table, folder, cache, *options, wait=True):
 
 
 def test_it_writes_tables_pictures_and_a_page(made):
-    folder, _ = made
+    folder = made
     names = {path.name for path in folder.iterdir()}
     assert names == {
         *(f"{name}.csv" for name in TABLES),
@@ -72,11 +84,15 @@ def test_it_writes_tables_pictures_and_a_page(made):
     assert record["conclusion"].split(". ")[0][:40] in page
 
 
-def test_compiled_programs_are_kept_for_the_user_alone(made, monkeypatch, tmp_path):
-    _, cache = made
+@pytest.mark.slow
+def test_compiled_programs_are_kept(by_process):
+    _, cache = by_process
     folder = cache / "jaxmtl"
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
     assert any(folder.iterdir())
+
+
+def test_the_folder_of_compiled_programs_is_the_users_alone(monkeypatch, tmp_path):
     before = jax.config.jax_compilation_cache_dir
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.delenv("JAX_COMPILATION_CACHE_DIR", raising=False)
@@ -95,8 +111,9 @@ def programs(cache):
     return {path.name for path in (cache / "jaxmtl").glob("jit_advance_all-*-cache")}
 
 
-def test_a_killed_comparison_goes_on_and_comes_to_the_same(call, made, table, tmp_path):
-    folder, cache = made
+@pytest.mark.slow
+def test_a_killed_comparison_goes_on_and_comes_to_the_same(call, by_process, table, tmp_path):
+    folder, cache = by_process
     kept = programs(cache)
     rng = np.random.default_rng(0)
     out = tmp_path / "out"
@@ -129,8 +146,9 @@ def test_a_killed_comparison_goes_on_and_comes_to_the_same(call, made, table, tm
     assert programs(cache) == kept
 
 
-def test_two_processes_share_the_seeds(made, table, tmp_path):
-    folder, cache = made
+@pytest.mark.slow
+def test_two_processes_share_the_seeds(by_process, table, tmp_path):
+    folder, cache = by_process
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{probe.getsockname()[1]}"
@@ -156,8 +174,7 @@ def test_two_processes_share_the_seeds(made, table, tmp_path):
 
 
 def test_bad_input_is_one_sentence(call, made, table, tmp_path):
-    folder, _ = made
-    start = ["compare", table, *NAMES, "--no-cache"]
+    folder, start = made, ["compare", table, *NAMES, "--no-cache"]
     cases = [
         (["--arms", "adaptiv"], "did you mean 'adaptive'"),
         (["--seeds", "0"], "--seeds: expected at least 1"),
@@ -191,7 +208,7 @@ def test_bad_input_is_one_sentence(call, made, table, tmp_path):
 
 
 def test_a_comparison_is_no_run(call, made, table, tmp_path):
-    folder, _ = made
+    folder = made
     for command in (["inspect", folder], ["predict", folder, table, "-o", tmp_path / "a.csv"]):
         done = call(*command)
         assert done.code == 2

@@ -100,9 +100,7 @@ def test_metrics_agree_with_the_predictions(made_run):
     assert metrics["ratio"]["test"]["of_means"] == mean[0] / mean[1]
 
 
-def test_quiet_prints_nothing_and_the_rest_says_what_happened(call, table, tmp_path):
-    quiet = call("fit", table, *NAMES, *SHORT, "--out", tmp_path / "a", "--quiet")
-    assert quiet == (0, "", "")
+def test_it_says_what_happened_if_it_is_not_told_to_be_quiet(call, table, tmp_path):
     said = call("fit", table, *NAMES, *SHORT, "--out", tmp_path / "b")
     assert said.code == 0
     lines = said.err.splitlines()
@@ -151,6 +149,7 @@ def test_config_repeats_a_run_to_the_bit(call, made_run, tmp_path):
     assert settings_of(again) == settings_of(made_run)
 
 
+@pytest.mark.slow
 def test_options_override_a_repeated_run(call, made_run, tmp_path):
     folder = tmp_path / "other"
     path = made_run / "config.json"

@@ -176,6 +176,7 @@ def test_one_task(call, table, tmp_path, untrained):
     assert "mean of tasks" not in said
 
 
+@pytest.mark.slow
 def test_chinese_headers(call, make_table, tmp_path):
     names = ("二氧化硫", "一氧化碳", "细颗粒物", "臭氧, 8小时")
     path = make_table(names)

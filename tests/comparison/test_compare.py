@@ -98,6 +98,7 @@ def test_the_adaptive_arm_is_fit_adaptive_with_the_epoch_of_the_least_validation
     assert (rows["epoch"] == best + 1).all()
 
 
+@pytest.mark.slow
 def test_independent_networks_start_where_hard_sharing_starts():
     import jax
 
@@ -139,6 +140,7 @@ def test_a_comparison_says_what_the_choice_of_nodes_is_worth(found):
     assert set(found.descriptions) == set(found.leaderboard["arm"])
 
 
+@pytest.mark.slow
 def test_an_optimizer_and_batches_are_the_protocols():
     protocol = Protocol(phases=PHASES[-1:], optimizer=optax.sgd, batch_size=8, shuffle=True)
     found = compare(make_datasets(), arms=["restarts"], protocol=protocol, lines=False)
@@ -146,6 +148,7 @@ def test_an_optimizer_and_batches_are_the_protocols():
     assert len(found.controls) == 0
 
 
+@pytest.mark.slow
 def test_unknown_labels_count_for_the_other_target_only():
     table = make_table()
     table.y[::7, 0] = np.nan

@@ -69,9 +69,9 @@ def plain_verdicts(arm, reference):
     ("num_seeds", "noise", "times"),
     [
         (10, NOISES[0], 1),
-        (10, NOISES[1], 5),
-        (30, NOISES[1], 5),
-        (30, NOISES[2], 5),
+        pytest.param(10, NOISES[1], 5, marks=pytest.mark.slow),
+        pytest.param(30, NOISES[1], 5, marks=pytest.mark.slow),
+        pytest.param(30, NOISES[2], 5, marks=pytest.mark.slow),
     ],
 )
 def test_no_difference_is_seldom_called_one(num_seeds, noise, times):

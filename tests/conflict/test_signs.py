@@ -41,6 +41,7 @@ def test_sign_conflict_equals_enumeration_of_pairs(tasks, rule):
         assert found[:, 0].tolist() == expected
 
 
+@pytest.mark.few_optimizations
 def test_many_tasks_take_the_reduction_and_agree_with_the_chain():
     gradients = jax.random.normal(jax.random.key(0), (50, 12, 3))
     few = sign_conflict(gradients[:, :8], task_axis=1)
@@ -56,6 +57,7 @@ def test_a_task_that_does_not_read_makes_no_conflict():
     assert not sign_conflict(gradients, reads).item()
 
 
+@pytest.mark.few_optimizations
 def test_permutation_of_tasks_and_positive_scaling_change_nothing():
     gradients = jax.random.normal(jax.random.key(1), (40, 4, 5))
     reads = jax.random.bernoulli(jax.random.key(2), 0.7, (4, 5))
@@ -93,7 +95,9 @@ def literal_streak(streak, evidence, zeros):
     return rows
 
 
-marks = st.lists(st.sampled_from(["conflict", "none", "zero", "alone"]), min_size=1, max_size=12)
+MARKS = st.sampled_from(["conflict", "none", "zero", "alone"])
+LENGTHS = st.sampled_from([1, 2, 12])  # each is compiled
+marks = LENGTHS.flatmap(lambda size: st.lists(MARKS, min_size=size, max_size=size))
 
 
 def evidence_of(kinds):
@@ -105,6 +109,7 @@ def evidence_of(kinds):
     )
 
 
+@pytest.mark.few_optimizations
 @derandomized
 @hypothesis.given(marks, st.integers(0, 9), st.sampled_from(["reset", "hold"]))
 def test_run_lengths_equal_a_loop(kinds, streak, zeros):
@@ -113,16 +118,18 @@ def test_run_lengths_equal_a_loop(kinds, streak, zeros):
     assert found.tolist() == literal_streak(streak, evidence, zeros)
 
 
+@pytest.mark.few_optimizations
 @derandomized
-@hypothesis.given(marks, st.integers(1, 11), st.sampled_from(["reset", "hold"]))
+@hypothesis.given(
+    st.lists(MARKS, min_size=12, max_size=12),
+    st.sampled_from([1, 10, 11]),
+    st.sampled_from(["reset", "hold"]),
+)
 def test_streaks_run_on_across_batches(kinds, cut, zeros):
     whole = update_streak(jnp.int32(0), evidence_of(kinds), zeros=zeros)
-    first, rest = kinds[:cut], kinds[cut:]
-    head = update_streak(jnp.int32(0), evidence_of(first), zeros=zeros)
-    parts = [head]
-    if rest:
-        parts.append(update_streak(head[-1], evidence_of(rest), zeros=zeros))
-    assert jnp.concatenate(parts).tolist() == whole.tolist()
+    head = update_streak(jnp.int32(0), evidence_of(kinds[:cut]), zeros=zeros)
+    rest = update_streak(head[-1], evidence_of(kinds[cut:]), zeros=zeros)
+    assert head.tolist() + rest.tolist() == whole.tolist()
 
 
 def test_a_threshold_of_two_is_reached_across_batches_of_one():
@@ -151,6 +158,7 @@ def test_unknown_labels_leave_the_streak_under_both_policies():
         assert update_streak(jnp.array([4]), evidence, zeros=zeros).tolist() == [[4]]
 
 
+@pytest.mark.few_optimizations
 def test_counting_is_jitted_vmapped_and_traced_once():
     traces = []
 
@@ -176,6 +184,7 @@ def test_works_in_every_precision(dtype):
     assert sign_conflict(gradients).tolist() == [False, True, True]
 
 
+@pytest.mark.few_optimizations
 def test_bad_input_is_one_sentence():
     with pytest.raises(ValueError, match="rule: expected one of 'nonnegative', 'strict', got 'x'"):
         sign_conflict(jnp.ones((2, 2)), rule="x")
@@ -190,6 +199,7 @@ def test_bad_input_is_one_sentence():
         update_streak(jnp.int32(0), evidence_of(["zero"]), zeros="skip")
 
 
+@pytest.mark.few_optimizations
 def test_the_gradients_of_a_kernel_are_read_by_tasks():
     kernels = jax.random.normal(jax.random.key(4), (2, 5, 4))
     expected = (kernels[0] >= 0) != (kernels[1] >= 0)
@@ -198,6 +208,7 @@ def test_the_gradients_of_a_kernel_are_read_by_tasks():
     np.testing.assert_array_equal(bias, expected[0])
 
 
+@pytest.mark.few_optimizations
 @pytest.mark.parametrize("rule", ["nonnegative", "strict"])
 def test_a_gradient_that_is_not_a_number_is_no_evidence(rule):
     nan = jnp.nan

@@ -152,6 +152,7 @@ def test_dead_relus_learn_nothing():
     assert backprop.dead(path).shape == (1001, 4)
 
 
+@pytest.mark.slow
 def test_the_script_writes_its_pictures(tmp_path, capsys):
     backprop.main(["--out", str(tmp_path / "new"), "--updates", "20", "--starts", "10"])
     text = capsys.readouterr().out

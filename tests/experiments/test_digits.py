@@ -3,6 +3,7 @@
 import matplotlib
 import numpy as np
 import pandas as pd
+import pytest
 
 from .load import load
 
@@ -29,6 +30,7 @@ def test_no_image_is_learned_from_and_tested_on():
     assert not np.array_equal(tasks["source"].pool[0], tasks["source"].pool[1])
 
 
+@pytest.mark.slow
 def test_transfer_digits_writes_its_table_and_pictures(tmp_path, capsys):
     arguments = "--seeds 2 --updates 20 --source-updates 20 --rounds 2 --shots 5".split()
     arguments += [
@@ -67,6 +69,7 @@ def test_pictures_show_both_digits_and_splits_share_no_original():
     np.testing.assert_array_equal(overlapped.x[:, :, 4:8], expected)
 
 
+@pytest.mark.slow
 def test_two_digits_writes_its_tables_and_pictures(tmp_path, capsys, monkeypatch):
     two = load("two_digits")
     monkeypatch.setattr(two, "chance_threshold", lambda *_: 4)

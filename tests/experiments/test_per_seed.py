@@ -26,6 +26,7 @@ def test_shortened_phases_keep_their_shape(bench):
     assert [phase["epochs"] for phase in bench.phases(10**6)] == [1, 1, 1, 1]
 
 
+@pytest.mark.slow
 def test_times_and_picture(bench, tmp_path, capsys):
     pytest.importorskip("matplotlib")
     points = [bench.Sweep(2, 1, 50)]

@@ -7,7 +7,12 @@ from .load import load
 
 
 @pytest.mark.parametrize(
-    ("recipe", "library"), [("linen", "flax.linen"), ("nnx", "flax.nnx"), ("equinox", "equinox")]
+    ("recipe", "library"),
+    [
+        pytest.param("linen", "flax.linen", marks=pytest.mark.slow),
+        pytest.param("nnx", "flax.nnx", marks=pytest.mark.slow),
+        ("equinox", "equinox"),
+    ],
 )
 def test_losses_of_both_tasks_fall(recipe, library):
     pytest.importorskip(library)

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from some_cases import some
 
 import jaxmtl
 from jaxmtl import Phase, Rows, Splits
@@ -47,7 +48,7 @@ def parts(data: Splits) -> list[Any]:
     return [data.train[:2], None, data.test[:2]]
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", some(range(3), 0))
 def test_the_plain_network(seed):
     data, params = problem(seed)
     run = jaxmtl.fit(
@@ -65,7 +66,11 @@ def test_the_plain_network(seed):
 
 @pytest.mark.parametrize(
     ("seed", "rows", "warmup", "threshold"),
-    [(1, 40, 0, 7), (2, 43, 3, 6), (3, 40, 2, 10**6)],
+    [
+        (1, 40, 0, 7),
+        pytest.param(2, 43, 3, 6, marks=pytest.mark.slow),
+        pytest.param(3, 40, 2, 10**6, marks=pytest.mark.slow),
+    ],
 )
 def test_the_adaptive_network(seed, rows, warmup, threshold):
     """Batches of a tenth of the rows, four or five: a streak of the threshold spans some."""
@@ -99,7 +104,7 @@ def test_the_adaptive_network(seed, rows, warmup, threshold):
         assert sorted(heads[0]) == sorted({0, 1, 2, 3} - {event.node})  # the copy and the others
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", some(range(3), 0))
 def test_conflict_counts_per_weight(seed):
     data, params = problem(seed)
     x, y = data.train[:2]
@@ -124,6 +129,7 @@ def test_conflict_counts_per_weight(seed):
     assert (by_sample != by_sample[:1]).any()
 
 
+@pytest.mark.slow
 def test_duplication_changes_no_prediction_and_training_goes_on():
     data, _ = problem(0)
     settings = small.Settings(epochs=12, warmup=3, threshold=5, shuffle=False)
@@ -171,6 +177,7 @@ def test_duplication_changes_no_prediction_and_training_goes_on():
     assert not np.array_equal(run.params["bank"]["kernel"], result.search.params["bank"]["kernel"])
 
 
+@pytest.mark.slow
 def test_the_script_runs(tmp_path, capsys):
     arguments = "--starts 5 --epochs 12 --warmup 2 --threshold 3".split()
     small.main(["--out", str(tmp_path), *arguments])

@@ -60,6 +60,7 @@ def test_splits_of_one_table_widen_the_interval():
     np.testing.assert_allclose((wide[2] - wide[0]) / (high - mean), 2**0.5)
 
 
+@pytest.mark.slow
 def test_simulated(tmp_path, monkeypatch, capsys):
     simulated = load("simulated")
     few = functools.partial(simulate_normal, num_rows=60)
@@ -71,6 +72,7 @@ def test_simulated(tmp_path, monkeypatch, capsys):
         assert re.search(rf"^{row['task']} .* {row['ratio']:.3f} ", printed, re.MULTILINE)
 
 
+@pytest.mark.slow
 def test_architectures(tmp_path, monkeypatch, capsys):
     script = load("architectures")
     chosen = ["Separate networks", "Hard sharing (bank)", "MMoE"]
@@ -103,6 +105,7 @@ def test_architectures_have_a_look_each():
     assert len(set(looks)) == len(looks) == len(script.ARCHITECTURES)
 
 
+@pytest.mark.slow
 def test_constraints(tmp_path, monkeypatch, capsys):
     script = load("constraints")
     errors = np.array([[0.25, 0.5], [0.75, 0.5]])
@@ -131,6 +134,7 @@ def test_constraints(tmp_path, monkeypatch, capsys):
     assert (tmp_path / "constraints.png").stat().st_size > 10_000
 
 
+@pytest.mark.slow
 def test_a_tie_without_strength_is_no_tie(monkeypatch):
     script = load("constraints")
     monkeypatch.setattr(script, "TIED", (("l2", (0.0,)),))

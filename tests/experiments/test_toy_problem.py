@@ -171,6 +171,7 @@ def test_the_sum_of_the_losses_under_adam():
         np.testing.assert_allclose(path[:, number], way[::every], atol=1e-3)
 
 
+@pytest.mark.slow
 def test_who_reaches_the_front(front):
     """Bargaining from everywhere; the sum gets caught in the valley of the larger loss."""
     found = descend(("nash_mtl", "sum"), 3000, 1e-2)
@@ -185,6 +186,7 @@ def test_who_reaches_the_front(front):
     assert abs(0.5 * (3 - x1) - math.tanh(x2) + 2) < 0.2
 
 
+@pytest.mark.slow
 def test_every_method_gets_what_it_needs():
     """All in one program; to trace it is enough to see."""
     starts, keys = jnp.array(toy.STARTS), jax.random.split(jax.random.key(0), 5)
@@ -193,6 +195,7 @@ def test_every_method_gets_what_it_needs():
     assert shapes == dict.fromkeys(toy.METHODS, ((7, 5, 2), (5, 2)))
 
 
+@pytest.mark.slow
 def test_methods_move_off_every_start(front, capsys):
     """Three steps of Adam go no further than the learning rate lets them."""
     methods = ("constant", "graddrop", "sdmgrad", "moco", "gradnorm", "linear", "rlw", "famo")
@@ -209,6 +212,7 @@ def test_methods_move_off_every_start(front, capsys):
     assert tuple(line.split()[0] for line in text.splitlines()[3:]) == methods
 
 
+@pytest.mark.slow
 def test_the_script_writes_a_row_a_run_and_the_picture(tmp_path, capsys):
     pytest.importorskip("matplotlib")
     options = ["--methods", "sum", "rlw", "--steps", "7", "--repeats", "2"]

@@ -56,6 +56,7 @@ def test_identical_tasks_with_identical_noise_are_one():
     np.testing.assert_allclose(test[:, 0], test[:, 1], atol=1e-6)
 
 
+@pytest.mark.slow
 def test_the_script_compares_under_every_condition(script, tmp_path, capsys):
     every = script.conditions(40, [0, 90], [0.0])
     frame, _ = script.run(every, seeds=2, arms=["adaptive"], epochs=0.06)

@@ -5,6 +5,7 @@ import dataclasses
 import jax
 import numpy as np
 import pytest
+from some_cases import some
 
 from jaxmtl import Phase
 from jaxmtl.aggregation import REGISTRY
@@ -62,6 +63,7 @@ def test_bad_names(name, sentence):
         check_arms([name], "hard_sharing", 2)
 
 
+@pytest.mark.slow
 def test_the_sum_is_the_arm_itself(bench):
     plain, summed = ARMS["restarts"].run(bench), find_arm("sum").run(bench)
     np.testing.assert_allclose(summed.scores, plain.scores, rtol=1e-5)
@@ -70,6 +72,7 @@ def test_the_sum_is_the_arm_itself(bench):
         np.testing.assert_array_equal(getattr(summed, field), getattr(plain, field))
 
 
+@pytest.mark.slow
 def test_the_adaptive_arm_splits_by_its_own_times_and_others_by_the_plain_ones(bench):
     plain = bench.adaptive
     ours = find_arm("adaptive+sum").run(bench)
@@ -80,6 +83,7 @@ def test_the_adaptive_arm_splits_by_its_own_times_and_others_by_the_plain_ones(b
     np.testing.assert_array_equal(again.steps, bench.updates.sum(axis=1))
 
 
+@pytest.mark.slow
 def test_a_bench_with_a_method_names_its_runs(bench):
     asked = []
     work = Work(on_progress=lambda arm, progress: asked.append(arm))
@@ -89,7 +93,7 @@ def test_a_bench_with_a_method_names_its_runs(bench):
     assert named.method is None
 
 
-@pytest.mark.parametrize("name", [*DEFAULT_ARMS, "mmoe"])
+@pytest.mark.parametrize("name", some([*DEFAULT_ARMS, "mmoe"], "mmoe"))
 def test_an_arm_returns_the_models_whose_errors_it_reports(bench, name):
     """Also those of an epoch before the last, whose parameters training has left behind."""
     found = ARMS[name].run(bench)
@@ -104,6 +108,7 @@ def test_an_arm_returns_the_models_whose_errors_it_reports(bench, name):
         np.testing.assert_array_equal(history.test[mean.argmin()], found.scores[fold])
 
 
+@pytest.mark.slow
 def test_an_arm_is_a_method_by_itself(bench):
     """It lays down its own schedule, and one fold alone is the fold among others."""
     method = find_method("restarts", protocol=bench.protocol)
@@ -117,6 +122,7 @@ def test_an_arm_is_a_method_by_itself(bench):
     np.testing.assert_array_equal(same.scores, among.scores)
 
 
+@pytest.mark.slow
 def test_targets_that_outputs_cannot_reach_are_noted(bench):
     far = dataclasses.replace(bench.data, y=50 * bench.data.y)
     phases = bench.protocol.phases

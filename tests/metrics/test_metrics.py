@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import scipy.stats
 import sklearn.metrics as sk
+from some_cases import some
 
 from jaxmtl import metrics
 
@@ -70,7 +71,7 @@ def test_equals_scikit_learn_per_task_with_and_without_a_mask(name):
     np.testing.assert_allclose(metric(predicted, labels, known), some, rtol=1e-5)
 
 
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", some(METHODS, "accuracy", "r2", "auc", "f1_score-macro"))
 def test_eager_is_jit_vmap_is_loop_and_it_traces_once(name):
     kind, metric, _ = METHODS[name]
     draws = [draw(kind, seed) for seed in (1, 2)]

@@ -58,6 +58,7 @@ def test_errors_flow_back_along_the_chain_only(drawn):
     assert touches.tolist() == [[True, False, False], [True, True, False], [True, True, True]]
 
 
+@pytest.mark.slow
 def test_calibration_is_in_the_loss_only_where_asked_for(drawn):
     assert not AITM().has_penalties
     model = AITM(calibration=0.6, output_activation="sigmoid", outputs=(1, 1, 1))

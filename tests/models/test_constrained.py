@@ -21,6 +21,7 @@ PLAIN = HardSharing(
 )
 SOFT = Constrained(PLAIN, soft=(None, SoftBound(lower=0.85, strength=10.0)))
 HARD = Constrained(PLAIN, hard=(None, Box(lower=0.85)))
+SLOW = pytest.mark.slow
 RATE, EPOCHS, STRENGTH, BOUND = 1e-3, 100, 10.0, 0.85
 
 
@@ -80,7 +81,10 @@ def reference_by_hand(start, x, y, epochs, hard=False):
     return p, np.array(errors)
 
 
-@pytest.mark.parametrize(("model", "hard"), [(SOFT, False), (HARD, True)], ids=["soft", "hard"])
+@pytest.mark.parametrize(
+    ("model", "hard"),
+    [pytest.param(SOFT, False, id="soft"), pytest.param(HARD, True, id="hard", marks=SLOW)],
+)
 def test_reference_case(model, hard):
     data = reference_data()
     start = drawn_parameters(model, data.train.x)["params"]
@@ -124,6 +128,7 @@ def test_parameters_have_the_names_of_the_network_inside():
         np.testing.assert_array_equal(a, b)
 
 
+@pytest.mark.slow
 def test_projects_each_task_and_each_row_by_itself():
     plain = HardSharing(outputs=(2, 1, 3), output_activation=None)
     model = Constrained(plain, hard=(Simplex(), None, Box(0.0, 0.1)))

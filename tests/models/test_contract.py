@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from some_cases import some
 
 from jaxmtl import Rows, Splits, fit
 from jaxmtl.constraints import Box
@@ -55,6 +56,9 @@ WITH_GATES = {
 }
 NAMES = tuple(SMALL)
 every_architecture = pytest.mark.parametrize("name", NAMES)
+# One of each way to share: a bank, towers of several lengths, experts, selectors.
+KINDS = ("hard_sharing", "uneven_towers", "mmoe", "dselect_k_example")
+each_kind = pytest.mark.parametrize("name", some(NAMES, *KINDS))
 
 
 def build(name: str, outputs=WIDTHS, **fields: Any) -> Any:
@@ -84,7 +88,7 @@ def compiled(name: str) -> Any:
     return jax.jit(call(build(name)))
 
 
-@every_architecture
+@each_kind
 def test_widths_stand_side_by_side_for_any_number_of_tasks(name):
     for outputs in [(1,), (1, 1), (3, 2), (1, 2, 3, 4)]:
         fields = {"towers": [4]} if name == "uneven_towers" else {}
@@ -94,7 +98,7 @@ def test_widths_stand_side_by_side_for_any_number_of_tasks(name):
         assert jax.eval_shape(model.apply, shapes, x).shape == (7, sum(outputs))
 
 
-@every_architecture
+@each_kind
 def test_eager_equals_jit(name):
     model, x = build(name), inputs(7, 5)
     params = draw(model, x)
@@ -112,7 +116,7 @@ def test_a_single_row_is_predicted_as_in_its_batch(name):
     np.testing.assert_allclose(one[0], every[2], rtol=1e-5, atol=1e-6)
 
 
-@every_architecture
+@each_kind
 def test_vmap_over_seeds_equals_a_loop(name):
     model, x = build(name), inputs(7, 5)
     keys = jax.random.split(jax.random.key(0), 2)
@@ -126,6 +130,7 @@ def test_vmap_over_seeds_equals_a_loop(name):
         np.testing.assert_allclose(rows, compiled(name)(one, x), rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_vmap_of_init_draws_what_a_loop_draws():
     model, x = build("mmoe"), inputs(1, 5)  # to compile every architecture's takes too long
     keys = jax.random.split(jax.random.key(0), 2)
@@ -166,7 +171,11 @@ def trained(name: str) -> tuple[Any, int, int, int]:
 
 # The others are trained as arms of a comparison.
 every_kind_of_layer = pytest.mark.parametrize(
-    "name", ["hard_sharing", "uneven_towers", "ple", "mtan", "dselect_k_example", "aitm"]
+    "name",
+    some(
+        ["hard_sharing", "uneven_towers", "ple", "mtan", "dselect_k_example", "aitm"],
+        *("uneven_towers", "dselect_k_example"),
+    ),
 )
 
 
@@ -194,7 +203,7 @@ def test_hashable_whatever_it_was_given(name):
     assert isinstance(model.outputs, tuple)
 
 
-@every_architecture
+@each_kind
 def test_computes_in_bfloat16_with_float32_parameters(name):
     model, x = build(name, dtype=jnp.bfloat16), inputs(7, 5)
     params = draw(model, x)
@@ -269,7 +278,7 @@ def assert_marked(marks, reached):
     assert any(n.any() for n in jax.tree.leaves(reached))
 
 
-@every_architecture
+@pytest.mark.parametrize("name", some(NAMES, "shared_bottom", "mmoe", "cross_stitch"))
 def test_says_which_parameters_several_tasks_reach(name):
     model, x = build(name), inputs(9, 5)
     params = draw(model, x)
@@ -278,17 +287,18 @@ def test_says_which_parameters_several_tasks_reach(name):
     assert_marked(marks, reach(model, x))
 
 
+DEEPER = [
+    PLE(own_experts=2, shared_experts=1, experts=[[4], [4], [4], [4]], outputs=[1, 1]),
+    CrossStitch(trunk=[5], layers=[4, 4], per_node=True, outputs=[1, 1, 1]),
+    MMoE(trunk=[5], num_experts=2, experts=[4], outputs=[1, 1]),
+    AITM(trunk=[4], towers=[4, 3], activation="tanh", outputs=[1, 1]),
+    SoftSharing(hidden=[4], outputs=[1, 1]),
+    Constrained(SharedBottom(trunk=[4], towers=[], outputs=[1, 1]), hard=[Box(-9, 9), None]),
+]
+
+
 @pytest.mark.parametrize(
-    "model",
-    [
-        PLE(own_experts=2, shared_experts=1, experts=[[4], [4], [4], [4]], outputs=[1, 1]),
-        CrossStitch(trunk=[5], layers=[4, 4], per_node=True, outputs=[1, 1, 1]),
-        MMoE(trunk=[5], num_experts=2, experts=[4], outputs=[1, 1]),
-        AITM(trunk=[4], towers=[4, 3], activation="tanh", outputs=[1, 1]),
-        SoftSharing(hidden=[4], outputs=[1, 1]),
-        Constrained(SharedBottom(trunk=[4], towers=[], outputs=[1, 1]), hard=[Box(-9, 9), None]),
-    ],
-    ids=lambda model: type(model).__name__,
+    "model", some(DEEPER, DEEPER[2], DEEPER[5]), ids=lambda m: type(m).__name__
 )
 def test_deeper_ones_say_it_too(model):
     x = inputs(9, 5)
@@ -296,6 +306,7 @@ def test_deeper_ones_say_it_too(model):
     assert_marked(marks, reach(model, x))
 
 
+@pytest.mark.slow
 def test_a_split_node_is_no_longer_shared():
     model, x = build("hard_sharing"), inputs(9, 5)
     index = jnp.array([[3, 1, 2], [0, 1, 4], [0, 1, 5]])

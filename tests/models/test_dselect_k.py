@@ -152,6 +152,7 @@ def test_training_adds_the_penalty_to_the_loss(drawn):
         assert agrees == bool(strength)
 
 
+@pytest.mark.slow
 def test_training_makes_gates_sparse(drawn):
     model = DSelectK(num_experts=4, experts=(4,), selected=2, entropy=0.5, outputs=(1, 1))
     case = drawn(model, shape=(32, 5))

@@ -76,6 +76,7 @@ def test_without_a_head_index_every_task_reads_every_node():
     )
 
 
+@pytest.mark.slow
 def test_torch_linear_draws_weights_and_biases_from_the_uniform_of_the_fan_in():
     model = HardSharing(shared=(50,), nodes=60, towers=(70,), outputs=(1,) * 5)
     params = model.init(jax.random.key(1), jnp.ones((1, 40)))["params"]
@@ -114,6 +115,7 @@ def test_every_named_initializer_works(initializer):
         assert not np.asarray(params["bank"]["bias"]).any()
 
 
+@pytest.mark.slow
 def test_dtypes_of_computation_and_parameters():
     model = HardSharing(dtype=jnp.bfloat16, param_dtype=jnp.float32, towers=(4,))
     variables = model.init(jax.random.key(0), X)

@@ -82,6 +82,7 @@ def test_agrees_with_hard_sharing_before_any_duplication(drawn, close):
     close(jax.jit(soft.apply)({"params": moved}, case.x), case.apply())
 
 
+@pytest.mark.slow
 def test_reference_case_learns_and_predicts_a_single_row():
     # 10-64-32-16 ReLU, towers 16-32-3 and 16-32-2, batches of 32 shuffled, Adam 1e-3, 10 epochs.
     x_key, key = jax.random.split(jax.random.key(0))

@@ -1,11 +1,14 @@
 """Soft sharing: forward pass and penalties in literal NumPy, and its two limits."""
 
+import itertools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
 from drawn import drawn_parameters
+from some_cases import some
 
 from jaxmtl import Rows, Splits, fit
 from jaxmtl.constraints import sharing_penalty
@@ -31,9 +34,12 @@ def forward(params, x, outputs):
     return np.concatenate(columns, axis=1)
 
 
-@pytest.mark.parametrize("outputs", [(1, 1, 1), (2, 1)])
-@pytest.mark.parametrize("tie", ["l2", "trace_norm"])
-def test_outputs_and_penalties(outputs, tie):
+CASES = list(itertools.product(["l2", "trace_norm"], [(1, 1, 1), (2, 1)]))
+
+
+@pytest.mark.parametrize("case", some(CASES, ("l2", (2, 1)), ("trace_norm", (1, 1, 1))))
+def test_outputs_and_penalties(case):
+    tie, outputs = case
     model = SoftSharing(
         hidden=(5, 4), outputs=outputs, tie=tie, strength=(0.5, 2.0), output_activation=None
     )

@@ -145,6 +145,7 @@ def test_names_in_pictures_are_texts_in_their_own_script(page):
     assert "task 3" not in picture
 
 
+@pytest.mark.slow
 def test_same_comparison_gives_the_same_page(tmp_path):
     made = {"seeds": 2, "arms": [REFERENCE, "adaptive"], "lines": [], "tasks": ["a"]}
     pages = [write(tmp_path / name, **made).read_bytes() for name in "ab"]
@@ -175,7 +176,8 @@ def test_contrast_of_colours_is_enough():
 
 def test_diverged_arms_are_shown_as_such(tmp_path):
     diverged = [("random_node", seed) for seed in range(7)] + [("adaptive", 3)]
-    found = Page(write(tmp_path, seeds=7, diverged=diverged).read_text(encoding="utf-8"))
+    made = {"seeds": 7, "arms": [REFERENCE, "adaptive", "random_node"], "lines": []}
+    found = Page(write(tmp_path, diverged=diverged, **made).read_text(encoding="utf-8"))
     board = {row[0]: row for row in found.tables[0] if len(row) > 1}
     assert "adaptivediverged in 1 of 7 seeds" in board
     assert board["random nodediverged in 7 of 7 seeds"][1:5] == ["diverged"] * 4
@@ -187,7 +189,8 @@ def test_diverged_arms_are_shown_as_such(tmp_path):
 
 
 def test_one_seed_says_that_it_has_no_interval(tmp_path):
-    found = Page(write(tmp_path, seeds=1).read_text(encoding="utf-8"))
+    made = {"seeds": 1, "arms": [REFERENCE, "adaptive"], "lines": []}
+    found = Page(write(tmp_path, **made).read_text(encoding="utf-8"))
     assert "One seed has no interval and no test" in found.text
     assert "too few runs to test" in found.text
     assert "In brackets" not in found.text
@@ -213,6 +216,7 @@ def test_one_arm_alone_has_no_contrasts(tmp_path):
     assert "<h2>Differences</h2>" not in found.markup
 
 
+@pytest.mark.slow
 def test_tasks_of_different_kinds_are_named_and_compared_by_relative_errors(tmp_path):
     made = {"seeds": 6, "arms": [REFERENCE, "adaptive"], "tasks": ["PM2.5", "level"]}
     frames = make_frames(**made, classes=["level"])
@@ -250,6 +254,7 @@ def test_units_are_named_where_they_are_known(tmp_path):
     assert board[1] == ["aµg/m³", "boriginal units"]
 
 
+@pytest.mark.slow
 def test_frames_of_the_comparison_itself_are_shown(tmp_path):
     per_seed = make_frames(seeds=8, diverged=[("adaptive", 1)]).per_seed
     found = contrasts(per_seed, REFERENCE, test_share=0.25, resamples=1000)

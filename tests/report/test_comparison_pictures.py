@@ -10,6 +10,7 @@ from comparison_frames import ARMS, LINES, REFERENCE, TASKS, make_frames
 from matplotlib.image import imread
 from matplotlib.text import Annotation, Text
 from matplotlib.transforms import Bbox
+from some_cases import some
 
 from jaxmtl.comparison import read_per_seed
 from jaxmtl.report.pictures import style
@@ -50,7 +51,7 @@ def rows_of(ax) -> list[str]:
     return [label.get_text() for label in ax.get_yticklabels()]
 
 
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("case", some(CASES, "study", "one arm"))
 def test_pictures_are_drawn_without_a_warning(tmp_path, monkeypatch, case):
     monkeypatch.setitem(style.RC, "savefig.dpi", 60)  # quicker
     before, loaded = dict(matplotlib.rcParams), "matplotlib.pyplot" in sys.modules
@@ -124,7 +125,7 @@ def test_arm_without_any_finished_seed_is_said_to_have_diverged():
 
 
 def test_one_seed_has_no_interval():
-    made = make_frames(seeds=1)
+    made = make_frames(seeds=1, arms=[REFERENCE, "adaptive"])
     figure = plot_differences(made.per_seed, made.contrasts, REFERENCE)
     assert not any("interval" in text for text in texts_of(figure))
     assert not figure.axes[0].collections  # no dots beside the means
@@ -143,6 +144,7 @@ def test_unknown_reference_is_refused(frames):
         plot_differences(frames.per_seed, frames.contrasts, "nobody")
 
 
+@pytest.mark.slow
 def test_arms_are_called_by_their_labels(frames):
     labels = {"adaptive": "splits where tasks conflict", REFERENCE: "shared bottom"}
     figure = plot_differences(frames.per_seed, frames.contrasts, REFERENCE, labels=labels)
@@ -212,6 +214,7 @@ def test_names_of_arms_do_not_overlap(frames):
             assert Bbox.intersection(box, another) is None, (one, other)
 
 
+@pytest.mark.slow
 def test_crowded_names_find_places():
     ax = new_figure(6, 4).subplots()
     points = np.random.default_rng(0).normal(0, 0.02, (9, 2)) + [0.5, 0.5]
@@ -238,6 +241,7 @@ def test_spread_keeps_order_gaps_and_limits():
     assert spread([], 0.1) == []
 
 
+@pytest.mark.slow
 def test_names_that_no_font_has_are_numbered(frames, monkeypatch, tmp_path):
     monkeypatch.setattr("jaxmtl.report.pictures.labels._families", only_latin)
     texts = texts_of(plot_differences(frames.per_seed, frames.contrasts, REFERENCE))

@@ -37,6 +37,7 @@ def browse(folder, file, *options):
     return done.stdout.decode()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(BROWSER is None, reason="no Chromium or Chrome is installed")
 def test_browser_shows_the_page_offline(file, tmp_path):
     picture = tmp_path / "page.png"

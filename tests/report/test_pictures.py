@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from matplotlib.image import imread
 from sklearn.metrics import confusion_matrix, log_loss
+from some_cases import some
 
 from jaxmtl import Event
 from jaxmtl.report.pictures import style
@@ -70,7 +71,10 @@ def draw(made, folder):
     draw_pictures(folder, runs, made.model, made.dataset, shown, observed, predicted)
 
 
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize(
+    "case",
+    some(CASES, "study", "one task, odd names, no split"),
+)
 def test_all_pictures_are_drawn_without_a_warning(make, tmp_path, monkeypatch, case):
     monkeypatch.setitem(style.RC, "savefig.dpi", 80)  # quicker
     before, loaded = dict(matplotlib.rcParams), "matplotlib.pyplot" in sys.modules

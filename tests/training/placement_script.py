@@ -1,4 +1,4 @@
-"""Run by ``test_placement``: ``devices FILE``, or ``process I ADDRESS FOLDER FILE``."""
+"""Run by ``test_placement``: ``devices EXTENT FILE``, or ``process I ADDRESS FOLDER FILE``."""
 
 import functools
 import pickle
@@ -9,10 +9,14 @@ import numpy as np
 
 # Devices, members, members at once. All are padded; chunks of as many members as an earlier sweep
 # has with its padding need no compilation of their own.
-SWEEPS = (
-    *((2, 1, None), (2, 3, 2), (2, 17, None)),
-    *((8, 1, None), (8, 3, None), (8, 17, 8), (8, 17, None)),
-)
+SWEEPS = {
+    "some": ((8, 17, 8),),
+    "all": (
+        *((2, 1, None), (2, 3, 2), (2, 17, None)),
+        *((8, 1, None), (8, 3, None), (8, 17, 8), (8, 17, None)),
+    ),
+}
+BATCHES = {"some": (2,), "all": (2, 8)}
 MOST = 17
 SHARED = ((1, 1), (3, 1), (17, None))  # by two processes, of which one has a member less
 
@@ -68,14 +72,14 @@ def single_run(**options):
     )
 
 
-def on_devices(file):
+def on_devices(extent, file):
     jax.config.update("jax_num_cpu_devices", 8)
     devices, results = jax.devices(), {}
     assert len(devices) == 8
-    for case in SWEEPS:
+    for case in SWEEPS[extent]:
         count, number, chunk = case
         results[str(case)] = swept(number, devices=devices[:count], chunk=chunk)
-    for count in (2, 8):
+    for count in BATCHES[extent]:
         results[f"batches on {count}"] = single_run(devices=devices[:count])
     save(results, file)
 
@@ -104,6 +108,6 @@ def save(results, file):
 
 if __name__ == "__main__":
     if sys.argv[1] == "devices":
-        on_devices(sys.argv[2])
+        on_devices(*sys.argv[2:])
     else:
         as_process(int(sys.argv[2]), *sys.argv[3:])

@@ -8,6 +8,7 @@ import numpy as np
 import optax
 import pytest
 from same_runs import assert_identical
+from some_cases import some
 
 import jaxmtl.aggregation as ag
 from jaxmtl import HardSharing, Phase, Rows, Splits, fit, fit_adaptive, sweep
@@ -72,7 +73,7 @@ def trained(model, data, aggregator, *, epochs=2, batch_size=5, **options):
     )
 
 
-@pytest.mark.parametrize("name", ["upgrad", "moco", "recon", "graddrop"])
+@pytest.mark.parametrize("name", some(["upgrad", "moco", "recon", "graddrop"], "moco"))
 def test_aggregators_see_what_tasks_share_and_heads_get_their_own(data, name):
     model = MMoE(num_experts=2, experts=[3], outputs=[1, 1])
     own = ("gate", "heads")
@@ -89,7 +90,7 @@ def test_aggregators_see_what_tasks_share_and_heads_get_their_own(data, name):
     close(run.params, literal)
 
 
-@pytest.mark.parametrize("name", ["uncertainty", "famo", "stch"])
+@pytest.mark.parametrize("name", some(["uncertainty", "famo", "stch"], "famo"))
 def test_loss_methods_weigh_every_gradient(data, name):
     model = SharedBottom(trunk=[4], towers=[], outputs=[1, 1])
     literal = written_out(
@@ -123,16 +124,20 @@ def test_auto_lambda_judges_its_step_on_the_next_batch(data):
     close(run.history.combination.weights[1], np.mean(weights[6:], axis=0))
 
 
+MODELS = [
+    *(HardSharing(), SoftSharing()),
+    AITM(trunk=[4], towers=[3], calibration=0.3, outputs=[1, 1]),
+]
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("aggregator", ["sum", "equal"])
-@pytest.mark.parametrize(
-    "model",
-    [HardSharing(), SoftSharing(), AITM(trunk=[4], towers=[3], calibration=0.3, outputs=[1, 1])],
-    ids=lambda model: type(model).__name__,
-)
+@pytest.mark.parametrize("model", MODELS, ids=lambda model: type(model).__name__)
 def test_the_sum_is_what_it_is_without(data, model, aggregator):
     close(trained(model, data, aggregator).params, trained(model, data, None).params)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("aggregator", ["sum", "uncertainty", "cosmos"])
 def test_conflict_is_counted_on_the_gradients_of_the_tasks(data, aggregator):
     """Whatever the weights, which may be tiny or below 0, the first sample counts the same."""
@@ -155,6 +160,7 @@ def test_adaptive_runs_split_alike_under_the_sum(data):
     assert plain.history.combination is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("aggregator", ["moco", "rlw"])
 def test_sweeps_equal_single_runs(data, aggregator):
     keys = jax.vmap(jax.random.key)(np.arange(3))
@@ -181,7 +187,11 @@ PARTICULAR = [
 ]
 
 
-@pytest.mark.parametrize("name", sorted(set(PARTICULAR)))
+# With a state, with a key, of losses, ahead of the step.
+KEPT = ("gradvac", "sdmgrad", "famo", "rlw", "auto_lambda", "trimmed_mean")
+
+
+@pytest.mark.parametrize("name", some(sorted(set(PARTICULAR)), *KEPT))
 def test_every_method_trains_the_adaptive_network(name):
     """Traced only: the state of every method keeps its shapes and types through an epoch."""
     model = HardSharing(outputs=(1,) * 4)
@@ -201,6 +211,7 @@ def test_every_method_trains_the_adaptive_network(name):
     )
 
 
+@pytest.mark.slow
 def test_one_compilation_whatever_is_split(data):
     options = {"phases": PHASES, "aggregator": "pcgrad"}
     fit_adaptive(HardSharing(), data, key=jax.random.key(0), **options)
@@ -231,6 +242,7 @@ def test_a_task_without_a_label_in_the_batch_is_left_out(data):
     close(run.params, params)
 
 
+@pytest.mark.slow
 def test_methods_start_anew_with_a_phase_or_go_on(data):
     options = {"params": start(HardSharing()), "aggregator": "gradnorm"}
     short = [Phase(2, learning_rate=0.05), Phase(1, learning_rate=0.05)]
@@ -285,6 +297,7 @@ def test_bad_choices_are_named(data, aggregator, sentence):
         trained(HardSharing(), data, aggregator)
 
 
+@pytest.mark.slow
 def test_divergence_names_step_and_task(data):
     y = np.array(data.train.y)
     y[12, 1] = np.inf
@@ -294,6 +307,7 @@ def test_divergence_names_step_and_task(data):
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(run.params))
 
 
+@pytest.mark.slow
 def test_checkpoints_tell_methods_and_their_options_apart(data, tmp_path):
     keys = jax.vmap(jax.random.key)(np.arange(2))
     options = {"keys": keys, "phases": [Phase(1)], "checkpoint": str(tmp_path / "saved")}
@@ -317,6 +331,7 @@ def plain(tree):
     return jax.tree.map(numbers, tree)
 
 
+@pytest.mark.slow
 def test_runs_and_loops_of_ones_own_go_on_from_a_checkpoint_of_orbax(data, tmp_path):
     from orbax.checkpoint import v1 as ocp
 

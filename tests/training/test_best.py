@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from same_runs import assert_identical
+from some_cases import some
 
 from jaxmtl import HardSharing, Phase, Rows, Splits, fit, sweep
 from jaxmtl.training.driver import members
@@ -49,7 +50,8 @@ def near_ties(rng, epochs, tasks):
     return errors[rng.integers(0, epochs, size=epochs)]
 
 
-@pytest.mark.parametrize("tasks", [1, 2, 3, 4, 5])
+@pytest.mark.few_optimizations
+@pytest.mark.parametrize("tasks", some([1, 2, 3, 4, 5], 3))
 def test_the_epoch_is_that_of_the_least_mean_in_float64(tasks):
     rng = np.random.default_rng(tasks)
     places = set()
@@ -69,6 +71,7 @@ def test_the_epoch_is_that_of_the_least_mean_in_float64(tasks):
     assert len(places) > 5
 
 
+@pytest.mark.few_optimizations
 def test_no_digit_is_lost_over_six_decades():
     # In float32 the small error would not change the sum.
     big, small = np.float32(1.7), np.float32(3e-8)
@@ -118,6 +121,7 @@ def test_it_is_the_network_that_was_measured(both):
     assert any(place < last for place, last in places)
 
 
+@pytest.mark.slow
 @pytest.mark.few_optimizations
 def test_a_single_run_keeps_it_too_and_resumed_sweeps_do(both, tmp_path, monkeypatch):
     options = {"phases": PHASES, "keep_best": True, "checkpoint": tmp_path}
@@ -135,12 +139,14 @@ def test_a_single_run_keeps_it_too_and_resumed_sweeps_do(both, tmp_path, monkeyp
     assert run.best.epoch == place + 1
 
 
+@pytest.mark.slow
 @pytest.mark.few_optimizations
 def test_without_validation_rows_there_is_none():
     data = Splits(DATA.train, test=DATA.test)
     assert fit(MODEL, data, key=keys(1)[0], epochs=1, keep_best=True).best is None
 
 
+@pytest.mark.slow
 @pytest.mark.few_optimizations
 def test_an_epoch_that_diverged_is_not_kept():
     model = HardSharing(activation="relu", output_activation=None, outputs=(1, 1, 1))

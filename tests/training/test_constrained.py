@@ -9,6 +9,7 @@ import optax
 import pytest
 from drawn import drawn_parameters
 from flax import linen as nn
+from some_cases import some
 
 from jaxmtl import HardSharing, Rows, Splits, fit
 from jaxmtl.constraints import (
@@ -44,7 +45,7 @@ def data_of(rows=32, seed=0, test=0):
     return Splits(Rows(x[:rows], y[:rows]), test=Rows(x[rows:], y[rows:]) if test else None)
 
 
-@pytest.mark.parametrize("batch_size", [32, 12])
+@pytest.mark.parametrize("batch_size", some([32, 12], 12))
 def test_quadratic_penalty_equals_the_constrained_network_in_the_plain_loop(batch_size):
     data = data_of()
     start = drawn_parameters(MODEL, data.train.x)["params"]
@@ -186,6 +187,7 @@ def test_epsilon_constraint_trades_one_task_for_the_other():
     np.testing.assert_allclose(run.history.multiplier[:, -1, 0], w / (1 - w), rtol=1e-2)
 
 
+@pytest.mark.slow
 def test_mapped_over_keys_and_strengths_equals_a_loop():
     data = data_of(rows=16)
     start = drawn_parameters(MODEL, data.train.x)

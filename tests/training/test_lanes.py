@@ -107,8 +107,8 @@ def assert_equal(found, expected):
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_equals_vmap(name):
     function, args = FUNCTIONS[name]
-    expected = jax.vmap(function, in_axes=-1, out_axes=-1)(*args)
-    assert_equal(jax.jit(lanes(function))(*args), expected)
+    mapped = jax.vmap(function, in_axes=-1, out_axes=-1)
+    assert_equal(*jax.jit(lambda *args: (lanes(function)(*args), mapped(*args)))(*args))
 
 
 @pytest.mark.parametrize(
@@ -154,7 +154,12 @@ def test_gradients_pass_through_it():
 
 
 @pytest.mark.parametrize(
-    ("batch_size", "shared", "used"), [(1, (4,), True), (2, (4,), False), (1, (999,), False)]
+    ("batch_size", "shared", "used"),
+    [
+        (1, (4,), True),
+        pytest.param(2, (4,), False, marks=pytest.mark.slow),
+        pytest.param(1, (999,), False, marks=pytest.mark.slow),
+    ],
 )
 def test_small_networks_trained_sample_by_sample_use_it(monkeypatch, batch_size, shared, used):
     calls = []

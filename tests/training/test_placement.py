@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from quick import QUICK
 from same_runs import assert_close, assert_identical, assert_same_run
+from some_cases import some
 
 from jaxmtl import HardSharing, fit, sweep
 from jaxmtl.training.driver.placement import chunk_size, own_members, pad_members
@@ -67,17 +68,19 @@ def expected():
     return sweep, single
 
 
-def test_two_and_eight_devices_give_the_result_of_one(expected, tmp_path):
+@pytest.mark.parametrize("extent", some(script.SWEEPS, "some"))
+def test_several_devices_give_the_result_of_one(expected, tmp_path, extent):
     sweep, single = expected
-    finished(start("devices", tmp_path / "found"))
+    finished(start("devices", extent, tmp_path / "found"))
     found = load(tmp_path / "found")
-    for case in script.SWEEPS:
+    for case in script.SWEEPS[extent]:
         assert_same_sweep(found[str(case)], sweep[: case[1]])
     # One run, its batches spread over the devices.
-    for count in (2, 8):
+    for count in script.BATCHES[extent]:
         assert_same_run(found[f"batches on {count}"], single)
 
 
+@pytest.mark.slow
 def test_two_processes_give_the_result_of_one(expected, tmp_path):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))

@@ -17,6 +17,7 @@ from same_runs import assert_identical
 from jaxmtl import HardSharing, Phase, sweep
 from jaxmtl.files.errors import FileError
 from jaxmtl.files.locked import locked
+from jaxmtl.training.driver import members
 from jaxmtl.training.driver import store as store_of_files
 from jaxmtl.training.driver.identity import _named as named
 from jaxmtl.training.driver.store import DRAFT, STEP, WHOLE, Store, StoreError
@@ -204,6 +205,28 @@ def finish(process, file):
         return pickle.load(found)
 
 
+def test_stopped_twice_and_resumed_nothing_is_lost(whole, tmp_path, monkeypatch):
+    monkeypatch.setattr(members, "SECONDS_BETWEEN_SAVES", 0.0)
+    monkeypatch.setattr(members, "SHARE_OF_SAVING", float("inf"))
+    seen = []
+
+    def stop(progress):
+        seen.append(progress.done)
+        if progress.done > len(stops) * progress.total // 3:
+            raise KeyboardInterrupt
+
+    options = {"checkpoint": tmp_path, "resume": True}
+    stops = []
+    for _ in range(2):
+        stops.append(len(seen))
+        with pytest.raises(KeyboardInterrupt):
+            sweep(**script.problem(), on_progress=stop, **options)
+    assert len(seen) > 3
+    assert seen == sorted(seen)
+    assert_identical(sweep(**script.problem(), **options), whole[1])
+
+
+@pytest.mark.slow
 def test_killed_at_random_moments_and_resumed_nothing_is_lost(tmp_path):
     cache = tmp_path / "cache"
 

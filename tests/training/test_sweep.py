@@ -9,6 +9,7 @@ import optax
 import pytest
 from drawn import drawn_parameters
 from same_runs import assert_close, assert_same_run
+from some_cases import some
 
 from jaxmtl import HardSharing, Phase, Rows, Splits, fit, fit_adaptive, sweep
 from jaxmtl.models import MMoE
@@ -48,8 +49,9 @@ def alone():
     return [fit_adaptive(MODEL, DATA, key=key, phases=PHASES) for key in keys(17)]
 
 
-@pytest.mark.parametrize(("number", "chunk"), [(1, None), (3, None), (17, None), (17, 3)])
-def test_equals_single_runs_seed_by_seed(alone, number, chunk):
+@pytest.mark.parametrize("case", some([(1, None), (3, None), (17, None), (17, 3)], (17, 3)))
+def test_equals_single_runs_seed_by_seed(alone, case):
+    number, chunk = case
     seen = []
     # The first keys of several are not those of a split into fewer.
     runs = sweep(
@@ -68,18 +70,26 @@ def test_equals_single_runs_seed_by_seed(alone, number, chunk):
         assert len({tuple(run.events) for run in runs}) > 5  # different nodes at different times
 
 
-def test_one_compilation_for_the_whole_sweep(caplog):
+def test_one_compilation_for_the_whole_sweep():
+    traces, first = [], None
+
+    class Counting(HardSharing):
+        def trunk(self, x):
+            traces.append(x.shape)
+            return super().trunk(x)
+
     for seed, threshold in ((0, 3), (1, 10**6)):
-        caplog.clear()
         calls, phases = [], (Phase(50, 2, threshold), Phase(4, 1, 4))
         sweep(
-            *(MODEL, rows(seed=seed)),
+            *(Counting(), rows(seed=seed)),
             keys=keys(5),
             phases=phases,
             chunk=2,
             on_progress=calls.append,
         )
         assert len(calls) > 6  # chunks of 2, 2 and 1, each of several calls
+        first = first or len(traces)
+        assert len(traces) == first > 0
 
 
 OPTIONS = {
@@ -89,6 +99,7 @@ OPTIONS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", OPTIONS)
 def test_equals_single_runs_with(name):
     tasks, fields, options = OPTIONS[name]
@@ -116,6 +127,7 @@ def test_rows_and_start_may_differ_from_member_to_member():
         assert_same_run(runs[i], single)
 
 
+@pytest.mark.slow
 def test_numbers_of_the_phases_may_differ_from_member_to_member():
     schedules = [
         (Phase(6, 1, 3, 5e-3), Phase(2)),
@@ -133,7 +145,8 @@ def test_numbers_of_the_phases_may_differ_from_member_to_member():
     assert_same_run(runs[2], fit_adaptive(MODEL, DATA, key=keys(3)[2], phases=fast))
 
 
-@pytest.mark.parametrize("model", [MMoE(), HardSharing()], ids=lambda model: type(model).__name__)
+@pytest.mark.slow
+@pytest.mark.parametrize("model", [MMoE(), HardSharing()])
 def test_networks_that_never_split_equal_fit(model):
     runs = sweep(model, DATA, keys=keys(2), phases=[Phase(3)])
     assert runs.events is None
@@ -158,6 +171,7 @@ def told_to_stop(split, parted=False):
     return sweep(MODEL, DATA, keys=keys(6), phases=table, split=split, head_index=index)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("split", ["random", "least", "all", "none", "streak"])
 def test_a_phase_stops_after_as_many_updates_as_it_is_told(split):
     for run in told_to_stop(split):
@@ -167,6 +181,7 @@ def test_a_phase_stops_after_as_many_updates_as_it_is_told(split):
         assert (history.phase == 3).sum() == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("split", ["random", "least", "all", "streak"])
 def test_a_split_of_any_kind_changes_no_error_at_the_stop(split):
     for run, unsplit in zip(told_to_stop(split), told_to_stop("none"), strict=True):
@@ -180,6 +195,7 @@ def test_a_split_of_any_kind_changes_no_error_at_the_stop(split):
             assert run.head_index.tolist() == [[0, 1, 2], [3, 4, 5]]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("split", ["random", "least"])
 def test_the_node_is_drawn_among_the_shared_ones_or_that_of_least_conflict(split):
     first = []
@@ -202,6 +218,7 @@ def test_the_node_is_drawn_among_the_shared_ones_or_that_of_least_conflict(split
         assert len(set(first)) > 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("split", ["random", "streak"])
 def test_where_nothing_is_left_to_part_nothing_is_split(split):
     for run in told_to_stop(split, parted=True):
@@ -209,6 +226,7 @@ def test_where_nothing_is_left_to_part_nothing_is_split(split):
         assert run.head_index.tolist() == [[0, 1, 2], [3, 4, 5]]
 
 
+@pytest.mark.slow
 def test_a_member_that_diverges_leaves_its_neighbours_alone():
     model = HardSharing(activation="relu", output_activation=None)
     phases = [

@@ -28,6 +28,7 @@ def rows():
     return x.astype(np.float32), np.where(known, y, [[np.nan, -1.0]]).astype(np.float32), known
 
 
+@pytest.mark.slow
 def test_a_number_and_classes_are_learned_together(rows):
     x, y, known = rows
     parts = [Rows(x[part], y[part], known[part]) for part in (slice(TRAIN), slice(TRAIN, None))]

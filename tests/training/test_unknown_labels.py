@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from some_cases import some
 
 from jaxmtl import HardSharing
 from jaxmtl.training.as_network import as_network
@@ -44,7 +45,7 @@ def fired(kind, deltas, known, split="streak", streak=0, threshold=1):
     return bool(found[0]), int(found[1]), found[2].tolist()
 
 
-@pytest.mark.parametrize("kind", MODELS)
+@pytest.mark.parametrize("kind", some(MODELS, "node"))
 def test_a_reader_without_a_label_stays_with_the_original(kind):
     if kind == "weight":
         assert not MODELS[kind].positive_bank_inputs
@@ -67,7 +68,7 @@ def test_a_reader_without_a_label_stays_with_the_original(kind):
         assert found[2] == [True, False, False], split
 
 
-@pytest.mark.parametrize("kind", MODELS)
+@pytest.mark.parametrize("kind", some(MODELS, "node"))
 def test_a_streak_fires_only_at_a_sample_with_two_known_labels(kind):
     one = [True, False, False]
     # The streak was there before, under another threshold; this sample knows nobody to compare.
