@@ -38,6 +38,7 @@ CARDS = """
 details { margin: 2.6rem 0 0; border-top: 1px solid var(--grid); padding-top: .7rem; }
 summary { cursor: pointer; font-weight: 600; font-size: 1.2rem; }
 td.word { white-space: normal; }
+.picture { padding-bottom: .5rem; }
 .picture svg { overflow: visible; }
 """
 MOST_IN_TITLE = 4  # names
