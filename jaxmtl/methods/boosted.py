@@ -55,6 +55,8 @@ class Boosted:
         self, data: Data, folds: Folds, keys: Key[Array, " folds"] | None, work: Work
     ) -> Fitted:
         """One model a fold; neither keys nor work are needed."""
+        # Only threads of what is loaded by then are limited.
+        import sklearn.ensemble  # noqa: F401
         from threadpoolctl import threadpool_limits
 
         del keys, work
