@@ -154,11 +154,10 @@ def test_absent_tasks_count_as_never_given(name, compiled):
 @pytest.mark.parametrize("name", NAMES)
 def test_hard_inputs_stay_finite_and_nan_is_not_swallowed(name, compiled):
     method = compiled(name)
-    given = arguments()
     for case, rows in hard_rows().items():
         state = method.aggregator.init(rows)
         for _ in range(2):
-            grads, state, info = method.update(rows, state, given)
+            grads, state, info = method.update(rows, state, arguments())
             assert np.isfinite(flat(grads)).all(), case
             assert np.isfinite(info.residual), case
             if method.aggregator.weighted:
