@@ -325,10 +325,10 @@ def _draws(num_pairs: int, seed: int, resamples: int) -> np.ndarray:
 
 
 def _expanded_tail(num_pairs: int, level: float) -> float:
-    from scipy import stats
+    from scipy import special  # which loads in a tenth of the time of scipy.stats
 
-    t = stats.t.ppf((1 + level) / 2, num_pairs - 1)
-    return float(stats.norm.cdf(-np.sqrt(num_pairs / (num_pairs - 1)) * t))
+    t = special.stdtrit(num_pairs - 1, (1 + level) / 2)
+    return float(special.ndtr(-np.sqrt(num_pairs / (num_pairs - 1)) * t))
 
 
 def _fill_intervals(

@@ -29,7 +29,9 @@ def made(table, **options):
     coding = fit_coding(table, columns, labelled_rows(table, columns))
     data, rows, notes = data_of_table(table, columns, coding)
     assert np.isfinite(data.x).all()
-    assert np.abs(data.x[:, [p.role != "code" for p in data.parts]]).max() <= 3
+    # Scaled by the median and the quartiles: half of the rows within 1, however far the others.
+    numbers = np.abs(data.x[:, [p.role == "number" for p in data.parts]])
+    assert (np.median(numbers, axis=0) <= 1).all()
     assert data.known.any(axis=1).all()
     assert data.x.shape == (len(rows), len(coding.features))
     assert coding.encode(table.some(rows)).notes == ()

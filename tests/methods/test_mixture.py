@@ -137,7 +137,7 @@ def at_first(value):
         ("2/0/left", at_first(0), "children behind their parents"),
         ("2/0/right", at_first(-(10**6)), "'right': expected numbers"),
         ("2/0/threshold", at_first(np.nan), "finite"),
-        ("2/0/value", lambda value: value[:, :1], "array 'value'"),
+        ("2/0/value", lambda value: value[:, :0], "array 'value'"),
         ("2/0/set_column", at_first(0), "places of codes"),
         ("2/0/sets", lambda sets: sets[:, :3], "array 'sets'"),
         ("2/buckets/4", lambda buckets: buckets[:0], "a bucket for every level"),
