@@ -35,7 +35,7 @@ _SHOWN = 31  # levels of a column that have a column of their own
 _MOST_SHOWN = 248  # such columns together
 _WORK = 3e10  # rows times features times trees times depth that are looked at
 _WORK_APART = 1e8  # the same, up to which every number has trees of its own
-FEWEST_APART = 100  # trees of such a number
+FEWEST_APART = 75  # trees of such a number
 LEAVES = (1, 3)  # rows that a leaf holds at least
 MOST_ROWS_TO_CHOOSE = 20_000  # above, leaves of one size only are grown
 FLOOR = 0.02  # share of the frequencies in the probabilities
@@ -53,7 +53,8 @@ class ExtraTrees:
     where they would take more than 64 MB a fold.
 
     Attributes:
-        trees: at most, of all tasks together; a task with trees of its own has 100 at least.
+        trees: at most, of all tasks together; a task with trees of its own has 75 at least, or 60
+            where rows are many.
 
     References:
         Geurts, Ernst, Wehenkel (2006), Extremely Randomized Trees, Machine Learning 63; as
@@ -62,7 +63,7 @@ class ExtraTrees:
 
     name: str = "extra_trees"
     description: str = "the mean of many random trees (scikit-learn's extra trees)"
-    trees: int = 300
+    trees: int = 240
 
     def fit(
         self, data: Data, folds: Folds, keys: Key[Array, " folds"] | None, work: Work

@@ -223,7 +223,8 @@ class TableNetworks:
             sharing=self.sharing,
             embedding="none" if self.plain else "periodic",
             activation="relu" if self.plain else "selu" if classes else "mish",
-            line=self.line,
+            # In both cases, so that both are one compiled program; without one it stays 0.
+            line=True,
         )
 
     def _start(

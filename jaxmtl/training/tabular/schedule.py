@@ -75,22 +75,19 @@ def factors(params: PyTree) -> tuple[PyTree, PyTree]:
     return rates, decays
 
 
-def epochs_for(rows: int, most: int = 128, samples: int = 1_000_000) -> int:
-    """Epochs that rows are worth: fewer where there are many.
+def epochs_for(rows: int, most: int = 128, least: int = 16) -> int:
+    """Epochs that rows are worth: fewer where there are many, as the root of their number.
 
     Args:
         rows: of a fold.
         most: for few rows.
-        samples: that are seen in all, beyond.
-
-    Returns:
-        At least 16.
+        least: for many.
 
     Example:
-        >>> epochs_for(1000), epochs_for(30_000), epochs_for(400_000)
-        (128, 33, 16)
+        >>> epochs_for(300), epochs_for(2400), epochs_for(30_000), epochs_for(400_000)
+        (128, 51, 16, 16)
     """
-    return int(min(most, max(samples // max(rows, 1), 16)))
+    return int(min(most, max(2500 / math.sqrt(max(rows, 1)), least)))
 
 
 def batch_for(rows: int) -> int:
