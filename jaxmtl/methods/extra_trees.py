@@ -72,7 +72,10 @@ class ExtraTrees:
         del keys, work
         check_known(self.name, data, folds)
         units = _units(data, folds)
-        grown = [self._grow_fold(data, fold, units) for fold in folds]
+        # The same sizes in all folds, which choose for each other.
+        most = max(len(fold.train) for fold in folds)
+        leaves = LEAVES if most <= MOST_ROWS_TO_CHOOSE else LEAVES[:1]
+        grown = [self._grow_fold(data, fold, units, leaves) for fold in folds]
         losses = np.array([own.losses for own in grown])  # (folds, leaves, units)
         models, chosen = [], []
         for k, own in enumerate(grown):
@@ -82,14 +85,16 @@ class ExtraTrees:
             )
             models.append(model)
             rows: list[int] = [0] * len(data.tasks)
-            for unit, size in zip(units, sizes, strict=True):
+            for unit, size, least in zip(units, sizes, own.leaf_rows, strict=True):
                 for t in unit:
-                    rows[t] = own.leaf_rows[size]
+                    rows[t] = least[size]
             chosen.append({"rows_of_a_leaf": rows})
         found = measured(data, folds, models, chosen)
         return dataclasses.replace(found, notes=note_of_part(self.name, folds))
 
-    def _grow_fold(self, data: Data, fold: SplitIndices, units: list[list[int]]) -> "_GrownFold":
+    def _grow_fold(
+        self, data: Data, fold: SplitIndices, units: list[list[int]], leaves: tuple[int, ...]
+    ) -> "_GrownFold":
         """The forests of a fold for every size of leaves, and what each is worth."""
         train = some_rows(data, fold.train)
         drawn = rows_drawn(train)
@@ -100,8 +105,8 @@ class ExtraTrees:
         every = _with_indicators(x, shown)
         slices = output_slices(drawn.tasks)
         total = slices[-1].stop
-        leaves = LEAVES if len(x) <= MOST_ROWS_TO_CHOOSE else LEAVES[:1]
         forests: list[list[Forest]] = []
+        leaf_rows: list[list[int]] = []
         for unit in units:
             rows = drawn.known[:, unit[0]]
             columns = np.concatenate([np.arange(total)[slices[t]] for t in unit])
@@ -112,8 +117,9 @@ class ExtraTrees:
             number, width = int(rows.sum()), len(columns)
             plan = _plan(number, every.shape[1], width, total, most)
             forests.append([])
-            for leaf in leaves:
-                own = dataclasses.replace(plan, leaf_rows=max(plan.leaf_rows, leaf))
+            leaf_rows.append([max(plan.leaf_rows, leaf) for leaf in leaves])
+            for least in leaf_rows[-1]:
+                own = dataclasses.replace(plan, leaf_rows=least)
                 classes = drawn.tasks[unit[0]].width > 1
                 trees = _grow(every[rows], y, own, classes=classes)
                 gathering = Gathering(x.shape[1], columns.tolist(), mean)
@@ -129,7 +135,7 @@ class ExtraTrees:
         )
         judged = "validation" if len(fold.validation) else "test"
         held = some_rows(data, fold.validation if len(fold.validation) else fold.test)
-        return _GrownFold(model, forests, leaves, _judged(model, forests, units, held), judged)
+        return _GrownFold(model, forests, leaf_rows, _judged(model, forests, units, held), judged)
 
 
 class _GrownFold(NamedTuple):
@@ -138,14 +144,14 @@ class _GrownFold(NamedTuple):
     Attributes:
         model: with the smallest leaves.
         forests: of every unit of tasks, one a size of leaves.
-        leaf_rows: these sizes.
+        leaf_rows: these sizes, of every unit.
         losses: (leaves, units) on the rows that judge.
         judged: which these are.
     """
 
     model: ForestModel
     forests: list[list[Forest]]
-    leaf_rows: tuple[int, ...]
+    leaf_rows: list[list[int]]
     losses: Float[np.ndarray, "leaves units"]
     judged: Literal["validation", "test"]
 
@@ -177,7 +183,7 @@ def _judged(
     """Losses of every size of leaves, in units of the spread; NaN where no row is known."""
     losses = np.full((len(forests[0]), len(units)), np.nan)
     if len(losses) == 1 or not len(held.x):
-        return np.zeros_like(losses) if len(losses) == 1 else losses
+        return losses
     for size in range(len(losses)):
         one = dataclasses.replace(model, forests=tuple(own[size] for own in forests))
         found = mean_losses(one.predict(held.x), held)

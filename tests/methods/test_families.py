@@ -140,6 +140,14 @@ def test_leaves_of_a_fold_are_chosen_by_the_others():
     assert len(set(np.ravel(chosen))) == 2  # else nothing was chosen
 
 
+def test_folds_about_the_most_rows_to_choose_have_leaves_of_the_same_sizes(monkeypatch):
+    monkeypatch.setattr("jaxmtl.methods.extra_trees.MOST_ROWS_TO_CHOOSE", 53)
+    data, folds = numbers_data(rows=80), kfold(80)
+    assert {len(fold.train) for fold in folds} == {53, 54}
+    found = FEW_TREES.fit(data, folds, None, Work())
+    assert [own["rows_of_a_leaf"] for own in found.chosen] == [[1, 1]] * 3
+
+
 def without_codes(x, data, fold):
     """Levels by their frequency, and a column for each."""
     levels, counts = np.unique(data.x[fold.train, 4], return_counts=True)
