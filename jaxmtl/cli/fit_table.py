@@ -11,7 +11,7 @@ from jaxmtl._options import Option, check_all, check_names, check_value, declare
 from jaxmtl.cli.devices import start_devices
 from jaxmtl.cli.reading import how_to_read
 from jaxmtl.cli.settings import Settings
-from jaxmtl.cli.signals import undone_when_interrupted, when_interrupted
+from jaxmtl.cli.signals import NOTHING_WRITTEN, undone_when_interrupted, when_interrupted
 from jaxmtl.data.options import ColumnOptions, Fraction, ReadingOptions, Seed
 from jaxmtl.prediction.options import TABLE, TableOptions
 
@@ -24,6 +24,7 @@ TABLE_PRESETS: dict[str, dict[str, Any]] = {
     TABLE: {},
     "quick": {"families": ("mean", "linear", "boosted"), "folds": 3},
 }
+UNFINISHED = ".unfinished"  # after the name of a folder: what an interrupted command has learned
 MOMENT = 0.1  # seconds that are left where reading the table has taken them all
 # What gaps and scales come to is part of the coding here.
 NOT_USED = ("missing", "missing_targets")
@@ -117,15 +118,25 @@ def fit_table_command(
     from jaxmtl.files.atomic import new_folder
     from jaxmtl.prediction.card import fingerprint
     from jaxmtl.prediction.folder import is_run_folder
+    from jaxmtl.prediction.kept import names_kept, remove_kept
     from jaxmtl.report import load_run, summarize
     from jaxmtl.report.run.table import REPORT, write_table_folder
 
     assert settings.table is not None
+    # Beside the folder, which is there only once it is whole.
+    unfinished = Path(f"{os.path.abspath(out)}{UNFINISHED}")
+
+    def left() -> str:
+        if not names_kept(unfinished):
+            return NOTHING_WRITTEN
+        return f"what was learned is kept in {unfinished}; the same command goes on with it"
+
+    when_interrupted(left)
     with (
         undone_when_interrupted(),
         new_folder(out, force=force, replaceable=is_run_folder) as folder,
     ):
-        found, table = _learn(settings, method, console, began)
+        found, table = _learn(settings, method, unfinished, console, began)
         saved = settings.to_json() | {
             "table": os.path.abspath(settings.table),
             "table_sha256": fingerprint(settings.table),
@@ -134,6 +145,7 @@ def fit_table_command(
             saved["method"] = method
         write_table_folder(folder, found, table, settings=saved, place=out)
     when_interrupted(lambda: f"the run is written to {out}")
+    remove_kept(unfinished)
     console.say(summarize(load_run(out)))
     place = shlex.quote(out)
     console.say(f"\nwritten to {out}: open {Path(out) / REPORT} in a browser")
@@ -141,11 +153,15 @@ def fit_table_command(
 
 
 def _learn(
-    settings: TableSettings, method: str | None, console: "Console", began: float
+    settings: TableSettings,
+    method: str | None,
+    unfinished: Path,
+    console: "Console",
+    began: float,
 ) -> "tuple[TableFit, Any]":
     from jaxmtl.data import infer_columns, read_cells
     from jaxmtl.data.reading.sheets import find_sheet
-    from jaxmtl.methods import TABLE_FAMILIES
+    from jaxmtl.methods import TABLE_FAMILIES, Work
     from jaxmtl.prediction.fit_table import Plan, fit_table
     from jaxmtl.prediction.predictor import Reading
 
@@ -179,7 +195,14 @@ def _learn(
         seconds=limit and max(limit - (time.perf_counter() - began), MOMENT),
     )
     with console.learning() as on_stage:
-        found = fit_table(table, columns, plan, reading=Reading(**how), on_stage=on_stage)
+        found = fit_table(
+            table,
+            columns,
+            plan,
+            reading=Reading(**how),
+            work=Work(checkpoint=unfinished),
+            on_stage=on_stage,
+        )
     for note in found.notes:
         console.note(note)
     return found, table

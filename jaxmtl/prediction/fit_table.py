@@ -3,6 +3,7 @@
 import dataclasses
 import time
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import NamedTuple
 
 import jax
@@ -23,7 +24,9 @@ from jaxmtl.methods import TABLE_FAMILIES, Fitted, Work, find_method, held_out, 
 from jaxmtl.methods.method import OnProgress
 from jaxmtl.methods.registry import families_for
 from jaxmtl.metrics.of_tasks import Scores, constant_prediction, score
+from jaxmtl.prediction.family_words import said
 from jaxmtl.prediction.gains import Gain, blocks_of, gain_over
+from jaxmtl.prediction.kept import Kept
 from jaxmtl.prediction.predictor import Predictor, Reading
 from jaxmtl.prediction.time_plan import TimePlan, cost_of, left_out_note
 from jaxmtl.statistics.selection import greedy
@@ -151,7 +154,9 @@ def fit_table(
             stand on both sides of a fold.
         plan: how; None: five folds of all families, and no row set aside.
         reading: how tables to predict are to be read.
-        work: see ``Method.fit``.
+        work: see ``Method.fit``. Families that are through are kept in its ``checkpoint``, and
+            taken from there if they have learned from the same rows in the same way; what the time
+            has cut is not kept.
         on_stage: called as each family begins, and while networks learn.
 
     Returns:
@@ -229,7 +234,17 @@ def _fit_families(
     left_out: list[tuple[str, float]] = []
     names, others = families_for(plan.families, data)
     timing = TimePlan({name: cost_of(name, data, folds) for name in names}, plan.seconds)
+    kept = None
+    if work.checkpoint is not None:
+        kept = Kept(Path(work.checkpoint), data, folds, seed=plan.seed)
+    before: list[str] = []
     for number, name in enumerate(names):
+        found = None if kept is None else kept.load(name)
+        if found is not None:
+            fitted[name], seconds[name] = found
+            before.append(name)
+            timing.leave_out(name)
+            continue
         # Something has to be learned, whatever the time.
         if fitted and name not in timing.kept():
             left_out.append((name, timing.needs(name)))
@@ -238,11 +253,19 @@ def _fit_families(
         tell = _teller(name, number, timing, on_stage, len(names))
         began = time.perf_counter()
         keys = jax.random.split(jax.random.key(plan.seed), len(folds))
-        how = dataclasses.replace(work, seconds=timing.share(name), on_progress=tell)
+        share = timing.share(name)
+        place = None if kept is None or share is not None else kept.checkpoint(name)
+        how = dataclasses.replace(
+            work, seconds=share, checkpoint=place, resume=place is not None, on_progress=tell
+        )
         fitted[name] = find_method(name).fit(data, folds, keys, how)
         seconds[name] = time.perf_counter() - began
         timing.done(name)
-    cut = (left_out_note(plan.seconds, left_out),) if left_out and plan.seconds else ()
+        if kept is not None and share is None:
+            kept.save(name, fitted[name], seconds[name])
+    cut = [left_out_note(plan.seconds, left_out)] if left_out and plan.seconds else []
+    if before:
+        cut.append(f"kept from a fit that was broken off: {', '.join(map(said, before))}")
     return fitted, seconds, (*others, *cut)
 
 

@@ -6,6 +6,8 @@ import json
 import numpy as np
 import pytest
 
+from jaxmtl.methods import find_method
+
 NAMES = ["--targets", "O3,level", "--families", "mean,linear"]
 
 
@@ -75,6 +77,33 @@ def test_quick_is_said(learned, call, tmp_path):
     refused = call("fit", "--config", tmp_path / "quick", "--preset", "table")
     assert refused.code == 2
     assert "--preset: expected quick, with which" in refused.err
+
+
+def test_a_fit_that_was_interrupted_goes_on(learned, call, tmp_path, monkeypatch):
+    command = ["fit", learned / "air.csv", *NAMES, "--out", tmp_path / "run"]
+
+    def find(name):
+        if name == "linear":
+            raise KeyboardInterrupt
+        return find_method(name)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("jaxmtl.prediction.fit_table.find_method", find)
+        done = call(*command)
+    kept = tmp_path / "run.unfinished"
+    assert done.code == 130
+    assert done.err.endswith(
+        f"interrupted; what was learned is kept in {kept}; the same command goes on with it\n"
+    )
+    assert list(tmp_path.iterdir()) == [kept]
+    done = call(*command)
+    assert done.code == 0
+    assert "note: kept from a fit that was broken off: the mean\n" in done.err
+    assert list(tmp_path.iterdir()) == [tmp_path / "run"]
+    one, other = (
+        (place / "run" / "predictions.csv").read_text("utf-8") for place in (learned, tmp_path)
+    )
+    assert one == other
 
 
 def test_predict_keeps_the_rows_as_they_came_and_notes_what_is_odd(learned, call, tmp_path):

@@ -95,4 +95,6 @@ def _named(value: Any) -> Any:
             cells = [getattr(value, field.name) for field in dataclasses.fields(value)]
         inner = [str(_named(part)) for part in cells if part is not value]
         return f"{name}({', '.join(inner)})" if inner else name
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return describe({f.name: getattr(value, f.name) for f in dataclasses.fields(value)})
     return value

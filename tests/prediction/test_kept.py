@@ -1,0 +1,132 @@
+"""A fit from a table that is broken off goes on with what its families had learned."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from jaxmtl.data import infer_columns, table_of_cells
+from jaxmtl.files import FileError
+from jaxmtl.methods import Work, find_method
+from jaxmtl.methods.table_networks import TableNetworks
+from jaxmtl.prediction.fit_table import Plan, fit_table
+from jaxmtl.prediction.kept import names_kept, remove_kept
+from jaxmtl.training.driver import members
+
+FAMILIES = ("mean", "linear", "boosted")
+
+
+@pytest.fixture(scope="module")
+def cells():
+    rng = np.random.default_rng(0)
+    x = rng.uniform(size=60)
+    return {"CO": x.tolist(), "O3": (x + 0.1 * rng.normal(size=60)).tolist(), "k": list("ab") * 30}
+
+
+def learn(cells, folder, on_stage=None, families=FAMILIES, **plan):
+    table = table_of_cells(cells)
+    columns = infer_columns(table, targets=["O3", "k"])
+    plan = Plan(families=families, folds=3, **plan)
+    return fit_table(table, columns, plan, work=Work(checkpoint=folder), on_stage=on_stage)
+
+
+def stop_at(name, share=0.0):
+    def on_stage(stage):
+        if stage.name == name and stage.share >= share:
+            raise KeyboardInterrupt
+
+    return on_stage
+
+
+def assert_same(found, expected):
+    np.testing.assert_array_equal(found.held, expected.held)
+    np.testing.assert_array_equal(found.weights, expected.weights)
+    for mine, theirs in zip(found.leaderboard, expected.leaderboard, strict=True):
+        assert mine.scores.by_task == theirs.scores.by_task
+    x = np.linspace(0, 1, 7)[:, None]
+    np.testing.assert_array_equal(found.predictor.outputs(x), expected.predictor.outputs(x))
+
+
+@pytest.fixture(scope="module")
+def whole(cells):
+    return learn(cells, None)
+
+
+@pytest.fixture
+def broken_off(cells, tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        learn(cells, tmp_path / "kept", stop_at("boosted"))
+    return tmp_path / "kept"
+
+
+def test_what_is_through_is_not_learned_again(cells, whole, broken_off, monkeypatch):
+    assert [name.partition("-")[0] for name in names_kept(broken_off)] == ["linear", "mean"]
+    asked = []
+
+    def find(name):
+        asked.append(name)
+        return find_method(name)
+
+    seen = []
+    monkeypatch.setattr("jaxmtl.prediction.fit_table.find_method", find)
+    found = learn(cells, broken_off, lambda stage: seen.append(stage.name))
+    assert set(seen) == {"boosted"}
+    assert_same(found, whole)
+    assert found.notes[-1] == "kept from a fit that was broken off: the mean, a straight line"
+    remove_kept(broken_off)
+    assert not broken_off.exists()
+
+
+@pytest.mark.parametrize("other", ["cell", "seed", "weight"])
+def test_what_was_learned_otherwise_is_passed_over(cells, broken_off, monkeypatch, other):
+    if other == "cell":
+        cells = cells | {"CO": [0.5, *cells["CO"][1:]]}
+    if other == "weight":
+        monkeypatch.setattr("jaxmtl.prediction.kept.versions", lambda: {"jaxmtl": "another"})
+    found = learn(cells, broken_off, seed=int(other == "seed"))
+    assert not any("broken off" in note for note in found.notes)
+
+
+def test_what_is_cut_for_the_time_is_not_kept(cells, tmp_path, monkeypatch):
+    from jaxmtl.prediction.time_plan import TimePlan
+
+    monkeypatch.setattr(TimePlan, "share", lambda plan, name: 5.0)
+    learn(cells, tmp_path / "kept", families=("mean", "linear"), seconds=600.0)
+    assert not (tmp_path / "kept").exists()
+
+
+def test_a_damaged_file_is_one_sentence(cells, broken_off):
+    path = broken_off / names_kept(broken_off)[0]
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 255
+    path.write_bytes(content)
+    with pytest.raises(FileError, match=r"linear-.*\.npz: expected what a fit had learned"):
+        learn(cells, broken_off)
+
+
+def test_what_is_not_ours_stays(broken_off):
+    (broken_off / "notes.txt").write_text("mine")
+    remove_kept(broken_off)
+    assert [path.name for path in broken_off.iterdir()] == ["notes.txt"]
+
+
+def test_a_network_goes_on_in_the_middle(cells, tmp_path, monkeypatch):
+    small = TableNetworks(hidden=(8,), epochs=6)
+
+    def find(name):
+        one = find_method(name)
+        return dataclasses.replace(small, name=name) if isinstance(one, TableNetworks) else one
+
+    monkeypatch.setattr("jaxmtl.prediction.fit_table.find_method", find)
+    monkeypatch.setattr(members, "SECONDS_BETWEEN_SAVES", 0.0)
+    monkeypatch.setattr(members, "SHARE_OF_SAVING", float("inf"))
+    families = ("mean", "network")
+    with pytest.raises(KeyboardInterrupt):
+        learn(cells, tmp_path / "kept", stop_at("network", 0.5), families)
+    assert len(names_kept(tmp_path / "kept")) == 2  # the mean, and checkpoints of the network
+    first = []
+    found = learn(cells, tmp_path / "kept", lambda stage: first.append(stage.share), families)
+    assert first[0] == 0
+    assert first[1] > 0.4
+    assert_same(found, learn(cells, None, families=families))
+    assert all(name.endswith(".npz") for name in names_kept(tmp_path / "kept"))
