@@ -4,6 +4,7 @@ import atexit
 import gc
 import itertools
 import os
+import sys
 import zlib
 
 os.environ.setdefault("JAX_PLATFORMS", os.environ.get("JAXMTL_TEST_PLATFORM", "cpu"))
@@ -73,10 +74,18 @@ def pytest_configure(config):
 
 
 def pytest_sessionfinish(session):
-    """A worker ends at once: to put some gigabytes of small objects in order takes 10 s."""
+    """The process ends at once: to put some gigabytes of small objects in order takes 10 s.
+
+    Nor does it wait for threads of JAX that do not end.
+    """
     gc.freeze()
-    if hasattr(session.config, "workerinput"):
-        atexit.register(os._exit, 0)
+
+    def end():
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(0 if hasattr(session.config, "workerinput") else int(session.exitstatus))
+
+    atexit.register(end)
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -21,6 +21,7 @@ def run_python(code, **environment):
         capture_output=True,
         text=True,
         check=True,
+        timeout=200,
     ).stdout
 
 

@@ -22,6 +22,7 @@ def test_the_float64_tests_pass_in_a_process_of_their_own(selection, slow_option
         cwd=HERE,
         capture_output=True,
         text=True,
+        timeout=800,
     )
     assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
     assert " passed" in done.stdout

@@ -97,7 +97,11 @@ for bad, text in ((batch, "counts"), ((x[:5], known[:5]), "divide by 3 devices")
 def test_three_devices_make_the_step_of_one(program):
     program += 'print(jax.device_count(), "devices agree")'
     done = subprocess.run(
-        [sys.executable, "-c", program], env=os.environ | QUICK, capture_output=True, text=True
+        [sys.executable, "-c", program],
+        env=os.environ | QUICK,
+        capture_output=True,
+        text=True,
+        timeout=300,
     )
     assert done.returncode == 0, done.stderr[-3000:]
     assert done.stdout == "3 devices agree\n"

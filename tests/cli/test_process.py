@@ -78,7 +78,9 @@ def test_help_loads_nothing_heavy():
         "heavy = {'pandas', 'openpyxl', 'matplotlib', 'flax.linen', 'scipy'} & set(sys.modules)\n"
         "print(f'heavy: {sorted(heavy)}')"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=200
+    )
     assert done.stdout.endswith("heavy: []\n")
     assert "--features" in done.stdout
     assert "jaxmtl 0." in done.stdout
@@ -120,7 +122,9 @@ main()
 
 @pytest.mark.skipif(os.name == "nt", reason="no such signals")
 def test_interrupted_while_it_starts():
-    done = subprocess.run([sys.executable, "-c", EARLY], capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-c", EARLY], capture_output=True, text=True, timeout=200
+    )
     assert (done.returncode, done.stdout) == (130, "")
     assert done.stderr == "jaxmtl: interrupted; nothing was written\n"
 
@@ -137,7 +141,7 @@ STREAMS = {
 @pytest.mark.parametrize("streams", some(STREAMS, "--version >/dev/full"))
 def test_streams_that_are_closed_or_full(tmp_path, streams):
     shell = ["sh", "-c", f"{sys.executable} -m jaxmtl {streams}"]
-    done = subprocess.run(shell, capture_output=True, text=True, cwd=tmp_path)
+    done = subprocess.run(shell, capture_output=True, text=True, cwd=tmp_path, timeout=200)
     assert done.returncode == 2
     assert done.stderr.startswith(STREAMS[streams])
     assert len(done.stderr.splitlines()) == bool(STREAMS[streams])

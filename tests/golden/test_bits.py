@@ -24,7 +24,12 @@ def found():
     bare = {name: v for name, v in os.environ.items() if not name.startswith(settings)}
     script = [sys.executable, str(HERE / "bits.py"), *ARMS]
     done = subprocess.run(
-        script, env=bare | {"JAX_PLATFORMS": "cpu"}, capture_output=True, text=True, check=True
+        script,
+        env=bare | {"JAX_PLATFORMS": "cpu"},
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=600,
     )
     return json.loads(done.stdout)
 

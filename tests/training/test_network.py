@@ -394,5 +394,7 @@ def test_classes_by_their_numbers_under_the_squared_error_are_pointed_to_their_l
 def test_importing_the_package_loads_no_library_of_networks():
     loaded = "print([m for m in ('flax', 'equinox') if m in sys.modules]);"
     code = f"import sys, jaxmtl, jaxmtl.training as n;{loaded}n.as_network((max, min));{loaded}"
-    printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    printed = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=200
+    )
     assert printed.stdout.split("\n")[:2] == ["[]", "[]"], printed.stderr
