@@ -30,7 +30,7 @@ PATIENCE = 25  # rounds without gain after which no more are grown
 LEARNING_RATE = 0.1
 INNER_PARTS = 4
 _BUCKETS = 254  # and one for all others: what scikit-learn takes
-_ROWS_FOR_THREADS = 10_000  # with fewer, threads would wait for each other longer than they work
+ROWS_FOR_THREADS = 10_000  # with fewer, threads would wait for each other longer than they work
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,7 +66,7 @@ class Boosted:
         forests: list[list[Any]] = [[] for _ in learned]
         rounds: list[list[int]] = [[] for _ in learned]
         links = []
-        with threadpool_limits(1 if most < _ROWS_FOR_THREADS else 2, "openmp"):
+        with threadpool_limits(1 if most < ROWS_FOR_THREADS else 2, "openmp"):
             for t, columns in enumerate(output_slices(data.tasks)):
                 link = _link(data.tasks[t], data.y[data.known[:, t], t])
                 links.append(link)

@@ -16,6 +16,7 @@ from jaxmtl.methods.levels import buckets_of, code_columns
 from jaxmtl.methods.links import Link, floors
 from jaxmtl.methods.method import Fitted, Work
 from jaxmtl.methods.of_each_task import (
+    MOST_ROWS_OF_TREES,
     check_known,
     mean_losses,
     measured,
@@ -111,9 +112,7 @@ class ExtraTrees:
             rows = drawn.known[:, unit[0]]
             columns = np.concatenate([np.arange(total)[slices[t]] for t in unit])
             y, mean, scale = _targets(drawn, rows, unit)
-            most = self.trees
-            if len(unit) == 1 and len(units) > 1:
-                most = min(most, max(FEWEST_APART, most // len(units)))
+            most = _most_trees(self.trees, unit, units)
             number, width = int(rows.sum()), len(columns)
             plan = _plan(number, every.shape[1], width, total, most)
             forests.append([])
@@ -136,6 +135,47 @@ class ExtraTrees:
         judged = "validation" if len(fold.validation) else "test"
         held = some_rows(data, fold.validation if len(fold.validation) else fold.test)
         return _GrownFold(model, forests, leaf_rows, _judged(model, forests, units, held), judged)
+
+
+def work_of(data: Data, folds: Folds, *, trees: int = ExtraTrees.trees) -> float:
+    """What growing the trees costs, in numbers looked at: rows times features times depth.
+
+    Args:
+        data: to learn from.
+        folds: of it.
+        trees: see ``ExtraTrees``.
+
+    Returns:
+        Of all folds together, about.
+
+    Example:
+        >>> from jaxmtl.tasks import number_tasks
+        >>> data = Data(x=np.zeros((60, 2)), y=np.zeros((60, 1)), known=np.ones((60, 1), bool),
+        ...             tasks=number_tasks(["CO"]))
+        >>> none = np.zeros(0, int)
+        >>> fold = SplitIndices(np.arange(40), none, np.arange(40, 60))
+        >>> round(work_of(data, Folds(parts=(fold,))) / 240 / 40 / 2, 1)  # of leaves of 1 and 3
+        9.2
+    """
+    units, outputs = _units(data, folds), sum(task.width for task in data.tasks)
+    most = max(len(fold.train) for fold in folds)
+    leaves = LEAVES if most <= MOST_ROWS_TO_CHOOSE else LEAVES[:1]
+    rows, features = max(min(most, MOST_ROWS_OF_TREES), 1), data.x.shape[1]
+    work = 0.0
+    for unit in units:
+        width = sum(data.tasks[t].width for t in unit)
+        plan = _plan(rows, features, width, outputs, _most_trees(trees, unit, units))
+        for leaf in leaves:
+            depth = math.log2(rows / max(plan.leaf_rows, leaf) + 1)
+            work += rows * features * plan.share * plan.trees * depth
+    return work * len(folds)
+
+
+def _most_trees(trees: int, unit: list[int], units: list[list[int]]) -> int:
+    """How many trees a unit of tasks has at most."""
+    if len(unit) == 1 and len(units) > 1:
+        return min(trees, max(FEWEST_APART, trees // len(units)))
+    return trees
 
 
 class _GrownFold(NamedTuple):

@@ -11,11 +11,16 @@ from typing import NamedTuple
 
 from jaxmtl._words import about
 from jaxmtl.data import Data, Folds
+from jaxmtl.methods.boosted import ROWS_FOR_THREADS
+from jaxmtl.methods.extra_trees import work_of
+from jaxmtl.methods.of_each_task import MOST_ROWS_OF_TREES
 from jaxmtl.prediction.family_words import said
 from jaxmtl.training.tabular.schedule import epochs_for
 
 RESERVED = 4.0, 0.08  # seconds, and a share of all, for mixing and for what is written
-TELLING = 0.5  # seconds that a family is expected to take to say something of the pace
+DOUBT = 5.0  # seconds for which the pace is held to be as expected, beside what has been seen
+PACES = 0.25, 4.0  # beyond which what is expected of a family is wrong, and not the machine's pace
+COMPILING = {"residual": 2.0, "separate": 16.0}  # the first of these is the program of "network"
 FEWEST_EPOCHS = 15  # of a network that is cut
 
 
@@ -55,27 +60,27 @@ def cost_of(name: str, data: Data, folds: Folds) -> Cost:
     """
     rows = max(max((len(fold.train) for fold in folds), default=1), 1)
     features, tasks, parts = data.x.shape[1], len(data.tasks), len(folds)
+    drawn = min(rows, MOST_ROWS_OF_TREES)
     if name == "mean":
-        seconds = 0.05
+        seconds = 0.1
     elif name == "linear":
-        seconds = parts * (0.05 + 3e-10 * rows * features**2)
+        seconds = parts * (0.05 + 1e-7 * rows * features * (tasks + features / 100))
     elif name == "extra_trees":
-        drawn = min(rows, 100_000)
-        trees = max(300 * min(math.sqrt(1500 / drawn), 1.0), 60)
-        seconds = parts * (0.3 + min(3e-8 * drawn * features * trees * math.log2(drawn + 1), 900))
+        seconds = parts * 0.3 + 8e-9 * work_of(data, folds)
     elif name == "boosted":
-        drawn = min(rows, 100_000)
-        seconds = parts * tasks * 200 * (4e-3 + 1.5e-8 * drawn * features)
+        cores = 1 if rows < ROWS_FOR_THREADS else 2
+        seconds = parts * tasks * 200 * (4e-3 + 1.5e-8 * drawn * features / cores)
     else:
-        return _of_a_network(name, rows, features, tasks, parts)
+        return _of_a_network(name, data, rows, tasks, parts)
     return Cost(seconds, seconds)
 
 
-def _of_a_network(name: str, rows: int, features: int, tasks: int, parts: int) -> Cost:
+def _of_a_network(name: str, data: Data, rows: int, tasks: int, parts: int) -> Cost:
     """Compiling, and passes over the rows through three layers of 128."""
-    compiling = 6.0
-    a_row = 2e-5 * (33_000 + 512 * features) / 38_000
-    a_pass = parts * rows * a_row * (max(tasks * 0.3, 1.0) if name == "separate" else 1.0)
+    compiling = COMPILING.get(name, 13.0)
+    numbers = sum(part.role == "number" for part in data.parts) if data.parts else data.x.shape[1]
+    a_row = 1.2e-5 * (33_000 + 512 * numbers) / 38_000
+    a_pass = parts * rows * a_row * (max(tasks * 0.55, 1.0) if name == "separate" else 1.0)
     epochs = epochs_for(rows)
     least = min(FEWEST_EPOCHS, epochs)
     return Cost(compiling + epochs * a_pass, compiling + least * a_pass)
@@ -85,12 +90,12 @@ class TimePlan:
     """Divides a time among families, and says how much of the work is left.
 
     Example:
-        >>> now = iter([0.0, 0.0, 0.0, 0.0, 8.0, 8.0])
+        >>> now = iter([0.0, 0.0, 0.0, 0.0, 19.0, 19.0])
         >>> costs = {"linear": Cost(1.0, 1.0), "boosted": Cost(4.0, 4.0), "network": Cost(60, 10)}
         >>> plan = TimePlan(costs, 30.0, clock=lambda: next(now))
         >>> plan.kept(), plan.share("linear")
         (['linear', 'boosted', 'network'], None)
-        >>> plan.done("linear")  # it took eight times as long
+        >>> plan.done("linear")  # the machine is slow
         >>> plan.kept()
         []
     """
@@ -167,9 +172,8 @@ class TimePlan:
         """
         self._waiting.remove(name)
         now = self._clock()
-        if self._costs[name].whole >= TELLING:
-            self._expected += self._costs[name].whole
-            self._spent += now - self._began
+        self._expected += self._costs[name].whole
+        self._spent += now - self._began
         self._began = now
 
     def later(self, name: str) -> float:
@@ -184,7 +188,8 @@ class TimePlan:
 
     @property
     def _pace(self) -> float:
-        return self._spent / self._expected if self._expected else 1.0
+        least, most = PACES
+        return min(max((self._spent + DOUBT) / (self._expected + DOUBT), least), most)
 
 
 def left_out_note(seconds: float, needed: Sequence[tuple[str, float]]) -> str:

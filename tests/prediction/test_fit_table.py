@@ -62,16 +62,26 @@ def test_time_is_divided_by_what_each_can_use():
     assert plan.kept() == ["linear", "boosted", "network"]
     assert plan.share("boosted") is None
     assert plan.share("network") == pytest.approx(88 - 11)
-    clock.now = 2.0
-    plan.done("linear")  # half as fast as expected
+    clock.now = 7.0
+    plan.done("linear")  # twice as slow as expected, of which so little tells little
     assert plan.needs("boosted") == 20
-    assert plan.later("boosted") == pytest.approx(86)
+    assert plan.later("boosted") == pytest.approx(81)
     clock.now = 60.0
     assert plan.kept() == ["boosted"]
     plan.leave_out("boosted")
     assert plan.kept() == ["network"]
     clock.now = 87.0
     assert plan.kept() == []
+
+
+def test_one_that_takes_much_longer_is_an_error_and_not_the_pace():
+    clock = Clock()
+    costs = {"linear": Cost(2, 2), "boosted": Cost(50, 50)}
+    plan = TimePlan(costs, 400.0, clock=clock)
+    clock.now = 60.0
+    plan.done("linear")
+    assert plan.needs("boosted") == 200
+    assert plan.kept() == ["boosted"]
 
 
 def test_without_a_limit_nothing_is_cut():
