@@ -147,7 +147,9 @@ def _saving(folder: Path, what: dict[str, Any], *, resume: bool) -> Any:
 def _open_ledger(program: Program, crew: Crew, states: Any, epochs: int) -> Ledger:
     """The ledger before the first epoch, with room for the ``epochs`` of the longest member."""
     members = len(states.status)
-    row = program.record_shape(jax.tree.map(lambda leaf: leaf[0], states), *crew.of(0))
+    # Shapes alone: to cut a leaf is a small program of its own, and states have many.
+    one = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), states)
+    row = program.record_shape(one, *crew.of(0))
     records = jax.tree.map(lambda leaf: np.zeros((members, epochs, *leaf.shape), leaf.dtype), row)
     places = jax.tree.map(lambda place: np.full(members, place, np.int32), program.nowhere)
     zero = np.zeros((), np.int32)

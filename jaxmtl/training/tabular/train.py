@@ -146,7 +146,7 @@ def train_table(
     params, keys = _start(network, keys, data, rows, counts)
     params = params if start is None else start(params)
     number = len(marks_of(passes))
-    states = jax.vmap(lambda params, key: begin(params, key, number))(params, keys)
+    states = _begin_all(params, keys, number)
     mesh = member_mesh(devices)
 
     def advance(states: State, data: TableRows, members: Member, limit: Any) -> Any:
@@ -212,6 +212,11 @@ def _start(
     )
     both = jax.vmap(jax.random.split)(keys)
     return _initialize(jax.default_backend())(network, both[:, 0], data.x[some]), both[:, 1]
+
+
+@functools.partial(jax.jit, static_argnames="marks")
+def _begin_all(params: PyTree, keys: Any, marks: int) -> State:
+    return jax.vmap(lambda own, key: begin(own, key, marks))(params, keys)
 
 
 @functools.cache
