@@ -35,8 +35,8 @@ class TableSettings(TableOptions, ColumnOptions, ReadingOptions):
     """Options of ``jaxmtl fit --preset table``.
 
     Example:
-        >>> TableSettings(table="a.csv", targets=("O3",)).folds
-        5
+        >>> TableSettings(table="a.csv", targets=("O3",)).families
+        ()
     """
 
     preset: Annotated[Literal["table", "quick"], Option(help="What is trained.")] = "table"

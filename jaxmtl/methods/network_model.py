@@ -15,6 +15,7 @@ from jaxmtl._typing import NetworkLike
 from jaxmtl.duplication import HeadIndex, bank_capacity, check_head_index, compact
 from jaxmtl.methods.network_spec import build_network, describe_network
 from jaxmtl.methods.saved import check_arrays, with_prefix
+from jaxmtl.training import as_network
 from jaxmtl.training.in_chunks import predictor
 
 INDEX = "head_index"
@@ -69,7 +70,7 @@ class NetworkModel:
             ValueError: a network or a field that no file can hold.
         """
         described = describe_network(self.network)
-        if "capacity" in described["fields"]:
+        if _has_bank(self.network):
             described["fields"]["capacity"] = bank_capacity(self.compacted().params)
         return described
 
@@ -131,7 +132,7 @@ def network_model_of(
 
 
 def _has_bank(network: NetworkLike) -> bool:
-    return hasattr(network, "initial_head_index")
+    return as_network(network).bank is not None
 
 
 @functools.lru_cache(maxsize=64)

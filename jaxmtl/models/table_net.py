@@ -52,6 +52,7 @@ class TableNet(nn.Module):
         line: whether a line of the features, not bent, is added to every output. It is 0 at first,
             and ``jaxmtl.training.tabular`` leaves it as it is set: the network learns what it
             leaves over.
+        capacity: columns of a bank; None for as many as there can be, tasks times nodes.
 
     Example:
         >>> x = jax.random.normal(jax.random.key(1), (50, 3))
@@ -79,6 +80,7 @@ class TableNet(nn.Module):
     activation: Shape = "mish"
     dropout: float = 0.1
     line: bool = False
+    capacity: int | None = None
 
     def __post_init__(self) -> None:
         """Makes the sizes tuples, so that a model is hashable, and checks them."""
@@ -116,11 +118,11 @@ class TableNet(nn.Module):
     @property
     def num_columns(self) -> int:
         """Columns of the bank, spare ones included."""
-        return self.num_tasks * self.nodes
+        return self.num_tasks * self.nodes if self.capacity is None else self.capacity
 
     def shared_parameters(self, params: PyTree, head_index: HeadIndex | None = None) -> PyTree:
         """Which parameters several tasks reach: booleans in their structure and shapes."""
-        index = initial_head_index(self.num_tasks, self.nodes) if head_index is None else head_index
+        index = self.initial_head_index() if head_index is None else head_index
 
         def is_shared(names: Names) -> Mark:
             if names[0] == "bank":
@@ -131,7 +133,74 @@ class TableNet(nn.Module):
 
         return mark_shared(params, self.num_tasks, is_shared)
 
-    @nn.compact
+    @property
+    def has_bank(self) -> bool:
+        """Whether nodes can be duplicated while it trains: a line reads what no bank has seen."""
+        return self.sharing == "bank" and not self.line
+
+    @property
+    def positive_bank_inputs(self) -> bool:
+        """Whether every input of the bank is above 0."""
+        return False
+
+    def initial_head_index(self) -> HeadIndex:
+        """The head index of a network with a bank, before any duplication."""
+        return initial_head_index(self.num_tasks, self.nodes)
+
+    def setup(self) -> None:
+        """Declares the parts."""
+        tasks, nobody = self.num_tasks, cast(Any, (None, None))
+        embedded: Any = _Trunk
+        if self.sharing == "separate":
+            embedded = nn.vmap(
+                _Trunk,
+                in_axes=nobody,
+                out_axes=1,
+                axis_size=tasks,
+                variable_axes={"params": 0},
+                split_rngs={"params": True, "dropout": True},
+            )
+        named = bool(self.numbers or self.levels or self.codes)
+        self.embedded = embedded(
+            numbers=self.numbers if named else None,
+            levels=self.levels,
+            codes=self.codes,
+            sizes=self.sizes,
+            hidden=self.hidden[:-1] if self.sharing == "bank" else self.hidden,
+            embedding=self.embedding,
+            activation=self.activation,
+            dropout=self.dropout,
+            members=tasks if self.sharing == "rank_one" else None,
+            name="trunk",
+        )
+        if self.sharing == "bank":
+            self.bank = Bank(self.nodes, self.num_columns, initializer="he_normal")
+        self.output = _Heads(self.outputs)
+        if self.line:
+            columns = (*self.numbers, *self.levels) if named else None
+            self.beside = _Line(columns, self.codes, self.sizes, sum(self.outputs), name="line")
+
+    def trunk(self, x: Float[Array, "batch features"], *, train: bool = False) -> Array:
+        """What the bank reads, or else the output layers."""
+        named = (*self.numbers, *self.levels, *self.codes)
+        if named and not 0 <= min(named) <= max(named) < x.shape[-1]:
+            raise ValueError(
+                f"x: expected the columns 0 to {max(named)} that are named, got shape {x.shape}"
+            )
+        return self.embedded(x, train)
+
+    def heads(
+        self,
+        a: Array,
+        head_index: AnyIndex | None = None,
+        taps: Float[Array, "batch tasks nodes"] | None = None,
+    ) -> Float[Array, "batch outputs"]:
+        """Outputs from what ``trunk`` gave; see ``HardSharing.heads``."""
+        if self.sharing == "bank":
+            z = self.bank(a, self.initial_head_index() if head_index is None else head_index)
+            a = _activation(self.activation)(z if taps is None else z + taps.astype(z.dtype))
+        return self.output(a)
+
     def __call__(
         self,
         x: Float[Array, "batch features"],
@@ -140,51 +209,14 @@ class TableNet(nn.Module):
         train: bool = False,
     ) -> Float[Array, "batch outputs"]:
         """Outputs of all tasks side by side: numbers, and logits of classes."""
-        trunk: Any = _Trunk
-        tasks, nobody = self.num_tasks, cast(Any, (None, None))
-        named = (*self.numbers, *self.levels, *self.codes)
-        numbers = self.numbers if named else tuple(range(x.shape[-1]))
-        if named and not 0 <= min(named) <= max(named) < x.shape[-1]:
-            raise ValueError(
-                f"x: expected the columns 0 to {max(named)} that are named, got shape {x.shape}"
-            )
-        if self.sharing == "separate":
-            trunk = nn.vmap(
-                _Trunk,
-                in_axes=nobody,
-                out_axes=1,
-                axis_size=tasks,
-                variable_axes={"params": 0},
-                split_rngs={"params": True, "dropout": True},
-            )
-        inner = self.hidden[:-1] if self.sharing == "bank" else self.hidden
-        h = trunk(
-            numbers=numbers,
-            levels=self.levels,
-            codes=self.codes,
-            sizes=self.sizes,
-            hidden=inner,
-            embedding=self.embedding,
-            activation=self.activation,
-            dropout=self.dropout,
-            members=tasks if self.sharing == "rank_one" else None,
-            name="trunk",
-        )(x, train)
-        if self.sharing == "bank":
-            index = initial_head_index(tasks, self.nodes) if head_index is None else head_index
-            bank = Bank(self.nodes, self.num_columns, initializer="he_normal", name="bank")
-            h = _activation(self.activation)(bank(h, index))
-        found = _Heads(self.outputs, name="output")(h)
-        if not self.line:
-            return found
-        columns = (*numbers, *self.levels)
-        return found + _Line(columns, self.codes, self.sizes, sum(self.outputs), name="line")(x)
+        found = self.heads(self.trunk(x, train=train), head_index)
+        return found + self.beside(x) if self.line else found
 
 
 class _Trunk(nn.Module):
     """What tasks share, if they share: embedded columns and hidden layers."""
 
-    numbers: Sequence[int]
+    numbers: Sequence[int] | None  # None: all columns
     levels: Sequence[int]
     codes: Sequence[int]
     sizes: Sequence[int]
@@ -197,8 +229,8 @@ class _Trunk(nn.Module):
     @nn.compact
     def __call__(self, x: Float[Array, "batch features"], train: bool) -> Array:
         parts = []
-        if self.numbers:
-            values = x[:, jnp.array(self.numbers)]
+        if self.numbers is None or self.numbers:
+            values = x if self.numbers is None else x[:, jnp.array(self.numbers)]
             values = values * jax.lax.rsqrt(1 + (values / FURTHEST) ** 2)
             parts.append(values)
             if self.embedding == "periodic":
@@ -321,7 +353,7 @@ class _Heads(nn.Module):
 class _Line(nn.Module):
     """A line for every output, of 0 at the start."""
 
-    columns: Sequence[int]
+    columns: Sequence[int] | None  # None: all
     codes: Sequence[int]
     sizes: Sequence[int]
     width: int
@@ -329,8 +361,9 @@ class _Line(nn.Module):
     @nn.compact
     def __call__(self, x: Float[Array, "batch features"]) -> Float[Array, "batch outputs"]:
         zeros = nn.initializers.zeros
-        slopes = self.param("slopes", zeros, (len(self.columns), self.width), jnp.float32)
-        found = x[:, jnp.array(self.columns, int)] @ slopes
+        read = x if self.columns is None else x[:, jnp.array(self.columns, int)]
+        slopes = self.param("slopes", zeros, (read.shape[-1], self.width), jnp.float32)
+        found = read @ slopes
         found = found + self.param("intercept", zeros, (self.width,), jnp.float32)[None]
         for column, size in zip(self.codes, self.sizes, strict=True):
             table = self.param(f"levels_{column}", zeros, (size, self.width), jnp.float32)

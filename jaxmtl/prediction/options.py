@@ -31,9 +31,12 @@ class TableOptions(Options):
         ),
     ] = ()
     folds: Annotated[
-        Annotated[int, msgspec.Meta(ge=2, le=100)],
-        Option(help="Parts of the rows, each predicted by what the others taught."),
-    ] = 5
+        Annotated[int, msgspec.Meta(ge=2, le=100)] | None,
+        Option(
+            help="Parts of the rows, each predicted by what the others taught.",
+            shown="10; of more than 1000 rows 5",
+        ),
+    ] = None
     time_limit: Annotated[
         Annotated[float, msgspec.Meta(gt=0)] | None,
         Option(

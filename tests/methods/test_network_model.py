@@ -13,6 +13,7 @@ from jaxmtl.constraints import Box
 from jaxmtl.methods.models import model_of
 from jaxmtl.methods.network_model import NetworkModel
 from jaxmtl.methods.network_spec import network_classes
+from jaxmtl.training import as_network
 
 FIELDS = {
     "HardSharing": {"shared": [4], "towers": [2], "outputs": (2, 1)},
@@ -43,13 +44,23 @@ def drawn(network) -> NetworkModel:
     rng = np.random.default_rng(0)
     shapes = jax.eval_shape(network.init, jax.random.key(0), jnp.zeros((1, 5)))["params"]
     params = jax.tree.map(lambda leaf: rng.normal(size=leaf.shape).astype(leaf.dtype), shapes)
-    index = network.initial_head_index() if hasattr(network, "initial_head_index") else None
+    bank = as_network(network).bank
+    index = None if bank is None else bank.initial_pointers()
     return NetworkModel(network=network, params=params, head_index=index)
 
 
 @pytest.fixture(scope="module")
 def mmoe():
     return drawn(models.MMoE(**FIELDS["MMoE"]))
+
+
+def test_a_bank_of_a_network_for_tables_is_saved_without_its_spare_columns():
+    network = models.TableNet(**{**FIELDS["TableNet"], "sharing": "bank"})
+    model = drawn(network)
+    again = model_of("network", model.compacted().spec(), model.compacted().arrays(), **WIDTHS)
+    assert (again.network.num_columns, network.num_columns) == (3, 6)
+    x = np.ones((4, 5), np.float32)
+    np.testing.assert_array_equal(again.predict(x), model.predict(x))
 
 
 def test_no_network_is_forgotten():

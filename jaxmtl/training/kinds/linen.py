@@ -92,8 +92,9 @@ class LinenNetwork(Network):
 
     @property
     def bank(self) -> LinenBank | None:  # pyright: ignore[reportIncompatibleVariableOverride]
-        """Of modules with ``heads`` and ``initial_head_index``."""
+        """Of modules with ``heads`` and ``initial_head_index``, unless ``has_bank`` is False."""
         has_bank = hasattr(self.model, "heads") and hasattr(self.model, "initial_head_index")
+        has_bank = has_bank and getattr(self.model, "has_bank", True)
         return LinenBank(self.model) if has_bank else None
 
     @property
