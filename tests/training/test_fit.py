@@ -86,8 +86,9 @@ def test_the_warm_up_holds_the_trigger_back_while_streaks_run():
 @pytest.mark.few_optimizations
 def test_a_run_that_never_splits_is_plain_hard_sharing():
     plain = fit(HardSharing(), DATA, key=jax.random.key(3), epochs=4)
-    counted = fit_adaptive(HardSharing(), DATA, key=jax.random.key(3), phases=[Phase(4)])
-    np.testing.assert_allclose(plain.history.train, counted.history.train, rtol=1e-5)
+    phases = [Phase(4), Phase(1), Phase(1), Phase(1)]  # as many as other runs have here
+    counted = fit_adaptive(HardSharing(), DATA, key=jax.random.key(3), phases=phases)
+    np.testing.assert_allclose(plain.history.train, counted.history.train[:4], rtol=1e-5)
     assert plain.history.conflicts is None
     assert counted.history.conflicts.sum() > 0
 
@@ -305,8 +306,10 @@ def test_divergence_names_step_and_task_and_keeps_the_last_finite_state(optimize
     if rate < 1:
         y[17, 1] = np.inf
     data = DATA._replace(train=Rows(X[:40], y))
-    model = HardSharing(activation="relu", output_activation=None)
-    phases = [Phase(3, 1, 1000, rate), Phase(2)]
+    model, phases = HardSharing(), PHASES
+    if rate > 1:  # outputs that are bounded never overflow
+        model = HardSharing(activation="relu", output_activation=None)
+        phases = [Phase(3, 1, 1000, rate), Phase(2)]
     run = fit_adaptive(model, data, key=jax.random.key(0), phases=phases, optimizer=optimizer)
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(run.params))
     if rate < 1:
@@ -323,6 +326,7 @@ def test_divergence_names_step_and_task_and_keeps_the_last_finite_state(optimize
     assert len(run.history) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.few_optimizations
 def test_divergence_later_in_a_run_keeps_the_history_before_it():
     phases = [Phase(4), Phase(2, learning_rate=1e38)]
