@@ -28,7 +28,7 @@ from jaxmtl.tasks import number_tasks, output_slices
 
 FEW_TREES = ExtraTrees(trees=20)
 SOON = {
-    name: dataclasses.replace(TABLE_FAMILIES[name], epochs=40, hidden=(16,))
+    name: dataclasses.replace(TABLE_FAMILIES[name], epochs=40, hidden=(32,))
     for name in ("network", "residual", "separate")
 }
 FAMILIES = TABLE_FAMILIES | {"extra_trees": FEW_TREES} | SOON
