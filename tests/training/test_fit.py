@@ -93,6 +93,7 @@ def test_a_run_that_never_splits_is_plain_hard_sharing():
     assert counted.history.conflicts.sum() > 0
 
 
+@pytest.mark.slow
 @pytest.mark.few_optimizations
 def test_nothing_is_compiled_twice_whatever_is_split_when():
     traces = []
@@ -228,7 +229,8 @@ def test_shuffling_is_by_key_and_every_epoch_anew():
 
 
 @pytest.mark.few_optimizations
-@pytest.mark.parametrize("batch_size", some([7, 100], 7))
+@pytest.mark.slow
+@pytest.mark.parametrize("batch_size", [7, 100])
 def test_the_last_batch_may_be_smaller(batch_size):
     run = fit(HardSharing(), DATA, key=jax.random.key(0), epochs=2, batch_size=batch_size)
     assert (run.history.samples == 40).all()
