@@ -11,6 +11,7 @@ NAMES = ["--features", "SO2,CO", "--targets", "PM2.5,O3"]
 SHORT = ["--phases", "4,1,2;2", "--hard-epochs", "3"]
 
 
+@pytest.mark.usefixtures("no_pictures")
 def test_a_run_keeps_what_the_aggregator_did(call, table, tmp_path):
     folder = tmp_path / "run"
     result = call(
