@@ -13,7 +13,6 @@ import jax
 import pytest
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
-jax.config.update("jax_debug_key_reuse", True)
 
 # Tracing makes many objects that stay: a twentieth of all the time went into looking for garbage.
 gc.set_threshold(50_000, 20, 20)
@@ -26,13 +25,34 @@ FEW = "jax_disable_most_optimizations"
 
 # Examples of docstrings that take seconds, whose networks and runs other tests go through.
 SLOW_EXAMPLES = {
+    "jaxmtl.aggregation.aligned_mtl.aligned_mtl",
+    "jaxmtl.aggregation.and_mask.and_mask",
+    "jaxmtl.aggregation.cagrad.cagrad",
+    "jaxmtl.aggregation.data_parallel.data_parallel_step",
+    "jaxmtl.aggregation.dualproj.dualproj",
+    "jaxmtl.aggregation.grouped.grouped",
+    "jaxmtl.aggregation.krum.krum",
+    "jaxmtl.aggregation.losses.dwa.dwa",
+    "jaxmtl.aggregation.pcd.pcd",
+    "jaxmtl.aggregation.solvers.worst_case.worst_case_weights",
+    "jaxmtl.aggregation.trimmed_mean.trimmed_mean",
+    "jaxmtl.aggregation.upgrad.upgrad",
+    "jaxmtl.comparison.compare.compare",
+    "jaxmtl.data.simulated.simulate_exponential",
+    "jaxmtl.data.simulated.simulate_normal",
+    "jaxmtl.methods.network_model.network_model_of",
     "jaxmtl.methods.study.run_study.run_study",
     "jaxmtl.methods.table_networks.TableNetworkModel",
-    "jaxmtl.models.constrained.Constrained",
+    "jaxmtl.metrics.ranking.average_precision",
+    "jaxmtl.metrics.ranking.mean_average_precision",
     "jaxmtl.models.aitm.AITM",
+    "jaxmtl.models.constrained.Constrained",
     "jaxmtl.models.cross_stitch.CrossStitch",
     "jaxmtl.models.dselect_k.DSelectK",
+    "jaxmtl.models.hard_sharing.HardSharing",
     "jaxmtl.models.hard_sharing.IndependentNetworks",
+    "jaxmtl.models.mmoe.MMoE",
+    "jaxmtl.models.mmoe.OMoE",
     "jaxmtl.models.mtan.MTAN",
     "jaxmtl.models.ple.CGC",
     "jaxmtl.models.ple.PLE",
@@ -40,8 +60,12 @@ SLOW_EXAMPLES = {
     "jaxmtl.models.soft_sharing.SoftSharing",
     "jaxmtl.models.table_net.TableNet",
     "jaxmtl.models.trunk.ConvTrunk",
+    "jaxmtl.report.run.save.save_run",
     "jaxmtl.report.words.summary.summarize",
+    "jaxmtl.training.constrained.fit_constrained",
+    "jaxmtl.training.phased.best.Best",
     "jaxmtl.training.phased.runs.Runs",
+    "jaxmtl.training.sweep.sweep",
 }
 
 
@@ -71,6 +95,10 @@ def pytest_configure(config):
         "markers", "slow: further evidence, beside what the default run keeps of every contract"
     )
     config.pluginmanager.register(Compilation())  # for the doctests of the package too
+    # A key that is used twice is told only where slow tests are asked for, so in every `.ci/run`:
+    # to look for it takes a tenth of the time of all tests.
+    if config.option.slow or config.option.slow_share is not None:
+        jax.config.update("jax_debug_key_reuse", True)
 
 
 def pytest_sessionfinish(session):

@@ -23,7 +23,9 @@ HEADS = {"trunk": GRADS["trunk"], "heads": jnp.asarray(np.diag(ROWS[:, 0]))}
 
 
 def alone(aggregator, grads, **given):
-    return aggregator.update(grads, aggregator.init(grads), **given)
+    """The first update, compiled: operation by operation it takes longer."""
+    update = jax.jit(lambda grads, given: aggregator.update(grads, aggregator.init(grads), **given))
+    return update(grads, given)
 
 
 @pytest.mark.parametrize("prefix", some([1, {"trunk": "a", "out": "b"}], 1))
@@ -100,7 +102,7 @@ def test_a_step_is_gradients_aggregation_and_optimizer(name):
     state = init(params, x, jax.random.key(5))
     step_jit = jax.jit(step)
     after, following, info = step_jit(params, state, x)
-    task_grads = jax.jacrev(loss_fn)(params, x)
+    task_grads = jax.jit(jax.jacrev(loss_fn))(params, x)
     grads, _, _ = alone(aggregator, task_grads, losses=info.losses, key=jax.random.key(0))
     np.testing.assert_allclose(after["w"], params["w"] - 0.1 * grads["w"], rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(info.losses, loss_fn(params, x), rtol=1e-6)
@@ -144,7 +146,8 @@ def test_the_optax_adapter_chains_and_remembers_its_info():
     for leaf, other in zip(jax.tree.leaves(updates), jax.tree.leaves(expected), strict=True):
         np.testing.assert_allclose(leaf, -0.1 * np.clip(other, -1, 1), rtol=1e-5, atol=1e-6)
     chained = optax.with_extra_args_support(ag.as_optax(ag.gradnorm(), 3))
-    _, state = chained.update(GRADS, chained.init(params), params, losses=jnp.ones(3), other=1)
+    turn = jax.jit(lambda g, s, losses: chained.update(g, s, params, losses=losses, other=1))
+    _, state = turn(GRADS, chained.init(params), jnp.ones(3))
     assert state.number == 1
 
 
@@ -170,12 +173,18 @@ def test_preferences_scale_rows_or_enter_the_method():
 def test_smoothed_weights_and_their_rule_agree():
     aggregator = ag.cr_mogm(ag.mgda(), alpha=0.8)
     state, expected = aggregator.init(jnp.asarray(ROWS)), None
+    update = jax.jit(aggregator.update)
+
+    @jax.jit
+    def weights(gram, state):
+        by_rule = aggregator.rule(gram, state, ag.Context(jnp.ones(3, bool))).weights
+        return by_rule, ag.mgda().weights(gram)
+
     for seed in range(3):
         j = jnp.asarray(random_rows(seed, tasks=3), jnp.float32)
-        by_rule = aggregator.rule(j @ j.T, state, ag.Context(jnp.ones(3, bool))).weights
-        w = ag.mgda().weights(j @ j.T)
+        by_rule, w = weights(j @ j.T, state)
         expected = w if expected is None else 0.8 * expected + 0.2 * w
-        grads, state, info = aggregator.update(j, state)
+        grads, state, info = update(j, state)
         np.testing.assert_allclose(info.weights, expected, rtol=1e-4, atol=1e-6)
         np.testing.assert_allclose(by_rule, expected, rtol=1e-4, atol=1e-6)
         np.testing.assert_allclose(grads, expected @ j, rtol=1e-4, atol=1e-5)

@@ -74,8 +74,14 @@ def make_table(tmp_path: Path) -> Callable[..., Path]:
 
 
 @pytest.fixture
-def untrained(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
-    """Makes `fit` skip the training, and the pictures, which have tests of their own.
+def no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They have tests of their own, and take a second a run."""
+    monkeypatch.setattr("jaxmtl.report.pictures.of_a_run.draw_pictures", lambda *args: None)
+
+
+@pytest.fixture
+def untrained(monkeypatch: pytest.MonkeyPatch, no_pictures: None) -> list[dict[str, Any]]:
+    """Makes `fit` skip the training, and the pictures.
 
     Returns what the two training functions were called with.
     """
@@ -98,7 +104,6 @@ def untrained(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
 
     monkeypatch.setattr("jaxmtl.methods.study.run_study.fit_adaptive", skip)
     monkeypatch.setattr("jaxmtl.methods.study.run_study.fit", skip)
-    monkeypatch.setattr("jaxmtl.report.pictures.of_a_run.draw_pictures", lambda *args: None)
     return calls
 
 

@@ -11,15 +11,16 @@ NAMES = ["--features", "SO2,CO", "--targets", "PM2.5,O3"]
 SHORT = ["--phases", "4,1,2;2", "--hard-epochs", "3"]
 
 
+@pytest.mark.usefixtures("no_pictures")
 def test_a_run_keeps_what_the_aggregator_did(call, table, tmp_path):
     folder = tmp_path / "run"
     result = call(
-        "fit", "--preset", "study", table, *NAMES, *SHORT, "--aggregator", "upgrad", "--out", folder
+        "fit", "--preset", "study", table, *NAMES, *SHORT, "--aggregator", "pcgrad", "--out", folder
     )
     assert result.code == 0
-    assert "gradients combined by upgrad, mean weights" in result.out
-    assert call("inspect", folder).out.count("gradients combined by upgrad") == 1
-    assert json.loads((folder / "config.json").read_text())["settings"]["aggregator"] == "upgrad"
+    assert "gradients combined by pcgrad, mean weights" in result.out
+    assert call("inspect", folder).out.count("gradients combined by pcgrad") == 1
+    assert json.loads((folder / "config.json").read_text())["settings"]["aggregator"] == "pcgrad"
     with open(folder / "history.csv", encoding="utf-8-sig") as file:
         rows = list(csv.DictReader(file))
     assert {row["run"] for row in rows} == {"adaptive", "hard sharing"}

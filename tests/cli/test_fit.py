@@ -100,6 +100,7 @@ def test_metrics_agree_with_the_predictions(made_run):
     assert metrics["ratio"]["test"]["of_means"] == mean[0] / mean[1]
 
 
+@pytest.mark.usefixtures("no_pictures")
 def test_it_says_what_happened_if_it_is_not_told_to_be_quiet(call, table, tmp_path):
     said = call("fit", table, *NAMES, *SHORT, "--out", tmp_path / "b")
     assert said.code == 0
@@ -157,6 +158,7 @@ def test_options_override_a_repeated_run(call, made_run, tmp_path):
     assert settings_of(folder) == settings_of(made_run) | {"seed": 5}
 
 
+@pytest.mark.usefixtures("no_pictures")
 def test_repetition_notes_a_changed_table_and_other_versions(call, own_run, tmp_path):
     path = own_run / "config.json"
     config = json.loads(path.read_text(encoding="utf-8"))

@@ -86,6 +86,7 @@ def test_help_loads_nothing_heavy():
     assert "jaxmtl 0." in done.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="no such signals")
 @pytest.mark.parametrize("number", some([signal.SIGINT, signal.SIGTERM], signal.SIGINT))
 def test_interrupted_runs_leave_nothing_behind(start, table, tmp_path, number):

@@ -10,7 +10,6 @@ import optax
 import pytest
 from drawn import drawn_parameters
 from same_runs import assert_same_run
-from some_cases import some
 
 from jaxmtl import HardSharing, Phase, Rows, Splits, fit_adaptive, initial_head_index
 from jaxmtl.duplication import (
@@ -111,7 +110,8 @@ RUNS = {
 }
 
 
-@pytest.mark.parametrize("name", some(RUNS, "batches"))
+@pytest.mark.slow
+@pytest.mark.parametrize("name", RUNS)
 def test_runs_are_the_same(name, monkeypatch):
     tasks, fields, options = RUNS[name]
     known = KNOWN if name == "unknown labels" else None

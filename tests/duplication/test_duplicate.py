@@ -59,7 +59,7 @@ def predict(model, params, head_index, x):
     return model.apply({"params": params}, x, head_index)
 
 
-@pytest.mark.parametrize("tasks", some([2, 3, 4, 5], 2, 5))
+@pytest.mark.parametrize("tasks", some([2, 3, 4, 5], 3))
 @hypothesis.settings(derandomize=True, deadline=None, max_examples=3)
 @hypothesis.given(seed=st.integers(0, 10**6))
 def test_any_sequence_of_duplications_keeps_every_bit_of_every_prediction(tasks, seed):

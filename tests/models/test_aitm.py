@@ -3,6 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from some_cases import some
 
 from jaxmtl import Rows, Splits, fit
 from jaxmtl.models import AITM
@@ -12,7 +13,7 @@ def relu(z):
     return np.maximum(z, 0.0)
 
 
-@pytest.mark.parametrize("outputs", [(1,), (1, 1), (2, 1, 3)])
+@pytest.mark.parametrize("outputs", some([(1,), (1, 1), (2, 1, 3)], (2, 1, 3)))
 def test_forward(drawn, close, outputs):
     model = AITM(trunk=(6,), towers=(5, 4), outputs=outputs)
     case = drawn(model)

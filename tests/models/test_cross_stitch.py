@@ -49,17 +49,17 @@ def test_every_task_has_a_trunk_of_its_own(drawn, close):
     kernel = jax.jit(model.init)(jax.random.key(0), case.x)["params"]["trunk"]["conv_0"]["kernel"]
     assert kernel.shape == (2, 3, 3, 2, 3)
     assert np.abs(kernel[0] - kernel[1]).max() > 0.01  # drawn separately
-    stitches = model.apply({"params": case.params}, method="stitches")
+    stitches = jax.jit(lambda p: model.apply({"params": p}, method="stitches"))(case.params)
     close(stitches[0], case.params64["stitch_trunk"]["weight"])
     close(stitches[1], case.params64["stitch_0"]["weight"])
     # Literal from the features that each task's own trunk makes.
-    p, h = case.params64, []
+    p, h, features = case.params64, [], jax.jit(trunk.apply)
     for t in range(2):
         own = {
             name: {k: v[t] for k, v in layer.items()}
             for name, layer in case.params["trunk"].items()
         }
-        h.append(np.asarray(trunk.apply({"params": own}, case.x), np.float64))
+        h.append(np.asarray(features({"params": own}, case.x), np.float64))
     a = p["stitch_trunk"]["weight"]
     h = [a[t, 0] * h[0] + a[t, 1] * h[1] for t in range(2)]
     layer, a = p["layer_0"], p["stitch_0"]["weight"]

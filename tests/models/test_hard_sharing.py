@@ -1,9 +1,12 @@
+import itertools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from drawn import drawn_parameters
 from scipy import stats
+from some_cases import some
 
 from jaxmtl import HardSharing, IndependentNetworks, initial_head_index
 from jaxmtl.models.initializers import INITIALIZERS
@@ -43,12 +46,17 @@ def forward(params, x, index, activation, output_activation, widths):
     return np.concatenate(rows, axis=1)
 
 
-@pytest.mark.parametrize("activation", ["sigmoid", "relu", "tanh"])
-@pytest.mark.parametrize(
-    ("shared", "towers", "outputs"),
-    [((4,), (), (1, 1)), ((), (5,), (1, 1, 1)), ((6, 5), (4, 3), (2, 2)), ((3,), (4,), (1, 3, 2))],
-)
-def test_equals_a_literal_forward_pass(shared, towers, outputs, activation):
+SHAPES = [
+    *(((4,), (), (1, 1)), ((), (5,), (1, 1, 1))),
+    *(((6, 5), (4, 3), (2, 2)), ((3,), (4,), (1, 3, 2))),
+]
+FORWARD = list(itertools.product(["sigmoid", "relu", "tanh"], SHAPES))
+
+
+# Every activation and every shape at least once.
+@pytest.mark.parametrize("case", some(FORWARD, FORWARD[0], FORWARD[5], FORWARD[10], FORWARD[3]))
+def test_equals_a_literal_forward_pass(case):
+    activation, (shared, towers, outputs) = case
     model = HardSharing(
         shared=shared,
         nodes=3,

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from some_cases import some
 
 from jaxmtl.models import MTAN
 
@@ -8,8 +9,12 @@ def relu(z):
     return np.maximum(z, 0.0)
 
 
-@pytest.mark.parametrize(("outputs", "attention"), [((1, 3, 2), None), ((2,), 2), ((1, 2), 2)])
-def test_forward(drawn, close, outputs, attention):
+FORWARD = [((1, 3, 2), None), ((2,), 2), ((1, 2), 2)]
+
+
+@pytest.mark.parametrize("case", some(FORWARD, FORWARD[0], FORWARD[2]))
+def test_forward(drawn, close, case):
+    outputs, attention = case
     model = MTAN(layers=(6, 4, 5), attention=attention, outputs=outputs)
     case = drawn(model)
     p, rows, masks = case.params64, [], [[], [], []]

@@ -67,11 +67,11 @@ def test_outputs_and_penalties(case):
         }
         for t in range(len(outputs))
     ]
-    plain = sharing_penalty(by_task, tie=tie, strength={"hidden_0": 0.5, "hidden_1": 2.0})
+    strength = {"hidden_0": 0.5, "hidden_1": 2.0}
+    plain = jax.jit(lambda p: sharing_penalty(p, tie=tie, strength=strength))(by_task)
     np.testing.assert_allclose(sum(jax.tree.leaves(sown)), plain, rtol=1e-5)
-    np.testing.assert_allclose(
-        jax.vmap(lambda row: model.apply(variables, row[None])[0])(X), y, rtol=1e-5, atol=1e-6
-    )
+    by_row = jax.jit(jax.vmap(lambda row: model.apply(variables, row[None])[0]))(X)
+    np.testing.assert_allclose(by_row, y, rtol=1e-5, atol=1e-6)
 
 
 def spread(params):
@@ -112,8 +112,8 @@ def test_tasks_may_be_exchanged():
     model = SoftSharing((4,), tie="trace_norm", strength=0.1)
     variables = drawn_parameters(model, X)
     turned = jax.tree.map(lambda leaf: leaf[::-1], variables)
-    y, sown = model.apply(variables, X, mutable=["penalties"])
-    other, other_sown = model.apply(turned, X, mutable=["penalties"])
+    apply = jax.jit(lambda v: model.apply(v, X, mutable=["penalties"]))
+    (y, sown), (other, other_sown) = apply(variables), apply(turned)
     np.testing.assert_allclose(other, y[:, ::-1], rtol=1e-6)
     np.testing.assert_allclose(
         other_sown["penalties"]["tie_0"], sown["penalties"]["tie_0"], rtol=1e-5

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 from made_runs import save_without_pictures
+from some_cases import some
 
 from jaxmtl import Event
 from jaxmtl.files.errors import FileError
@@ -149,7 +150,7 @@ def damaged(value: Any) -> Iterator[tuple[str, Any]]:
             yield f"{path}: {change}", changed
 
 
-@pytest.mark.parametrize("name", ["config.json", "metrics.json"])
+@pytest.mark.parametrize("name", some(["config.json", "metrics.json"], "config.json"))
 def test_json(check, whole, name):
     value = json.loads((whole / name).read_text(encoding="utf-8"))
     found = {what: check(name, json.dumps(v).encode()) for what, v in damaged(value)}

@@ -142,6 +142,7 @@ def test_network_with_a_bank_at_an_earlier_epoch(make, tmp_path, undrawn):
     assert "  split    node 1 in epoch 4 of the run: copy 3 for PM2.5" in text
 
 
+@pytest.mark.slow
 def test_all_pictures_of_a_bank(made, tmp_path):
     run = made.run
     model = NetworkModel(network=made.model, params=run.params, head_index=run.head_index)

@@ -51,7 +51,7 @@ def rows_of(ax) -> list[str]:
     return [label.get_text() for label in ax.get_yticklabels()]
 
 
-@pytest.mark.parametrize("case", some(CASES, "study", "one arm"))
+@pytest.mark.parametrize("case", some(CASES, "one task", "one arm"))
 def test_pictures_are_drawn_without_a_warning(tmp_path, monkeypatch, case):
     monkeypatch.setitem(style.RC, "savefig.dpi", 60)  # quicker
     before, loaded = dict(matplotlib.rcParams), "matplotlib.pyplot" in sys.modules
@@ -116,9 +116,11 @@ def test_what_is_far_outside_is_an_arrow_with_its_number(frames):
 
 
 def test_arm_without_any_finished_seed_is_said_to_have_diverged():
-    made = make_frames(seeds=4, diverged=[("adaptive", seed) for seed in range(4)])
+    arms = [REFERENCE, "random_node", "adaptive"]
+    diverged = [("adaptive", seed) for seed in range(4)]
+    made = make_frames(seeds=4, arms=arms, diverged=diverged)
     figure = plot_differences(made.per_seed, made.contrasts, REFERENCE)
-    assert rows_of(figure.axes[0])[len(ARMS) - 2] == "adaptive"  # last of the contestants
+    assert rows_of(figure.axes[0])[:2] == ["random node", "adaptive"]  # last of the contestants
     assert "diverged" in texts_of(figure)
     texts = texts_of(plot_error_against_parameters(made.leaderboard, made.per_seed))
     assert "not shown, diverged in every seed: adaptive" in texts

@@ -51,6 +51,7 @@ def test_browser_shows_the_page_offline(file, tmp_path):
     assert (pixels[:, 0] == 1).all()  # nothing spills over the edge
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(BROWSER is None, reason="no Chromium or Chrome is installed")
 def test_browser_sorts_the_leaderboard(file, tmp_path):
     click = "document.querySelector('th[data-column=\"1\"] button').click();"

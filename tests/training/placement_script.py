@@ -38,7 +38,7 @@ def starts():
     from jaxmtl import HardSharing
 
     x = problem()[0].train.x[:1]
-    drawn = [drawn_parameters(HardSharing(), x, i)["params"] for i in range(MOST)]
+    drawn = [drawn_parameters(HardSharing(shared=()), x, i)["params"] for i in range(MOST)]
     return jax.tree.map(lambda *leaves: np.stack(leaves), *drawn)
 
 
@@ -49,7 +49,7 @@ def swept(number, **options):
     data, phases = problem()
     schedules = [[*phases, Phase(1 + i % 3, learning_rate=2e-3 + 1e-4 * i)] for i in range(number)]
     return sweep(
-        *(HardSharing(), data),
+        *(HardSharing(shared=()), data),
         keys=jax.random.split(jax.random.key(0), number),
         params=jax.tree.map(lambda leaf: leaf[:number], starts()),
         phases=schedules,
@@ -62,7 +62,7 @@ def single_run(**options):
 
     data, phases = problem()
     return fit_adaptive(
-        *(HardSharing(), data),
+        *(HardSharing(shared=()), data),
         key=jax.random.key(0),
         params=jax.tree.map(lambda leaf: leaf[0], starts()),
         phases=phases,

@@ -37,7 +37,7 @@ def close(ours, theirs, atol=2e-6):
 
 @functools.cache
 def start(model, features=4):
-    return model.init(jax.random.key(5), jnp.zeros((1, features)))["params"]
+    return jax.jit(model.init)(jax.random.key(5), jnp.zeros((1, features)))["params"]
 
 
 def task_losses(model, params, batch):
@@ -149,6 +149,7 @@ def test_conflict_is_counted_on_the_gradients_of_the_tasks(data, aggregator):
     assert plain.history.conflicts.any()
 
 
+@pytest.mark.slow
 def test_adaptive_runs_split_alike_under_the_sum(data):
     options = {"params": start(HardSharing()), "phases": PHASES}
     plain = fit_adaptive(HardSharing(), data, **options)

@@ -86,12 +86,14 @@ def test_the_warm_up_holds_the_trigger_back_while_streaks_run():
 @pytest.mark.few_optimizations
 def test_a_run_that_never_splits_is_plain_hard_sharing():
     plain = fit(HardSharing(), DATA, key=jax.random.key(3), epochs=4)
-    counted = fit_adaptive(HardSharing(), DATA, key=jax.random.key(3), phases=[Phase(4)])
-    np.testing.assert_allclose(plain.history.train, counted.history.train, rtol=1e-5)
+    phases = [Phase(4), Phase(1), Phase(1), Phase(1)]  # as many as other runs have here
+    counted = fit_adaptive(HardSharing(), DATA, key=jax.random.key(3), phases=phases)
+    np.testing.assert_allclose(plain.history.train, counted.history.train[:4], rtol=1e-5)
     assert plain.history.conflicts is None
     assert counted.history.conflicts.sum() > 0
 
 
+@pytest.mark.slow
 @pytest.mark.few_optimizations
 def test_nothing_is_compiled_twice_whatever_is_split_when():
     traces = []
@@ -227,7 +229,8 @@ def test_shuffling_is_by_key_and_every_epoch_anew():
 
 
 @pytest.mark.few_optimizations
-@pytest.mark.parametrize("batch_size", some([7, 100], 7))
+@pytest.mark.slow
+@pytest.mark.parametrize("batch_size", [7, 100])
 def test_the_last_batch_may_be_smaller(batch_size):
     run = fit(HardSharing(), DATA, key=jax.random.key(0), epochs=2, batch_size=batch_size)
     assert (run.history.samples == 40).all()
@@ -305,8 +308,10 @@ def test_divergence_names_step_and_task_and_keeps_the_last_finite_state(optimize
     if rate < 1:
         y[17, 1] = np.inf
     data = DATA._replace(train=Rows(X[:40], y))
-    model = HardSharing(activation="relu", output_activation=None)
-    phases = [Phase(3, 1, 1000, rate), Phase(2)]
+    model, phases = HardSharing(), PHASES
+    if rate > 1:  # outputs that are bounded never overflow
+        model = HardSharing(activation="relu", output_activation=None)
+        phases = [Phase(3, 1, 1000, rate), Phase(2)]
     run = fit_adaptive(model, data, key=jax.random.key(0), phases=phases, optimizer=optimizer)
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(run.params))
     if rate < 1:
@@ -323,6 +328,7 @@ def test_divergence_names_step_and_task_and_keeps_the_last_finite_state(optimize
     assert len(run.history) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.few_optimizations
 def test_divergence_later_in_a_run_keeps_the_history_before_it():
     phases = [Phase(4), Phase(2, learning_rate=1e38)]

@@ -114,6 +114,8 @@ def test_equals_single_runs_with(name):
 def test_rows_and_start_may_differ_from_member_to_member():
     each = [rows(known=KNOWN, seed=seed) for seed in range(3)]
     each[1].train.y[~each[1].train.known] = np.nan
+    each[2].train.y[17, 1] = np.inf
+    assert KNOWN[17, 1]
     starts = [drawn_parameters(MODEL, X[:1], seed)["params"] for seed in range(3)]
     index = jnp.array([[[0, 1, 2], [0, 1, 2]], [[0, 3, 2], [0, 1, 2]], [[5, 1, 2], [0, 1, 2]]])
     options = {"phases": PHASES, "shuffle": True}
@@ -125,6 +127,9 @@ def test_rows_and_start_may_differ_from_member_to_member():
             *(MODEL, each[i]), key=key, params=starts[i], head_index=index[i], **options
         )
         assert_same_run(runs[i], single)
+    assert runs.diverged.tolist() == [False, False, True]
+    assert runs[2].divergence[:2] == (1, 1)
+    assert runs[2].divergence.task == 1
 
 
 @pytest.mark.slow
@@ -246,6 +251,7 @@ def test_a_member_that_diverges_leaves_its_neighbours_alone():
     assert runs[2].divergence[:2] == (2, 1)
 
 
+@pytest.mark.slow
 def test_a_row_that_is_not_finite_is_named():
     each = [rows(seed=seed) for seed in range(3)]
     each[1].train.y[17, 1] = np.inf
