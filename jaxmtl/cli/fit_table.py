@@ -162,7 +162,7 @@ def _learn(
     from jaxmtl.data import infer_columns, read_cells
     from jaxmtl.data.reading.sheets import find_sheet
     from jaxmtl.methods import TABLE_FAMILIES, Work
-    from jaxmtl.prediction.fit_table import Plan, fit_table
+    from jaxmtl.prediction.fit_table import LONGEST, Plan, fit_table
     from jaxmtl.prediction.predictor import Reading
 
     path, targets = str(settings.table), settings.targets or ()
@@ -187,11 +187,13 @@ def _learn(
     for note in (*table.notes, *columns.notes):
         console.note(note)
     limit = settings.time_limit
+    named = settings.families not in ((), TABLE_PRESETS[settings.preset].get("families"))
     plan = Plan(
         families=settings.family_names if method is None else (method,),
         folds=settings.folds,
         test=settings.test,
         seed=settings.seed,
+        longest=None if method is not None or named else LONGEST,
         seconds=limit and max(limit - (time.perf_counter() - began), MOMENT),
     )
     with console.learning() as on_stage:

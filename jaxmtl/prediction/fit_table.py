@@ -28,11 +28,12 @@ from jaxmtl.prediction.family_words import said
 from jaxmtl.prediction.gains import Gain, blocks_of, gain_over
 from jaxmtl.prediction.kept import Kept
 from jaxmtl.prediction.predictor import Predictor, Reading
-from jaxmtl.prediction.time_plan import TimePlan, cost_of, left_out_note
+from jaxmtl.prediction.time_plan import Cost, TimePlan, cost_of, left_out_note, too_long_note
 from jaxmtl.statistics.selection import greedy
 from jaxmtl.training import SweepProgress
 
 MIXED = "mixture"
+LONGEST = 900.0  # seconds
 FOLDS, MORE_FOLDS, ROWS_FOR_MORE_FOLDS = 5, 10, 1000
 TOGETHER, ONE_BY_ONE = "network", "separate"  # families that differ in sharing alone
 
@@ -73,6 +74,8 @@ class Plan:
         seed: of the folds, the test rows and the methods.
         seconds: that all may take; None for as long as it needs. What is learned then hangs on the
             machine.
+        longest: seconds beyond which a family is left out where ``seconds`` is None, by what it is
+            expected to take; None for none. The first one is always trained.
 
     Example:
         >>> Plan(folds=3).families[:4]
@@ -84,6 +87,7 @@ class Plan:
     test: float = 0.0
     seed: int = 0
     seconds: float | None = None
+    longest: float | None = LONGEST
 
 
 class Line(NamedTuple):
@@ -255,7 +259,9 @@ def _fit_families(
     seconds: dict[str, float] = {}
     left_out: list[tuple[str, float]] = []
     names, others = families_for(plan.families, data)
-    timing = TimePlan({name: cost_of(name, data, folds) for name in names}, plan.seconds)
+    costs = {name: cost_of(name, data, folds) for name in names}
+    names, too_long = _without_the_longest(plan, costs)
+    timing = TimePlan({name: costs[name] for name in names}, plan.seconds)
     kept = None
     if work.checkpoint is not None:
         kept = Kept(Path(work.checkpoint), data, folds, seed=plan.seed)
@@ -288,7 +294,19 @@ def _fit_families(
     cut = [left_out_note(plan.seconds, left_out)] if left_out and plan.seconds else []
     if before:
         cut.append(f"kept from a fit that was broken off: {', '.join(map(said, before))}")
-    return fitted, seconds, (*others, *cut)
+    return fitted, seconds, (*others, *too_long, *cut)
+
+
+def _without_the_longest(
+    plan: Plan, costs: Mapping[str, Cost]
+) -> tuple[list[str], tuple[str, ...]]:
+    """Families that do not take too long, and what is to be said of the others."""
+    if plan.seconds is not None or plan.longest is None:
+        return list(costs), ()
+    long = {name: cost.whole for name, cost in costs.items() if cost.whole > plan.longest}
+    long.pop(next(iter(costs)), None)
+    said_of = (too_long_note(list(long.items())),) if long else ()
+    return [name for name in costs if name not in long], said_of
 
 
 def _teller(

@@ -206,5 +206,31 @@ def left_out_note(seconds: float, needed: Sequence[tuple[str, float]]) -> str:
         >>> left_out_note(20, [("boosted", 31.0), ("mean", 400.0)])
         'left out for want of time (20 s): boosted trees (about 31 s), the mean (about 7 min)'
     """
-    each = [f"{said(name)} (about {about(time)})" for name, time in needed]
-    return f"left out for want of time ({about(seconds)}): {', '.join(each)}"
+    return f"left out for want of time ({about(seconds)}): {_each(needed)}"
+
+
+def too_long_note(needed: Sequence[tuple[str, float]]) -> str:
+    """What was left out although nobody has set a limit.
+
+    Args:
+        needed: names of the families, and how long each would have taken.
+
+    Returns:
+        A sentence.
+
+    Example:
+        >>> too_long_note([("boosted", 1700.0)])
+        ... # doctest: +NORMALIZE_WHITESPACE
+        'left out, as it would take long: boosted trees (about 28 min); named in --families
+        (boosted), or with a longer --time-limit, it is trained'
+    """
+    it, is_ = ("it", "is") if len(needed) == 1 else ("they", "are")
+    names = ",".join(name for name, _ in needed)
+    return (
+        f"left out, as {it} would take long: {_each(needed)}; named in --families ({names}), or "
+        f"with a longer --time-limit, {it} {is_} trained"
+    )
+
+
+def _each(needed: Sequence[tuple[str, float]]) -> str:
+    return ", ".join(f"{said(name)} (about {about(time)})" for name, time in needed)

@@ -47,6 +47,18 @@ def test_what_does_not_fit_is_left_out_and_named(table, monkeypatch):
     assert learn(table, families=("linear",), seconds=0.1).predictor.method == "linear"
 
 
+def test_what_takes_very_long_is_left_out_unless_it_is_asked_for(table, monkeypatch):
+    costs = {"mean": Cost(2000.0, 2000.0), "linear": Cost(1000.0, 1000.0)}
+    monkeypatch.setattr("jaxmtl.prediction.fit_table.cost_of", lambda name, *_: costs[name])
+    found = learn(table, families=("mean", "linear"))
+    assert [line.name for line in found.leaderboard] == ["mean"]
+    assert found.notes[-1].startswith("left out, as it would take long: a straight line (about 17")
+    for asked in ({"longest": None}, {"seconds": 1e5}):
+        found = learn(table, families=("mean", "linear"), **asked)
+        assert [line.name for line in found.leaderboard[:2]] == ["mean", "linear"]
+        assert not any("left out" in note for note in found.notes)
+
+
 class Clock:
     def __init__(self):
         self.now = 0.0
