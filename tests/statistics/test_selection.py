@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from jaxmtl.statistics import choose_from_others, greedy
-from jaxmtl.statistics.selection import CAUTION, GAIN, ROUNDS, ROWS_FOR_MIXTURES
+from jaxmtl.statistics.selection import ALIKE, CAUTION, GAIN, ROUNDS, ROWS_FOR_MIXTURES
 from jaxmtl.tasks import Task, number_tasks, output_slices
 
 CLASSES = Task(name="level", kind="classes", classes=("low", "mid", "high"))
@@ -94,7 +94,16 @@ def literal(every, y, task, rows):
         added.append(int(np.argmin(tried)))
         losses.append(min(tried))
     length = next(k for k, loss in enumerate(losses) if loss <= min(losses) * (1 + GAIN)) + 1
-    return np.bincount(added[:length], minlength=len(every)) / length
+    weights = np.bincount(added[:length], minlength=len(every)) / length
+    behind = [loss - own[added[0]] for loss in own]
+    alike = [
+        f
+        for f, b in enumerate(behind)
+        if b.mean() <= ALIKE * b.std() / np.sqrt(len(rows)) or b.max() == 0
+    ]
+    if len(alike) == 1:
+        return weights
+    return weights / 2 + np.bincount(alike, minlength=len(every)) / len(alike) / 2
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -118,6 +127,20 @@ def test_weights_and_honest_errors_are_those_of_the_literal_rule(seed):
             np.testing.assert_allclose(found.predictions[here, columns], mean)
             losses.append(loss_of(task, mean, y[here, t]))
         assert found.losses[t] == pytest.approx(np.concatenate(losses).mean())
+
+
+def test_families_that_can_hardly_be_told_apart_share_a_half():
+    rng = np.random.default_rng(0)
+    y, fold = rng.normal(size=(120, 1)), np.arange(120) % 4
+    off = rng.normal(0, 0.3, (120, 1))
+    # The third is the second but for a row in which it is worse, as chance has it.
+    third = off + np.where(np.arange(120) == 7, 0.2, 0.0)[:, None] * np.sign(off)
+    families = [5 + 0 * y, y + off, y + third, y + 2 * off]
+    found = greedy(families, y, np.ones((120, 1), bool), number_tasks(["a"]), fold)
+    assert found.weights.ravel().tolist() == [0, 0.75, 0.25, 0]  # without that the third has none
+    far = [5 + 0 * y, y + off[0], y + 1.5 * off[0]]
+    found = greedy(far, y, np.ones((120, 1), bool), number_tasks(["a"]), fold)
+    assert found.weights.ravel().tolist() == [0, 1, 0]
 
 
 def test_few_rows_take_the_single_best_and_ties_the_simplest():
