@@ -196,10 +196,11 @@ def _fitted_of(
     missing = [name for name in _ARRAYS if name not in arrays or len(arrays[name]) != folds]
     if missing:
         raise ValueError(f"array {missing[0]!r}: expected one of {folds} folds")
+    found: dict[str, Any] = {name: arrays[name] for name in _ARRAYS}
     fitted = Fitted(
         models=tuple(models),
         chosen=tuple(spec["chosen"]),
         notes=tuple(spec["notes"]),
-        **{name: arrays[name] for name in _ARRAYS},
+        **found,
     )
     return fitted, float(spec["seconds"])

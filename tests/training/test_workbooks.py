@@ -19,6 +19,7 @@ def workbook(name):
     return SHARED / name
 
 
+@pytest.mark.slow
 def test_nanjing_over_six_seeds():
     table = read_table(workbook("nanjing_2013_2017.xlsx"), features=FEATURES, targets=TARGETS)
     ratios = []
