@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 OUT = "jaxmtl-run"
 PAIR = "study"
 SHOWN = {"test": "0.2 with --preset study; 0 for tables: no row is set aside"}
-OF_A_COMPARISON = ("arms", "reference", "seeds")
+OF_A_COMPARISON = ("arms", "reference", "seeds", "time_limit")
 
 
 @in_one_sentence

@@ -8,7 +8,16 @@ from typing import Annotated, Any
 import msgspec
 import typer
 
-from jaxmtl._options import Count, Declared, Option, Options, as_option, declared, read_text
+from jaxmtl._options import (
+    Count,
+    Declared,
+    Option,
+    Options,
+    as_option,
+    declared,
+    parse_seconds,
+    read_text,
+)
 from jaxmtl.cli.settings import Settings
 
 Preset = Annotated[
@@ -49,6 +58,16 @@ ListArms = Annotated[bool, typer.Option("--list-arms", help="Name the methods an
 Reference = Annotated[str, Option(help="Method that the others are compared with.")]
 Seeds = Annotated[
     Annotated[int, msgspec.Meta(ge=1, le=10**5)], Option(help="Number of seeds, from --seed on.")
+]
+TimeLimit = Annotated[
+    Annotated[float, msgspec.Meta(gt=0)] | None,
+    Option(
+        help="About how long it may take: 90, 5min or 1h; fewer seeds, then fewer methods, as is "
+        "said.",
+        metavar="TIME",
+        shown="as long as it needs",
+        parse=lambda text: parse_seconds("--time-limit", text),
+    ),
 ]
 Resume = Annotated[
     bool, typer.Option("--resume", help="Go on with an interrupted comparison in --out.")
