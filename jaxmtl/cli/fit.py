@@ -69,13 +69,16 @@ def fit(
     if (why := use_cache(wanted=not no_cache)) is not None:
         console.note(why)
     saved = {} if config is None else saved_options(config)
-    preset = preset_of(preset, given, method, config=config, saved=saved)
+    asked, preset = preset, preset_of(preset, given, method, config=config, saved=saved)
     if preset != STUDY:
         settings, method = table_settings(given, saved, method, preset)
         _keep_table(settings.table, out)
         fit_table_command(settings, method, out, console, force=force)
         return
-    refuse_of_tables(given)
+    by_method = method if asked is None and config is None and "table" in given else None
+    refuse_of_tables(given, by_method)
+    if by_method is not None:
+        console.note(f"--method {method}: trained as --preset {STUDY} trains")
     settings, before = Settings(), None
     if config is not None:
         settings, before = _repeated(config, given, console)

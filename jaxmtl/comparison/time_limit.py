@@ -10,8 +10,9 @@ from jaxmtl.training import SweepProgress
 Clock = Callable[[], float]
 
 LEAST = 3  # seeds: with fewer there is no spread to speak of
+SOME = 10  # seeds that are kept, if they can be, where methods are left out all the same
 SETTLED = 0.02  # of the limit that a method has to run before its pace is known
-EARLY = 0.25  # of the first method, after which starting over costs more than it saves
+OR_DONE = 0.1  # of its work
 SLACK = 0.05  # of the limit
 PATIENCE = 0.15  # of the limit, beyond which it is said that the least took longer
 RESTARTS = 2
@@ -159,7 +160,8 @@ class TimeLimit:
             self._compiled = now - self._since
         then, before = self._first.setdefault(name, (now, progress.done))
         ran, made = now - then, progress.done - before
-        known = made > 0 and ran >= SETTLED * self._seconds
+        settled = ran >= SETTLED * self._seconds or made >= OR_DONE * progress.total
+        known = made > 0 and settled
         left = ran * (progress.total - progress.done) / made if made > 0 else math.nan
         if self._on_progress is not None:
             rest = len([one for one in self._left_for if one != method])
@@ -170,7 +172,7 @@ class TimeLimit:
             return
         latest = self._end + SLACK * self._seconds
         if self._laying == method:
-            if progress.done < EARLY * progress.total and len(self._measured) < RESTARTS:
+            if len(self._measured) < RESTARTS:
                 self._cut_seeds(now, ran + left, left, latest)
         elif method not in self._must and now + left > latest:
             self.leave_out(method, now - self._since + left)
@@ -220,13 +222,26 @@ class TimeLimit:
             return
         measured = [*self._measured, (self.seeds, run)]
 
-        def whole(seeds: int) -> float:
-            each = self._compiled + _at_this_pace(measured, seeds)
-            return now + number * each + self._reserve(seeds)
+        def each(seeds: int) -> float:
+            return self._compiled + _at_this_pace(measured, seeds)
 
-        fewer = range(self.seeds - 1, self._least - 1, -1)
-        seeds = next((k for k in fewer if whole(k) <= self._end), self._least)
-        if whole(seeds) >= now + left + rest:  # starting over would save nothing
+        def fitting(seeds: int) -> int:
+            """How many methods there is time for."""
+            first = left if seeds == self.seeds else each(seeds)
+            free = self._end - now - self._reserve(seeds) - first
+            return min(1 + math.floor(free / max(each(seeds), 1e-9)), number) if free >= 0 else 0
+
+        needed = 1 + len(self._must.intersection(self._left_for) - {self._laying})
+        floor = self._least
+        if fitting(floor) < number and fitting(min(SOME, self.seeds)) >= needed:
+            floor = min(SOME, self.seeds)
+        wanted = fitting(floor)
+        seeds = next(k for k in range(self.seeds, floor - 1, -1) if fitting(k) >= wanted)
+        if wanted < needed:
+            seeds = floor
+            if left + (needed - 1) * each(self.seeds) <= needed * each(seeds):
+                return  # starting over would save nothing
+        if seeds == self.seeds:
             return
         self.seeds, self._measured = seeds, measured
         raise BrokenOffError(self._at)

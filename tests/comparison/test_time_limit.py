@@ -112,6 +112,14 @@ def test_methods_that_do_not_fit_are_left_out_with_their_time():
     assert notes[1].startswith("it took about 15 s, longer than 10 s: 3 seeds of the first")
 
 
+def test_ten_seeds_are_kept_where_methods_are_left_out_all_the_same():
+    shop = Workshop(60.0, compiling=12.0)
+    assert shop.all() == ["hard_sharing"]
+    assert 10 <= shop.limit.seeds <= 12
+    assert shop.clock.now < 1.1 * 60
+    assert "left out: mmoe, ple, mtan (about 2" in shop.limit.notes()[0]
+
+
 def test_methods_without_steps_have_their_place_by_what_they_take():
     others = {"ridge": 0.001, "boosted_trees": 1.0}
     shop = Workshop(60.0, others=others)
