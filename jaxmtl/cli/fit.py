@@ -11,7 +11,7 @@ from jaxmtl.cli.errors import DivergedError, in_one_sentence
 from jaxmtl.cli.fit_table import fit_table_command, saved_options, table_settings
 from jaxmtl.cli.options import with_options
 from jaxmtl.cli.paths import kept_path_of, path_of
-from jaxmtl.cli.preset import STUDY, preset_of, refuse_of_tables
+from jaxmtl.cli.preset import STUDY, marked, preset_of, refuse_of_tables
 from jaxmtl.cli.reading import how_to_read
 from jaxmtl.cli.rows import load_table, prepare_rows
 from jaxmtl.cli.settings import Settings, check_used, settings_from_json
@@ -40,6 +40,7 @@ OF_A_COMPARISON = ("arms", "reference", "seeds", "time_limit")
     PairOptions,
     preset=Settings(),
     shown=SHOWN,
+    mark=marked,
 )
 def fit(
     *,
@@ -58,6 +59,9 @@ def fit(
     said. With --preset study, train the adaptive network on columns of numbers, and plain hard
     sharing beside it. With --method, train what that names instead. Without TABLE, a made-up
     air-quality workbook is written into the run folder, and the study's networks learn from it.
+
+    Options marked "Study only." go with --preset study, "Tables only." with table and quick; the
+    others go with all.
     """
     from jaxmtl.cli.console import Console
     from jaxmtl.methods.study.arms import fits

@@ -26,7 +26,7 @@ def predicted_table(
     sheet: str | None,
     header_row: int | None,
     keep: Sequence[str] | None = None,
-) -> "tuple[CellTable, Columns]":
+) -> "tuple[CellTable, Columns, list[str]]":
     """Reads a table and predicts its rows.
 
     Args:
@@ -38,8 +38,8 @@ def predicted_table(
         keep: columns of the table that stand before the predictions; None for all.
 
     Returns:
-        The table, and the columns of the file to write: its own, the predictions, probabilities of
-        classes, and notes where a row has one.
+        The table; the columns of the file to write: its own, the predictions, probabilities of
+        classes, and notes where a row has one; and which of them are not its own.
 
     Raises:
         ValueError: a column to keep that there is not.
@@ -71,10 +71,12 @@ def predicted_table(
     added = _predictions(coding, predictor.words(outputs), outputs)
     if any(coded.row_words):
         added[NOTE] = [words or None for words in coded.row_words]
+    placed = []
     for name, cells in added.items():
-        columns[_free(name, columns)] = cells
+        placed.append(_free(name, columns))
+        columns[placed[-1]] = cells
     _say_scores(coding, table, outputs, console)
-    return table, columns
+    return table, columns, placed
 
 
 def _predictions(coding: "Coding", words: dict[str, Any], outputs: Any) -> Columns:

@@ -11,6 +11,7 @@ from jaxmtl.prediction.options import TABLE, TableOptions
 
 STUDY = "study"
 PRESETS = (STUDY, *TABLE_PRESETS)
+STUDY_ONLY, TABLES_ONLY = "Study only.", "Tables only."
 
 
 def preset_of(
@@ -77,6 +78,24 @@ def is_of_tables(name: str) -> bool:
     return name in declared(TableSettings) and name not in NOT_USED
 
 
+def marked(name: str) -> str:
+    """Which preset an option is of, for ``--help``.
+
+    Args:
+        name: of an option of ``fit``.
+
+    Returns:
+        A sentence; empty for an option of all presets.
+
+    Example:
+        >>> marked("nodes"), marked("kinds"), marked("seed")
+        ('Study only.', 'Tables only.', '')
+    """
+    if not is_of_tables(name):
+        return STUDY_ONLY
+    return TABLES_ONLY if name in {**declared(ColumnOptions), **declared(TableOptions)} else ""
+
+
 def refuse_of_tables(given: Collection[str], method: str | None = None) -> None:
     """Refuses options that only the presets for tables have.
 
@@ -94,7 +113,7 @@ def refuse_of_tables(given: Collection[str], method: str | None = None) -> None:
         ValueError: --kinds: not with --method mmoe, which is trained on columns of numbers, ...
     """
     for name in given:
-        if name not in declared(ColumnOptions) and name not in declared(TableOptions):
+        if marked(name) != TABLES_ONLY:
             continue
         flag = declared(TableSettings)[name].flag
         if method is None:
