@@ -99,7 +99,8 @@ def _cell(sheet: Any, cell: Cell, shown: str | None, day: bool) -> Any:
         shown = None
     if shown is None:
         return cell
-    made = WriteOnlyCell(sheet, value=cell)
+    value: Any = cell
+    made = WriteOnlyCell(sheet, value=value)
     made.number_format = shown
     return made
 
