@@ -67,7 +67,7 @@ def predicted_table(
         console.note(note)
     outputs = predictor.outputs(coded.x)
     kept = table.names if keep is None else keep
-    columns: Columns = {name: list(map(_plain, table.cells(name))) for name in kept}
+    columns: Columns = {name: _plain_column(table.cells(name)) for name in kept}
     added = _predictions(coding, predictor.words(outputs), outputs)
     if any(coded.row_words):
         added[NOTE] = [words or None for words in coded.row_words]
@@ -116,6 +116,14 @@ def _measured(task: "Task", measured: Any) -> str:
     if value is None or value != value:
         return said
     return f"{said}, {'accuracy' if task.has_classes else 'R²'} {value:.3f}"
+
+
+def _plain_column(cells: Sequence[Any]) -> list[Any]:
+    """Cells as a file takes them; days without an hour where no row has one."""
+    dates = [cell for cell in cells if isinstance(cell, datetime.datetime)]
+    if any(date.time() != datetime.time.min for date in dates):
+        return list(map(_plain, cells))
+    return [cell.date() if isinstance(cell, datetime.datetime) else _plain(cell) for cell in cells]
 
 
 def _plain(cell: Any) -> Any:

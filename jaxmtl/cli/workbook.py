@@ -76,6 +76,8 @@ def number_format(cells: Sequence[Any]) -> str:
     sizes = sorted(size for size in sizes if size > 0) or [1.0]
     # Rare large ones, and many that are almost 0, leave the digits of the others as they are.
     typical = max(sizes[len(sizes) // 2], sizes[-(-99 * (len(sizes) - 1) // 100)] / 10)
+    if 0.1 < sizes[-1] <= 1:
+        typical = max(typical, 0.1)  # shares, such as probabilities
     decimals = max(DIGITS - 1 - math.floor(math.log10(typical)), 0)
     if decimals > MOST_DECIMALS:
         return f"0.{'0' * (DIGITS - 1)}E+00"

@@ -5,6 +5,7 @@ import datetime
 import openpyxl
 import pytest
 
+from jaxmtl.cli.predict_table import _plain_column
 from jaxmtl.cli.workbook import number_format, write_workbook
 
 
@@ -18,6 +19,7 @@ from jaxmtl.cli.workbook import number_format, write_workbook
         ([1e-9], "0.000E+00"),
         ([0.0, 0.0, 250.5], "0.0"),
         ([1.0, 1e-9, 1e-7], "0.0000"),  # probabilities
+        ([0.001, 0.2, 0.98], "0.0000"),
         ([1.5] * 200 + [1e9], "0.000"),
         ([float("nan"), None, "good"], "0.000"),
         ([], "0.000"),
@@ -48,3 +50,10 @@ def test_cells_hold_the_full_value_and_days_have_no_hour(tmp_path):
     assert second[3].number_format == "General"
     assert sheet["D1"].value == "=y"
     assert {sheet["D1"].data_type, first[4].data_type} == {"s"}
+
+
+def test_days_are_kept_without_an_hour_where_no_row_has_one():
+    day = datetime.datetime(2026, 3, 1)
+    assert _plain_column([day, None, "?"]) == [day.date(), None, "?"]
+    hours = [day, day.replace(hour=6)]
+    assert _plain_column(hours) == hours
