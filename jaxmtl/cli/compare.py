@@ -5,14 +5,15 @@ import dataclasses
 import os
 import shlex
 import sys
-import textwrap
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jaxmtl.cli import options
+from jaxmtl.cli.arms import arm_names, list_all_arms
 from jaxmtl.cli.cache import use_cache
 from jaxmtl.cli.devices import start_devices
-from jaxmtl.cli.errors import in_one_sentence, say
+from jaxmtl.cli.errors import in_one_sentence
 from jaxmtl.cli.options import with_options
 from jaxmtl.cli.paths import kept_path_of, path_of
 from jaxmtl.cli.settings import Settings
@@ -42,6 +43,7 @@ def compare(
     list_arms: options.ListArms = False,
     reference: options.Reference = "hard_sharing",
     seeds: options.Seeds = 30,
+    time_limit: options.TimeLimit = None,
     out: options.Out = OUT,
     force: options.Force = False,
     resume: options.Resume = False,
@@ -60,8 +62,9 @@ def compare(
     of steps. Without TABLE, made-up air-quality data are used. An interrupted comparison goes on
     with --resume.
     """
+    began = time.perf_counter()
     if list_arms:
-        _list_arms()
+        list_all_arms()
         return
     out = path_of("--out", out)
     if "table" in given:
@@ -71,6 +74,12 @@ def compare(
         raise ValueError(
             f"--seeds: expected at most {2**32 - settings.seed} with --seed {settings.seed}, got "
             f"{seeds}"
+        )
+    if time_limit is not None and (resume or num_processes > 1):
+        beside = "--resume" if resume else "--num-processes"
+        raise ValueError(
+            f"--time-limit: it does not go with {beside}, as what fits a time hangs on the machine "
+            "and its load; leave out one of them"
         )
     start_devices(
         devices, coordinator=coordinator, num_processes=num_processes, process_id=process_id
@@ -83,8 +92,9 @@ def compare(
     console = Console(quiet=quiet or not first)
     if (why := use_cache(wanted=not no_cache)) is not None:
         console.note(why)
-    names, reference = _arm_names(arms, reference, len(settings.targets or ()))
+    names, reference = arm_names(arms, reference, len(settings.targets or ()))
     asked = settings.to_json() | {"arms": names, "reference": reference, "seeds": seeds}
+    asked["time_limit"] = time_limit
     if settings.table is not None:
         asked["table"] = os.path.abspath(settings.table)
     check_memory(
@@ -112,9 +122,8 @@ def compare(
     ):
         if first:
             when_interrupted(lambda: _left(working, before))
-        found = _compare(
-            settings, names, reference, seeds, folder, devices, chunk, console, resume=resume
-        )
+        how = {"chunk": chunk, "resume": resume, "seconds": time_limit, "began": began}
+        found = _compare(settings, names, reference, seeds, folder, devices, console, how)
         if not first:
             return
         _write(folder, found, settings, asked)
@@ -145,8 +154,7 @@ class Compared:
 
     comparison: "Comparison"
     table: "Table"
-    datasets: "list[Dataset]"
-    seeds: tuple[int, ...]
+    first: "Dataset"
 
 
 def _compare(
@@ -156,10 +164,8 @@ def _compare(
     seeds: int,
     folder: Path,
     devices: int | None,
-    chunk: int | None,
     console: "Console",
-    *,
-    resume: bool,
+    how: dict[str, Any],
 ) -> Compared:
     import jax
 
@@ -183,7 +189,8 @@ def _compare(
     # The adaptive run comes first: it lays down the schedule of all others.
     trained = dict.fromkeys(["adaptive", *(arm for arm in arms if arm not in WITHOUT_STEPS)])
     others = dict.fromkeys([*(arm for arm in arms if arm in WITHOUT_STEPS), *BASELINES])
-    whole = WholeTime(list(trained), seeds, without_steps=list(others))
+    limited = how["seconds"] is not None  # then it knows itself how long all takes
+    whole = None if limited else WholeTime(list(trained), seeds, without_steps=list(others))
     with console.sweeping(whole) as on_progress:
         comparison = compare(
             datasets,
@@ -192,10 +199,9 @@ def _compare(
             seeds=numbers,
             protocol=settings.protocol(),
             devices=None if devices is None else jax.local_devices()[:devices],
-            chunk=chunk,
-            checkpoint=os.fspath(folder / CHECKPOINT),
-            resume=resume,
+            checkpoint=None if limited else os.fspath(folder / CHECKPOINT),
             on_progress=on_progress,
+            **how,
         )
     for note in comparison.notes:
         console.note(note)
@@ -204,7 +210,7 @@ def _compare(
         if row["diverged"]:
             count = f"{row['diverged']} of {row['seeds']} seeds"
             console.note(f"{row['arm']}: {count} diverged and are left out")
-    return Compared(comparison, table, datasets, numbers)
+    return Compared(comparison, table, datasets[0])
 
 
 def _check_rows(table: "Table", seeds: int) -> None:
@@ -225,8 +231,9 @@ def _write(folder: Path, found: Compared, settings: Settings, asked: dict[str, A
 
     if settings.table is not None:
         asked = asked | {"table_sha256": fingerprint(settings.table)}
-    first = found.datasets[0]
-    rows = {name: len(part.x) for name, part in first.splits._asdict().items() if part is not None}
+    rows = {
+        name: len(part.x) for name, part in found.first.splits._asdict().items() if part is not None
+    }
     anew = "; every seed divides the rows anew" if found.comparison.test_share is not None else ""
     layers = [*settings.shared, settings.nodes]
     phases = "; ".join(
@@ -242,7 +249,6 @@ def _write(folder: Path, found: Compared, settings: Settings, asked: dict[str, A
         rows=rows,
         features=found.table.features,
         split=f"{settings.split}{anew}",
-        seeds=found.seeds,
         protocol=(
             f"shared layers {', '.join(map(str, layers))} ({settings.activation}), towers "
             f"{', '.join(map(str, settings.towers)) or 'of one layer'}, {settings.optimizer}, "
@@ -284,43 +290,6 @@ def _best(comparison: "Comparison") -> tuple[str, ...] | None:
         return None
     row = known.loc[known["error"].idxmin()]
     return str(row["arm"]), *(["(a reference line)"] if row["kind"] == "line" else [])
-
-
-def _list_arms() -> None:
-    from jaxmtl.comparison import ARMS, DEFAULT_ARMS
-    from jaxmtl.methods import BASELINES
-    from jaxmtl.training.phased.combining import AGGREGATORS, WEIGHTINGS
-
-    for name, arm in ARMS.items():
-        say(f"{name:16}{'*' if name in DEFAULT_ARMS else ' '} {arm.description}")
-    say("\n* compared unless --arms says otherwise; --arms all compares all of these\n")
-    for name, method in BASELINES.items():
-        say(f"{name:16}  {method.description}")
-    say("\nThese are reference lines, whatever is compared; named in --arms they take part.\n")
-    for group, methods in (("aggregators", AGGREGATORS), ("losses", WEIGHTINGS)):
-        say(f"--arms {group}:")
-        say(textwrap.fill(", ".join(methods), 96, initial_indent="  ", subsequent_indent="  "))
-    say(
-        "\nThese combine task gradients: on any arm (--arms mmoe+upgrad) or, by themselves "
-        "(--arms\nupgrad), on hard sharing with the adaptive run's schedule (restarts)."
-    )
-
-
-def _arm_names(text: str | None, reference: str, num_tasks: int) -> tuple[list[str], str]:
-    """Full names of the arms and of the reference."""
-    from jaxmtl.comparison import DEFAULT_ARMS, check_arms
-
-    names = [name.strip() for name in (text or "").split(",") if name.strip()]
-    if text is not None and not names:
-        raise ValueError("--arms: expected names separated by commas, got none")
-    try:
-        (full,) = check_arms([], reference, num_tasks)
-    except ValueError as error:
-        raise ValueError(f"--reference: {str(error).removeprefix('arms: ')}") from error
-    try:
-        return check_arms(names or DEFAULT_ARMS, reference, num_tasks), full
-    except ValueError as error:
-        raise ValueError(f"--arms: {str(error).removeprefix('arms: ')}") from error
 
 
 def _working_folder(folder: Path) -> "WorkingFolder":

@@ -216,7 +216,7 @@ def _arm_bars() -> Iterator[Callable[[str, SweepProgress], None]]:
             if arm not in known:
                 known[arm] = bars.add_task(f"{arm:<16}", total=progress.total, state="compiling")
             state = describe_sweep(progress)
-            bars.update(known[arm], completed=progress.done, state=state)
+            bars.update(known[arm], total=progress.total, completed=progress.done, state=state)
 
         yield on_progress
 

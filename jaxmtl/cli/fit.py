@@ -11,7 +11,7 @@ from jaxmtl.cli.errors import DivergedError, in_one_sentence
 from jaxmtl.cli.fit_table import fit_table_command, saved_options, table_settings
 from jaxmtl.cli.options import with_options
 from jaxmtl.cli.paths import kept_path_of, path_of
-from jaxmtl.cli.preset import STUDY, preset_of, refuse_of_tables
+from jaxmtl.cli.preset import STUDY, marked, preset_of, refuse_of_tables
 from jaxmtl.cli.reading import how_to_read
 from jaxmtl.cli.rows import load_table, prepare_rows
 from jaxmtl.cli.settings import Settings, check_used, settings_from_json
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 OUT = "jaxmtl-run"
 PAIR = "study"
 SHOWN = {"test": "0.2 with --preset study; 0 for tables: no row is set aside"}
-OF_A_COMPARISON = ("arms", "reference", "seeds")
+OF_A_COMPARISON = ("arms", "reference", "seeds", "time_limit")
 
 
 @in_one_sentence
@@ -40,6 +40,7 @@ OF_A_COMPARISON = ("arms", "reference", "seeds")
     PairOptions,
     preset=Settings(),
     shown=SHOWN,
+    mark=marked,
 )
 def fit(
     *,
@@ -58,6 +59,9 @@ def fit(
     said. With --preset study, train the adaptive network on columns of numbers, and plain hard
     sharing beside it. With --method, train what that names instead. Without TABLE, a made-up
     air-quality workbook is written into the run folder, and the study's networks learn from it.
+
+    Options marked "Study only." go with --preset study, "Tables only." with table and quick; the
+    others go with all.
     """
     from jaxmtl.cli.console import Console
     from jaxmtl.methods.study.arms import fits
@@ -69,13 +73,16 @@ def fit(
     if (why := use_cache(wanted=not no_cache)) is not None:
         console.note(why)
     saved = {} if config is None else saved_options(config)
-    preset = preset_of(preset, given, method, config=config, saved=saved)
+    asked, preset = preset, preset_of(preset, given, method, config=config, saved=saved)
     if preset != STUDY:
         settings, method = table_settings(given, saved, method, preset)
         _keep_table(settings.table, out)
         fit_table_command(settings, method, out, console, force=force)
         return
-    refuse_of_tables(given)
+    by_method = method if asked is None and config is None and "table" in given else None
+    refuse_of_tables(given, by_method)
+    if by_method is not None:
+        console.note(f"--method {method}: trained as --preset {STUDY} trains")
     settings, before = Settings(), None
     if config is not None:
         settings, before = _repeated(config, given, console)

@@ -8,7 +8,16 @@ from typing import Annotated, Any
 import msgspec
 import typer
 
-from jaxmtl._options import Count, Declared, Option, Options, as_option, declared, read_text
+from jaxmtl._options import (
+    Count,
+    Declared,
+    Option,
+    Options,
+    as_option,
+    declared,
+    parse_seconds,
+    read_text,
+)
 from jaxmtl.cli.settings import Settings
 
 Preset = Annotated[
@@ -22,10 +31,12 @@ Preset = Annotated[
 MethodName = Annotated[
     str | None,
     Option(
-        help="What to train, such as ridge or mmoe (after the adaptive run, whose schedule it "
-        "follows); jaxmtl compare --list-arms names all.",
+        help="The only thing to train: for tables mean, linear, extra_trees, boosted, network, "
+        "residual or separate; as the study trains it ridge, mmoe (after the adaptive run, whose "
+        "schedule it follows) and what jaxmtl compare --list-arms names.",
         metavar="NAME",
-        shown="study: the adaptive network, plain hard sharing beside it",
+        shown="for tables, what predicts best; with --preset study the adaptive network, plain "
+        "hard sharing beside it",
     ),
 ]
 Config = Annotated[
@@ -50,6 +61,16 @@ Reference = Annotated[str, Option(help="Method that the others are compared with
 Seeds = Annotated[
     Annotated[int, msgspec.Meta(ge=1, le=10**5)], Option(help="Number of seeds, from --seed on.")
 ]
+TimeLimit = Annotated[
+    Annotated[float, msgspec.Meta(gt=0)] | None,
+    Option(
+        help="About how long it may take: 90, 5min or 1h; fewer seeds, then fewer methods, as is "
+        "said.",
+        metavar="TIME",
+        shown="as long as it needs",
+        parse=lambda text: parse_seconds("--time-limit", text),
+    ),
+]
 Resume = Annotated[
     bool, typer.Option("--resume", help="Go on with an interrupted comparison in --out.")
 ]
@@ -69,7 +90,10 @@ ProcessId = Annotated[int, Option(help="Number of this process, from 0.")]
 
 
 def with_options(
-    *parts: type[Options], preset: Settings, shown: Mapping[str, str] | None = None
+    *parts: type[Options],
+    preset: Settings,
+    shown: Mapping[str, str] | None = None,
+    mark: Callable[[str], str] = lambda name: "",
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Gives a command the options of some parts of the settings.
 
@@ -82,6 +106,8 @@ def with_options(
         parts: of the settings.
         preset: settings whose values ``--help`` shows as defaults.
         shown: what it shows instead, by the name of the option.
+        mark: from the name of an option of the settings to a sentence after its help; empty for
+            none.
 
     Returns:
         What makes such a command a function for typer.
@@ -105,6 +131,7 @@ def with_options(
         name: one.shown(getattr(preset, name, one.default)) for name, one in settings.items()
     }
     defaults |= shown or {}
+    marks = {name: f" {mark(name)}".rstrip() for name in settings}
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
         own = inspect.signature(command, eval_str=True).parameters
@@ -115,9 +142,9 @@ def with_options(
             for name, parameter in own.items()
             if (one := as_option(name, parameter.annotation, parameter.default)) is not None
         }
-        parameters = [_of_settings(one, defaults) for one in first]
+        parameters = [_of_settings(one, defaults, marks) for one in first]
         parameters += [_of_command(own[name], of_command) for name in names[:place]]
-        parameters += [_of_settings(one, defaults) for part in others for one in part]
+        parameters += [_of_settings(one, defaults, marks) for part in others for one in part]
         parameters += [_of_command(own[name], of_command) for name in names[place + 1 :]]
 
         @functools.wraps(command)
@@ -141,10 +168,12 @@ def with_options(
     return decorate
 
 
-def _of_settings(one: Declared, defaults: Mapping[str, str | None]) -> inspect.Parameter:
+def _of_settings(
+    one: Declared, defaults: Mapping[str, str | None], marks: Mapping[str, str]
+) -> inspect.Parameter:
     """None by default, so that it is known whether the option was given."""
     shown = defaults[one.name]
-    return _parameter(one, None, shown is not None and shown)
+    return _parameter(one, None, shown is not None and shown, marks[one.name])
 
 
 def _of_command(parameter: inspect.Parameter, of_command: dict[str, Declared]) -> inspect.Parameter:
@@ -155,9 +184,9 @@ def _of_command(parameter: inspect.Parameter, of_command: dict[str, Declared]) -
     return _parameter(one, default, one.shown(None) if default is None else True)
 
 
-def _parameter(one: Declared, default: str | None, shown: Any) -> inspect.Parameter:
+def _parameter(one: Declared, default: str | None, shown: Any, mark: str = "") -> inspect.Parameter:
     """Texts of the shell reach us as they are: what is wrong with them is said by the option."""
-    how: dict[str, Any] = {"help": one.option.help, "show_default": shown or False}
+    how: dict[str, Any] = {"help": one.option.help + mark, "show_default": shown or False}
     if one.metavar is None:
         switch = f"{one.flag}/--no-{one.flag.removeprefix('--')}"
         annotation: Any = Annotated[bool | None, typer.Option(switch, **how)]

@@ -1,6 +1,5 @@
 """``jaxmtl predict``: new rows through a trained network."""
 
-import io
 import itertools
 import os
 from collections.abc import Sequence
@@ -14,6 +13,7 @@ from jaxmtl.cli.errors import in_one_sentence
 from jaxmtl.cli.paths import path_of
 from jaxmtl.cli.reading import how_to_read
 from jaxmtl.cli.signals import undone_when_interrupted, when_interrupted
+from jaxmtl.cli.workbook import Cell, write_workbook
 
 if TYPE_CHECKING:
     import numpy as np
@@ -23,9 +23,6 @@ if TYPE_CHECKING:
 
 ENDINGS = (".xlsx", ".csv")
 NOTE = "note"  # name of the column of notes, which is there if a row has one
-NOT_IN_XML = "\ufffe\uffff"
-
-Cell = float | str | None
 
 
 @in_one_sentence
@@ -87,9 +84,15 @@ def predict(
     if os.path.exists(out) and os.path.exists(table) and os.path.samefile(out, table):
         raise ValueError(f"file {out}: it is the table to predict from; choose another name")
     run = load_run(folder)
-    write = _write_xlsx if ending == ".xlsx" else write_csv
+
+    def write(path: Path, names: Sequence[str], rows: Any, *, predicted: Sequence[str]) -> None:
+        if ending == ".xlsx":
+            write_workbook(path, names, rows, rounded=predicted)
+        else:
+            write_csv(path, names, rows)
+
     if isinstance(run.predictor.coding, Coding):
-        cells, columns = predicted_table(
+        cells, columns, predicted = predicted_table(
             run,
             table,
             console,
@@ -99,7 +102,8 @@ def predict(
         )
         lines = list(zip(*columns.values(), strict=True))
         with undone_when_interrupted(), new_file(out, force=force) as path:
-            write(path, list(columns), _in_place(cells, lines, len(columns)))
+            placed = _in_place(cells, lines, len(columns))
+            write(path, list(columns), placed, predicted=predicted)
         when_interrupted(lambda: f"the predictions are written to {out}")
         console.say(f"{len(lines)} rows predicted, written to {out}")
         return
@@ -123,7 +127,7 @@ def predict(
         placed = _in_place(rows, [[note or None] for note in notes.by_row], 1)
         cells = [[*line, *note] for line, note in zip(cells, placed, strict=True)]
     with undone_when_interrupted(), new_file(out, force=force) as path:
-        write(path, header, cells)
+        write(path, header, cells, predicted=run.dataset.targets)
     when_interrupted(lambda: f"the predictions are written to {out}")
     for note in notes.summary:
         console.note(note)
@@ -173,28 +177,3 @@ def _free(name: str, taken: Sequence[str]) -> str:
     while found in taken:
         found = f"{name} {next(numbers)}"
     return found
-
-
-def _write_xlsx(path: Path, header: Sequence[str], rows: Sequence[Sequence[Cell]]) -> None:
-    from openpyxl import Workbook
-
-    book = Workbook(write_only=True)
-    sheet = book.create_sheet("predictions")
-    for row in (header, *rows):
-        sheet.append([_as_text(sheet, cell) if isinstance(cell, str) else cell for cell in row])
-    content = io.BytesIO()  # an archive that breaks off fails once more when it is cleared away
-    book.save(content)
-    path.write_bytes(content.getvalue())
-
-
-def _as_text(sheet: Any, text: str) -> Any:
-    """A cell that is no formula, even if it begins with an equals sign."""
-    from openpyxl.cell import WriteOnlyCell
-
-    from jaxmtl.data.reading.names import plain_name
-
-    cell = WriteOnlyCell(
-        sheet, value="".join(one for one in plain_name(text) if one not in NOT_IN_XML)
-    )
-    cell.data_type = "s"
-    return cell

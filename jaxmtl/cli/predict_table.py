@@ -26,7 +26,7 @@ def predicted_table(
     sheet: str | None,
     header_row: int | None,
     keep: Sequence[str] | None = None,
-) -> "tuple[CellTable, Columns]":
+) -> "tuple[CellTable, Columns, list[str]]":
     """Reads a table and predicts its rows.
 
     Args:
@@ -38,8 +38,8 @@ def predicted_table(
         keep: columns of the table that stand before the predictions; None for all.
 
     Returns:
-        The table, and the columns of the file to write: its own, the predictions, probabilities of
-        classes, and notes where a row has one.
+        The table; the columns of the file to write: its own, the predictions, probabilities of
+        classes, and notes where a row has one; and which of them are not its own.
 
     Raises:
         ValueError: a column to keep that there is not.
@@ -67,14 +67,16 @@ def predicted_table(
         console.note(note)
     outputs = predictor.outputs(coded.x)
     kept = table.names if keep is None else keep
-    columns: Columns = {name: list(map(_plain, table.cells(name))) for name in kept}
+    columns: Columns = {name: _plain_column(table.cells(name)) for name in kept}
     added = _predictions(coding, predictor.words(outputs), outputs)
     if any(coded.row_words):
         added[NOTE] = [words or None for words in coded.row_words]
+    placed = []
     for name, cells in added.items():
-        columns[_free(name, columns)] = cells
+        placed.append(_free(name, columns))
+        columns[placed[-1]] = cells
     _say_scores(coding, table, outputs, console)
-    return table, columns
+    return table, columns, placed
 
 
 def _predictions(coding: "Coding", words: dict[str, Any], outputs: Any) -> Columns:
@@ -114,6 +116,14 @@ def _measured(task: "Task", measured: Any) -> str:
     if value is None or value != value:
         return said
     return f"{said}, {'accuracy' if task.has_classes else 'R²'} {value:.3f}"
+
+
+def _plain_column(cells: Sequence[Any]) -> list[Any]:
+    """Cells as a file takes them; days without an hour where no row has one."""
+    dates = [cell for cell in cells if isinstance(cell, datetime.datetime)]
+    if any(date.time() != datetime.time.min for date in dates):
+        return list(map(_plain, cells))
+    return [cell.date() if isinstance(cell, datetime.datetime) else _plain(cell) for cell in cells]
 
 
 def _plain(cell: Any) -> Any:

@@ -11,6 +11,7 @@ from jaxmtl.prediction.options import TABLE, TableOptions
 
 STUDY = "study"
 PRESETS = (STUDY, *TABLE_PRESETS)
+STUDY_ONLY, TABLES_ONLY = "Study only.", "Tables only."
 
 
 def preset_of(
@@ -21,7 +22,9 @@ def preset_of(
     config: str | None = None,
     saved: Mapping[str, Any] | None = None,
 ) -> str:
-    """The preset that was asked for, that of the run to repeat, or the one that goes with a table.
+    """The preset that was asked for, that of the run to repeat, or the one that goes with the rest.
+
+    A table goes with the preset for tables, unless the method is one of the study's.
 
     Args:
         asked: ``--preset``, or None.
@@ -40,6 +43,8 @@ def preset_of(
     Example:
         >>> preset_of(None, ["table", "targets"], None), preset_of(None, [], None)
         ('table', 'study')
+        >>> preset_of(None, ["table", "targets"], "mmoe")
+        'study'
         >>> preset_of(None, ["table", "nodes"], None)
         Traceback (most recent call last):
             ...
@@ -60,11 +65,11 @@ def preset_of(
         return asked
     if "table" not in given:
         return STUDY
+    if method is not None and _is_of_the_study(method):
+        return STUDY
     for name in given:
         if not is_of_tables(name):
             raise _only_with(STUDY, declared(Settings)[name].flag)
-    if method is not None and _is_of_the_study(method):
-        raise _only_with(STUDY, f"--method {method}")
     return TABLE
 
 
@@ -73,18 +78,50 @@ def is_of_tables(name: str) -> bool:
     return name in declared(TableSettings) and name not in NOT_USED
 
 
-def refuse_of_tables(given: Collection[str]) -> None:
+def marked(name: str) -> str:
+    """Which preset an option is of, for ``--help``.
+
+    Args:
+        name: of an option of ``fit``.
+
+    Returns:
+        A sentence; empty for an option of all presets.
+
+    Example:
+        >>> marked("nodes"), marked("kinds"), marked("seed")
+        ('Study only.', 'Tables only.', '')
+    """
+    if not is_of_tables(name):
+        return STUDY_ONLY
+    return TABLES_ONLY if name in {**declared(ColumnOptions), **declared(TableOptions)} else ""
+
+
+def refuse_of_tables(given: Collection[str], method: str | None = None) -> None:
     """Refuses options that only the presets for tables have.
 
     Args:
         given: by name.
+        method: for whose sake the preset is the study's, though none was asked for.
 
     Raises:
         ValueError: names the first of them.
+
+    Example:
+        >>> refuse_of_tables(["kinds"], "mmoe")  # doctest: +ELLIPSIS
+        Traceback (most recent call last):
+            ...
+        ValueError: --kinds: not with --method mmoe, which is trained on columns of numbers, ...
     """
     for name in given:
-        if name in declared(ColumnOptions) or name in declared(TableOptions):
-            raise _only_with(TABLE, declared(TableSettings)[name].flag)
+        if marked(name) != TABLES_ONLY:
+            continue
+        flag = declared(TableSettings)[name].flag
+        if method is None:
+            raise _only_with(TABLE, flag)
+        raise ValueError(
+            f"{flag}: not with --method {method}, which is trained on columns of numbers, as "
+            "--preset study trains; leave one of them out"
+        )
 
 
 def _only_with(preset: str, what: str) -> ValueError:

@@ -12,11 +12,13 @@ from jaxmtl._typing import Device
 from jaxmtl.comparison.contrasts import contrasts
 from jaxmtl.comparison.leaderboard import leaderboard
 from jaxmtl.comparison.sentences import describe
-from jaxmtl.data import Dataset, data_of
+from jaxmtl.comparison.time_limit import Clock
+from jaxmtl.comparison.train import train_methods
+from jaxmtl.data import Dataset
 from jaxmtl.methods.method import Fitted, OnProgress, Work
 from jaxmtl.methods.registry import BASELINES, WITHOUT_STEPS, find_method
 from jaxmtl.methods.study.arms import DEFAULT_ARMS, GROUPS, expand, fits
-from jaxmtl.methods.study.bench import Bench, StudyProtocol
+from jaxmtl.methods.study.bench import StudyProtocol
 from jaxmtl.metrics import main_measure, values_of_losses
 from jaxmtl.tasks import Task, number_tasks
 
@@ -44,7 +46,7 @@ class Comparison:
         test_share: test rows over training rows, where the seeds split one table anew.
         selected: whether the epoch was selected on validation rows; else it is the last one.
         seconds: wall-clock time in all.
-        notes: what the user should know of a method.
+        notes: what the user should know of a method, and what was cut for the time.
 
     Example:
         >>> [field.name for field in dataclasses.fields(Comparison)][:3]
@@ -63,6 +65,11 @@ class Comparison:
     selected: bool
     seconds: float
     notes: tuple[str, ...] = ()
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """Those that were run, which may be fewer than were asked for if the time was limited."""
+        return tuple(int(seed) for seed in self.per_seed["seed"].unique())
 
     @property
     def conclusion(self) -> str:
@@ -84,6 +91,9 @@ def compare(
     checkpoint: str | None = None,
     resume: bool = False,
     on_progress: OnProgress | None = None,
+    seconds: float | None = None,
+    began: float | None = None,
+    clock: Clock = time.perf_counter,
 ) -> Comparison:
     """Trains every arm for every seed and compares them pair by pair.
 
@@ -112,12 +122,18 @@ def compare(
         checkpoint: folder; each arm has its own in there. See ``sweep``.
         resume: see ``sweep``.
         on_progress: called with the name of the arm at work.
+        seconds: about how long it may take; None for as long as it needs. Seeds, then methods are
+            left out for it, as the notes say: what comes out hangs on the machine, so there are no
+            checkpoints, and a single process does all.
+        began: when the time for the limit began, by the clock; None for now.
+        clock: seconds.
 
     Returns:
         The comparison.
 
     Raises:
-        ValueError: an unknown arm, data sets that do not fit each other, or no test rows.
+        ValueError: an unknown arm, data sets that do not fit each other, no test rows, or a limit
+            of time with checkpoints or several processes.
 
     Example:
         >>> import jaxmtl
@@ -134,41 +150,53 @@ def compare(
     """
     import pandas as pd
 
-    began = time.perf_counter()
+    at = clock()
     names = check_arms(arms, reference, len(datasets[0].targets) if datasets else 1)
     reference = find_method(reference).name
     numbers = list(range(len(datasets))) if seeds is None else [int(seed) for seed in seeds]
     _check(datasets, numbers)
-    data, folds = data_of(datasets)
-    keys = jax.vmap(jax.random.key)(np.array(numbers, np.uint32))
-    work = Work(
-        checkpoint=checkpoint, resume=resume, devices=devices, chunk=chunk, on_progress=on_progress
-    )
+    if seconds is not None and not seconds > 0:
+        raise ValueError(f"seconds: expected above 0, got {seconds:g}")
+    if seconds is not None and (checkpoint is not None or jax.process_count() > 1):
+        raise ValueError(
+            "seconds: expected None with checkpoints or several processes, as what fits a time "
+            f"hangs on the machine, got {seconds:g}; leave out one of them"
+        )
     lined = [name for name in BASELINES if lines and name not in names]
-    bench, seconds = None, {}
-    if any(name not in WITHOUT_STEPS for name in names):
-        bench = Bench(protocol or StudyProtocol(), data, folds, keys, work)
-        laying_began = time.perf_counter()
-        bench.lay_down()
-        seconds["adaptive"] = time.perf_counter() - laying_began
-    frames, notes = [], ()
-    for name in (*names, *lined):
-        method_began = time.perf_counter()
-        fitted = find_method(name, bench=bench).fit(data, folds, keys, work)
-        spent = time.perf_counter() - method_began + seconds.get(name, 0.0)
+    trained = train_methods(
+        (*names, *lined),
+        datasets,
+        numbers,
+        reference=reference,
+        protocol=protocol or StudyProtocol(),
+        work=Work(
+            checkpoint=checkpoint,
+            resume=resume,
+            devices=devices,
+            chunk=chunk,
+            on_progress=on_progress,
+            seconds=seconds,
+        ),
+        began=at if began is None else began,
+        clock=clock,
+    )
+    datasets, numbers = datasets[: trained.seeds], numbers[: trained.seeds]
+    frames, notes = [], trained.notes
+    for name, fitted in trained.fitted.items():
         kind = "line" if name in lined else "arm"
         notes += fitted.notes
-        frames.append(_frame(name, kind, fitted, datasets, numbers, spent))
+        frames.append(_frame(name, kind, fitted, datasets, numbers, trained.seconds[name]))
     per_seed = pd.concat(frames, ignore_index=True)
     share = _test_share(datasets, resplit)
     board = leaderboard(per_seed)
     paired = contrasts(per_seed, reference, test_share=share)
+    names = [name for name in names if name in trained.fitted]
     told = [name for name in CONTROLS if name in names and "adaptive" in names]
     controls: Any = paired.iloc[:0]
     if told and reference != "adaptive":
         asked: Any = per_seed[per_seed["arm"].isin([*told, "adaptive"])]
         controls = contrasts(asked, "adaptive", test_share=share)
-    descriptions = {name: find_method(name).description for name in (*names, *lined)}
+    descriptions = {name: find_method(name).description for name in trained.fitted}
     tasks = number_tasks(datasets[0].targets)
     return Comparison(
         tasks=tasks,
@@ -181,7 +209,7 @@ def compare(
         sentences=_sentences(paired, controls, board, tasks),
         test_share=share,
         selected=datasets[0].splits.validation is not None,
-        seconds=time.perf_counter() - began,
+        seconds=clock() - at,
         notes=notes,
     )
 

@@ -131,7 +131,7 @@ class WorkingFolder:
             ) from error
         else:
             made = [self.path, *parents]
-        ours = False
+        ours, older = False, {}
         try:
             with locked(self.path):
                 older = self._older(force=force, resume=resume)
@@ -148,7 +148,7 @@ class WorkingFolder:
                     write_json_file(self.path / self.settings, record, force=True)
                 shutil.rmtree(self.path / self.checkpoint, ignore_errors=True)
         except BaseException:
-            if made and ours:
+            if ours and (made or not (older or resume)):
                 self._withdraw(made)
             raise
         (self.path / LOCK).unlink(missing_ok=True)

@@ -28,7 +28,6 @@ def write_comparison(
     rows: Mapping[str, int],
     features: tuple[str, ...],
     split: str,
-    seeds: tuple[int, ...],
     protocol: str,
     command: str,
     settings: Mapping[str, Any],
@@ -42,7 +41,6 @@ def write_comparison(
         rows: number of rows by split.
         features: names of columns.
         split: how the rows were divided, in words.
-        seeds: numbers of the seeds.
         protocol: what was common to all arms, in words.
         command: that repeats it.
         settings: JSON values.
@@ -72,7 +70,7 @@ def write_comparison(
         features=features,
         tasks=comparison.tasks,
         split=split,
-        seeds=seeds,
+        seeds=comparison.seeds,
         arms=dict(comparison.descriptions),
         reference=comparison.reference,
         selection=selection,
@@ -80,6 +78,7 @@ def write_comparison(
         versions=versions(),
         command=command,
         seconds=comparison.seconds,
+        notes=comparison.notes,
         machine=", ".join(f"{name} {value}" for name, value in machine().items()),
     )
     written.append(
@@ -95,7 +94,8 @@ def write_comparison(
         "format": "jaxmtl comparison 1",
         "settings": dict(settings),
         "reference": comparison.reference,
-        "seeds": list(seeds),
+        "seeds": list(comparison.seeds),
+        "notes": list(comparison.notes),
         "conclusion": comparison.conclusion,
         "test_share": comparison.test_share,
         "seconds": comparison.seconds,

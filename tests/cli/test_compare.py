@@ -182,6 +182,10 @@ def test_bad_input_is_one_sentence(call, made, table, tmp_path):
         (["--devices", "0"], "--devices: expected at least 1"),
         (["--num-processes", "2"], "expected --coordinator HOST:PORT"),
         (["--arms", ","], "--arms: expected names"),
+        (["--time-limit", "soon"], "--time-limit: expected a time such as 90, 5min or 1h"),
+        (["--time-limit", "0"], "--time-limit: expected above 0"),
+        (["--time-limit", "5min", "--resume"], "--time-limit: it does not go with --resume"),
+        (["--time-limit", "9", "--num-processes", "2"], "does not go with --num-processes"),
         # Found out when the folder is there already, which must not be in the way afterwards.
         (["--targets", "PM2.5,ozone"], "ozone"),
     ]
@@ -205,6 +209,46 @@ def test_bad_input_is_one_sentence(call, made, table, tmp_path):
     done = call(*start, *SHORT, "--out", folder, "--resume")
     assert done.code == 0
     assert "nothing to resume" in done.out
+
+
+def test_what_a_limit_of_time_leaves_out_is_said(call, made, table, tmp_path):
+    out = tmp_path / "out"
+    done = call("compare", table, *NAMES, *SHORT, "--time-limit", "0.1s", "--out", out)
+    assert done.code == 0
+    note = "for the time (0.1 s): left out: "
+    assert f"note: {note}" in done.err
+    assert "restarts" in done.err.split(note)[1].splitlines()[0]
+    page = (out / "report.html").read_text(encoding="utf-8")
+    assert note.removeprefix("for") in page
+    record = json.loads((out / "comparison.json").read_text(encoding="utf-8"))
+    assert record["notes"][0].startswith(note)
+    assert record["seeds"] == [0, 1]
+    assert record["settings"]["time_limit"] == 0.1
+    assert not (out / "checkpoint").exists()
+    found = read(out, "per_seed")
+    assert {"adaptive", "hard_sharing"} <= {row["arm"] for row in found}
+    key = ["arm", "seed", "task"]
+    expected = {tuple(row[name] for name in key): row["error"] for row in read(made, "per_seed")}
+    for row in found:
+        assert row["error"] == expected[tuple(row[name] for name in key)]
+    again = call("compare", table, *NAMES, *SHORT, "--resume", "--out", out)
+    assert again.code == 2
+    assert "time_limit was 0.1 and is absent" in again.err
+
+
+def test_an_interrupted_comparison_with_a_limit_leaves_nothing(call, table, tmp_path, monkeypatch):
+    def interrupted(*args, **options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("jaxmtl.comparison.compare", interrupted)
+    for name in ("new", "empty"):
+        out = tmp_path / name
+        if name == "empty":
+            out.mkdir()
+        done = call("compare", table, *NAMES, *SHORT, "--time-limit", "1h", "--out", out)
+        assert done.code == 130
+        assert "interrupted; nothing was written" in done.err
+        assert not out.exists() or not list(out.glob("c*"))
 
 
 def test_a_comparison_is_no_run(call, made, table, tmp_path):

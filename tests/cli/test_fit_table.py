@@ -169,7 +169,10 @@ def test_it_is_repeated_from_its_folder(learned, call, tmp_path):
         (["--time-limit", "0"], "--time-limit: expected above 0"),
         (["--method", "forest"], "--method: expected one of mean, linear, extra_trees"),
         (["--kinds", "ctiy=category"], "did you mean 'city'"),
-        (["--method", "mmoe"], "--method mmoe: only with --preset study"),
+        (
+            ["--method", "mmoe", "--kinds", "city=category"],
+            "--kinds: not with --method mmoe, which is trained on columns of numbers",
+        ),
     ],
 )
 def test_what_does_not_go_together_is_one_sentence(learned, call, tmp_path, options, sentence):

@@ -150,3 +150,16 @@ def test_what_does_not_go_together_is_one_sentence(call, table, tmp_path, option
     assert result.code == 2
     assert re.search(sentence, result.err), result.err
     assert not (tmp_path / "run").exists()
+
+
+def test_a_method_of_the_study_names_its_preset(call, table, tmp_path):
+    out = tmp_path / "out"
+    done = call("fit", table, *NAMES, "--method", "ridge", "--scaling", "none", "--out", out)
+    assert done.code == 0, done.err
+    assert "note: --method ridge: trained as --preset study trains" in done.err
+    config = json.loads((out / "config.json").read_text(encoding="utf-8"))
+    assert config["settings"]["method"] == "ridge"
+    assert config["settings"]["scaling"] == "none"
+    again = call("fit", "--config", out, "--out", tmp_path / "again")
+    assert again.code == 0, again.err
+    assert "trained as" not in again.err

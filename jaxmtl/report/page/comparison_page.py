@@ -67,6 +67,7 @@ class AboutComparison:
         command: that repeats the comparison; empty if it was none.
         seconds: of the whole comparison; NaN if not measured.
         machine: processor and devices, in words.
+        notes: what else is to be known, such as what was left out; sentences without a full stop.
         labels: what arms are called on the page, by name; others are called by their name,
             without underscores.
 
@@ -96,11 +97,12 @@ class AboutComparison:
     command: str = ""
     seconds: float = math.nan
     machine: str = ""
+    notes: Sequence[str] = ()
     labels: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Freezes sequences, and checks what the page is built on."""
-        for field in ("features", "tasks", "seeds"):
+        for field in ("features", "tasks", "seeds", "notes"):
             object.__setattr__(self, field, tuple(getattr(self, field)))
         if self.reference not in self.arms:
             raise ValueError(
@@ -173,7 +175,8 @@ def write_comparison_page(
     how = _how(about, shown)
     arms = {shown[arm]: said for arm, said in about.arms.items()}
     about = dataclasses.replace(about, reference=shown[about.reference], arms=arms)
-    reservations = caveats(
+    reservations = [text(f"{said[0].upper()}{said[1:]}.") for said in about.notes if said]
+    reservations += caveats(
         leaderboard,
         contrasts,
         compared(runs.measures, scaled=runs.scaled),

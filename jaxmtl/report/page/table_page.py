@@ -63,13 +63,16 @@ def table_page(run: SavedRun, picture: str, *, place: str) -> str:
     more = len(names) - MOST_IN_TITLE
     title = names_in_words(names if more <= 0 else [*names[:MOST_IN_TITLE], f"{more} more"])
     new = f"{shlex.quote(place)} NEW.xlsx -o OUT.xlsx"
-    caption = "One dot a row that was not learned from, or a table of classes. " + (
-        "The line is where predictions are exact."
-    )
+    classes = [task for task in tasks if task.has_classes]
+    caption = ""
+    if len(classes) < len(tasks):
+        caption = "One dot a row that was not learned from; on the line predictions are exact. "
+    if classes:
+        caption += "Tables count the rows of each class."
     parts = [
         _header(run, title, found),
         f'<ul class="cards">{"".join(map(_card, found))}</ul>',
-        section("Predicted against observed", figure(picture, caption)),
+        section("Predicted against observed", figure(picture, caption.strip())),
         section("What was kept", _kept(run)),
         section("What was done to the table", *_done(run)),
         section(

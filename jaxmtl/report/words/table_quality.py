@@ -12,6 +12,7 @@ from jaxmtl.report.words.numbers import decimals_for, fixed
 from jaxmtl.tasks import Task
 
 WIDTH = 100  # of a line
+MOST_NAMED = 8  # tasks that one sentence names
 # Least share of the mean's loss that is gone, and how that is said.
 GRADES = ((0.9, "closely"), (0.6, "well enough to fill gaps"), (0.25, "roughly"), (0.005, "hardly"))
 HEADS = {
@@ -136,6 +137,8 @@ def verdict_of(found: Sequence[Quality]) -> str:
         >>> two = one._replace(task=Task(name="CO"), relative=1.0)
         >>> verdict_of([one, two])
         'Predicts O3 closely; CO no better than the mean does.'
+        >>> verdict_of([one] * 8 + [two])
+        'Predicts 8 columns closely; CO no better than the mean does.'
     """
     parts: dict[str, list[str]] = {words: [] for _, words in GRADES}
     parts |= {"no better than the mean does": [], "with an error that is not known": []}
@@ -145,6 +148,11 @@ def verdict_of(found: Sequence[Quality]) -> str:
         if gone != gone:
             grade = "with an error that is not known"
         parts[grade or "no better than the mean does"].append(one.task.name)
+    if len(found) > MOST_NAMED:  # how good each one is stands beside its name elsewhere
+        parts = {
+            grade: [f"{len(names)} columns"] if len(names) > 2 else names
+            for grade, names in parts.items()
+        }
     said_ = [f"{names_in_words(names)} {grade}" for grade, names in parts.items() if names]
     return f"Predicts {'; '.join(said_)}."
 
@@ -214,7 +222,8 @@ def gain_words(metrics: Mapping[str, Any], task: Task) -> str:
         return "too few rows to say"
     percent, low, high = ends
     if low <= 0 <= high:
-        return f"no different ({percent:+.1f} %, {low:+.1f} to {high:+.1f})"
+        shown = [round(end, 1) + 0.0 for end in (percent, low, high)]  # no minus before a 0
+        return "no different ({:+.1f} %, {:+.1f} to {:+.1f})".format(*shown)
     return f"{_size(percent, low, high, 1)} {'smaller' if percent < 0 else 'larger'}"
 
 

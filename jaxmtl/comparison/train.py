@@ -1,0 +1,182 @@
+"""The methods of a comparison, trained one after the other, as far as the time allows."""
+
+import dataclasses
+import math
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import jax
+import numpy as np
+from jaxtyping import Array, Key
+
+from jaxmtl.comparison.time_limit import BrokenOffError, Clock, TimeLimit
+from jaxmtl.data import Data, Dataset, Folds, data_of
+from jaxmtl.methods.method import Fitted, Work
+from jaxmtl.methods.registry import WITHOUT_STEPS, find_method
+from jaxmtl.methods.study.adaptive import ADAPTIVE
+from jaxmtl.methods.study.bench import Bench, StudyProtocol
+
+FIRST = ADAPTIVE.name  # lays down the schedule of all other networks
+PROBES = 2  # folds that tell what a method without steps takes; the first may load a library
+CONTESTANTS = 2  # that a comparison consists of, whatever the time
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Trained:
+    """What came of the methods.
+
+    Attributes:
+        fitted: by the names of those that were trained, in the order in which they were asked for.
+        seconds: that each took.
+        seeds: how many were run, the first of those that were asked for.
+        notes: what was cut for the time.
+    """
+
+    fitted: Mapping[str, Fitted]
+    seconds: Mapping[str, float]
+    seeds: int
+    notes: tuple[str, ...]
+
+
+class _Rows(NamedTuple):
+    data: Data
+    folds: Folds
+    keys: Key[Array, " folds"]
+
+
+def train_methods(
+    names: Sequence[str],
+    datasets: Sequence[Dataset],
+    seeds: Sequence[int],
+    *,
+    reference: str,
+    protocol: StudyProtocol,
+    work: Work,
+    began: float,
+    clock: Clock,
+) -> Trained:
+    """Trains every method for every seed; with a limit of time, what fits into it.
+
+    Args:
+        names: full names of methods, reference lines last.
+        datasets: one a seed.
+        seeds: numbers for the initial values and the order.
+        reference: that the others are compared with; never left out.
+        protocol: what is common to all arms.
+        work: how it is to be done; ``seconds`` are the limit.
+        began: when the time for the limit began, by the clock.
+        clock: seconds.
+
+    Returns:
+        What was trained.
+
+    Example:
+        >>> import time
+        >>> from jaxmtl.data import Table, prepare, random_split
+        >>> x = np.arange(20.0)[:, None]
+        >>> table = Table(features=("a",), targets=("u",), x=x, y=x**2, rows=np.arange(20),
+        ...     source="made up", kept={})
+        >>> datasets = [prepare(table, random_split(20, seed=s, test=0.2)) for s in range(2)]
+        >>> found = train_methods(["mean", "ridge"], datasets, [0, 1], reference="mean",
+        ...     protocol=StudyProtocol(), work=Work(seconds=60.0), began=time.perf_counter(),
+        ...     clock=time.perf_counter)
+        >>> list(found.fitted), found.seeds, found.notes
+        (['mean', 'ridge'], 2, ())
+    """
+    limit = _limit(names, datasets, seeds, reference, work, began, clock)
+    if work.seconds is not None:
+        work = dataclasses.replace(work, on_progress=limit.watch)
+    bench, seconds = None, {}
+    if any(name not in WITHOUT_STEPS for name in names):
+        bench, seconds[FIRST] = _laid_down(datasets, seeds, protocol, work, limit, clock)
+        rows = _Rows(bench.data, bench.folds, bench.keys)
+    else:
+        rows = _rows(datasets[: limit.seeds], seeds)
+    found: dict[str, Fitted] = {}
+    for name in limit.order(names):
+        if name != FIRST and not limit.fits(name):
+            continue
+        limit.start(name)
+        began = clock()
+        try:
+            found[name] = find_method(name, bench=bench).fit(*rows, work)
+        except BrokenOffError:
+            continue
+        limit.end()
+        seconds[name] = clock() - began + seconds.get(name, 0.0)
+    return Trained(
+        fitted={name: found[name] for name in names if name in found},
+        seconds=seconds,
+        seeds=len(rows.folds),
+        notes=limit.notes(),
+    )
+
+
+def _limit(
+    names: Sequence[str],
+    datasets: Sequence[Dataset],
+    seeds: Sequence[int],
+    reference: str,
+    work: Work,
+    began: float,
+    clock: Clock,
+) -> TimeLimit:
+    """What watches over the time; without a limit it lets everything pass."""
+    networks = [name for name in names if name not in WITHOUT_STEPS]
+    networks = list(dict.fromkeys([FIRST, *networks])) if networks else []
+    others, must = {}, []
+    if work.seconds is not None:
+        probes = _rows(datasets[:PROBES], seeds)
+        others = {
+            name: _seconds_a_seed(name, probes, clock) for name in names if name in WITHOUT_STEPS
+        }
+        must = sorted(names, key=lambda name: (name != reference, name != FIRST))[:CONTESTANTS]
+    return TimeLimit(
+        math.inf if work.seconds is None else work.seconds,
+        seeds=len(seeds),
+        networks=networks,
+        others=others,
+        must=must,
+        on_progress=work.on_progress,
+        clock=clock,
+        began=began,
+    )
+
+
+def _laid_down(
+    datasets: Sequence[Dataset],
+    seeds: Sequence[int],
+    protocol: StudyProtocol,
+    work: Work,
+    limit: TimeLimit,
+    clock: Clock,
+) -> tuple[Bench, float]:
+    """The schedule of all networks, on as many seeds as there is time for."""
+    while True:
+        limit.start(FIRST)
+        began = clock()
+        bench = Bench(protocol, *_rows(datasets[: limit.seeds], seeds), work)
+        try:
+            bench.lay_down()
+        except BrokenOffError:
+            continue
+        limit.end()
+        return bench, clock() - began
+
+
+def _rows(datasets: Sequence[Dataset], seeds: Sequence[int]) -> _Rows:
+    data, folds = data_of(datasets)
+    keys = jax.vmap(jax.random.key)(np.array(seeds[: len(datasets)], np.uint32))
+    return _Rows(data, folds, keys)
+
+
+def _seconds_a_seed(name: str, rows: _Rows, clock: Clock) -> float:
+    """What a method without steps takes, by the quickest of the first folds."""
+    spent = []
+    for place in range(len(rows.folds)):
+        began = clock()
+        one = dataclasses.replace(rows.folds, parts=rows.folds.parts[place : place + 1])
+        keys = jax.random.clone(rows.keys)[place : place + 1]
+        find_method(name).fit(rows.data, one, keys, Work())
+        spent.append(clock() - began)
+    return min(spent)
