@@ -17,7 +17,7 @@ from jaxmtl.data.reading.names import plain_name
 from jaxmtl.data.typed import dates_of, levels_of, looks_of
 from jaxmtl.plain import date_features
 
-_NEARLY_ALL = 0.9  # of the cells different: a name, not a category
+_NEARLY_ALL = 0.8  # of the cells different: a name, not a category
 _FEW_ROWS = 20  # up to which nearly all different is no sign
 
 

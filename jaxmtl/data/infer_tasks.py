@@ -13,6 +13,7 @@ from jaxmtl.data.typed import as_numbers, levels_of, looks_of
 from jaxmtl.tasks import Task
 
 _MOST_CLASSES = 1000
+_FEW_LABELS = 50  # known ones, below which errors are very unsure
 _RARE = 5  # rows of a class that are few to learn from
 _COUNTED = 100  # rows by which counts are told from other whole numbers
 _TAIL = 20.0  # times the mean that the greatest count is
@@ -54,8 +55,13 @@ def infer_task(
             "predicted as a number, such as days since a day"
         )
     if kind in ("number", "count") or (kind is None and looks.numbers > looks.known / 2):
-        return _number(table, name, kind, weight)
-    return _classes(table, name, said, weight)
+        task, notes = _number(table, name, kind, weight)
+    else:
+        task, notes = _classes(table, name, said, weight)
+    if looks.known < _FEW_LABELS:
+        few = f"{looks.known} known label{'s' * (looks.known != 1)}: few to learn from, and its"
+        notes = [*notes, f"{place}: {few} errors may be far from those on new rows"]
+    return task, notes
 
 
 def _number(table: CellTable, name: str, kind: str | None, weight: float) -> tuple[Task, list[str]]:

@@ -221,6 +221,18 @@ def test_notes():
     assert "3 of 43 rows repeat an earlier one" in again
 
 
+def test_few_labels_and_names_with_some_repeats_are_told():
+    a = list(range(60))
+    few = notes_of(
+        ["t", "u"], a=a, t=[1.5 * v if v < 49 else None for v in a], u=[v % 7 for v in a]
+    )
+    assert "column 't': 49 known labels: few to learn from" in few
+    assert "column 'u': 60 known" not in few
+    names = [f"id {v - v % 10 if v % 10 == 1 else v}" for v in a]  # a tenth repeats another
+    columns = infer_columns(table(a=a, name=names, t=a), targets=["t"])
+    assert [column.name for column in columns.features] == ["a"]
+
+
 def test_columns_that_tell_a_target():
     n = 600
     a, b, c = (RNG.gamma(2, 20, n) for _ in range(3))
