@@ -229,8 +229,8 @@ def test_few_labels_and_names_with_some_repeats_are_told():
     assert "column 't': 49 known labels: few to learn from" in few
     assert "column 'u': 60 known" not in few
     names = [f"id {v - v % 10 if v % 10 == 1 else v}" for v in a]  # a tenth repeats another
-    columns = infer_columns(table(a=a, name=names, t=a), targets=["t"])
-    assert [column.name for column in columns.features] == ["a"]
+    columns = infer_columns(table_of_cells({"a": a, "name": names, "t": a}), targets=["t"])
+    assert list(columns.features) == ["a"]
 
 
 def test_columns_that_tell_a_target():
