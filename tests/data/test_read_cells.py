@@ -45,6 +45,18 @@ def test_the_same_rows_and_numbers_as_read_table(tmp_path):
     assert len(cells) == 20
 
 
+@pytest.mark.parametrize("label", ["Total", "合计", "Ergebnis", ""])
+def test_a_total_below_numbered_days(tmp_path, label):
+    days = "".join(f"{i},{i * i},{7 * i},{8 - i % 3}\n" for i in range(1, 9))
+    for head, end in (("day,a,b,c", f"{label},204,252,55"), ("a,day,b,c", f"36,{label},252,55")):
+        table = read_cells(write(tmp_path, f"{head}\n{days}{end}\n"))
+        assert table.left_out.tolist() == [10]
+        assert "row 10: its numbers" in table.notes[0]
+    near = read_cells(write(tmp_path, f"day,a,b,c\n{days}{label or 'Note'},9,9,9\n"))
+    assert len(near) == 9
+    assert "row 10: called" in near.notes[0]
+
+
 def test_a_row_of_a_few_texts_is_no_remark(tmp_path):
     # Numbers are missing, but the city and the class are known.
     text = DAYS + "2015-02-01,New Delhi,,,\n"
