@@ -179,3 +179,14 @@ def test_plain_texts_are_read_as_a_look_at_every_cell_reads_them(tmp_path):
             except TableError as error:
                 outcomes.append(str(error))
         assert outcomes[0] == outcomes[1]
+
+
+def test_a_header_behind_a_comment_sign(tmp_path):
+    rows = "".join(f"{i},{i % 4},{3 * i % 7}\n" for i in range(1, 9))
+    for sign in ("#", "# "):
+        table = read_cells(write(tmp_path, f"# by hand\n{sign}day,a,b\n{rows}"), expected=["b"])
+        assert table.names == ("day", "a", "b")
+        assert len(table) == 8
+    # A remark that names a target is no header where it is not as wide as the rows.
+    table = read_cells(write(tmp_path, f"# b, by hand\nday,a,b\n{rows}"), expected=["b"])
+    assert table.names == ("day", "a", "b")
