@@ -91,7 +91,8 @@ def describe_outside(
             f"{names[j]} in {count} row{'s' * (count > 1)} (as far as {far:.4g}, trained on {on})"
         )
     if len(columns) > MOST_NAMED:
-        told.append(f"and {len(columns) - MOST_NAMED} columns more")
+        more = len(columns) - MOST_NAMED
+        told.append(f"and {more} column{'s' * (more > 1)} more")
     count = int(outside.any(axis=1).sum())
     return (
         f"{count} of {len(x)} {rows} hold values outside those of the training rows, where "

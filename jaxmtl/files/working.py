@@ -131,7 +131,7 @@ class WorkingFolder:
             ) from error
         else:
             made = [self.path, *parents]
-        ours, older = False, {}
+        bare, ours = not self._left(), False
         try:
             with locked(self.path):
                 older = self._older(force=force, resume=resume)
@@ -148,7 +148,7 @@ class WorkingFolder:
                     write_json_file(self.path / self.settings, record, force=True)
                 shutil.rmtree(self.path / self.checkpoint, ignore_errors=True)
         except BaseException:
-            if ours and (made or not (older or resume)):
+            if bare and ours:
                 self._withdraw(made)
             raise
         (self.path / LOCK).unlink(missing_ok=True)
@@ -229,7 +229,7 @@ class WorkingFolder:
                 _remove(path)
 
     def _withdraw(self, made: list[Path]) -> None:
-        """Removes the folder and those that were made above it, if nothing of worth is in it."""
+        """Removes what was made, folders too, if nothing of worth is in it."""
         own = {self.settings, LOCK, *self.inputs}
         with contextlib.suppress(OSError):
             if {path.name for path in self.path.iterdir()} <= own:

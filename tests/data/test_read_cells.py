@@ -45,6 +45,18 @@ def test_the_same_rows_and_numbers_as_read_table(tmp_path):
     assert len(cells) == 20
 
 
+@pytest.mark.parametrize("label", ["Total", "合计", "Ergebnis", ""])
+def test_a_total_below_numbered_days(tmp_path, label):
+    days = "".join(f"{i},{i * i},{7 * i},{8 - i % 3}\n" for i in range(1, 9))
+    for head, end in (("day,a,b,c", f"{label},204,252,55"), ("a,day,b,c", f"36,{label},252,55")):
+        table = read_cells(write(tmp_path, f"{head}\n{days}{end}\n"))
+        assert table.left_out.tolist() == [10]
+        assert "row 10: its numbers" in table.notes[0]
+    near = read_cells(write(tmp_path, f"day,a,b,c\n{days}{label or 'Note'},9,9,9\n"))
+    assert len(near) == 9
+    assert "row 10: called" in near.notes[0]
+
+
 def test_a_row_of_a_few_texts_is_no_remark(tmp_path):
     # Numbers are missing, but the city and the class are known.
     text = DAYS + "2015-02-01,New Delhi,,,\n"
@@ -167,3 +179,14 @@ def test_plain_texts_are_read_as_a_look_at_every_cell_reads_them(tmp_path):
             except TableError as error:
                 outcomes.append(str(error))
         assert outcomes[0] == outcomes[1]
+
+
+def test_a_header_behind_a_comment_sign(tmp_path):
+    rows = "".join(f"{i},{i % 4},{3 * i % 7}\n" for i in range(1, 9))
+    for sign in ("#", "# "):
+        table = read_cells(write(tmp_path, f"# by hand\n{sign}day,a,b\n{rows}"), expected=["b"])
+        assert table.names == ("day", "a", "b")
+        assert len(table) == 8
+    # A remark that names a target is no header where it is not as wide as the rows.
+    table = read_cells(write(tmp_path, f"# b, by hand\nday,a,b\n{rows}"), expected=["b"])
+    assert table.names == ("day", "a", "b")

@@ -77,7 +77,9 @@ def test_a_folder_that_was_there_before_stays(tmp_path):
     folder.path.mkdir(parents=True)
     with pytest.raises(ValueError, match="no"):
         work(folder, error=ValueError("no"), force=True)
-    assert folder.path.is_dir()
+    assert list(folder.path.iterdir()) == []  # as empty as before, for the corrected command
+    with folder.opened({}, force=False, resume=False):
+        pass
 
 
 def test_interrupted_work_is_resumed_or_replaced_but_never_overlooked(tmp_path):

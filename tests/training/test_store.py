@@ -2,6 +2,7 @@
 
 import os
 import pickle
+import shutil
 import subprocess
 import sys
 import time
@@ -21,7 +22,7 @@ from jaxmtl.files.locked import locked
 from jaxmtl.training.driver import members
 from jaxmtl.training.driver import store as store_of_files
 from jaxmtl.training.driver.identity import _named as named
-from jaxmtl.training.driver.store import DRAFT, STEP, WHOLE, Store, StoreError
+from jaxmtl.training.driver.store import DRAFT, SEAL, STEP, WHOLE, Store, StoreError
 from jaxmtl.training.phased import program
 
 from . import store_script as script
@@ -297,3 +298,65 @@ def test_damaged_checkpoints_are_refused_or_whole(tmp_path):
         path.write_bytes(content)
     assert tried >= 300
     assert refused > tried // 2
+
+
+SEALED = {"a": np.arange(6, dtype=np.int32), "b": np.ones((2, 3)), "c": np.full((2, 3), 2.0)}
+FORGED = {
+    "two of one shape change places": lambda found: {**found, "1": found["2"], "2": found["1"]},
+    "a number more": lambda found: {**found, "0": found["0"] + 1},
+    "no numbers": lambda found: {**found, "1": found["1"] * np.nan},
+    "another type": lambda found: {**found, "0": found["0"].astype(np.int64)},
+    "another shape": lambda found: {**found, "1": found["1"].T},
+    "one is missing": lambda found: {name: found[name] for name in ("0", "1", SEAL)},
+    "no seal": lambda found: {name: found[name] for name in "012"},
+    "another seal": lambda found: {**found, SEAL: found[SEAL] ^ 1},
+    "half a seal": lambda found: {**found, SEAL: found[SEAL][:16]},
+    "nothing": lambda found: {},
+}
+
+
+def sealed(folder, step=3, **options):
+    Store(folder, options or {"options": "a"}, resume=False).save(step, SEALED)
+    return next(folder.glob(f"{STEP}*{WHOLE}"))
+
+
+@pytest.mark.parametrize("name", FORGED)
+def test_whole_files_with_other_numbers_are_refused(tmp_path, name):
+    file = sealed(tmp_path)
+    with np.load(file) as archive:
+        found = dict(archive)
+    assert refusal(tmp_path, SEALED) is None
+    np.savez(file, **found, unknown=np.zeros(3))
+    assert refusal(tmp_path, SEALED) is None
+    np.savez(file, **FORGED[name](found))
+    said = refusal(tmp_path, SEALED)
+    assert said is not None
+    assert said.endswith("start anew without --resume")
+
+
+def test_a_checkpoint_of_another_step_or_sweep_is_refused_whatever_the_manifest_says(tmp_path):
+    file = sealed(tmp_path / "one")
+    later = file.with_name(file.name.replace("3", "7"))
+    shutil.copy(file, later)
+    assert "expected the numbers that a sweep of these options left" in (
+        refusal(tmp_path / "one", SEALED) or ""
+    )
+    later.unlink()
+    shutil.copy(sealed(tmp_path / "other", options="b"), file)
+    assert "got others; start anew" in (refusal(tmp_path / "one", SEALED) or "")
+
+
+@pytest.mark.parametrize("name", [f"{STEP}000000000009{WHOLE}", f"{STEP}9{DRAFT}"])
+def test_a_folder_in_the_place_of_a_checkpoint_is_refused_in_a_sentence(tmp_path, name):
+    sealed(tmp_path)
+    (tmp_path / name).mkdir()
+    for resume in (True, False):
+        with pytest.raises(FileError) as caught:
+            Store(tmp_path, {"options": "a"}, resume=resume).load(SEALED)
+        assert "\n" not in str(caught.value)
+
+
+def test_numbers_of_steps_are_plain_digits(tmp_path):
+    sealed(tmp_path)
+    (tmp_path / f"{STEP}٣{WHOLE}").write_bytes(b"")
+    assert refusal(tmp_path, SEALED) is None

@@ -73,6 +73,22 @@ class Body:
     unusable: dict[str, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 
+    def call(self, at: int, place: int, cell: Any) -> None:
+        """Takes a cell of a column of numbers for what its row is called, if it may be that.
+
+        Args:
+            at: the row, as the number of its line from 0.
+            place: of the column.
+            cell: that is no number: it says what the row is called if it names a total, or if it
+                is a word of the first column and no other column says so.
+        """
+        if not isinstance(cell, str) or isinstance(cell, ErrorText):
+            return
+        line, first = self.lines[at], min(self.columns.values())
+        word = not line.label and place == first and "a" in _shape(cell)
+        if word or (is_total_word(cell) and not is_total_word(line.label)):
+            self.lines[at] = line._replace(label=cell, column=place)
+
 
 def read_body(
     grid: Grid,

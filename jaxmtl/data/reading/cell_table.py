@@ -301,7 +301,8 @@ def _values(
 ) -> tuple[Float[np.ndarray, "rows numbers"], dict[str, Float[np.ndarray, " rows"]]]:
     """Numbers by which totals are found; what is none is refused later, if it is used at all.
 
-    Columns of nothing but plain numbers by their names, besides.
+    Columns of nothing but plain numbers by their names, besides. A text among the numbers of a
+    column may be what its row is called: days may be numbered, and the last one be "Total".
     """
     names, found = read.body.numbers, {}
     values = np.full((len(read.body.lines), len(names)), np.nan)
@@ -316,5 +317,5 @@ def _values(
             try:
                 values[i, j] = read_cell(cell, missing[name], ways[name])
             except CellError:
-                continue
+                read.body.call(i, read.columns[name].place, cell)
     return values, found

@@ -104,6 +104,12 @@ def _first_of(lines: list[str], separator: str, number: int) -> int:
     return reader.line_num
 
 
+def _first_width(lines: list[str], separator: str) -> int:
+    """How many cells the first line has that is no comment; 0 where there is none."""
+    data = (line for line in lines if line.strip(" ,;\t\r\n") and not _is_comment(line))
+    return len(_cells(next(data, ""), separator))
+
+
 def _drop_comments(lines: list[str], separator: str, names: Collection[str]) -> list[int]:
     """Empties lines that are comments; gives their numbers."""
     skipped, width, inside = [], 0, False
@@ -114,7 +120,9 @@ def _drop_comments(lines: list[str], separator: str, names: Collection[str]) -> 
         if not width and _is_comment(line):
             bare = line.lstrip(' "').lstrip("# ")
             cells = _cells(bare, separator)
-            if len(cells) > 1 and count_found(dict(enumerate(cells)), names) > 1:
+            found = count_found(dict(enumerate(cells)), names)
+            alone = found == len(names) and len(cells) == _first_width(lines[i + 1 :], separator)
+            if len(cells) > 1 and (found > 1 or (found and alone)):
                 lines[i] = bare  # the header itself
                 width = len(cells)
                 continue

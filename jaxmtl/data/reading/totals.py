@@ -58,10 +58,10 @@ def find_totals(
     last = len(values) - 1
     if last >= _FEWEST and not named[last] and last not in odd:
         others = values[:last][~named[:last]]
-        sums = np.nansum(others, axis=0)
-        if (sums != 0).sum() > 1 and not np.isnan(values[last]).any():
-            if _close(values[last], sums):
-                certain.append(last)
+        known = ~np.isnan(values[last])
+        sums = np.nansum(others, axis=0)[known]
+        if (sums != 0).sum() > 1 and _close(values[last][known], sums):
+            certain.append(last)
     return Totals(certain, likely)
 
 

@@ -14,9 +14,9 @@ from jaxtyping import PyTree
 
 from jaxmtl.files.arrays import Limits, read_arrays, write_arrays
 from jaxmtl.files.errors import FileError, short, why
-from jaxmtl.files.json_file import as_read_again, read_json_file, write_json_file
+from jaxmtl.files.json_file import as_read_again, json_text, read_json_file, write_json_file
 
-MANIFEST, STEP = "manifest.json", "step_"
+MANIFEST, STEP, SEAL = "manifest.json", "step_", "seal"
 WHOLE, DRAFT = ".npz", ".draft"
 NO_LIMITS = Limits(entries=sys.maxsize, total=sys.maxsize)  # a large file, but our own
 
@@ -81,18 +81,17 @@ class Store:
             StoreError: the checkpoint there is of something else, or nothing can be written there.
         """
         self.folder = Path(folder).absolute()
-        identity = as_read_again(identity)
+        self._identity = identity = as_read_again(identity)
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
+            if resume and self._steps():
+                self._check(identity)
+            gone = [] if resume else list(map(self._path, self._steps()))
+            drafts = self.folder.glob(f"{STEP}*{DRAFT}")  # by a process that was killed
+            for left_over in (*gone, *drafts):
+                left_over.unlink()
         except OSError as error:
             raise self._unwritable(error) from error
-        if not resume:
-            for step in self._steps():
-                self._path(step).unlink()
-        elif self._steps():
-            self._check(identity)
-        for left_over in self.folder.glob(f"{STEP}*{DRAFT}"):  # by a process that was killed
-            left_over.unlink()
         write_json_file(self.folder / MANIFEST, identity, force=True)
 
     def save(self, step: int, tree: PyTree) -> None:
@@ -106,6 +105,7 @@ class Store:
             StoreError: the folder cannot be written.
         """
         leaves = {str(i): np.asarray(leaf) for i, leaf in enumerate(jax.tree.leaves(tree))}
+        leaves[SEAL] = self._seal(step, list(leaves.values()))
         # Under its name a checkpoint is whole; what is not yet whole has another one.
         draft = self._path(step).with_suffix(DRAFT)
         try:
@@ -147,7 +147,19 @@ class Store:
                     f"folder {self.folder}: expected {kind} in its checkpoint, got {got}; start "
                     "anew without --resume"
                 )
-        return steps[-1], structure.unflatten([found[name] for name in wanted])
+        arrays = [found[name] for name in wanted]
+        if not np.array_equal(found.get(SEAL, ()), self._seal(steps[-1], arrays)):
+            raise StoreError(
+                f"file {self._path(steps[-1])}: expected the numbers that a sweep of these options "
+                "left at this step, got others; start anew without --resume"
+            )
+        return steps[-1], structure.unflatten(arrays)
+
+    def _seal(self, step: int, arrays: list[np.ndarray]) -> np.ndarray:
+        """Tells these numbers at this step of this sweep from any others, by whomever written."""
+        found = hashlib.sha256(f"{step} {json_text(self._identity)}".encode())
+        found.update(digest(arrays).encode())
+        return np.frombuffer(found.digest(), np.uint8)
 
     def _unwritable(self, error: OSError) -> StoreError:
         return StoreError(
@@ -160,7 +172,7 @@ class Store:
 
     def _steps(self) -> list[int]:
         names = [path.stem[len(STEP) :] for path in self.folder.glob(f"{STEP}*{WHOLE}")]
-        return sorted(int(name) for name in names if name.isdecimal())
+        return sorted(int(name) for name in names if name.isascii() and name.isdecimal())
 
     def _check(self, identity: Mapping[str, Any]) -> None:
         try:
