@@ -95,9 +95,10 @@ def pytest_configure(config):
         "markers", "slow: further evidence, beside what the default run keeps of every contract"
     )
     config.pluginmanager.register(Compilation())  # for the doctests of the package too
-    # A key that is used twice is told only where slow tests are asked for, so in every `.ci/run`:
-    # to look for it takes a tenth of the time of all tests.
-    if config.option.slow or config.option.slow_share is not None:
+    # A key that is used twice is told only where slow tests are asked for, so in every `.ci/run`,
+    # and not in the processes for x64: to look for it takes a tenth of the time of all tests.
+    slow = config.option.slow or config.option.slow_share is not None
+    if slow and not jax.config.read("jax_enable_x64"):
         jax.config.update("jax_debug_key_reuse", True)
 
 

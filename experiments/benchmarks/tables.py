@@ -21,10 +21,11 @@ import numpy as np
 from table_sets import SETS, TableSet, split, workbook
 
 from jaxmtl.data import infer_columns, table_of_cells
-from jaxmtl.methods import TABLE_FAMILIES
+from jaxmtl.methods import FAMILY_GROUPS, TABLE_FAMILIES
 from jaxmtl.prediction.fit_table import Plan, fit_table
 
 Contestant = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
+NETWORKS = FAMILY_GROUPS["networks"]
 HINDSIGHT = ("ridge", "hist_gradient_boosting", "extra_trees")
 
 
@@ -84,11 +85,11 @@ def jaxmtl(
 
 
 def without_networks(x: np.ndarray, y: np.ndarray, x_test: np.ndarray) -> np.ndarray:
-    return jaxmtl(x, y, x_test, tuple(name for name in TABLE_FAMILIES if name != "network"))
+    return jaxmtl(x, y, x_test, tuple(n for n in TABLE_FAMILIES if n not in NETWORKS))
 
 
 def networks(x: np.ndarray, y: np.ndarray, x_test: np.ndarray) -> np.ndarray:
-    return jaxmtl(x, y, x_test, ("network",))
+    return jaxmtl(x, y, x_test, NETWORKS)
 
 
 CONTESTANTS: Mapping[str, Contestant] = {
