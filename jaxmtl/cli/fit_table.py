@@ -118,13 +118,13 @@ def fit_table_command(
     from jaxmtl.files.atomic import new_folder
     from jaxmtl.prediction.card import fingerprint
     from jaxmtl.prediction.folder import is_run_folder
-    from jaxmtl.prediction.kept import names_kept, remove_kept
+    from jaxmtl.prediction.kept import kept_in, names_kept, remove_kept
     from jaxmtl.report import load_run, summarize
     from jaxmtl.report.run.table import REPORT, write_table_folder
 
     assert settings.table is not None
-    # Beside the folder, which is there only once it is whole.
-    unfinished = Path(f"{os.path.abspath(out)}{UNFINISHED}")
+    # Beside the folder, which is there only once it is whole; of a link, where that leads to.
+    unfinished = Path(f"{os.path.realpath(out)}{UNFINISHED}")
 
     def left() -> str:
         if not names_kept(unfinished):
@@ -135,6 +135,7 @@ def fit_table_command(
     with (
         undone_when_interrupted(),
         new_folder(out, force=force, replaceable=is_run_folder) as folder,
+        kept_in(unfinished),
     ):
         found, table = _learn(settings, method, unfinished, console, began)
         saved = settings.to_json() | {

@@ -15,7 +15,10 @@ import jax
 from jaxmtl._version import __version__
 from jaxmtl.training import Phase
 
-PACKAGES = ("jax", "jaxlib", "flax", "optax", "numpy", "pandas", "openpyxl", "matplotlib")
+PACKAGES = (
+    *("jax", "jaxlib", "flax", "optax", "numpy", "scikit-learn"),
+    *("pandas", "openpyxl", "matplotlib"),
+)
 
 
 def versions() -> dict[str, str]:

@@ -1,27 +1,44 @@
 """Families that are through, kept in files until all are: a fit that is broken off goes on."""
 
+import contextlib
 import hashlib
 import os
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 
 from jaxmtl.data import Data, Folds
 from jaxmtl.files import FileError
 from jaxmtl.files.arrays import read_arrays, write_arrays
+from jaxmtl.files.drafts import remove_left_over
 from jaxmtl.files.json_file import json_text, parse_json
+from jaxmtl.files.locked import LOCK, locked
 from jaxmtl.methods import Fitted
 from jaxmtl.methods.models import model_of
-from jaxmtl.methods.saved import check_fields, with_prefix
-from jaxmtl.prediction.card import versions
+from jaxmtl.methods.saved import with_prefix
+from jaxmtl.prediction.card import machine, versions
 from jaxmtl.tasks import output_widths
 
 _ARRAYS = ("scores", "parameters", "splits", "steps", "diverged")
 _NAME = re.compile(r"[a-z_]+-[0-9a-f]{16}(\.npz)?")  # of what is kept
+
+
+class _SavedModel(msgspec.Struct, forbid_unknown_fields=True):
+    kind: str
+    spec: dict[str, Any]
+
+
+class _Saved(msgspec.Struct, forbid_unknown_fields=True):
+    """All of a ``Fitted`` but its arrays, and the seconds that it took."""
+
+    models: list[_SavedModel]
+    notes: list[str]
+    seconds: float
 
 
 class Kept:
@@ -71,11 +88,14 @@ class Kept:
         path = self._path(name)
         if not path.exists():
             return None
-        arrays = read_arrays(path, texts=True, what="what a fit had learned")
         try:
+            arrays = read_arrays(path, texts=True, what="what a fit had learned")
             spec = parse_json(str(arrays.pop("spec", "")))
-            return _fitted_of(spec, arrays, self._data, len(self._folds))
-        except ValueError as error:
+            saved = msgspec.convert(spec, _Saved)
+            return _fitted_of(saved, arrays, self._data, len(self._folds)), saved.seconds
+        except FileError as error:
+            raise FileError(f"{error}, or remove it, and it is learned anew") from error
+        except (ValueError, msgspec.ValidationError) as error:
             raise FileError(
                 f"file {path}: expected what a fit had learned, got a damaged file ({error}); "
                 "remove it, and it is learned anew"
@@ -94,14 +114,14 @@ class Kept:
         """
         spec = {
             "models": [{"kind": model.kind, "spec": model.spec()} for model in fitted.models],
-            "chosen": [dict(chosen) for chosen in fitted.chosen],
             "notes": list(fitted.notes),
             "seconds": seconds,
         }
         arrays: dict[str, Any] = {name: getattr(fitted, name) for name in _ARRAYS}
-        for k, model in enumerate(fitted.models):
+        for k, (model, chosen) in enumerate(zip(fitted.models, fitted.chosen, strict=True)):
             arrays |= {f"{k}/{at}": np.asarray(array) for at, array in model.arrays().items()}
-        self._made()
+            # Not as JSON: a penalty may be infinite.
+            arrays |= {f"chosen/{k}/{at}": np.asarray(value) for at, value in chosen.items()}
         write_arrays(self._path(name), {"spec": np.array(json_text(spec)), **arrays}, texts=True)
         shutil.rmtree(self.checkpoint(name), ignore_errors=True)
 
@@ -113,17 +133,36 @@ class Kept:
         """
         return self._path(name).with_suffix("")
 
-    def _made(self) -> None:
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise FileError(
-                f"folder {self.folder}: cannot be written ({error.strerror}); check the path and "
-                "its permissions"
-            ) from error
-
     def _path(self, name: str) -> Path:
         return self.folder / f"{name}-{self._checksum}.npz"
+
+
+@contextlib.contextmanager
+def kept_in(folder: Path) -> Iterator[None]:
+    """Keeps other processes from a folder of what is kept, which goes again if nothing is in it.
+
+    Args:
+        folder: made if it is not there.
+
+    Raises:
+        FileError: another process is writing it, or nothing can be written there.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as place:
+        ...     with kept_in(Path(place, "unfinished")):
+        ...         there = Path(place, "unfinished").is_dir()
+        ...     there, Path(place, "unfinished").exists()
+        (True, False)
+    """
+    ours = False
+    try:
+        with locked(folder):
+            ours = True
+            yield
+    finally:
+        if ours and not names_kept(folder):
+            remove_kept(folder)
 
 
 def names_kept(folder: Path) -> list[str]:
@@ -133,15 +172,14 @@ def names_kept(folder: Path) -> list[str]:
         folder: that may not be there.
 
     Returns:
-        Files and folders of checkpoints.
+        Files, and folders with checkpoints in them.
 
     Example:
         >>> names_kept(Path("no such folder"))
         []
     """
-    if not folder.is_dir():
-        return []
-    return sorted(name for name in os.listdir(folder) if _NAME.fullmatch(name))
+    paths = [folder / name for name in _own(folder)]
+    return [path.name for path in paths if path.is_file() or any(path.rglob("*.npz"))]
 
 
 def remove_kept(folder: Path) -> None:
@@ -150,14 +188,22 @@ def remove_kept(folder: Path) -> None:
     Args:
         folder: that may not be there.
     """
-    for name in names_kept(folder):
+    for name in _own(folder):
         path = folder / name
         if path.is_dir():
             shutil.rmtree(path, ignore_errors=True)
         else:
             path.unlink(missing_ok=True)
+    remove_left_over(folder)  # by a process that was killed as it wrote
+    (folder / LOCK).unlink(missing_ok=True)
     if folder.is_dir() and not any(folder.iterdir()):
         folder.rmdir()
+
+
+def _own(folder: Path) -> list[str]:
+    if not folder.is_dir():
+        return []
+    return sorted(name for name in os.listdir(folder) if _NAME.fullmatch(name))
 
 
 def _checksum(data: Data, folds: Folds, seed: int) -> str:
@@ -166,6 +212,7 @@ def _checksum(data: Data, folds: Folds, seed: int) -> str:
         "tasks": [task.to_json() for task in data.tasks],
         "parts": [repr(part) for part in data.parts],
         "versions": versions(),
+        "machine": machine(),
         "seed": seed,
     }
     found.update(json_text(about).encode())
@@ -178,29 +225,18 @@ def _checksum(data: Data, folds: Folds, seed: int) -> str:
     return found.hexdigest()[:16]
 
 
-def _fitted_of(
-    spec: Any, arrays: Mapping[str, np.ndarray], data: Data, folds: int
-) -> tuple[Fitted, float]:
-    check_fields("spec", spec, {"models", "chosen", "notes", "seconds"})
-    if len(spec["models"]) != folds:
-        raise ValueError(f"models: expected {folds}, got {len(spec['models'])}")
-    outputs = sum(output_widths(data.tasks))
-    models = []
-    for k, saved in enumerate(spec["models"]):
-        check_fields(f"model {k}", saved, {"kind", "spec"})
+def _fitted_of(saved: _Saved, arrays: Mapping[str, np.ndarray], data: Data, folds: int) -> Fitted:
+    if len(saved.models) != folds:
+        raise ValueError(f"models: expected {folds}, got {len(saved.models)}")
+    wrong = [name for name in _ARRAYS if name not in arrays or arrays[name].shape[:1] != (folds,)]
+    if wrong:
+        raise ValueError(f"array {wrong[0]!r}: expected one of {folds} folds")
+    features, outputs = data.x.shape[1], sum(output_widths(data.tasks))
+    models, chosen = [], []
+    for k, model in enumerate(saved.models):
         own = with_prefix(arrays, f"{k}/")
-        features = data.x.shape[1]
-        models.append(
-            model_of(saved["kind"], saved["spec"], own, features=features, outputs=outputs)
-        )
-    missing = [name for name in _ARRAYS if name not in arrays or len(arrays[name]) != folds]
-    if missing:
-        raise ValueError(f"array {missing[0]!r}: expected one of {folds} folds")
+        models.append(model_of(model.kind, model.spec, own, features=features, outputs=outputs))
+        of_fold = with_prefix(arrays, f"chosen/{k}/")
+        chosen.append({name: array.tolist() for name, array in of_fold.items()})
     found: dict[str, Any] = {name: arrays[name] for name in _ARRAYS}
-    fitted = Fitted(
-        models=tuple(models),
-        chosen=tuple(spec["chosen"]),
-        notes=tuple(spec["notes"]),
-        **found,
-    )
-    return fitted, float(spec["seconds"])
+    return Fitted(models=tuple(models), chosen=tuple(chosen), notes=tuple(saved.notes), **found)

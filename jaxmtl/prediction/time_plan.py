@@ -221,14 +221,14 @@ def too_long_note(needed: Sequence[tuple[str, float]]) -> str:
     Example:
         >>> too_long_note([("boosted", 1700.0)])
         ... # doctest: +NORMALIZE_WHITESPACE
-        'left out, as it would take long: boosted trees (about 28 min); named in --families
-        (boosted), or with a longer --time-limit, it is trained'
+        'left out, as it would take long: boosted trees (about 28 min); it is trained if --families
+        names it (boosted), or with a --time-limit that leaves room for it'
     """
-    it, is_ = ("it", "is") if len(needed) == 1 else ("they", "are")
+    it, is_, them = ("it", "is", "it") if len(needed) == 1 else ("they", "are", "them")
     names = ",".join(name for name, _ in needed)
     return (
-        f"left out, as {it} would take long: {_each(needed)}; named in --families ({names}), or "
-        f"with a longer --time-limit, {it} {is_} trained"
+        f"left out, as {it} would take long: {_each(needed)}; {it} {is_} trained if --families "
+        f"names {them} ({names}), or with a --time-limit that leaves room for {them}"
     )
 
 

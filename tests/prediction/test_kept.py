@@ -5,12 +5,14 @@ import dataclasses
 import numpy as np
 import pytest
 
-from jaxmtl.data import infer_columns, table_of_cells
+from jaxmtl.data import Data, Folds, SplitIndices, infer_columns, table_of_cells
 from jaxmtl.files import FileError
+from jaxmtl.files.drafts import draft_of
 from jaxmtl.methods import Work, find_method
 from jaxmtl.methods.table_networks import TableNetworks
 from jaxmtl.prediction.fit_table import Plan, fit_table
-from jaxmtl.prediction.kept import names_kept, remove_kept
+from jaxmtl.prediction.kept import Kept, kept_in, names_kept, remove_kept
+from jaxmtl.tasks import number_tasks
 from jaxmtl.training.driver import members
 
 FAMILIES = ("mean", "linear", "boosted")
@@ -77,12 +79,25 @@ def test_what_is_through_is_not_learned_again(cells, whole, broken_off, monkeypa
     assert not broken_off.exists()
 
 
-@pytest.mark.parametrize("other", ["cell", "seed", "weight"])
+def test_of_a_target_that_nothing_tells_an_infinite_penalty_is_kept(tmp_path):
+    data = Data(
+        x=np.arange(8.0)[:, None], y=np.ones((8, 1)), known=np.ones((8, 1), bool),
+        tasks=number_tasks(["O3"]),
+    )  # fmt: skip
+    folds = Folds(parts=(SplitIndices(np.arange(6), np.zeros(0, int), np.arange(6, 8)),))
+    fitted = find_method("linear").fit(data, folds, None, Work())
+    assert fitted.chosen == ({"penalty": [np.inf]},)
+    Kept(tmp_path, data, folds, seed=0).save("linear", fitted, 0.5)
+    again, seconds = Kept(tmp_path, data, folds, seed=0).load("linear")
+    assert (again.chosen, again.notes, seconds) == (fitted.chosen, fitted.notes, 0.5)
+
+
+@pytest.mark.parametrize("other", ["cell", "seed", "versions", "machine"])
 def test_what_was_learned_otherwise_is_passed_over(cells, broken_off, monkeypatch, other):
     if other == "cell":
         cells = cells | {"CO": [0.5, *cells["CO"][1:]]}
-    if other == "weight":
-        monkeypatch.setattr("jaxmtl.prediction.kept.versions", lambda: {"jaxmtl": "another"})
+    if other in ("versions", "machine"):
+        monkeypatch.setattr(f"jaxmtl.prediction.kept.{other}", lambda: {"jaxmtl": "another"})
     found = learn(cells, broken_off, seed=int(other == "seed"))
     assert not any("broken off" in note for note in found.notes)
 
@@ -98,16 +113,36 @@ def test_what_is_cut_for_the_time_is_not_kept(cells, tmp_path, monkeypatch):
 def test_a_damaged_file_is_one_sentence(cells, broken_off):
     path = broken_off / names_kept(broken_off)[0]
     content = bytearray(path.read_bytes())
-    content[len(content) // 2] ^= 255
+    content[content.index("models".encode("utf-32-le"))] ^= 255
     path.write_bytes(content)
-    with pytest.raises(FileError, match=r"linear-.*\.npz: expected what a fit had learned"):
+    with pytest.raises(FileError, match=r"linear-.*, or remove it, and it is learned anew"):
         learn(cells, broken_off)
 
 
-def test_what_is_not_ours_stays(broken_off):
+def test_what_is_not_ours_stays_and_what_a_killed_process_left_goes(broken_off, tmp_path):
     (broken_off / "notes.txt").write_text("mine")
     remove_kept(broken_off)
     assert [path.name for path in broken_off.iterdir()] == ["notes.txt"]
+    killed = tmp_path / "killed"
+    killed.mkdir()
+    draft_of(killed / "linear.npz").write_bytes(b"half")
+    remove_kept(killed)
+    assert not killed.exists()
+
+
+def test_a_folder_is_of_one_process_and_stays_if_something_is_kept_in_it(broken_off, tmp_path):
+    with kept_in(broken_off):
+        with pytest.raises(FileError, match="another process is writing it"), kept_in(broken_off):
+            pass
+        assert len(names_kept(broken_off)) == 2
+    assert len(names_kept(broken_off)) == 2
+    # Of networks that were interrupted before there was anything to keep nothing is said.
+    begun = tmp_path / "begun" / f"network-{'0' * 16}"
+    with kept_in(begun.parent):
+        begun.mkdir()
+        (begun / "manifest.json").write_text("{}")
+        assert names_kept(begun.parent) == []
+    assert not begun.parent.exists()
 
 
 def test_a_network_goes_on_in_the_middle(cells, tmp_path, monkeypatch):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from jaxmtl.statistics import choose_from_others, greedy
-from jaxmtl.statistics.selection import ALIKE, CAUTION, GAIN, ROUNDS, ROWS_FOR_MIXTURES
+from jaxmtl.statistics.selection import ALIKE, CAUTION, GAIN, NEAR, ROUNDS, ROWS_FOR_MIXTURES
 from jaxmtl.tasks import Task, number_tasks, output_slices
 
 CLASSES = Task(name="level", kind="classes", classes=("low", "mid", "high"))
@@ -100,6 +100,7 @@ def literal(every, y, task, rows):
         f
         for f, b in enumerate(behind)
         if b.mean() <= ALIKE * b.std() / np.sqrt(len(rows)) or b.max() == 0
+        if own[f].mean() <= NEAR * own[added[0]].mean()
     ]
     if len(alike) == 1:
         return weights
@@ -141,6 +142,26 @@ def test_families_that_can_hardly_be_told_apart_share_a_half():
     far = [5 + 0 * y, y + off[0], y + 1.5 * off[0]]
     found = greedy(far, y, np.ones((120, 1), bool), number_tasks(["a"]), fold)
     assert found.weights.ravel().tolist() == [0, 1, 0]
+
+
+@pytest.mark.parametrize("classes", [False, True])
+def test_a_family_with_one_wild_prediction_is_not_alike(classes):
+    """Its standard error is as large as its error: only because of that it cannot be told apart."""
+    rng = np.random.default_rng(0)
+    y, fold = rng.normal(size=(120, 1)), np.arange(120) % 4
+    good, tasks = y + rng.normal(0, 0.3, (120, 1)), number_tasks(["a"])
+    wild, constant = good.copy(), 0 * y
+    wild[7] = 50.0
+    if classes:
+        y, tasks = rng.integers(0, 3, (120, 1)).astype(float), (CLASSES,)
+        good = 0.1 + 0.7 * np.eye(3)[y[:, 0].astype(int)]
+        wild, constant = good.copy(), np.full((120, 3), 1 / 3)
+        wild[7] = 1e-15 + np.eye(3)[(int(y[7, 0]) + 1) % 3]
+    behind = loss_of(tasks[0], wild, y[:, 0]) - loss_of(tasks[0], good, y[:, 0])
+    assert behind.mean() < ALIKE * behind.std() / np.sqrt(120)
+    found = greedy([constant, good, wild], y, np.ones((120, 1), bool), tasks, fold)
+    assert found.weights[2, 0] == 0
+    assert found.weights[1, 0] > 0.9
 
 
 def test_few_rows_take_the_single_best_and_ties_the_simplest():

@@ -102,18 +102,18 @@ def test_a_damaged_checkpoint_is_refused_in_words(tmp_path):
     other = {**TREE, "a": np.arange(4)}
     with pytest.raises(StoreError, match=r"expected int64 of shape \(4,\) in its .*, got int64"):
         store.load(other)
-    with pytest.raises(StoreError, match=r"expected float64 of .*, got nothing; start anew"):
+    with pytest.raises(StoreError, match=r"expected float64 of .*, got nothing; remove "):
         store.load({**TREE, "d": np.zeros(1)})
     for damaged in (b"", whole[:-30], whole.replace(b"NUMPY", b"numpy")):
         file.write_bytes(damaged)
-        with pytest.raises(StoreError, match="or start anew without --resume"):
+        with pytest.raises(StoreError, match="or remove .* to start anew"):
             Store(tmp_path, {}, resume=True).load(TREE)
 
 
 def test_a_checkpoint_without_its_manifest_is_refused(tmp_path):
     Store(tmp_path, {}, resume=False).save(3, TREE)
     (tmp_path / "manifest.json").write_text("{")
-    with pytest.raises(StoreError, match=r"expected manifest.json beside its checkpoint; start"):
+    with pytest.raises(StoreError, match=r"expected manifest.json beside its checkpoint; remove "):
         Store(tmp_path, {}, resume=True)
 
 
@@ -331,7 +331,7 @@ def test_whole_files_with_other_numbers_are_refused(tmp_path, name):
     np.savez(file, **FORGED[name](found))
     said = refusal(tmp_path, SEALED)
     assert said is not None
-    assert said.endswith("start anew without --resume")
+    assert said.endswith(f"remove {tmp_path} to start anew")
 
 
 def test_a_checkpoint_of_another_step_or_sweep_is_refused_whatever_the_manifest_says(tmp_path):
@@ -343,7 +343,7 @@ def test_a_checkpoint_of_another_step_or_sweep_is_refused_whatever_the_manifest_
     )
     later.unlink()
     shutil.copy(sealed(tmp_path / "other", options="b"), file)
-    assert "got others; start anew" in (refusal(tmp_path / "one", SEALED) or "")
+    assert "got others; remove" in (refusal(tmp_path / "one", SEALED) or "")
 
 
 @pytest.mark.parametrize("name", [f"{STEP}000000000009{WHOLE}", f"{STEP}9{DRAFT}"])

@@ -121,8 +121,10 @@ def _drop_comments(lines: list[str], separator: str, names: Collection[str]) -> 
             bare = line.lstrip(' "').lstrip("# ")
             cells = _cells(bare, separator)
             found = count_found(dict(enumerate(cells)), names)
-            alone = found == len(names) and len(cells) == _first_width(lines[i + 1 :], separator)
-            if len(cells) > 1 and (found > 1 or (found and alone)):
+            alone = found == 1 == len(names)
+            if len(cells) > 1 and (
+                found > 1 or (alone and len(cells) == _first_width(lines[i + 1 :], separator))
+            ):
                 lines[i] = bare  # the header itself
                 width = len(cells)
                 continue

@@ -138,20 +138,20 @@ class Store:
         try:
             found = read_arrays(self._path(steps[-1]), limits=NO_LIMITS, what="a checkpoint")
         except FileError as error:
-            raise StoreError(f"{error}, or start anew without --resume") from error
+            raise StoreError(f"{error}, or {self._anew}") from error
         wanted = {str(i): _kind(np.asarray(leaf)) for i, leaf in enumerate(leaves)}
         for name, kind in wanted.items():
             got = _kind(found[name]) if name in found else "nothing"
             if got != kind:
                 raise StoreError(
-                    f"folder {self.folder}: expected {kind} in its checkpoint, got {got}; start "
-                    "anew without --resume"
+                    f"folder {self.folder}: expected {kind} in its checkpoint, got {got}; "
+                    f"{self._anew}"
                 )
         arrays = [found[name] for name in wanted]
         if not np.array_equal(found.get(SEAL, ()), self._seal(steps[-1], arrays)):
             raise StoreError(
                 f"file {self._path(steps[-1])}: expected the numbers that a sweep of these options "
-                "left at this step, got others; start anew without --resume"
+                f"left at this step, got others; {self._anew}"
             )
         return steps[-1], structure.unflatten(arrays)
 
@@ -160,6 +160,11 @@ class Store:
         found = hashlib.sha256(f"{step} {json_text(self._identity)}".encode())
         found.update(digest(arrays).encode())
         return np.frombuffer(found.digest(), np.uint8)
+
+    @property
+    def _anew(self) -> str:
+        """What to do: not all who resume have an option for it."""
+        return f"remove {self.folder} to start anew"
 
     def _unwritable(self, error: OSError) -> StoreError:
         return StoreError(
@@ -179,8 +184,7 @@ class Store:
             old = read_json_file(self.folder / MANIFEST)
         except FileError as error:
             raise StoreError(
-                f"folder {self.folder}: expected {MANIFEST} beside its checkpoint; start anew "
-                "without --resume"
+                f"folder {self.folder}: expected {MANIFEST} beside its checkpoint; {self._anew}"
             ) from error
         differences = [
             f"{name} was {short(old.get(name))} and is {short(identity.get(name))}"
@@ -190,7 +194,7 @@ class Store:
         if differences:
             raise StoreError(
                 f"folder {self.folder}: its checkpoint is of another sweep ("
-                f"{'; '.join(differences)}); repeat that one, or start anew without --resume"
+                f"{'; '.join(differences)}); repeat that one, or {self._anew}"
             )
 
 
