@@ -64,6 +64,7 @@ def predict(
     from jaxmtl.cli.console import Console
     from jaxmtl.cli.predict_table import predicted_table
     from jaxmtl.data import Coding, read_table
+    from jaxmtl.data.reading.opened import WORKBOOKS
     from jaxmtl.data.reading.sheets import find_sheet
     from jaxmtl.files.atomic import check_file, new_file
     from jaxmtl.prediction.records import write_csv
@@ -87,7 +88,8 @@ def predict(
 
     def write(path: Path, names: Sequence[str], rows: Any, *, predicted: Sequence[str]) -> None:
         if ending == ".xlsx":
-            write_workbook(path, names, rows, rounded=predicted)
+            texts_only = Path(table).suffix.lower() not in WORKBOOKS
+            write_workbook(path, names, rows, rounded=predicted, texts_only=texts_only)
         else:
             write_csv(path, names, rows)
 

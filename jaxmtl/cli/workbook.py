@@ -3,6 +3,7 @@
 import datetime
 import io
 import math
+import re
 from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,9 @@ DIGITS = 4  # that are shown of a typical number
 MOST_DECIMALS = 8
 DAY = "yyyy-mm-dd"
 
+# A number as a program writes it: no zero before it, which codes have, and no more than 15 digits.
+WRITTEN_OUT = re.compile(r"-?(?=[\d.]{1,16}(e|$))(0|[1-9]\d*)(\.\d+)?(e[+-]?\d+)?", re.ASCII | re.I)
+
 
 def write_workbook(
     path: Path,
@@ -21,6 +25,7 @@ def write_workbook(
     rows: Sequence[Sequence[Cell]],
     *,
     rounded: Collection[str] = (),
+    texts_only: bool = False,
 ) -> None:
     """Writes rows to a sheet; texts stay texts, and days are shown without an hour.
 
@@ -29,6 +34,8 @@ def write_workbook(
         header: names of the columns.
         rows: cells, None for one that is empty.
         rounded: columns whose numbers are shown rounded; the cells hold them in full.
+        texts_only: whether cells of other columns are of a file of texts, in which numbers are
+            written out: a column of nothing else becomes one of numbers.
 
     Example:
         >>> import tempfile
@@ -44,6 +51,8 @@ def write_workbook(
 
     book = Workbook(write_only=True)
     sheet = book.create_sheet("predictions")
+    if texts_only:
+        rows = _with_numbers(rows)
     columns = list(zip(*rows, strict=True)) or [()] * len(header)
     formats = [
         number_format(cells) if name in rounded else None
@@ -82,6 +91,24 @@ def number_format(cells: Sequence[Any]) -> str:
     if decimals > MOST_DECIMALS:
         return f"0.{'0' * (DIGITS - 1)}E+00"
     return f"0.{'0' * decimals}" if decimals else "0"
+
+
+def _with_numbers(rows: Sequence[Sequence[Cell]]) -> list[Sequence[Cell]]:
+    """Rows with numbers for their texts, in columns in which every text is that of a number."""
+    columns: list[Sequence[Cell]] = []
+    for cells in zip(*rows, strict=True):
+        texts = [cell for cell in cells if isinstance(cell, str) and cell.strip()]
+        if texts and all(WRITTEN_OUT.fullmatch(text.strip()) for text in texts):
+            columns.append([_number(cell) if isinstance(cell, str) else cell for cell in cells])
+        else:
+            columns.append(cells)
+    return [list(row) for row in zip(*columns, strict=True)]
+
+
+def _number(text: str) -> Cell:
+    if not text.strip():
+        return None
+    return float(text) if any(sign in text for sign in ".eE") else int(text)
 
 
 def _are_days(cells: Sequence[Any]) -> bool:

@@ -7,6 +7,7 @@ page of the country and garbles every header that is not ASCII. ``pandas.read_cs
 
 import csv
 import os
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,7 @@ EVENT_COLUMNS = (
 SPLITS = ("train", "validation", "test")
 ADAPTIVE, HARD, MEAN, LINE = "adaptive", "hard sharing", "mean", "straight line"
 FORMULAS = ("=", "+", "-", "@")  # what a cell begins with that is taken for one
+NUMBER = re.compile(r"[+-]?\d[\d.,]*([eE][+-]?\d+)?", re.ASCII)  # as it stands in a .csv file
 MOST_BYTES = 64 * 2**20  # of a table that is read
 
 
@@ -67,13 +69,14 @@ def as_text(cell: str) -> str:
         cell: of a .csv file.
 
     Returns:
-        The same, behind an apostrophe if it needs one.
+        The same, behind an apostrophe if it needs one; a number does not.
 
     Example:
-        >>> as_text("=1+1"), as_text("PM2.5")
-        ("'=1+1", 'PM2.5')
+        >>> as_text("=1+1"), as_text("PM2.5"), as_text("-0.5")
+        ("'=1+1", 'PM2.5', '-0.5')
     """
-    return f"'{cell}" if cell.lstrip().startswith(FORMULAS) else cell
+    is_formula = cell.lstrip().startswith(FORMULAS) and not NUMBER.fullmatch(cell.strip())
+    return f"'{cell}" if is_formula else cell
 
 
 def write_history(

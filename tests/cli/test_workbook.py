@@ -57,3 +57,16 @@ def test_days_are_kept_without_an_hour_where_no_row_has_one():
     assert _plain_column([day, None, "?"]) == [day.date(), None, "?"]
     hours = [day, day.replace(hour=6)]
     assert _plain_column(hours) == hours
+
+
+def test_numbers_of_a_text_file_are_numbers_in_a_workbook_and_codes_stay_texts(tmp_path):
+    rows = [["-0.5", "007", "12", "1e-3", "a"], ["", "010", "3.25", "-2", "4"]]
+    header = ["x", "code", "n", "small", "mixed"]
+    for texts_only in (True, False):
+        file = tmp_path / f"{texts_only}.xlsx"
+        write_workbook(file, header, rows, texts_only=texts_only)
+        _, *found = openpyxl.load_workbook(file).active.iter_rows(values_only=True)
+        if texts_only:
+            assert found == [(-0.5, "007", 12, 0.001, "a"), (None, "010", 3.25, -2, "4")]
+        else:
+            assert found[0] == tuple(rows[0])

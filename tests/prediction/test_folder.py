@@ -12,6 +12,7 @@ import pytest
 
 from jaxmtl import Event, HardSharing, Phase, fit_adaptive
 from jaxmtl.data import Preprocessing, Rows, Splits, TableError
+from jaxmtl.prediction.records import write_csv
 from jaxmtl.report import Reading, RunFolderError, load_run, save_run
 from jaxmtl.training import Divergence
 
@@ -244,3 +245,11 @@ def test_summary_replays_who_read_what(make, save, tmp_path):
     assert "b and d pulled it in opposite directions for 3 samples" in text
     assert "a and c now read the copy, node 3" in text
     assert "b now reads the copy, node 4" in text
+
+
+def test_only_what_is_no_number_stands_behind_an_apostrophe(tmp_path):
+    cells = ["-0.5", "+3", "-1,5", "-2e-3", "=1+1", "-1+2", "@a", "-", "+a"]
+    write_csv(tmp_path / "a.csv", cells, [])
+    with (tmp_path / "a.csv").open(encoding="utf-8-sig", newline="") as file:
+        (found,) = csv.reader(file)
+    assert found == [*cells[:4], "'=1+1", "'-1+2", "'@a", "'-", "'+a"]

@@ -21,7 +21,7 @@ from jaxmtl.data.reading.workbook import read_workbook
 Decimal = Literal[".", ","]
 Thousands = Literal["comma", "point", "space", "apostrophe"]
 
-_WORKBOOKS = (".xlsx", ".xlsm", ".xltx", ".xltm")
+WORKBOOKS = (".xlsx", ".xlsm", ".xltx", ".xltm")
 _TEXTS = (".csv", ".tsv", ".txt")
 _MOST_NOTED = 3  # rows of a kind that are noted one by one
 # Points mark thousands, but in columns where they cannot.
@@ -226,7 +226,7 @@ def _read_grid(path: Path, sheet: str | int | None, names: set[str], header: int
         raise TableError(f"file {path}: expected a file, got a folder; name a file in it")
     if not path.exists():
         raise TableError(f"file {path}: there is no such file; check the path{_near(path)}")
-    if ending in _WORKBOOKS:
+    if ending in WORKBOOKS:
         return read_workbook(path, sheet)
     if ending in _TEXTS:
         if sheet not in (None, 0):
