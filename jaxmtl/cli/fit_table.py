@@ -25,7 +25,6 @@ TABLE_PRESETS: dict[str, dict[str, Any]] = {
     "quick": {"families": ("mean", "linear", "boosted"), "folds": 3},
 }
 UNFINISHED = ".unfinished"  # after the name of a folder: what an interrupted command has learned
-MOMENT = 0.1  # seconds that are left where reading the table has taken them all
 # What gaps and scales come to is part of the coding here.
 NOT_USED = ("missing", "missing_targets")
 
@@ -187,7 +186,6 @@ def _learn(
     )
     for note in (*table.notes, *columns.notes):
         console.note(note)
-    limit = settings.time_limit
     named = settings.families not in ((), TABLE_PRESETS[settings.preset].get("families"))
     plan = Plan(
         families=settings.family_names if method is None else (method,),
@@ -195,7 +193,8 @@ def _learn(
         test=settings.test,
         seed=settings.seed,
         longest=None if method is not None or named else LONGEST,
-        seconds=limit and max(limit - (time.perf_counter() - began), MOMENT),
+        seconds=settings.time_limit,
+        spent=time.perf_counter() - began,
     )
     with console.learning() as on_stage:
         found = fit_table(

@@ -34,6 +34,7 @@ from jaxmtl.training import SweepProgress
 
 MIXED = "mixture"
 LONGEST = 900.0  # seconds
+MOMENT = 0.1  # seconds that are left where what came before has taken them all
 FOLDS, MORE_FOLDS, ROWS_FOR_MORE_FOLDS = 5, 10, 1000
 TOGETHER, ONE_BY_ONE = "network", "separate"  # families that differ in sharing alone
 
@@ -74,6 +75,7 @@ class Plan:
         seed: of the folds, the test rows and the methods.
         seconds: that all may take; None for as long as it needs. What is learned then hangs on the
             machine.
+        spent: seconds of these that are over, as by reading the table.
         longest: seconds beyond which a family is left out where ``seconds`` is None, by what it is
             expected to take; None for none. The first one is always trained.
 
@@ -87,6 +89,7 @@ class Plan:
     test: float = 0.0
     seed: int = 0
     seconds: float | None = None
+    spent: float = 0.0
     longest: float | None = LONGEST
 
 
@@ -261,7 +264,8 @@ def _fit_families(
     names, others = families_for(plan.families, data)
     costs = {name: cost_of(name, data, folds) for name in names}
     names, too_long = _without_the_longest(plan, costs)
-    timing = TimePlan({name: costs[name] for name in names}, plan.seconds)
+    free = None if plan.seconds is None else max(plan.seconds - plan.spent, MOMENT)
+    timing = TimePlan({name: costs[name] for name in names}, free)
     kept = None
     if work.checkpoint is not None:
         kept = Kept(Path(work.checkpoint), data, folds, seed=plan.seed)

@@ -42,9 +42,13 @@ def test_what_does_not_fit_is_left_out_and_named(table, monkeypatch):
     found = learn(table, families=("mean", "linear"), seconds=60.0)
     assert [line.name for line in found.leaderboard] == ["mean"]
     assert found.predictor.method == "mean"
-    assert found.notes[-1] == "left out for want of time (60 s): a straight line (about 8 min)"
+    assert found.notes[-1].startswith("left out for want of time (60 s): a straight line (about ")
+    # What reading took counts, and the limit is said as it was given.
+    found = learn(table, families=("mean", "linear"), seconds=1200.0, spent=1000.0)
+    assert found.notes[-1].startswith("left out for want of time (20 min): a straight line (")
     # Without any time, the simplest is still there.
-    assert learn(table, families=("linear",), seconds=0.1).predictor.method == "linear"
+    late = learn(table, families=("linear",), seconds=0.1, spent=5.0)
+    assert late.predictor.method == "linear"
 
 
 def test_what_takes_very_long_is_left_out_unless_it_is_asked_for(table, monkeypatch):
