@@ -90,8 +90,8 @@ def for_shapes(
 
 
 def key_apart(
-    loss_fn: LossFn, args: Sequence[Any], key: Key[Array, ""] | None
-) -> tuple[Sequence[Any], Key[Array, ""] | None]:
+    loss_fn: LossFn, args: tuple[Any, ...], key: Key[Array, ""] | None
+) -> tuple[tuple[Any, ...], Key[Array, ""] | None]:
     """Arguments and key of ``init(params, batch, key)``, where the loss takes no third argument.
 
     Example:

@@ -9,7 +9,7 @@ import pytest
 import jaxmtl
 import jaxmtl.aggregation as ag
 from jaxmtl.aggregation.data_parallel import local_step
-from jaxmtl.gradients import sample_gradients, task_gramian
+from jaxmtl.gradients import task_gramian
 
 TASKS, ROWS, STEPS = 3, 12, 20
 RNG = np.random.default_rng(0)
@@ -53,8 +53,8 @@ def loss_fn(params, batch, stats, key):
 
 SPLIT = ag.SplitLoss(trunk, heads, has_aux=True)
 ENGINES = {
-    "rows": (ag.pcgrad(), lambda m: ag.aggregated_step(loss_fn, m, OPTIMIZER, has_aux=True)),
-    "gram": (ag.gradvac(), lambda m: ag.gramian_step(loss_fn, m, OPTIMIZER, has_aux=True)),
+    "rows": (ag.graddrop(), lambda m: ag.aggregated_step(loss_fn, m, OPTIMIZER, has_aux=True)),
+    "gram": (ag.random(), lambda m: ag.gramian_step(loss_fn, m, OPTIMIZER, has_aux=True)),
     "features": (ag.graddrop(), lambda m: ag.feature_step(SPLIT, m, OPTIMIZER, "plain")),
     "losses": (ag.famo(), lambda m: ag.scalarized_step(loss_fn, m, OPTIMIZER, has_aux=True)),
 }
@@ -130,7 +130,7 @@ def test_statistics_and_dropout_as_in_a_loop_written_by_hand(engine):
 
 
 def test_a_key_of_ones_own_for_every_step_and_one_compilation():
-    made = ag.gramian_step(loss_fn, ag.gradvac(), OPTIMIZER, has_aux=True)
+    made = ag.gramian_step(loss_fn, ag.random(), OPTIMIZER, has_aux=True)
     key = jax.random.key(1)
     carried, given = made.init(PARAMS, FIRST, STATS, key=key), made.init(PARAMS, FIRST, STATS)
     step = jax.jit(made.step)
@@ -196,32 +196,24 @@ def test_over_devices_masks_differ_and_statistics_are_averaged(crossing):
 
 
 def test_rows_of_samples_and_of_the_gram_matrix_take_arguments_and_give_aux():
-    key = jax.random.key(5)
-    (losses, aux), rows = jax.jit(jaxmtl.task_gradients(loss_fn, has_aux=True))(
-        PARAMS, FIRST, STATS, key
-    )
-    each, seen = jax.jit(jaxmtl.sample_task_gradients(loss_fn, has_aux=True, chunk=4))(
-        PARAMS, FIRST, STATS, key
-    )
-    one = jax.tree.map(lambda leaf: leaf[3:4], FIRST)
-    first = jax.jit(jaxmtl.task_gradients(loss_fn, has_aux=True))(PARAMS, one, STATS, key)
-    alone = first[0][1], first[1]
-    for a, b in zip(jax.tree.leaves((seen, each)), jax.tree.leaves(alone), strict=True):
-        np.testing.assert_allclose(a[3], b, rtol=1e-5, atol=1e-6)
-    summed, _ = jax.jit(sample_gradients(loss_fn, has_aux=True))(PARAMS, FIRST, STATS, key)
-    np.testing.assert_allclose(summed[1], each[1].sum(axis=1), rtol=1e-4, atol=1e-5)
-    w = jnp.arange(1.0, TASKS + 1)
+    key, w = jax.random.key(5), jnp.arange(1.0, TASKS + 1)
+    rows_fn = jaxmtl.task_gradients(loss_fn, has_aux=True)
+    each_fn = jaxmtl.sample_task_gradients(loss_fn, has_aux=True, chunk=4)
+    gram_fn = task_gramian(loss_fn, has_aux=True, engine="rank_one")
 
     @jax.jit
-    def of_gram(params):
-        (losses, aux), gram, backward = task_gramian(loss_fn, has_aux=True, engine="rank_one")(
-            params, FIRST, STATS, key=key
+    def found(params, batch):
+        one = jax.tree.map(lambda leaf: leaf[3:4], batch)
+        (_, moved), alone = rows_fn(params, one, STATS, key)
+        each, seen = jax.tree.map(lambda leaf: leaf[3], each_fn(params, batch, STATS, key))
+        (losses, aux), rows = rows_fn(params, batch, STATS, key)
+        value, gram, backward = gram_fn(params, batch, STATS, key=key)
+        return (each, seen, value, gram, backward(w)), (
+            *(alone, moved, (losses, aux)),
+            *(ag.gram_matrix(rows), ag.weighted_sum(w, rows)),
         )
-        return losses, aux, gram, backward(w)
 
-    found = of_gram(PARAMS)
-    expected = losses, aux, ag.gram_matrix(rows), ag.weighted_sum(w, rows)
-    for a, b in zip(jax.tree.leaves(found), jax.tree.leaves(expected), strict=True):
+    for a, b in zip(*map(jax.tree.leaves, found(PARAMS, FIRST)), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
 
 

@@ -12,7 +12,6 @@ from flax import nnx
 
 import jaxmtl
 import jaxmtl.aggregation as ag
-from jaxmtl.aggregation.data_parallel import local_step
 from jaxmtl.gradients import trunk_gramian
 
 X = jnp.array([1.0, -1.0])
@@ -63,26 +62,22 @@ def steps(form):
         return jnp.stack([first, second]) if form is None else FORMS[form](first, second)
 
     split, sgd = ag.SplitLoss(trunk, heads), optax.sgd(0.1)
-    lanes = local_step(loss_fn, ag.gradnorm(), sgd, "devices", "columns")
     return [
         ag.aggregated_step(loss_fn, ag.gradnorm(), sgd),
         ag.gramian_step(loss_fn, ag.gradnorm(), sgd),
         ag.gramian_step(split, ag.gradnorm(), sgd, head_gradients="weighted"),
         ag.feature_step(split, ag.gradnorm(), sgd, "weighted"),
         ag.scalarized_step(loss_fn, ag.uncertainty(), sgd),
-        lanes._replace(step=jax.vmap(lanes.step, (None, None, 0), None, axis_name="devices")),
     ]
 
 
 def test_losses_by_name_are_the_vector_to_the_bit():
     @jax.jit
     def run():
-        found = []
-        for form in (None, "dict"):
-            *made, lanes = steps(form)
-            found.append([step(PARAMS, init(PARAMS, X), X) for init, step in made])
-            found[-1].append(lanes.step(PARAMS, lanes.init(PARAMS, X), X[None]))
-        return found
+        return [
+            [step(PARAMS, init(PARAMS, X), X) for init, step in steps(form)]
+            for form in (None, "dict")
+        ]
 
     for plain, named in zip(*run(), strict=True):
         assert (plain[2].names, named[2].names) == (None, ("demand", "price"))
@@ -113,6 +108,8 @@ def test_names_are_in_the_order_of_the_leaves(form):
     init, step = ag.aggregated_step(of_form(form), ag.sum(), optax.sgd(0.1))
     info = jax.eval_shape(step, PARAMS, init(PARAMS, X), X)[2]
     assert info.names == (("demand", "price") if order == [0, 1] else ("price", "demand"))
+    init, step = ag.auto_lambda_step(of_form(form), optax.sgd(0.1), look_ahead=0.1)
+    assert jax.eval_shape(step, PARAMS, init(PARAMS, X), X, X)[2].losses.shape == (2,)
 
 
 def test_scalars_of_groups_of_scans_and_of_methods_without_weights():
