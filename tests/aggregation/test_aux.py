@@ -108,7 +108,7 @@ def test_statistics_and_dropout_as_in_a_loop_written_by_hand(engine):
 
         def body(carry, batch):
             params, inner, state, stats, number = carry
-            keys = jax.random.split(jax.random.fold_in(key, number))
+            keys = tuple(jax.random.split(jax.random.fold_in(key, number)))
             grads, inner, losses, moved = by_hand(engine, method, params, inner, batch, stats, keys)
             updates, state = OPTIMIZER.update(grads, state)
             params = optax.apply_updates(params, updates)
@@ -179,7 +179,7 @@ def test_over_devices_masks_differ_and_statistics_are_averaged(crossing):
             lambda batch: made.step(PARAMS, state, batch, STATS, key=key), axis_name="devices"
         )
         after, _, info = step(spread)
-        loss_key = jax.random.split(key)[0]
+        loss_key = jax.random.split(jax.random.clone(key))[0]
         keys = jax.vmap(jax.random.fold_in, (None, 0))(loss_key, jnp.arange(devices))
         parts = jax.vmap(lambda batch, key: rows_of(loss_fn, PARAMS, batch, STATS, key))
         losses, rows, moved = jax.tree.map(
@@ -198,16 +198,17 @@ def test_over_devices_masks_differ_and_statistics_are_averaged(crossing):
 def test_rows_of_samples_and_of_the_gram_matrix_take_arguments_and_give_aux():
     key, w = jax.random.key(5), jnp.arange(1.0, TASKS + 1)
     rows_fn = jaxmtl.task_gradients(loss_fn, has_aux=True)
-    each_fn = jaxmtl.sample_task_gradients(loss_fn, has_aux=True, chunk=4)
+    each_fn = jaxmtl.sample_task_gradients(loss_fn, has_aux=True)
     gram_fn = task_gramian(loss_fn, has_aux=True, engine="rank_one")
 
     @jax.jit
     def found(params, batch):
         one = jax.tree.map(lambda leaf: leaf[3:4], batch)
-        (_, moved), alone = rows_fn(params, one, STATS, key)
-        each, seen = jax.tree.map(lambda leaf: leaf[3], each_fn(params, batch, STATS, key))
-        (losses, aux), rows = rows_fn(params, batch, STATS, key)
-        value, gram, backward = gram_fn(params, batch, STATS, key=key)
+        again = jax.random.clone
+        (_, moved), alone = rows_fn(params, one, STATS, again(key))
+        each, seen = jax.tree.map(lambda leaf: leaf[3], each_fn(params, batch, STATS, again(key)))
+        (losses, aux), rows = rows_fn(params, batch, STATS, again(key))
+        value, gram, backward = gram_fn(params, batch, STATS, key=again(key))
         return (each, seen, value, gram, backward(w)), (
             *(alone, moved, (losses, aux)),
             *(ag.gram_matrix(rows), ag.weighted_sum(w, rows)),
