@@ -31,6 +31,7 @@ from jaxmtl.aggregation.grouped import grouped as grouped
 from jaxmtl.aggregation.grouped import leaf_groups as leaf_groups
 from jaxmtl.aggregation.heads import with_heads as with_heads
 from jaxmtl.aggregation.imtl_g import imtl_g as imtl_g
+from jaxmtl.aggregation.info import StepInfo as StepInfo
 from jaxmtl.aggregation.krum import krum as krum
 from jaxmtl.aggregation.losses import LOSS_METHODS as LOSS_METHODS
 from jaxmtl.aggregation.losses import AutoLambda as AutoLambda

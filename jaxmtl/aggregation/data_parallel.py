@@ -14,9 +14,12 @@ from jaxmtl._modes import take_step
 from jaxmtl._validate import check_choice
 from jaxmtl.aggregation.contract import Aggregator
 from jaxmtl.aggregation.engines import flat_rows, required_rule, unflatten, weigh
+from jaxmtl.aggregation.info import info_of, read_value
+from jaxmtl.aggregation.keys import step_keys
 from jaxmtl.aggregation.rows import along_tasks, gram_matrix, keep_present, weighted_sum
-from jaxmtl.aggregation.step import AggregatedStep, StepInfo, aggregated_step, step_key
+from jaxmtl.aggregation.step import AggregatedStep, aggregated_step
 from jaxmtl.gradients import LossFn, task_gradients
+from jaxmtl.gradients.loss import gives_aux, in_form_of, loss_vector
 
 Crossing = Literal["columns", "rows", "gram"]
 Counts = Callable[[PyTree], Array]
@@ -31,6 +34,7 @@ def data_parallel_step(
     axis_name: str = "data",
     crossing: Crossing = "columns",
     counts: Counts | None = None,
+    has_aux: bool = False,
 ) -> AggregatedStep:
     """Makes one step whose batch is spread over the devices of a mesh.
 
@@ -50,14 +54,20 @@ def data_parallel_step(
         loss_fn: ``loss_fn(params, batch)`` gives the vector of task losses, means over rows, so
             that the mean over devices is that over the batch. Means over known labels are not: a
             task that is labelled on one device of two would count half. Give ``counts`` for them.
+            It may take and give more, see ``aggregated_step``; its arguments are the same on all
+            devices, its key is folded with the number of the device.
         aggregator: see above.
         optimizer: any optax optimizer.
         mesh: of devices.
-        axis_name: of the mesh, over which leaves of the batch are split along their first axis.
+        axis_name: of the mesh, over which leaves of the batch are split along their first axis;
+            scalars and keys are the same on all devices.
         crossing: see above, static.
         counts: ``counts(batch)`` gives the number of labels over which each task's loss is a mean,
             (tasks,), such as ``lambda batch: batch[2].sum(axis=0)`` for a mask; the sums of losses
             and of counts over devices then give the mean over the batch. Static.
+        has_aux: whether the loss gives a pair (losses, aux). The floating leaves of aux are
+            averaged over devices, as running statistics of equal parts of a batch may be; others,
+            such as counters, must be the same on all. Static.
 
     Returns:
         ``init`` and ``step`` as those of ``aggregated_step``, without ``extra_batches``;
@@ -81,26 +91,29 @@ def data_parallel_step(
         0.5
     """
     check_choice("crossing", crossing, ("columns", "rows", "gram"))
-    inner = local_step(loss_fn, aggregator, optimizer, axis_name, crossing, counts)
+    inner = local_step(loss_fn, aggregator, optimizer, axis_name, crossing, counts, has_aux)
     # Automatic axes take arguments from wherever they are; explicit ones want them placed.
     mesh = Mesh(mesh.devices, mesh.axis_names)
 
-    def step(params: PyTree, state: Any, batch: PyTree, **given: Any) -> Any:
+    def step(params: PyTree, state: Any, batch: PyTree, *args: PyTree, **given: Any) -> Any:
         given = {name: value for name, value in given.items() if value is not None}
         _check_batch(batch, mesh.shape[axis_name], counts)
 
-        def on_device(params: PyTree, state: Any, batch: PyTree, given: Any) -> Any:
-            return inner.step(params, state, batch, **given)
+        def on_device(params: PyTree, state: Any, batch: PyTree, args: Any, given: Any) -> Any:
+            return inner.step(params, state, batch, *args, **given)
+
+        def spec_of(leaf: Any) -> P:
+            return P(axis_name) if jnp.ndim(leaf) else P()
 
         # Unchecked: else gradients of what all devices share are summed over them unasked.
         spread = jax.shard_map(
             on_device,
             mesh=mesh,
-            in_specs=(P(), P(), P(axis_name), P()),
+            in_specs=(P(), P(), jax.tree.map(spec_of, batch), P(), P()),
             out_specs=P(),
             check_vma=False,
         )
-        return spread(params, state, batch, given)
+        return spread(params, state, batch, args, given)
 
     return AggregatedStep(inner.init, step)
 
@@ -112,6 +125,7 @@ def local_step(
     axis_name: str,
     crossing: Crossing,
     counts: Counts | None = None,
+    has_aux: bool = False,
 ) -> AggregatedStep:
     """One device's part of the step, for the body of a ``shard_map`` (or a ``vmap``) of one's own.
 
@@ -122,43 +136,31 @@ def local_step(
         axis_name: see there.
         crossing: see there.
         counts: see there.
+        has_aux: see there.
 
     Returns:
         ``init``, to be called outside, and ``step``, to be called inside.
     """
-
-    def local_gradients(loss_fn: LossFn) -> Callable[[PyTree, PyTree], Any]:
-        """Losses and gradients of a device whose means over devices are those over the batch."""
-        local, number_of = task_gradients(loss_fn), counts
-        if number_of is None:
-            return local
-
-        def scaled(params: PyTree, batch: PyTree) -> Any:
-            losses, rows = local(params, batch)
-            number = number_of(batch).astype(losses.dtype)
-            mean = jax.lax.pmean(number, axis_name)
-            share = jnp.where(number > 0, number / jnp.where(number > 0, mean, 1), 0)
-            # A loss over no label may be NaN; it counts for nothing.
-            rows = keep_present(rows, number > 0)
-            rows = jax.tree.map(
-                lambda leaf: along_tasks(share.astype(leaf.dtype), leaf) * leaf, rows
-            )
-            return jnp.where(number > 0, share * losses, 0), rows
-
-        return scaled
+    has_aux = gives_aux(loss_fn, has_aux)
+    outside = aggregated_step(loss_fn, aggregator, optimizer, has_aux=has_aux)
+    gradients_fn = _local_gradients(loss_fn, axis_name, counts, has_aux)
 
     if crossing == "rows":
 
-        def summed(loss_fn: LossFn) -> Callable[[PyTree, PyTree], Any]:
-            local = local_gradients(loss_fn)
-            return lambda params, batch: jax.lax.pmean(local(params, batch), axis_name)
+        def summed(loss_fn: LossFn, has_aux: bool = False) -> Callable[..., Any]:
+            del loss_fn  # that of above
 
-        inner = aggregated_step(loss_fn, aggregator, optimizer, gradients=summed)
-        outside = aggregated_step(loss_fn, aggregator, optimizer)
+            def mean(*given: PyTree, **keyed: Any) -> Any:
+                (losses, aux), rows = gradients_fn(*given, **keyed)
+                losses, rows = jax.lax.pmean((losses, rows), axis_name)
+                return (losses, aux) if has_aux else losses, rows
+
+            return mean
+
+        inner = aggregated_step(loss_fn, aggregator, optimizer, has_aux=has_aux, gradients=summed)
         return AggregatedStep(outside.init, inner.step)
 
     rule = required_rule(f"crossing {crossing!r}", aggregator)
-    gradients_fn = local_gradients(loss_fn)
 
     def by_columns(task_grads: PyTree, params: PyTree, weigh_fn: Callable[[Array], Any]) -> Any:
         devices = jax.lax.axis_size(axis_name)
@@ -176,12 +178,20 @@ def local_step(
 
     combine = by_columns if crossing == "columns" else by_gram
 
-    def step(params: PyTree, state: Any, batch: PyTree, *, present: Any = None, order: Any = None):
-        losses, task_grads = gradients_fn(params, batch)
-        losses = jax.lax.pmean(losses, axis_name)
-        key = step_key(state)
-        given = {"losses": losses, "key": key, "present": present, "order": order}
-        grads, inner, info = combine(
+    def step(
+        params: PyTree,
+        state: Any,
+        batch: PyTree,
+        *args: PyTree,
+        key: Any = None,
+        present: Any = None,
+        order: Any = None,
+    ) -> Any:
+        keys = step_keys(loss_fn, args, state, key)
+        (losses, aux), task_grads = gradients_fn(params, batch, *args, **keys.loss)
+        losses, names, _ = read_value(jax.lax.pmean(losses, axis_name), False)
+        given = {"losses": losses, "key": keys.method, "present": present, "order": order}
+        grads, inner, found = combine(
             keep_present(task_grads, present),
             params,
             lambda gram: weigh(rule, gram, state.aggregator, **given),
@@ -190,15 +200,51 @@ def local_step(
         following = state._replace(
             aggregator=inner, optimizer=optimizer_state, number=state.number + 1
         )
-        return after, following, StepInfo(losses, info)
+        info = info_of(losses, found, weighted=aggregator.weighted, aux=aux, names=names)
+        return after, following, info
 
-    return AggregatedStep(aggregated_step(loss_fn, aggregator, optimizer).init, step)
+    return AggregatedStep(outside.init, step)
+
+
+def _local_gradients(
+    loss_fn: LossFn, axis_name: str, counts: Counts | None, has_aux: bool
+) -> Callable[..., Any]:
+    """Losses and gradients of a device whose means over devices are those over the batch.
+
+    Aux comes with the losses, the mean over devices where it is floating.
+    """
+    local = task_gradients(loss_fn, has_aux=has_aux)
+
+    def share_of(batch: PyTree, losses: PyTree, rows: PyTree, number_of: Counts) -> Any:
+        vector = loss_vector(losses)
+        number = number_of(batch).astype(vector.dtype)
+        mean = jax.lax.pmean(number, axis_name)
+        share = jnp.where(number > 0, number / jnp.where(number > 0, mean, 1), 0)
+        # A loss over no label may be NaN; it counts for nothing.
+        rows = keep_present(rows, number > 0)
+        rows = jax.tree.map(lambda leaf: along_tasks(share.astype(leaf.dtype), leaf) * leaf, rows)
+        return in_form_of(losses, jnp.where(number > 0, share * vector, 0)), rows
+
+    def mean_of(leaf: Any) -> Any:
+        floating = jnp.issubdtype(getattr(leaf, "dtype", type(leaf)), jnp.inexact)
+        return jax.lax.pmean(leaf, axis_name) if floating else leaf
+
+    def gradients(params: PyTree, batch: PyTree, *args: PyTree, **keyed: Any) -> Any:
+        at = jax.lax.axis_index(axis_name) if keyed else 0
+        keyed = {name: jax.random.fold_in(key, at) for name, key in keyed.items()}
+        value, rows = local(params, batch, *args, **keyed)
+        losses, aux = value if has_aux else (value, None)
+        if counts is not None:
+            losses, rows = share_of(batch, losses, rows, counts)
+        return (losses, jax.tree.map(mean_of, aux)), rows
+
+    return gradients
 
 
 def _check_batch(batch: PyTree, devices: int, counts: Counts | None) -> None:
     for path, leaf in jax.tree_util.tree_leaves_with_path(batch):
         name, shape = jax.tree_util.keystr(path), jnp.shape(leaf)
-        if not shape or shape[0] % devices:
+        if shape and shape[0] % devices:
             raise ValueError(
                 f"batch{name}: expected rows that divide by {devices} devices, got shape {shape}"
             )

@@ -11,8 +11,10 @@ from jaxtyping import Array, Bool, Float, Int, Key, PyTree
 from jaxmtl._modes import own_transfers, take_step
 from jaxmtl._validate import check_choice
 from jaxmtl.aggregation.contract import AggregationInfo, Aggregator, Rule, describe, gram_context
+from jaxmtl.aggregation.info import StepInfo, info_of, read_value
+from jaxmtl.aggregation.keys import for_shapes, key_apart, step_keys
 from jaxmtl.aggregation.rows import accumulator_dtype
-from jaxmtl.aggregation.step import AggregatedStep, StepInfo, StepState, step_key
+from jaxmtl.aggregation.step import AggregatedStep, StepState
 from jaxmtl.gradients import (
     LossFn,
     SplitLoss,
@@ -20,9 +22,10 @@ from jaxmtl.gradients import (
     task_gramian,
     trunk_gramian,
 )
-from jaxmtl.gradients.tasks import check_parameters, loss_vector
+from jaxmtl.gradients.loss import gives_aux, parts_of
+from jaxmtl.gradients.tasks import check_parameters
 
-Combine = Callable[..., tuple[Float[Array, " tasks"], PyTree, Any, AggregationInfo]]
+Combine = Callable[..., tuple[PyTree, Any, AggregationInfo]]
 
 
 def gramian_step(
@@ -33,6 +36,7 @@ def gramian_step(
     engine: Literal["auto", "layers", "rank_one"] = "auto",
     chunk: int | None = None,
     head_gradients: Literal["plain", "weighted"] | None = None,
+    has_aux: bool = False,
 ) -> AggregatedStep:
     """Makes one step that forms the Gram matrix, but not the task gradients.
 
@@ -42,10 +46,11 @@ def gramian_step(
     where most parameters are dense.
 
     Args:
-        loss_fn: ``loss_fn(params, batch)`` gives the vector of task losses. With tasks missing from
-            a batch the losses themselves may be NaN, their slopes in the parameters may not; those
-            of ``mean_over_known`` are 0 (for targets of NaN see there). A ``SplitLoss`` of one
-            function a head spares every head the passes of the other tasks.
+        loss_fn: ``loss_fn(params, batch)`` gives the task losses, and may take and give more; see
+            ``aggregated_step``. With tasks missing from a batch the losses themselves may be NaN,
+            their slopes in the parameters may not; those of ``mean_over_known`` are 0 (for targets
+            of NaN see there). A ``SplitLoss`` of one function a head spares every head the passes
+            of the other tasks.
         aggregator: a method that needs only the Gram matrix.
         optimizer: any optax optimizer.
         engine: how the matrix is formed, see ``task_gramian``. Static.
@@ -53,6 +58,8 @@ def gramian_step(
         head_gradients: of a ``SplitLoss``: None aggregates the gradients of all parameters;
             ``"plain"`` and ``"weighted"`` those of the trunk alone, and give each head its own
             gradient, or that times the weight of its task; see ``with_heads``. Static.
+        has_aux: whether the loss gives a pair (losses, aux); a ``SplitLoss`` says so itself.
+            Static.
 
     Returns:
         ``init`` and ``step`` as those of ``aggregated_step``, without ``extra_batches``.
@@ -73,9 +80,9 @@ def gramian_step(
         [0.5, 0.5]
     """
     rule = required_rule("gramian_step", aggregator)
-    gramian: Callable[[PyTree, PyTree], Any]
+    gramian: Callable[..., Any]
     if head_gradients is None:
-        gramian = task_gramian(loss_fn, engine=engine, chunk=chunk)
+        gramian = task_gramian(loss_fn, engine=engine, chunk=chunk, has_aux=has_aux)
     else:
         check_choice("head_gradients", head_gradients, ("plain", "weighted"))
         if not isinstance(loss_fn, SplitLoss):
@@ -85,21 +92,27 @@ def gramian_step(
             )
         gramian = trunk_gramian(loss_fn, engine=engine, chunk=chunk)
 
-    def combine(params: PyTree, state: Any, batch: PyTree, **given: Any) -> Any:
-        losses, gram, backward = gramian(params, batch)
-        weights, state, info = weigh(rule, gram, state, losses=losses, **given)
-        if head_gradients is None:
-            return losses, backward(weights), state, info
-        own = head_weights(head_gradients, weights, losses, given.get("present"))
-        return losses, backward(weights, own), state, info
+    has_aux = gives_aux(loss_fn, has_aux)
+    parts = parts_of(loss_fn, has_aux)
 
-    def rows(params: PyTree, batch: PyTree) -> PyTree:
-        tasks = jax.eval_shape(lambda p, b: loss_vector(loss_fn(p, b)), params, batch).shape[0]
-        return jax.tree.map(
-            lambda p: jax.ShapeDtypeStruct((tasks, *jnp.shape(p)), jnp.result_type(p)), params
-        )
+    def open_loss(params: PyTree, *given: Any, **keyed: Any) -> tuple[Any, Combine]:
+        value, gram, backward = gramian(params, *given, **keyed)
 
-    return step_of(combine, rows, aggregator, optimizer)
+        def combine(losses: Array, state: Any, **given: Any) -> Any:
+            weights, state, info = weigh(rule, gram, state, losses=losses, **given)
+            if head_gradients is None:
+                return backward(weights), state, info
+            own = head_weights(head_gradients, weights, losses, given.get("present"))
+            return backward(weights, own), state, info
+
+        return value, combine
+
+    def rows(params: PyTree, *given: Any, **keyed: Any) -> PyTree:
+        tasks = parts(params, *given, **keyed)[0].shape[0]
+        return jax.tree.map(lambda p: jnp.broadcast_to(p, (tasks, *jnp.shape(p))), params)
+
+    weighted = aggregator.weighted and head_gradients != "plain"
+    return step_of(open_loss, rows, loss_fn, aggregator, optimizer, has_aux, weighted)
 
 
 def feature_step(
@@ -116,7 +129,8 @@ def feature_step(
     stands between its gradients and these. The step costs about one step on the summed loss.
 
     Args:
-        split: trunk and heads; parameters are the pair of theirs.
+        split: trunk and heads; parameters are the pair of theirs. It says itself whether its trunk
+            gives (features, aux); see ``SplitLoss`` for keys and further arguments.
         aggregator: any; it is given the gradients at the features.
         optimizer: any optax optimizer.
         head_gradients: ``"plain"``: every head its own gradient; ``"weighted"``: times the weight
@@ -154,44 +168,62 @@ def feature_step(
         )
     gradients_fn = feature_gradients(split)
 
-    def combine(params: PyTree, state: Any, batch: PyTree, **given: Any) -> Any:
-        losses, rows, backward = gradients_fn(params, batch)
-        combined, state, info = aggregator.update(
-            rows, state, losses=losses, params=params, **given
-        )
-        weights = head_weights(head_gradients, info.weights, losses, given.get("present"))
-        return losses, backward(combined, weights), state, info
+    def open_loss(params: Any, *given: Any, **keyed: Any) -> tuple[Any, Combine]:
+        value, rows, backward = gradients_fn(params, *given, **keyed)
 
-    def rows(params: PyTree, batch: PyTree) -> PyTree:
-        return jax.eval_shape(lambda p, b: gradients_fn(p, b)[1], params, batch)
+        def combine(losses: Array, state: Any, **given: Any) -> Any:
+            combined, state, info = aggregator.update(
+                rows, state, losses=losses, params=params, **given
+            )
+            weights = head_weights(head_gradients, info.weights, losses, given.get("present"))
+            return backward(combined, weights), state, info
 
-    return step_of(combine, rows, aggregator, optimizer)
+        return value, combine
+
+    def rows(*given: Any, **keyed: Any) -> PyTree:
+        return gradients_fn(*given, **keyed)[1]
+
+    weighted = head_gradients == "weighted"
+    return step_of(open_loss, rows, split, aggregator, optimizer, split.has_aux, weighted)
 
 
 def step_of(
-    combine: Combine,
-    rows: Callable[[PyTree, PyTree], PyTree],
+    open_loss: Callable[..., tuple[Any, Combine]],
+    rows: Callable[..., PyTree],
+    loss_fn: LossFn,
     aggregator: Aggregator,
     optimizer: optax.GradientTransformation,
+    has_aux: bool,
+    weighted: bool,
 ) -> AggregatedStep:
     """A step of an engine.
 
     Args:
-        combine: ``combine(params, state, batch, *, key, present, order)`` gives losses, combined
-            gradient, the aggregator's state and info.
-        rows: ``rows(params, batch)`` gives the shapes of what the aggregator combines.
+        open_loss: ``open_loss(params, batch, *args, **key)`` gives losses, with ``has_aux`` the
+            pair (losses, aux), and ``combine(losses, state, *, key, present, order)``, which gives
+            the combined gradient, the aggregator's state and info.
+        rows: ``rows(params, batch, *args, **key)`` gives what the aggregator combines, of which
+            only the shapes are used.
+        loss_fn: for whether it takes a key.
         aggregator: for its first state.
         optimizer: any.
+        has_aux: whether the loss gives a pair.
+        weighted: whether all parameters go along the weighted sum of their task gradients.
 
     Returns:
         ``init`` and ``step``.
     """
 
     @own_transfers
-    def init(params: PyTree, batch: PyTree, key: Key[Array, ""] | None = None) -> StepState:
+    def init(
+        params: PyTree, batch: PyTree, *args: PyTree, key: Key[Array, ""] | None = None
+    ) -> StepState:
         check_parameters(params)
+        args, key = key_apart(loss_fn, args, key)
+        keyed = for_shapes(loss_fn, args, key)
+        shapes = jax.eval_shape(lambda p, b, rest: rows(p, b, *rest, **keyed), params, batch, args)
         return StepState(
-            aggregator=aggregator.init(rows(params, batch)),
+            aggregator=aggregator.init(shapes),
             optimizer=optimizer.init(params),
             key=key,
             number=jnp.int32(0),
@@ -201,17 +233,20 @@ def step_of(
         params: PyTree,
         state: StepState,
         batch: PyTree,
-        *,
+        *args: PyTree,
+        key: Key[Array, ""] | None = None,
         present: Bool[Array, " tasks"] | None = None,
         order: Int[Array, "tasks tasks"] | None = None,
     ) -> tuple[PyTree, StepState, StepInfo]:
-        key = step_key(state)
-        losses, grads, inner, info = combine(
-            params, state.aggregator, batch, key=key, present=present, order=order
+        keys = step_keys(loss_fn, args, state, key)
+        value, combine = open_loss(params, batch, *args, **keys.loss)
+        losses, names, aux = read_value(value, has_aux)
+        grads, inner, found = combine(
+            losses, state.aggregator, key=keys.method, present=present, order=order
         )
         after, optimizer_state = take_step(optimizer, grads, state.optimizer, params)
         following = StepState(inner, optimizer_state, state.key, state.number + 1)
-        return after, following, StepInfo(losses, info)
+        return after, following, info_of(losses, found, weighted=weighted, aux=aux, names=names)
 
     return AggregatedStep(init, step)
 

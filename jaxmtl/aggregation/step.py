@@ -6,11 +6,14 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Bool, Float, Int, Key, PyTree
+from jaxtyping import Array, Bool, Int, Key, PyTree
 
 from jaxmtl._modes import own_transfers, take_step
 from jaxmtl.aggregation.contract import AggregationInfo, Aggregator
+from jaxmtl.aggregation.info import StepInfo, info_of, read_value
+from jaxmtl.aggregation.keys import another_pass, for_shapes, key_apart, step_keys
 from jaxmtl.gradients import LossFn, task_gradients
+from jaxmtl.gradients.loss import gives_aux
 from jaxmtl.gradients.tasks import check_parameters
 
 
@@ -20,7 +23,7 @@ class StepState(NamedTuple):
     Attributes:
         aggregator: state of the aggregator.
         optimizer: state of the optimizer.
-        key: from which each step's key is folded; None where none was given.
+        key: from which each step's key is folded; None where none was given to ``init``.
         number: steps taken.
     """
 
@@ -30,32 +33,19 @@ class StepState(NamedTuple):
     number: Int[Array, ""]
 
 
-def step_key(state: StepState) -> Key[Array, ""] | None:
-    """The key of one step; a method that draws is refused if there is none."""
-    return None if state.key is None else jax.random.fold_in(state.key, state.number)
-
-
-class StepInfo(NamedTuple):
-    """What one step found.
-
-    Attributes:
-        losses: task losses before the update.
-        aggregation: info of the aggregator.
-    """
-
-    losses: Float[Array, " tasks"]
-    aggregation: AggregationInfo
-
-
 class AggregatedStep(NamedTuple):
     """A pair of pure functions.
 
     Attributes:
-        init: ``init(params, batch, key=None) -> state``; the batch only tells the number of tasks.
-            Methods that draw want a ``jax.random.key`` of yours: a fixed one would draw the same
-            numbers in every run.
-        step: ``step(params, state, batch, *, present=None, order=None, extra_batches=()) ->
-            (params, state, info)``.
+        init: ``init(params, batch, *args, key=None) -> state``; batch and arguments only tell the
+            number of tasks. Methods and losses that draw want a ``jax.random.key`` of yours: a
+            fixed one would draw the same numbers in every run. Of a loss without arguments the key
+            may stand in their place.
+        step: ``step(params, state, batch, *args, key=None, present=None, order=None,
+            extra_batches=()) -> (params, state, info)``. The arguments are those of the loss beyond
+            parameters and batch. The key is that of this step; None for one that is folded from the
+            state's. Of a loss with a parameter ``key`` it is split for loss and method, else it is
+            the method's.
 
     Example:
         >>> AggregatedStep._fields
@@ -71,23 +61,27 @@ def aggregated_step(
     aggregator: Aggregator,
     optimizer: optax.GradientTransformation,
     *,
-    gradients: Callable[
-        [LossFn], Callable[[PyTree, PyTree], tuple[Array, PyTree]]
-    ] = task_gradients,
+    has_aux: bool = False,
+    gradients: Callable[..., Callable[..., tuple[Any, PyTree]]] = task_gradients,
 ) -> AggregatedStep:
     """Makes one step of losses, task gradients, their aggregation and the optimizer.
 
     Args:
-        loss_fn: ``loss_fn(params, batch)`` gives the vector of task losses.
+        loss_fn: ``loss_fn(params, batch)`` gives the task losses, a vector or scalars by name (a
+            dict, NamedTuple or dataclass). It may take more: ``loss_fn(params, batch, *args)`` is
+            given what ``step`` is, and a ``key`` if it has a parameter of that name.
         aggregator: combines the task gradients; see ``with_heads`` for parameters of one task.
         optimizer: any optax optimizer.
-        gradients: how task gradients are computed: ``gradients(loss_fn)(params, batch)`` gives
-            losses and stacked gradients.
+        has_aux: whether the loss gives a pair (losses, aux); aux comes out in ``info.aux``, and
+            what of it the next batch needs is handed on as an argument. Static.
+        gradients: how task gradients are computed: ``gradients(loss_fn)(params, batch, *args)``
+            gives losses and stacked gradients, ``gradients(loss_fn, has_aux=True)`` the pair of
+            losses and aux in place of the losses.
 
     Returns:
-        ``init`` and ``step``. ``step`` may be jitted, scanned and mapped over seeds; ``present``
-        marks the tasks that the batch has, and ``extra_batches`` are the two further batches of
-        SDMGrad and MoDo.
+        ``init`` and ``step``, see ``AggregatedStep``, with a ``StepInfo``. ``step`` may be jitted,
+        scanned and mapped over seeds; ``present`` marks the tasks that the batch has, and
+        ``extra_batches`` are the two further batches of SDMGrad and MoDo.
 
     Example:
         >>> import jax
@@ -100,13 +94,34 @@ def aggregated_step(
         >>> params, state, info = jax.jit(step)(params, init(params, batch), batch)
         >>> params.tolist(), info.losses.tolist()
         ([0.5, 0.5], [1.0, 5.0])
+
+        A running mean of the inputs, which is no parameter, and losses by name:
+
+        >>> def loss_fn(w, x, mean):
+        ...     mean = 0.5 * mean + 0.5 * x
+        ...     return {"near": ((w - mean) ** 2).sum(), "small": (w**2).sum()}, mean
+        >>> init, step = aggregated_step(loss_fn, ag.sum(), optax.sgd(0.25), has_aux=True)
+        >>> params, mean, step = jnp.array([1.0, 1.0]), jnp.zeros(2), jax.jit(step)
+        >>> state = init(params, batch, mean)
+        >>> for _ in range(2):
+        ...     params, state, info = step(params, state, batch, mean)
+        ...     mean = info.aux
+        >>> mean.tolist(), info.names, info.scalars()["loss/small"].item()
+        ([0.75, 0.0], ('near', 'small'), 0.0625)
     """
-    gradients_fn = gradients(loss_fn)
+    has_aux = gives_aux(loss_fn, has_aux)
+    gradients_fn = gradients(loss_fn, has_aux=True) if has_aux else gradients(loss_fn)
 
     @own_transfers
-    def init(params: PyTree, batch: PyTree, key: Key[Array, ""] | None = None) -> StepState:
+    def init(
+        params: PyTree, batch: PyTree, *args: PyTree, key: Key[Array, ""] | None = None
+    ) -> StepState:
         check_parameters(params)
-        _, shapes = jax.eval_shape(gradients_fn, params, batch)
+        args, key = key_apart(loss_fn, args, key)
+        keyed = for_shapes(loss_fn, args, key)
+        _, shapes = jax.eval_shape(
+            lambda p, b, rest: gradients_fn(p, b, *rest, **keyed), params, batch, args
+        )
         return StepState(
             aggregator=aggregator.init(shapes),
             optimizer=optimizer.init(params),
@@ -118,25 +133,33 @@ def aggregated_step(
         params: PyTree,
         state: StepState,
         batch: PyTree,
-        *,
+        *args: PyTree,
+        key: Key[Array, ""] | None = None,
         present: Bool[Array, " tasks"] | None = None,
         order: Int[Array, "tasks tasks"] | None = None,
         extra_batches: Sequence[PyTree] = (),
     ) -> tuple[PyTree, StepState, StepInfo]:
-        losses, task_grads = gradients_fn(params, batch)
-        grads, aggregator_state, info = aggregator.update(
+        keys = step_keys(loss_fn, args, state, key)
+        value, task_grads = gradients_fn(params, batch, *args, **keys.loss)
+        losses, names, aux = read_value(value, has_aux)
+        extra_task_grads = [
+            gradients_fn(params, extra, *args, **another_pass(keys, number))[1]
+            for number, extra in enumerate(extra_batches)
+        ]
+        grads, aggregator_state, found = aggregator.update(
             task_grads,
             state.aggregator,
             losses=losses,
             params=params,
-            key=step_key(state),
+            key=keys.method,
             present=present,
             order=order,
-            extra_task_grads=[gradients_fn(params, extra)[1] for extra in extra_batches],
+            extra_task_grads=extra_task_grads,
         )
         after, optimizer_state = take_step(optimizer, grads, state.optimizer, params)
         following = StepState(aggregator_state, optimizer_state, state.key, state.number + 1)
-        return after, following, StepInfo(losses, info)
+        info = info_of(losses, found, weighted=aggregator.weighted, aux=aux, names=names)
+        return after, following, info
 
     return AggregatedStep(init, step)
 

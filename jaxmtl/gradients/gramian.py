@@ -11,11 +11,10 @@ from jaxmtl._validate import check_choice
 from jaxmtl.gradients.dense import Tapped, tap_dense_layers
 from jaxmtl.gradients.features import SplitLoss
 from jaxmtl.gradients.heads import pass_heads
+from jaxmtl.gradients.loss import Beside, LossFn, gives_aux, parts_of, value_of
 from jaxmtl.gradients.tasks import (
-    LossFn,
     check_chunk,
     check_parameters,
-    loss_vector,
     map_chunks,
     row_products,
     weighted_rows,
@@ -25,11 +24,8 @@ Engine = Literal["auto", "layers", "rank_one"]
 
 
 def task_gramian(
-    loss_fn: LossFn, *, engine: Engine = "auto", chunk: int | None = None
-) -> Callable[
-    [PyTree, PyTree],
-    tuple[Float[Array, " tasks"], Float[Array, "tasks tasks"], Callable[[Array], PyTree]],
-]:
+    loss_fn: LossFn, *, engine: Engine = "auto", chunk: int | None = None, has_aux: bool = False
+) -> Callable[..., tuple[Any, Float[Array, "tasks tasks"], Callable[[Array], PyTree]]]:
     """Inner products of all pairs of task gradients, layer by layer, and the way back.
 
     G is the sum over the parameters' arrays of the products of the tasks' gradients of that array,
@@ -46,21 +42,25 @@ def task_gramian(
     convolutions, embeddings, normalisation, shared kernels, is taken by its gradients, exactly too.
 
     Args:
-        loss_fn: ``loss_fn(params, batch)`` gives the vector of task losses. Of a ``SplitLoss`` with
-            a function a head, each head is passed back once, not once a task.
+        loss_fn: ``loss_fn(params, batch)`` gives the losses, as for ``task_gradients``. Of a
+            ``SplitLoss`` with a function a head, each head is passed back once, not once a task.
         engine: ``"auto"``: for each dense kernel whatever takes fewer multiplications: with m
             tasks, r rows, i inputs, o outputs, r^2 (i + m o) + m^2 r o by its factors against
             m r i o + m^2 i o by its gradients; few rows and large layers favour the factors.
             ``"layers"``: by gradients always. ``"rank_one"``: by factors wherever possible. Static.
         chunk: tasks whose backward passes run side by side, see ``task_gradients``.
+        has_aux: whether the loss gives a pair (losses, aux); a ``SplitLoss`` says so itself.
+            Static.
 
     Returns:
-        A function of (params, batch) that returns the losses (tasks,), the matrix (in float32 at
+        A function of (params, batch) and whatever else the loss takes that returns the losses as
+        the loss gave them, with ``has_aux`` the pair (losses, aux), the matrix (in float32 at
         least) and ``backward(weights)``, which returns the weighted sum of the task gradients at
         the cost of one backward pass at most.
 
     Raises:
-        ValueError: an unknown engine, a chunk below 1; the losses are not a vector.
+        ValueError: an unknown engine, a chunk below 1; the losses are neither a vector nor scalars
+            by name.
 
     Example:
         >>> import jax.numpy as jnp
@@ -74,26 +74,31 @@ def task_gramian(
     """
     check_choice("engine", engine, ("auto", "layers", "rank_one"))
     check_chunk(chunk)
+    has_aux = gives_aux(loss_fn, has_aux)
     if isinstance(loss_fn, SplitLoss) and not callable(loss_fn.heads):
         apart = trunk_gramian(loss_fn, engine=engine, chunk=chunk, heads=True)
 
-        def of_parts(params: PyTree, batch: PyTree) -> Any:
-            losses, gram, backward = apart(params, batch)
-            return losses, gram, lambda weights: backward(weights, weights)
+        def of_both(params: PyTree, batch: PyTree, *args: Any, **kwargs: Any) -> Any:
+            value, gram, backward = apart(params, batch, *args, **kwargs)
+            return value, gram, lambda weights: backward(weights, weights)
 
-        return of_parts
+        return of_both
 
-    def gramian(params: PyTree, batch: PyTree) -> Any:
+    parts = parts_of(loss_fn, has_aux)
+
+    def gramian(params: PyTree, batch: PyTree, *args: Any, **kwargs: Any) -> Any:
         check_parameters(params)
         leaves, structure = jax.tree.flatten(params)
 
-        def of_leaves(*leaves: Array) -> Array:
-            return loss_vector(loss_fn(jax.tree.unflatten(structure, leaves), batch))
+        def of_leaves(*leaves: Array) -> tuple[Array, Beside]:
+            return parts(jax.tree.unflatten(structure, leaves), batch, *args, **kwargs)
 
         tapped = tap_dense_layers(of_leaves, leaves)
-        losses, pull_back = _open(tapped, leaves, tapped.outputs.shape[0], engine, chunk)
+        tasks = tapped.outputs[0].shape[0]
+        losses, beside, pull_back = _open(tapped, leaves, tasks, engine, chunk)
         gram, backward = pull_back(jnp.eye(losses.size, dtype=losses.dtype))
-        return losses, gram, lambda w: jax.tree.unflatten(structure, backward(w))
+        value = value_of(losses, beside, has_aux)
+        return value, gram, lambda w: jax.tree.unflatten(structure, backward(w))
 
     return gramian
 
@@ -101,12 +106,7 @@ def task_gramian(
 def trunk_gramian(
     split: SplitLoss, *, engine: Engine = "auto", chunk: int | None = None, heads: bool = False
 ) -> Callable[
-    [tuple[PyTree, PyTree], PyTree],
-    tuple[
-        Float[Array, " tasks"],
-        Float[Array, "tasks tasks"],
-        Callable[[Array, Array], tuple[PyTree, PyTree]],
-    ],
+    ..., tuple[Any, Float[Array, "tasks tasks"], Callable[[Array, Array], tuple[PyTree, PyTree]]]
 ]:
     """``task_gramian`` of the trunk's parameters, with a way back that scales heads by themselves.
 
@@ -119,9 +119,10 @@ def trunk_gramian(
         heads: whether the matrix includes the heads' parameters. Static.
 
     Returns:
-        A function of ((trunk params, head params), batch) that returns the losses (tasks,), the
-        matrix, and ``backward(weights, head_weights)``, which returns the weighted sums of the task
-        gradients of trunk and heads (ones: every head its own).
+        A function of ((trunk params, head params), batch) and whatever else the trunk takes that
+        returns the losses as the heads gave them, of a split with ``has_aux`` the pair (losses,
+        aux), the matrix, and ``backward(weights, head_weights)``, which returns the weighted sums
+        of the task gradients of trunk and heads (ones: every head its own).
 
     Raises:
         ValueError: as ``task_gramian``.
@@ -141,17 +142,19 @@ def trunk_gramian(
     check_choice("engine", engine, ("auto", "layers", "rank_one"))
     check_chunk(chunk)
 
-    def gramian(params: tuple[PyTree, PyTree], batch: PyTree) -> Any:
+    parts = parts_of(split, split.has_aux)
+
+    def gramian(params: tuple[PyTree, PyTree], batch: PyTree, *args: Any, key: Any = None) -> Any:
         check_parameters(params)
         leaves, structure = jax.tree.flatten(params[0])
 
-        def of_leaves(*leaves: Array) -> PyTree:
-            return split.trunk(jax.tree.unflatten(structure, leaves), batch)
+        def of_leaves(*leaves: Array) -> tuple[PyTree, PyTree]:
+            return split.features(jax.tree.unflatten(structure, leaves), batch, *args, key=key)
 
         tapped = tap_dense_layers(of_leaves, leaves)
-        tasks = jax.eval_shape(split, params, batch).shape[0]
-        features, pull_back = _open(tapped, leaves, tasks, engine, chunk)
-        found = pass_heads(split.heads, params[1], features, batch)
+        losses, _ = jax.eval_shape(lambda p: parts(p, batch, *args, key=key), params)
+        features, aux, pull_back = _open(tapped, leaves, losses.shape[0], engine, chunk)
+        found = pass_heads(split.keyed_heads(key), params[1], features, batch)
         gram, backward = pull_back(found.rows)
         if heads:
             gram = gram + found.products(gram.dtype)
@@ -160,22 +163,28 @@ def trunk_gramian(
             of_trunk = jax.tree.unflatten(structure, backward(weights))
             return of_trunk, found.backward(head_weights)
 
-        return found.losses, gram, both
+        value = value_of(found.losses, Beside(found.named, aux), split.has_aux)
+        return value, gram, both
 
     return gramian
 
 
 def _open(
     tapped: Tapped, leaves: Sequence[Array], tasks: int, engine: Engine, chunk: int | None
-) -> tuple[PyTree, Callable[[PyTree], Any]]:
-    """What the function returns, and the way back of the tasks' rows of gradients at that."""
+) -> tuple[PyTree, PyTree, Callable[[PyTree], Any]]:
+    """What the function returns, what is beside it, and the way back of the tasks' gradients."""
     chosen = {
         at
         for at, layer in tapped.layers.items()
         if engine == "rank_one" or (engine == "auto" and layer.by_factors(tasks))
     }
-    outputs, pullback, inputs = jax.vjp(
-        lambda leaves, taps: tapped(leaves, taps),
+
+    def opened(leaves: Sequence[Array], taps: dict[int, Array]) -> tuple[PyTree, Any]:
+        (outputs, beside), inputs = tapped(leaves, taps)
+        return outputs, (beside, inputs)
+
+    outputs, pullback, (beside, inputs) = jax.vjp(
+        opened,
         leaves,
         {at: tapped.layers[at].no_tap() for at in chosen},
         has_aux=True,
@@ -208,7 +217,7 @@ def _open(
 
         return gram, backward
 
-    return outputs, pull_back
+    return outputs, beside, pull_back
 
 
 def _weighted(weights: Array, rows: Array) -> Array:

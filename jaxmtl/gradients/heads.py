@@ -8,10 +8,11 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PyTree
 
 from jaxmtl.gradients.dense import leaves_read
-from jaxmtl.gradients.tasks import loss_vector, row_products
+from jaxmtl.gradients.loss import loss_names, loss_vector
+from jaxmtl.gradients.tasks import row_products
 
 Head = Callable[[PyTree, PyTree, PyTree], Float[Array, ""]]
-Heads = Callable[[PyTree, PyTree, PyTree], Float[Array, " tasks"]]
+Heads = Callable[[PyTree, PyTree, PyTree], PyTree]
 
 
 class HeadPass(NamedTuple):
@@ -19,12 +20,14 @@ class HeadPass(NamedTuple):
 
     Attributes:
         losses: of the tasks.
+        named: the losses as the heads gave them, if that was by name; None for a vector.
         rows: gradient of each loss at the features; leaves (tasks, *feature).
         products: ``products(dtype)``: inner products of the losses' gradients at the heads.
         backward: ``backward(weights)``: the heads' gradient for the weighted sum of the losses.
     """
 
     losses: Float[Array, " tasks"]
+    named: PyTree
     rows: PyTree
     products: Callable[[Any], Float[Array, "tasks tasks"]]
     backward: Callable[[Array], PyTree]
@@ -48,7 +51,7 @@ def pass_heads(
         See ``HeadPass``.
 
     Raises:
-        ValueError: the losses are not a vector.
+        ValueError: the losses are neither a vector nor scalars by name.
 
     Example:
         >>> import jax.numpy as jnp
@@ -67,7 +70,11 @@ def pass_heads(
 
 
 def _pass_together(heads: Heads, params: PyTree, features: PyTree, batch: PyTree) -> HeadPass:
-    losses, pullback = jax.vjp(lambda p, z: loss_vector(heads(p, z, batch)), params, features)
+    def vector(p: PyTree, z: PyTree) -> tuple[Array, PyTree]:
+        losses = heads(p, z, batch)
+        return loss_vector(losses), None if loss_names(losses) is None else losses
+
+    losses, pullback, named = jax.vjp(vector, params, features, has_aux=True)
     basis = jnp.eye(losses.shape[0], dtype=losses.dtype)
     at_heads, rows = jax.vmap(pullback)(basis)
 
@@ -78,7 +85,7 @@ def _pass_together(heads: Heads, params: PyTree, features: PyTree, batch: PyTree
     def backward(weights: Array) -> PyTree:
         return pullback(jnp.asarray(weights, losses.dtype))[0]
 
-    return HeadPass(losses, rows, products, backward)
+    return HeadPass(losses, named, rows, products, backward)
 
 
 def _pass_each(heads: Sequence[Head], params: PyTree, features: PyTree, batch: PyTree) -> HeadPass:
@@ -124,4 +131,4 @@ def _pass_each(heads: Sequence[Head], params: PyTree, features: PyTree, batch: P
         return jax.tree.unflatten(structure, [combined(*item) for item in enumerate(leaves)])
 
     stacked = jax.tree.map(lambda *each: jnp.stack(each), *rows)
-    return HeadPass(loss_vector(jnp.stack(losses)), stacked, products, backward)
+    return HeadPass(loss_vector(jnp.stack(losses)), None, stacked, products, backward)

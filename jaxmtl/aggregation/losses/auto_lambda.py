@@ -14,7 +14,8 @@ from jaxmtl._validate import check_positive, is_concrete
 from jaxmtl.aggregation.losses.contract import keep_absent
 from jaxmtl.aggregation.step import AggregatedStep
 from jaxmtl.gradients import LossFn
-from jaxmtl.gradients.tasks import check_parameters, loss_vector
+from jaxmtl.gradients.loss import loss_vector
+from jaxmtl.gradients.tasks import check_parameters
 
 
 class AutoLambdaState(NamedTuple):
@@ -91,10 +92,12 @@ def look_ahead_slopes(
         >>> [round(s, 6) for s in slopes.tolist()]
         [-0.6, 0.6]
     """
-    losses, pullback = jax.vjp(lambda p: loss_fn(p, batch), params)
+    losses, pullback = jax.vjp(lambda p: loss_vector(loss_fn(p, batch)), params)
     (gradient,) = pullback(weights.astype(losses.dtype))
     ahead, back_through_step = jax.vjp(lambda g: step_fn(params, g), gradient)
-    validation, validation_pullback = jax.vjp(lambda p: loss_fn(p, validation_batch), ahead)
+    validation, validation_pullback = jax.vjp(
+        lambda p: loss_vector(loss_fn(p, validation_batch)), ahead
+    )
     (at_ahead,) = validation_pullback(primary.astype(validation.dtype))
     (direction,) = back_through_step(at_ahead)
     # The way back is linear in the weights, and its transpose is the way forth along v.
@@ -269,7 +272,7 @@ def auto_lambda_step(
             validation_batch,
             ahead,
         )
-        losses, pullback = jax.vjp(lambda p: loss_fn(p, batch), params)
+        losses, pullback = jax.vjp(lambda p: loss_vector(loss_fn(p, batch)), params)
         (gradient,) = pullback(weights.astype(losses.dtype))
         after, following = take_step(optimizer, gradient, state.optimizer, params)
         return (

@@ -1,36 +1,22 @@
 """From a loss method and an optax optimizer to one training step with one backward pass."""
 
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Bool, Float, Key, PyTree
+from jaxtyping import Array, Bool, Key, PyTree
 
 from jaxmtl._modes import own_transfers, take_step
+from jaxmtl.aggregation.info import StepInfo
+from jaxmtl.aggregation.keys import for_shapes, key_apart, step_keys
 from jaxmtl.aggregation.losses.contract import Scalarizer
-from jaxmtl.aggregation.step import AggregatedStep, StepState, step_key
+from jaxmtl.aggregation.step import AggregatedStep, StepState
 from jaxmtl.gradients import LossFn
-from jaxmtl.gradients.tasks import check_parameters, loss_vector
+from jaxmtl.gradients.loss import gives_aux, loss_names, parts_of
+from jaxmtl.gradients.tasks import check_parameters
 
-
-class ScalarizedInfo(NamedTuple):
-    """What one step found.
-
-    Attributes:
-        losses: task losses before the update.
-        weights: slopes of the loss in them, by which task gradients were weighed.
-        loss: the loss whose gradient was used.
-
-    Example:
-        >>> ScalarizedInfo._fields
-        ('losses', 'weights', 'loss')
-    """
-
-    losses: Float[Array, " tasks"]
-    weights: Float[Array, " tasks"]
-    loss: Float[Array, ""]
+ScalarizedInfo = StepInfo  # its name where loss methods had an info of their own
 
 
 def scalarized_step(
@@ -39,23 +25,26 @@ def scalarized_step(
     optimizer: optax.GradientTransformation,
     *,
     second_forward: bool = True,
+    has_aux: bool = False,
 ) -> AggregatedStep:
     """Makes one step of losses, one weighted backward pass and the optimizer.
 
     Args:
-        loss_fn: ``loss_fn(params, batch)`` gives the vector of task losses. With tasks missing from
-            a batch the losses themselves may be NaN, their slopes in the parameters may not; those
-            of ``mean_over_known`` are 0 (for targets of NaN see there).
+        loss_fn: ``loss_fn(params, batch)`` gives the task losses, and may take and give more; see
+            ``aggregated_step``. With tasks missing from a batch the losses themselves may be NaN,
+            their slopes in the parameters may not; those of ``mean_over_known`` are 0 (for targets
+            of NaN see there).
         scalarizer: makes one loss of them.
         optimizer: any optax optimizer.
         second_forward: for methods that observe losses after the update (FAMO): whether to compute
             them on the same batch, as the paper does, or to let those of the next batch stand in
-            for them, which costs nothing and is the same if all batches are. Static.
+            for them, which costs nothing and is the same if all batches are. The second pass draws
+            what the first did; its aux is dropped. Static.
+        has_aux: whether the loss gives a pair (losses, aux). Static.
 
     Returns:
-        ``init(params, batch, key=None) -> state`` and ``step(params, state, batch, *, present=None)
-        -> (params, state, info)`` with a ``ScalarizedInfo``; ``step`` may be jitted, scanned and
-        mapped over seeds.
+        ``init`` and ``step`` as those of ``aggregated_step``, without ``order`` and
+        ``extra_batches``; ``step`` may be jitted, scanned and mapped over seeds.
 
     Example:
         >>> import jax
@@ -69,11 +58,18 @@ def scalarized_step(
         >>> params.tolist(), info.losses.tolist(), info.loss.item()
         ([0.5, 0.5], [1.0, 5.0], 6.0)
     """
+    parts = parts_of(loss_fn, gives_aux(loss_fn, has_aux))
 
     @own_transfers
-    def init(params: PyTree, batch: PyTree, key: Key[Array, ""] | None = None) -> StepState:
+    def init(
+        params: PyTree, batch: PyTree, *args: PyTree, key: Key[Array, ""] | None = None
+    ) -> StepState:
         check_parameters(params)
-        losses = jax.eval_shape(lambda p, b: loss_vector(loss_fn(p, b)), params, batch)
+        args, key = key_apart(loss_fn, args, key)
+        keyed = for_shapes(loss_fn, args, key)
+        losses, _ = jax.eval_shape(
+            lambda p, b, rest: parts(p, b, *rest, **keyed), params, batch, args
+        )
         return StepState(
             aggregator=scalarizer.init(
                 losses.shape[0], jnp.promote_types(losses.dtype, jnp.float32)
@@ -87,21 +83,33 @@ def scalarized_step(
         params: PyTree,
         state: StepState,
         batch: PyTree,
-        *,
+        *args: PyTree,
+        key: Key[Array, ""] | None = None,
         present: Bool[Array, " tasks"] | None = None,
-    ) -> tuple[PyTree, StepState, ScalarizedInfo]:
-        losses, pullback = jax.vjp(lambda p: loss_vector(loss_fn(p, batch)), params)
+    ) -> tuple[PyTree, StepState, StepInfo]:
+        keys = step_keys(loss_fn, args, state, key)
+        losses, pullback, beside = jax.vjp(
+            lambda p: parts(p, batch, *args, **keys.loss), params, has_aux=True
+        )
         inner: Any = state.aggregator
         if scalarizer.observe is not None and not second_forward:
             inner = scalarizer.observe(losses, inner, present=present)
-        key = step_key(state)
-        loss, inner, weights = scalarizer.scalarize(losses, inner, key=key, present=present)
+        loss, inner, weights = scalarizer.scalarize(losses, inner, key=keys.method, present=present)
         (grads,) = pullback(weights.astype(losses.dtype))
         following, optimizer_state = take_step(optimizer, grads, state.optimizer, params)
         if scalarizer.observe is not None and second_forward:
-            inner = scalarizer.observe(loss_fn(following, batch), inner, present=present)
+            again = jax.tree.map(jax.random.clone, keys.loss)
+            after, _ = parts(following, batch, *args, **again)
+            inner = scalarizer.observe(after, inner, present=present)
         state = StepState(inner, optimizer_state, state.key, state.number + 1)
-        return following, state, ScalarizedInfo(losses, weights, loss)
+        info = StepInfo(
+            losses=losses,
+            weights=weights,
+            aggregation=None,
+            loss=loss,
+            aux=beside.aux,
+            names=loss_names(beside.named),
+        )
+        return following, state, info
 
-    step_fn: Callable[..., Any] = step
-    return AggregatedStep(init, step_fn)
+    return AggregatedStep(init, step)
