@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float
 
 from jaxmtl.methods.method import Model
-from jaxmtl.methods.saved import check_arrays, check_fields, with_prefix
+from jaxmtl.methods.saved import check_arrays, check_fields, described, with_prefix
 from jaxmtl.tasks import Task, output_widths
 
 MOST_MODELS = 1000
@@ -67,7 +67,7 @@ class MixtureModel:
 
     def spec(self) -> dict[str, Any]:
         """Kinds and specs of the models, and the widths."""
-        models = [{"kind": model.kind, "spec": model.spec()} for model in self.models]
+        models = [described(model) for model in self.models]
         return {"models": models, "widths": list(self.widths)}
 
     def arrays(self) -> dict[str, np.ndarray]:

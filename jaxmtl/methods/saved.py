@@ -1,10 +1,33 @@
 """What readers of saved models check: that the arrays are those that the rest asks for."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jaxtyping import Int
+
+if TYPE_CHECKING:
+    from jaxmtl.methods.method import Model
+
+
+def described(model: "Model") -> dict[str, Any]:
+    """A model but for its arrays, as JSON keeps it: what ``model_of`` is given again.
+
+    Args:
+        model: of any kind.
+
+    Returns:
+        Its kind and its spec.
+
+    Raises:
+        ValueError: a model that no file can hold.
+
+    Example:
+        >>> from jaxmtl.methods import ConstantModel
+        >>> described(ConstantModel(outputs=np.ones(2)))["kind"]
+        'constant'
+    """
+    return {"kind": model.kind, "spec": model.spec()}
 
 
 def check_fields(what: str, saved: Any, names: set[str]) -> Mapping[str, Any]:

@@ -20,7 +20,7 @@ from jaxmtl.files.json_file import json_text, parse_json
 from jaxmtl.files.locked import LOCK, locked
 from jaxmtl.methods import Fitted
 from jaxmtl.methods.models import model_of
-from jaxmtl.methods.saved import with_prefix
+from jaxmtl.methods.saved import described, with_prefix
 from jaxmtl.prediction.card import machine, versions
 from jaxmtl.tasks import output_widths
 
@@ -113,7 +113,7 @@ class Kept:
             FileError: nothing can be written there.
         """
         spec = {
-            "models": [{"kind": model.kind, "spec": model.spec()} for model in fitted.models],
+            "models": [described(model) for model in fitted.models],
             "notes": list(fitted.notes),
             "seconds": seconds,
         }

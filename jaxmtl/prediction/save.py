@@ -11,9 +11,8 @@ import numpy as np
 from jaxmtl.files.arrays import read_arrays, write_arrays
 from jaxmtl.files.errors import FileError, RunFolderError
 from jaxmtl.files.json_file import json_text, parse_json
-from jaxmtl.methods.method import Model
 from jaxmtl.methods.models import model_of
-from jaxmtl.methods.saved import check_fields, with_prefix
+from jaxmtl.methods.saved import check_fields, described, with_prefix
 from jaxmtl.prediction.coding_spec import coding_arrays, coding_of, describe_coding, tasks_of
 from jaxmtl.prediction.format_1 import from_format_1
 from jaxmtl.prediction.predictor import Predictor
@@ -61,8 +60,8 @@ def save_predictor(path: str | os.PathLike[str], predictor: Predictor) -> None:
         ...     load_predictor(folder).method
         'mmoe'
     """
-    specs = [_describe(model) for model in predictor.models]
-    baselines = {name: _describe(model) for name, model in predictor.baselines.items()}
+    specs = [described(model) for model in predictor.models]
+    baselines = {name: described(model) for name, model in predictor.baselines.items()}
     spec = {
         "format": MODEL_FORMAT,
         "method": predictor.method,
@@ -132,10 +131,6 @@ def _check_format(path: Path, got: Any) -> None:
         f"file {path}: expected a model of format {MODEL_FORMAT} or 1, got format {str(got)[:60]}; "
         f"make the run anew with: jaxmtl fit --config {old} --out {new}"
     )
-
-
-def _describe(model: Model) -> dict[str, Any]:
-    return {"kind": model.kind, "spec": model.spec()}
 
 
 def _predictor_of(spec: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Predictor:
