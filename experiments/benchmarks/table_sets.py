@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -157,13 +158,13 @@ SETS: Mapping[str, Callable[[], TableSet]] = {
     "wine": wine,
     "breast_cancer": breast_cancer,
     "digits": digits,
-    "lines_50": lambda: low_rank(50, 8, 4, 0),
-    "lines_wide": lambda: low_rank(160, 300, 6, 1),
-    "friedman_120": lambda: friedman(120, 2),
-    "friedman_1500": lambda: friedman(1500, 3),
-    "steps_400": lambda: steps(400, 4),
-    "dial_0": lambda: dial(0.0),
-    "dial_09": lambda: dial(0.9),
+    "lines_50": partial(low_rank, 50, 8, 4, 0),
+    "lines_wide": partial(low_rank, 160, 300, 6, 1),
+    "friedman_120": partial(friedman, 120, 2),
+    "friedman_1500": partial(friedman, 1500, 3),
+    "steps_400": partial(steps, 400, 4),
+    "dial_0": partial(dial, 0.0),
+    "dial_09": partial(dial, 0.9),
     "mostly_zeros": mostly_zeros,
     "noise": noise,
 }

@@ -2,20 +2,27 @@
 
     python experiments/benchmarks/tables.py --splits 3 --out tables.json
     python experiments/benchmarks/tables.py --sets linnerud wine --contestants ridge jaxmtl
+    python experiments/benchmarks/tables.py --contestants ridge jaxmtl realmlp tabm  # .[bench]
 
 Of each table, the mean over targets of the RMSE over that of the mean, the mean of some random
 splits of 80 to 20; and the ratio to the best of ridge, boosted trees and extra trees on that table,
 chosen with hindsight. The contestants are functions from training rows and test features to
-predictions of the test rows: one more is a line in CONTESTANTS.
+predictions of the test rows: one more is a line in CONTESTANTS. ``--jobs`` runs several at once,
+each on its share of the cores; what is done so far stands in ``--out``.
 """
 
 import argparse
+import functools
+import itertools
 import json
+import multiprocessing
+import os
 import time
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from table_sets import SETS, TableSet, split, workbook
@@ -92,6 +99,20 @@ def networks(x: np.ndarray, y: np.ndarray, x_test: np.ndarray) -> np.ndarray:
     return jaxmtl(x, y, x_test, NETWORKS)
 
 
+def realmlp(x: np.ndarray, y: np.ndarray, x_test: np.ndarray) -> np.ndarray:
+    """RealMLP as tuned by its authors, a target each, the mean of five networks."""
+    from pytabkit import RealMLP_TD_Regressor
+
+    return _each(lambda: RealMLP_TD_Regressor(n_cv=5, random_state=0), x, y, x_test)
+
+
+def tabm(x: np.ndarray, y: np.ndarray, x_test: np.ndarray) -> np.ndarray:
+    """TabM with the defaults of its authors, a target each, the mean of five runs."""
+    from pytabkit import TabM_D_Regressor
+
+    return _each(lambda: TabM_D_Regressor(n_cv=5, random_state=0), x, y, x_test)
+
+
 CONTESTANTS: Mapping[str, Contestant] = {
     "mean": mean,
     "ridge": ridge,
@@ -103,6 +124,8 @@ CONTESTANTS: Mapping[str, Contestant] = {
     "without_networks": without_networks,
     "jaxmtl": jaxmtl,
 }
+# These need pytabkit and PyTorch, the extra ``bench``.
+WITH_TORCH: Mapping[str, Contestant] = {"realmlp": realmlp, "tabm": tabm}
 
 
 def _each(model: Callable[[], Any], x: np.ndarray, y: np.ndarray, x_test: np.ndarray) -> np.ndarray:
@@ -126,28 +149,93 @@ def _scaled(values: np.ndarray, train: np.ndarray) -> np.ndarray:
     return (values - values[train].mean(axis=0)) / np.where(spread > 0, spread, 1)
 
 
+class Run(NamedTuple):
+    """One contestant on one split of one table."""
+
+    table: str
+    contestant: str
+    seed: int
+
+
+def one(run: Run, tables: Mapping[str, Callable[[], TableSet]]) -> tuple[float, float]:
+    """Error and seconds of a run."""
+    return relative_error((CONTESTANTS | WITH_TORCH)[run.contestant], tables[run.table](), run.seed)
+
+
+def side_by_side(
+    runs: Sequence[Run], tables: Mapping[str, Callable[[], TableSet]], jobs: int
+) -> Iterator[tuple[Run, tuple[float, float]]]:
+    """Each run with its error and seconds, as they are done."""
+    if jobs == 1:
+        yield from ((run, one(run, tables)) for run in runs)
+        return
+    # Processes that begin anew: a fork of one in which JAX has threads may hang.
+    context = multiprocessing.get_context("spawn")
+    turn = context.Value("i", 0)
+    with ProcessPoolExecutor(jobs, context, _own_cores, (turn, jobs)) as pool:
+        asked = {pool.submit(one, run, tables): run for run in runs}
+        yield from ((asked[done], done.result()) for done in as_completed(asked))
+
+
+def _own_cores(turn: Any, jobs: int) -> None:
+    with turn.get_lock():
+        mine, turn.value = turn.value, turn.value + 1
+    cores = sorted(os.sched_getaffinity(0))
+    each = max(len(cores) // jobs, 1)
+    os.sched_setaffinity(0, [cores[(mine * each + k) % len(cores)] for k in range(each)])
+
+
+Found = dict[str, dict[str, dict[str, float]]]
+
+
 def measure(
-    tables: Mapping[str, Callable[[], TableSet]], names: Sequence[str], splits: int
-) -> dict[str, dict[str, dict[str, float]]]:
-    """Error and seconds by table and contestant."""
-    found: dict[str, dict[str, dict[str, float]]] = {}
-    head = "".join(f"{name[:12]:>13}" for name in names)
-    print(f"{'':16}{'rows':>6}{'columns':>8}{'targets':>8}  {head}")
-    for name, make in tables.items():
-        table, own = make(), {}
-        shape = f"{len(table.x):6d}{table.x.shape[1]:8d}{table.y.shape[1]:8d}"
-        print(f"{name:16}{shape}  ", end="", flush=True)
-        for contestant in names:
-            runs = [relative_error(CONTESTANTS[contestant], table, seed) for seed in range(splits)]
-            error, seconds = np.mean(runs, axis=0)
-            own[contestant] = {"error": float(error), "seconds": float(seconds)}
-            print(f"{error:13.3f}", end="", flush=True)
-        print()
-        found[name] = own
+    tables: Mapping[str, Callable[[], TableSet]],
+    names: Sequence[str],
+    splits: int,
+    jobs: int = 1,
+    out: Path | None = None,
+) -> Found:
+    """Error and seconds by table and contestant, the mean of the splits."""
+    # The splits last: were this broken off, all tables would have some.
+    runs = [Run(t, c, s) for s, t, c in itertools.product(range(splits), tables, names)]
+    seen: dict[Run, tuple[float, float]] = {}
+    for run, result in side_by_side(runs, tables, jobs):
+        seen[run] = result
+        print(f"{run.table:16}{run.contestant:24}split {run.seed}  {result[0]:.3f}", flush=True)
+        if out is not None:
+            kept = json.dumps(_means(seen, tables, names), indent=1)
+            out.write_text(kept + "\n", encoding="utf-8")
+    return _means(seen, tables, names)
+
+
+def _means(
+    seen: Mapping[Run, tuple[float, float]], tables: Sequence[str] | Mapping, names: Sequence[str]
+) -> Found:
+    found: Found = {}
+    for table, name in itertools.product(tables, names):
+        own = [result for run, result in seen.items() if run[:2] == (table, name)]
+        if own:
+            error, seconds = np.mean(own, axis=0)
+            value = {"error": float(error), "seconds": float(seconds), "splits": float(len(own))}
+            found.setdefault(table, {})[name] = value
     return found
 
 
-def ratios(found: Mapping[str, Mapping[str, Mapping[str, float]]]) -> dict[str, list[float]]:
+def show(found: Found, tables: Mapping[str, Callable[[], TableSet]], names: Sequence[str]) -> None:
+    """The table of errors, and of ratios with hindsight."""
+    head = "".join(f"{name[:12]:>13}" for name in names)
+    print(f"\n{'':16}{'rows':>6}{'columns':>8}{'targets':>8}  {head}")
+    for name, own in found.items():
+        table = tables[name]()
+        shape = f"{len(table.x):6d}{table.x.shape[1]:8d}{table.y.shape[1]:8d}"
+        print(f"{name:16}{shape}  " + "".join(f"{own[n]['error']:13.3f}" for n in names))
+    print(f"\nratio to the best of {', '.join(HINDSIGHT)}, by hindsight")
+    for name, values in ratios(found).items():
+        seconds = np.mean([own[name]["seconds"] for own in found.values()])
+        print(f"  {name:24}mean {np.mean(values):.3f}  worst {max(values):.3f}  {seconds:.1f} s")
+
+
+def ratios(found: Found) -> dict[str, list[float]]:
     """Of each contestant its error on every table over the least of the three, with hindsight."""
     by_name: dict[str, list[float]] = {}
     for own in found.values():
@@ -162,23 +250,24 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--sets", nargs="+", choices=list(SETS), default=list(SETS))
     parser.add_argument("--workbooks", nargs="*", type=Path, default=[], help="daily values of air")
     parser.add_argument(
-        "--contestants", nargs="+", choices=list(CONTESTANTS), default=list(CONTESTANTS)
+        "--contestants",
+        nargs="+",
+        choices=list(CONTESTANTS | WITH_TORCH),
+        default=list(CONTESTANTS),
     )
     parser.add_argument("--splits", type=int, default=3)
+    parser.add_argument("--jobs", type=int, default=1, help="processes, each on its share of cores")
     parser.add_argument("--out", type=Path)
     options = parser.parse_args(arguments)
-    if options.splits < 1:
-        parser.error(f"--splits: expected at least 1, got {options.splits}")
+    for name in ("splits", "jobs"):
+        if getattr(options, name) < 1:
+            parser.error(f"--{name}: expected at least 1, got {getattr(options, name)}")
     tables = {name: SETS[name] for name in options.sets}
     for path in options.workbooks:
-        tables[path.stem[:15]] = lambda path=path: workbook(path)
-    found = measure(tables, options.contestants, options.splits)
-    print(f"\nratio to the best of {', '.join(HINDSIGHT)}, by hindsight")
-    for name, values in ratios(found).items():
-        seconds = np.mean([own[name]["seconds"] for own in found.values()])
-        print(f"  {name:24}mean {np.mean(values):.3f}  worst {max(values):.3f}  {seconds:.1f} s")
-    if options.out is not None:
-        options.out.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+        tables[path.stem[:15]] = functools.partial(workbook, path)
+    chosen = options.contestants
+    found = measure(tables, chosen, options.splits, options.jobs, options.out)
+    show(found, tables, chosen)
 
 
 if __name__ == "__main__":
