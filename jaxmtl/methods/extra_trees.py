@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Literal, NamedTuple
 
@@ -123,7 +124,7 @@ class ExtraTrees:
                 trees = _grow(every[rows], y, own, classes=classes)
                 gathering = Gathering(x.shape[1], columns.tolist(), mean)
                 for tree in trees:
-                    _add(gathering, tree, shown, scale / len(trees))
+                    _add(gathering, tree, shown, scale / own.trees)
                 forests[-1].append(gathering.forest())
         links = (Link("shares" if t.width > 1 else "same", t.width) for t in train.tasks)
         model = ForestModel(
@@ -259,8 +260,10 @@ def _plan(rows: int, features: int, width: int, outputs: int, most: int) -> _Pla
     return _Plan(trees, leaf_rows, share)
 
 
-def _grow(x: np.ndarray, y: np.ndarray, plan: _Plan, *, classes: bool) -> list[Any]:
+def _grow(x: np.ndarray, y: np.ndarray, plan: _Plan, *, classes: bool) -> Iterator[Any]:
     """The trees of ``ExtraTreesRegressor`` with the random state 0, two at a time.
+
+    Each is given as soon as it is grown: all together are several times as large as what is kept.
 
     Its own threads would change the filters of warnings, which all threads have in common.
     """
@@ -283,7 +286,7 @@ def _grow(x: np.ndarray, y: np.ndarray, plan: _Plan, *, classes: bool) -> list[A
         return tree.fit(x, y).tree_
 
     with ThreadPoolExecutor(2) as pool:
-        return list(pool.map(grow, seeds))
+        yield from pool.map(grow, seeds)
 
 
 def _by_width(data: Data, group: list[int]) -> list[list[int]]:

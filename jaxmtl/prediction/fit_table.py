@@ -10,6 +10,7 @@ import jax
 import numpy as np
 from jaxtyping import Float, Int
 
+from jaxmtl._memory import give_memory_back
 from jaxmtl.data import (
     CellTable,
     Columns,
@@ -293,6 +294,7 @@ def _fit_families(
         fitted[name] = find_method(name).fit(data, folds, keys, how)
         seconds[name] = time.perf_counter() - began
         timing.done(name)
+        give_memory_back()
         if kept is not None and share is None:
             kept.save(name, fitted[name], seconds[name])
     cut = [left_out_note(plan.seconds, left_out)] if left_out and plan.seconds else []
