@@ -35,6 +35,14 @@ def test_import_loads_nothing_heavy_and_touches_no_device():
     assert json.loads(run_python(code, JAX_PLATFORMS="no_such_platform")) == []
 
 
+def test_predicting_draws_nothing():
+    code = (
+        "import sys, jaxmtl.cli.predict, jaxmtl.report.words.summary; "
+        "print('matplotlib' in sys.modules)"
+    )
+    assert run_python(code).split() == ["False"]
+
+
 def test_networks_are_imported_when_asked_for():
     code = "import jaxmtl; print(jaxmtl.HardSharing().num_tasks, jaxmtl.models.__name__)"
     assert run_python(code).split() == ["2", "jaxmtl.models"]

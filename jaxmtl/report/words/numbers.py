@@ -1,10 +1,12 @@
 """Numbers of a comparison as texts for a reader."""
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from jaxmtl.report.pictures.comparison_rows import Difference
+if TYPE_CHECKING:  # pictures load matplotlib, which `predict` has no use for
+    from jaxmtl.report.pictures.comparison_rows import Difference
 
 MINUS = "\u2212"
 NONE = "–"  # stands where there is no number
@@ -94,7 +96,7 @@ def decimals_for(values: Sequence[float] | np.ndarray, digits: int = 4) -> int:
     return min(max(digits - 1 - size, 0), 9)
 
 
-def percent_decimals(rows: Sequence[Difference]) -> int:
+def percent_decimals(rows: "Sequence[Difference]") -> int:
     """Decimals for differences in %: two where they are small, else one.
 
     Args:
