@@ -51,15 +51,15 @@ np.testing.assert_allclose(info.aux["mean"], 0.5 + 0.5 * x.mean(axis=0), rtol=1e
 np.testing.assert_allclose(info.aux["drawn"], np.mean(draws), rtol=1e-5)
 np.testing.assert_allclose(info.scalars()["loss/b"], 2 * loss_fn(params, x)[0], rtol=1e-5)
 assert info.names == ("a", "b") and int(info.aux["seen"]) == 7
-expected = run(ag.aggregated_step(loss_fn, ag.upgrad(), optimizer))
+expected = run(ag.aggregated_step(loss_fn, ag.mgda(), optimizer))
 for crossing in ("columns", "rows"):
-    found = run(ag.data_parallel_step(loss_fn, ag.upgrad(), optimizer, mesh, crossing=crossing))
+    found = run(ag.data_parallel_step(loss_fn, ag.mgda(), optimizer, mesh, crossing=crossing))
     for a, b in zip(jax.tree.leaves(found), jax.tree.leaves(expected), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
 placed = jax.device_put(x, jax.NamedSharding(mesh, jax.P("data")))
-made = ag.data_parallel_step(loss_fn, ag.upgrad(), optimizer, mesh)
+made = ag.data_parallel_step(loss_fn, ag.mgda(), optimizer, mesh)
 jax.block_until_ready(jax.jit(made.step)(params, made.init(params, x), placed)[0])
-made = ag.data_parallel_step(loss_fn, ag.upgrad(), optimizer, mesh, crossing="gram")
+made = ag.data_parallel_step(loss_fn, ag.mgda(), optimizer, mesh, crossing="gram")
 text = jax.jit(made.step).lower(params, made.init(params, x), x).as_text()
 sizes = [line.split("tensor<")[1].split(">")[0] for line in text.splitlines()
          if "}) :" in line and "tensor<" in line]

@@ -170,7 +170,7 @@ def test_a_comparison_with_fewer_seeds_is_that_of_the_first_ones():
     def on_progress(name, progress):
         clock.now += 10.0
 
-    how = {"protocol": PROTOCOL, "reference": "restarts"}
+    how = {"protocol": PROTOCOL, "reference": "mean"}
     found = compare(
         datasets, arms=["hard_sharing", "adaptive"], seeds=seeds, seconds=60.0,
         on_progress=on_progress, clock=clock, **how,
