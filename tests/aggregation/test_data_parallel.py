@@ -37,20 +37,7 @@ def run(made):
     assert step._cache_size() <= 2, step._cache_size()  # states come back placed on the mesh
     return jax.tree.map(np.asarray, (after, info))
 
-def moving(params, x, mean, scale, key):
-    one, two = loss_fn(params, x)
-    mean, drawn = 0.5 * mean + 0.5 * x.mean(axis=0), jax.random.uniform(key)
-    return {"b": scale * one, "a": two}, {"mean": mean, "drawn": drawn, "seen": jnp.int32(7)}
-
-optimizer, given, key = optax.sgd(0.1, momentum=0.9), (jnp.ones(4), 2.0), jax.random.key(1)
-made = ag.data_parallel_step(moving, ag.sum(), optimizer, mesh, crossing="rows", has_aux=True)
-state = made.init(params, x, *given)
-after, _, info = jax.jit(made.step)(params, state, x, *given, key=key)
-draws = [jax.random.uniform(jax.random.fold_in(jax.random.split(key)[0], d)) for d in range(3)]
-np.testing.assert_allclose(info.aux["mean"], 0.5 + 0.5 * x.mean(axis=0), rtol=1e-5)
-np.testing.assert_allclose(info.aux["drawn"], np.mean(draws), rtol=1e-5)
-np.testing.assert_allclose(info.scalars()["loss/b"], 2 * loss_fn(params, x)[0], rtol=1e-5)
-assert info.names == ("a", "b") and int(info.aux["seen"]) == 7
+optimizer = optax.sgd(0.1, momentum=0.9)
 expected = run(ag.aggregated_step(loss_fn, ag.mgda(), optimizer))
 for crossing in ("columns", "rows"):
     found = run(ag.data_parallel_step(loss_fn, ag.mgda(), optimizer, mesh, crossing=crossing))
@@ -66,9 +53,24 @@ sizes = [line.split("tensor<")[1].split(">")[0] for line in text.splitlines()
 assert "2x2xf32" in sizes, sizes
 assert not any(size.startswith(("2x4x5", "2x5x2", "2x30")) for size in sizes), sizes
 """
+# Statistics that run on, draws, and labels that are missing.
 MASKED = (
     PROGRAM
     + """
+def moving(params, x, mean, scale, key):
+    one, two = loss_fn(params, x)
+    mean, drawn = 0.5 * mean + 0.5 * x.mean(axis=0), jax.random.uniform(key)
+    return {"b": scale * one, "a": two}, {"mean": mean, "drawn": drawn, "seen": jnp.int32(7)}
+
+given, key = (jnp.ones(4), 2.0), jax.random.key(1)
+made = ag.data_parallel_step(moving, ag.sum(), optimizer, mesh, crossing="rows", has_aux=True)
+state = made.init(params, x, *given)
+after, _, info = jax.jit(made.step)(params, state, x, *given, key=key)
+draws = [jax.random.uniform(jax.random.fold_in(jax.random.split(key)[0], d)) for d in range(3)]
+np.testing.assert_allclose(info.aux["mean"], 0.5 + 0.5 * x.mean(axis=0), rtol=1e-5)
+np.testing.assert_allclose(info.aux["drawn"], np.mean(draws), rtol=1e-5)
+np.testing.assert_allclose(info.scalars()["loss/b"], 2 * loss_fn(params, x)[0], rtol=1e-5)
+assert info.names == ("a", "b") and int(info.aux["seen"]) == 7
 def masked(params, batch):
     x, known = batch
     errors = (jnp.tanh(x @ params["a"]) @ params["b"] - x[:, :2]) ** 2

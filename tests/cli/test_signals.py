@@ -16,7 +16,6 @@ from jaxmtl.cli.signals import Interrupted, answer_signals, interruption, undone
 WORKER = "PYTEST_XDIST_WORKER" in os.environ
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="no such signals")
 alone = pytest.mark.skipif(WORKER, reason="they run in a process of their own")
-COMMAND = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider"]
 ANSWERED = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGALRM]
 
 
@@ -24,8 +23,7 @@ ANSWERED = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGALRM]
 def test_they_pass_in_a_process_of_their_own():
     names = {"PYTEST_XDIST_WORKER", "PYTEST_XDIST_WORKER_COUNT", "PYTEST_CURRENT_TEST"}
     done = subprocess.run(
-        # Without what other tests need: nothing of JAX is loaded.
-        [*COMMAND, "-p", "no:xdist", "--noconftest", __file__],
+        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-p", "no:xdist", __file__],
         env={name: value for name, value in os.environ.items() if name not in names},
         capture_output=True,
         text=True,

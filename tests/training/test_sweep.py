@@ -41,7 +41,7 @@ def keys(number):
 
 
 def stack(trees):
-    return jax.tree.map(lambda *leaves: jnp.stack(leaves), *trees)
+    return jax.tree.map(lambda *leaves: np.stack(leaves), *trees)
 
 
 @pytest.fixture(scope="module")
