@@ -20,8 +20,8 @@ KEPT = ["mmoe", "linear", "boosted", "ridge"]
 METHODS, SLOW = some(NAMED, *KEPT), set(NAMED) - set(KEPT)
 SHORT = ["--phases", "4,1,2;2", "--validation", "0.2"]
 # Of the methods that every run of these tests has, and of those that slow ones need, too.
-FEW = "adaptive,mmoe,hard_sharing,linear,boosted"
-ALL = ",".join(["adaptive,mmoe,upgrad,hard_sharing", *FAMILIES])
+FEW = ["--arms", "mmoe,linear,boosted", "--reference", "mmoe"]
+ALL = ["--arms", ",".join(["adaptive,mmoe,upgrad,hard_sharing", *FAMILIES])]
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +35,7 @@ def comparison(request, table, tmp_path_factory):
     }
     arms = FEW if asked.isdisjoint(SLOW) else ALL
     # One seed: a comparison and a run by itself are one compiled program.
-    command = ["compare", str(table), *NAMES, *SHORT, "--arms", arms, "--seeds", "1"]
+    command = ["compare", str(table), *NAMES, *SHORT, *arms, "--seeds", "1"]
     assert run([*command, "--out", str(folder), "--quiet"]) == 0
     return folder
 
