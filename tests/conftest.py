@@ -13,27 +13,57 @@ import jax
 import pytest
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
+if os.environ.get("JAXMTL_TEST_PLATFORM", "cpu") != "cpu":
+    # Accelerators round products to fewer digits than tests compare, unless they are told.
+    jax.config.update("jax_default_matmul_precision", "highest")
 
 # Tracing makes many objects that stay: a twentieth of all the time went into looking for garbage.
 gc.set_threshold(50_000, 20, 20)
 
-# Most of the time of a test goes into compiling; the core alone is tested as it is shipped. The
-# tests in x64 run in processes of their own, whose environment says how they compile.
-AS_SHIPPED = {"conflict", "duplication", "training", "tests", "x64"}
+# Most of the time of a test goes into compiling; the core alone is tested as it is shipped, and
+# whole runs in tests/golden. The tests in x64 run in processes of their own, whose environment says
+# how they compile.
+AS_SHIPPED = {"duplication", "tests", "training", "x64"}
 FEW = "jax_disable_most_optimizations"
 
+LONGEST = {"test_bits.py", "test_x64.py"}
 
 # Examples of docstrings that take seconds, whose networks and runs other tests go through.
 SLOW_EXAMPLES = {
     "jaxmtl.aggregation.aligned_mtl.aligned_mtl",
     "jaxmtl.aggregation.and_mask.and_mask",
     "jaxmtl.aggregation.cagrad.cagrad",
+    "jaxmtl.aggregation.config.config",
+    "jaxmtl.aggregation.contract.AggregationInfo",
     "jaxmtl.aggregation.data_parallel.data_parallel_step",
+    "jaxmtl.aggregation.db_mtl.db_mtl",
     "jaxmtl.aggregation.dualproj.dualproj",
+    "jaxmtl.aggregation.engines.feature_step",
+    "jaxmtl.aggregation.excess_mtl.excess_mtl",
+    "jaxmtl.aggregation.fairgrad.fairgrad",
+    "jaxmtl.aggregation.graddrop.drop_signs",
+    "jaxmtl.aggregation.graddrop.graddrop",
+    "jaxmtl.aggregation.gradvac.gradvac",
     "jaxmtl.aggregation.grouped.grouped",
+    "jaxmtl.aggregation.imtl_g.imtl_g",
     "jaxmtl.aggregation.krum.krum",
+    "jaxmtl.aggregation.losses.auto_lambda.auto_lambda",
+    "jaxmtl.aggregation.losses.auto_lambda.look_ahead_slopes",
+    "jaxmtl.aggregation.losses.cosmos.cosmos",
     "jaxmtl.aggregation.losses.dwa.dwa",
+    "jaxmtl.aggregation.losses.famo.famo",
+    "jaxmtl.aggregation.losses.linear.linear",
+    "jaxmtl.aggregation.losses.rlw.rlw",
+    "jaxmtl.aggregation.losses.stch.stch",
+    "jaxmtl.aggregation.mgda.mgda",
+    "jaxmtl.aggregation.nash_mtl.nash_mtl",
     "jaxmtl.aggregation.pcd.pcd",
+    "jaxmtl.aggregation.pcgrad.random_order",
+    "jaxmtl.aggregation.sdmgrad.sdmgrad",
+    "jaxmtl.aggregation.solvers.bargaining.fair_weights",
+    "jaxmtl.aggregation.solvers.cone.project_dual_cone",
+    "jaxmtl.aggregation.solvers.simplex.min_norm_weights",
+    "jaxmtl.aggregation.solvers.trust.amplification",
     "jaxmtl.aggregation.solvers.worst_case.worst_case_weights",
     "jaxmtl.aggregation.trimmed_mean.trimmed_mean",
     "jaxmtl.aggregation.upgrad.upgrad",
@@ -41,6 +71,7 @@ SLOW_EXAMPLES = {
     "jaxmtl.data.simulated.simulate_exponential",
     "jaxmtl.data.simulated.simulate_normal",
     "jaxmtl.methods.network_model.network_model_of",
+    "jaxmtl.methods.study.arms.expand",
     "jaxmtl.methods.study.run_study.run_study",
     "jaxmtl.methods.table_networks.TableNetworkModel",
     "jaxmtl.metrics.ranking.average_precision",
@@ -60,6 +91,10 @@ SLOW_EXAMPLES = {
     "jaxmtl.models.soft_sharing.SoftSharing",
     "jaxmtl.models.table_net.TableNet",
     "jaxmtl.models.trunk.ConvTrunk",
+    "jaxmtl.prediction.save.save_predictor",
+    "jaxmtl.report.page.comparison_page.write_comparison_page",
+    "jaxmtl.report.pictures.comparison_pictures.plot_error_against_parameters",
+    "jaxmtl.report.pictures.comparison_pictures.write_comparison_pictures",
     "jaxmtl.report.run.save.save_run",
     "jaxmtl.report.words.summary.summarize",
     "jaxmtl.training.constrained.fit_constrained",
@@ -125,8 +160,29 @@ def pytest_cmdline_main(config):
         config.option.loadscopereorder = False  # the short doctests last: workers end together
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """A few workers share the files out by folders, whose tests have programs in common."""
+    from xdist.scheduler import LoadFileScheduling
+
+    class ByFolders(LoadFileScheduling):
+        def _split_scope(self, nodeid):
+            file = nodeid.partition("::")[0]
+            folder = os.path.dirname(file)
+            if file == "tests/test_x64.py":
+                return nodeid  # each starts a process of its own
+            return folder if folder.startswith("tests/") else file
+
+    few = config.option.dist == "loadfile" and (config.option.numprocesses or 99) <= 4
+    return ByFolders(config, log) if few else None
+
+
 def pytest_collection_modifyitems(config, items):
-    """Slow tests are left out, unless they are asked for, all or one by its name."""
+    """Slow tests are left out, unless they are asked for, all or one by its name.
+
+    The longest come first, so that workers end together.
+    """
+    items.sort(key=lambda item: item.path.name not in LONGEST)
     for item in items:
         if item.name in SLOW_EXAMPLES:
             item.add_marker(pytest.mark.slow)

@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from some_cases import some
 
 import jaxmtl
 import jaxmtl.aggregation as ag
@@ -85,7 +86,7 @@ def by_hand(engine, method, params, state, batch, stats, keys):
     return (pullback(combined)[0], own), state, losses, moved
 
 
-@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("engine", some(ENGINES, "rows", "features", "losses"))
 def test_statistics_and_dropout_as_in_a_loop_written_by_hand(engine):
     method, make = ENGINES[engine]
     made = make(method)
@@ -164,7 +165,7 @@ def test_a_loss_without_a_key_leaves_it_to_the_method():
     jax.eval_shape(step, params, init(params, batch), batch)
 
 
-@pytest.mark.parametrize("crossing", ["columns", "rows"])
+@pytest.mark.parametrize("crossing", some(["columns", "rows"], "rows"))
 def test_over_devices_masks_differ_and_statistics_are_averaged(crossing):
     """Lanes of a vmap stand for devices."""
     devices, key = 2, jax.random.key(4)

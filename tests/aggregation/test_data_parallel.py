@@ -37,12 +37,32 @@ def run(made):
     assert step._cache_size() <= 2, step._cache_size()  # states come back placed on the mesh
     return jax.tree.map(np.asarray, (after, info))
 
+optimizer = optax.sgd(0.1, momentum=0.9)
+expected = run(ag.aggregated_step(loss_fn, ag.mgda(), optimizer))
+for crossing in ("columns", "rows"):
+    found = run(ag.data_parallel_step(loss_fn, ag.mgda(), optimizer, mesh, crossing=crossing))
+    for a, b in zip(jax.tree.leaves(found), jax.tree.leaves(expected), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
+placed = jax.device_put(x, jax.NamedSharding(mesh, jax.P("data")))
+made = ag.data_parallel_step(loss_fn, ag.mgda(), optimizer, mesh)
+jax.block_until_ready(jax.jit(made.step)(params, made.init(params, x), placed)[0])
+made = ag.data_parallel_step(loss_fn, ag.mgda(), optimizer, mesh, crossing="gram")
+text = jax.jit(made.step).lower(params, made.init(params, x), x).as_text()
+sizes = [line.split("tensor<")[1].split(">")[0] for line in text.splitlines()
+         if "}) :" in line and "tensor<" in line]
+assert "2x2xf32" in sizes, sizes
+assert not any(size.startswith(("2x4x5", "2x5x2", "2x30")) for size in sizes), sizes
+"""
+# Statistics that run on, draws, and labels that are missing.
+MASKED = (
+    PROGRAM
+    + """
 def moving(params, x, mean, scale, key):
     one, two = loss_fn(params, x)
     mean, drawn = 0.5 * mean + 0.5 * x.mean(axis=0), jax.random.uniform(key)
     return {"b": scale * one, "a": two}, {"mean": mean, "drawn": drawn, "seen": jnp.int32(7)}
 
-optimizer, given, key = optax.sgd(0.1, momentum=0.9), (jnp.ones(4), 2.0), jax.random.key(1)
+given, key = (jnp.ones(4), 2.0), jax.random.key(1)
 made = ag.data_parallel_step(moving, ag.sum(), optimizer, mesh, crossing="rows", has_aux=True)
 state = made.init(params, x, *given)
 after, _, info = jax.jit(made.step)(params, state, x, *given, key=key)
@@ -51,24 +71,6 @@ np.testing.assert_allclose(info.aux["mean"], 0.5 + 0.5 * x.mean(axis=0), rtol=1e
 np.testing.assert_allclose(info.aux["drawn"], np.mean(draws), rtol=1e-5)
 np.testing.assert_allclose(info.scalars()["loss/b"], 2 * loss_fn(params, x)[0], rtol=1e-5)
 assert info.names == ("a", "b") and int(info.aux["seen"]) == 7
-expected = run(ag.aggregated_step(loss_fn, ag.upgrad(), optimizer))
-for crossing in ("columns", "rows"):
-    found = run(ag.data_parallel_step(loss_fn, ag.upgrad(), optimizer, mesh, crossing=crossing))
-    for a, b in zip(jax.tree.leaves(found), jax.tree.leaves(expected), strict=True):
-        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
-placed = jax.device_put(x, jax.NamedSharding(mesh, jax.P("data")))
-made = ag.data_parallel_step(loss_fn, ag.upgrad(), optimizer, mesh)
-jax.block_until_ready(jax.jit(made.step)(params, made.init(params, x), placed)[0])
-made = ag.data_parallel_step(loss_fn, ag.upgrad(), optimizer, mesh, crossing="gram")
-text = jax.jit(made.step).lower(params, made.init(params, x), x).as_text()
-sizes = [line.split("tensor<")[1].split(">")[0] for line in text.splitlines()
-         if "}) :" in line and "tensor<" in line]
-assert "2x2xf32" in sizes, sizes
-assert not any(size.startswith(("2x4x5", "2x5x2", "2x30")) for size in sizes), sizes
-"""
-MASKED = (
-    PROGRAM
-    + """
 def masked(params, batch):
     x, known = batch
     errors = (jnp.tanh(x @ params["a"]) @ params["b"] - x[:, :2]) ** 2

@@ -66,7 +66,7 @@ def close(a, b, rtol=1e-5):
         np.testing.assert_allclose(x, y, rtol=rtol, atol=1e-6)
 
 
-@each_kind
+@pytest.mark.parametrize("name", some(NAMES, "linear", "gls"))
 def test_eager_equals_jit_traced_once_with_a_stable_state(name, compiled):
     method = compiled(name)
     start = state = method.method.init(TASKS)
@@ -89,10 +89,12 @@ def test_works_in_the_stricter_modes_of_jax(name, compiled):
     method, losses = compiled(name), random_losses(3)
     someone, everyone = jnp.asarray([True, False, True, True]), jnp.ones(TASKS, bool)
     after, keys = losses * 0.9, [jax.random.key(n) for n in range(3)]
-    with jax.debug_nans(True), jax.transfer_guard("disallow"):
+    # One mode after the other: to look for NaN moves values to the host.
+    with jax.transfer_guard("disallow"):
         state = method.method.init(TASKS)
-        for key, present in zip(keys, (everyone, someone), strict=False):
-            loss, state, _ = method.jitted(losses, after, state, key, present)
+        _, state, _ = method.jitted(losses, after, state, keys[0], everyone)
+    with jax.debug_nans(True):
+        loss, state, _ = method.jitted(losses, after, state, keys[1], someone)
     assert np.isfinite(loss)
     with jax.numpy_dtype_promotion("strict"):  # types are promoted while it is traced
         jax.eval_shape(method.turn, losses, after, state, keys[2], someone)

@@ -15,20 +15,28 @@ from jaxmtl.report import load_run
 NAMES = ["--features", "SO2,CO", "--targets", "PM2.5,O3"]
 FAMILIES = [name for name in WITHOUT_STEPS if name not in BASELINES]
 # The adaptive network is measured by every comparison, and trained by every other test here.
-METHODS = some(
-    ["adaptive", "mmoe", "restarts+upgrad", *WITHOUT_STEPS], *("mmoe", "linear", "boosted", "ridge")
-)
+NAMED = ["adaptive", "mmoe", "restarts+upgrad", *WITHOUT_STEPS]
+KEPT = ["mmoe", "linear", "boosted", "ridge"]
+METHODS, SLOW = some(NAMED, *KEPT), set(NAMED) - set(KEPT)
 SHORT = ["--phases", "4,1,2;2", "--validation", "0.2"]
-# One seed: a comparison and a run by itself are one compiled program.
-ARMS = ["--arms", ",".join(["adaptive,mmoe,upgrad,hard_sharing", *FAMILIES]), "--seeds", "1"]
+# Of the methods that every run of these tests has, and of those that slow ones need, too.
+FEW = ["--arms", "mmoe,linear,boosted", "--reference", "mmoe"]
+ALL = ["--arms", ",".join(["adaptive,mmoe,upgrad,hard_sharing", *FAMILIES])]
 
 
 @pytest.fixture(scope="module")
-def comparison(table, tmp_path_factory):
+def comparison(request, table, tmp_path_factory):
     """Not to be changed."""
     folder = tmp_path_factory.mktemp("compared") / "out"
-    command = ["compare", str(table), *NAMES, *SHORT, *ARMS, "--out", str(folder), "--quiet"]
-    assert run(command) == 0
+    asked = {
+        item.callspec.params.get("method")
+        for item in request.session.items
+        if item.path == request.path and hasattr(item, "callspec")
+    }
+    arms = FEW if asked.isdisjoint(SLOW) else ALL
+    # One seed: a comparison and a run by itself are one compiled program.
+    command = ["compare", str(table), *NAMES, *SHORT, *arms, "--seeds", "1"]
+    assert run([*command, "--out", str(folder), "--quiet"]) == 0
     return folder
 
 

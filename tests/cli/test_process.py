@@ -47,7 +47,7 @@ def start(tmp_path_factory) -> Callable[..., subprocess.Popen[str]]:
 METHODS = {"ridge": ["--method", "ridge"], "study": ["--phases", "4,1,2;2"]}
 
 
-@pytest.fixture(scope="module", params=some(METHODS, "ridge"))
+@pytest.fixture(scope="module", params=METHODS)
 def fitted(start, table, tmp_path_factory, request) -> tuple[Path, str, str]:
     """The folder of a run, not to be changed, and what was said meanwhile."""
     folder = tmp_path_factory.mktemp("fitted") / "run"
@@ -61,6 +61,7 @@ def fitted(start, table, tmp_path_factory, request) -> tuple[Path, str, str]:
     return folder, out, err
 
 
+@pytest.mark.slow
 def test_fit_and_predict_end_to_end(start, fitted, table, tmp_path):
     folder, out, err = fitted
     assert "written to" in out

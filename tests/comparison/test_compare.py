@@ -41,7 +41,7 @@ def make_datasets(seeds=SEEDS, **options):
 
 # Few that differ in what they split and in how long they train, and all.
 SETS = {
-    "few": ("hard_sharing", "restarts", "random_node", "adaptive"),
+    "few": ("hard_sharing", "random_node", "adaptive"),
     "every": DEFAULT_ARMS,
 }
 
@@ -99,6 +99,7 @@ def test_errors_in_original_units_are_scaled_errors_times_the_range(found):
             np.testing.assert_allclose(rows["value"], np.sqrt(rows["error"]) * scale)
 
 
+@pytest.mark.slow
 def test_the_adaptive_arm_is_fit_adaptive_with_the_epoch_of_the_least_validation_error(found):
     import jax
 

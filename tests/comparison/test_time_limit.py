@@ -170,7 +170,7 @@ def test_a_comparison_with_fewer_seeds_is_that_of_the_first_ones():
     def on_progress(name, progress):
         clock.now += 10.0
 
-    how = {"protocol": PROTOCOL, "reference": "restarts"}
+    how = {"protocol": PROTOCOL, "reference": "mean"}
     found = compare(
         datasets, arms=["hard_sharing", "adaptive"], seeds=seeds, seconds=60.0,
         on_progress=on_progress, clock=clock, **how,
@@ -179,7 +179,7 @@ def test_a_comparison_with_fewer_seeds_is_that_of_the_first_ones():
     assert "3 seeds instead of 6; left out: hard_sharing" in found.notes[0]
     assert set(found.leaderboard["seeds"]) == {3}
     assert set(found.contrasts["seeds"]) == {3}
-    assert found.leaderboard["arm"].tolist()[-1] == "mean"
+    assert {"mean", "boosted_trees"} <= set(found.leaderboard["arm"])
     few = compare(datasets[:3], seeds=seeds[:3], arms=["adaptive"], **how)
     names = [name for name in few.per_seed if name != "seconds"]
     for frame in ("per_seed", "contrasts"):

@@ -48,7 +48,8 @@ def parts(data: Splits) -> list[Any]:
     return [data.train[:2], None, data.test[:2]]
 
 
-@pytest.mark.parametrize("seed", some(range(3), 0))
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(3))
 def test_the_plain_network(seed):
     data, params = problem(seed)
     run = jaxmtl.fit(

@@ -182,6 +182,7 @@ def test_losses_made_of_the_same_parts_are_equal_so_nothing_compiles_again():
     assert len(traces) == 1
 
 
+@pytest.mark.slow
 def test_tasks_of_three_kinds_train_together_with_labels_missing():
     rng = np.random.default_rng(1)
     x = rng.normal(size=(64, 4)).astype(np.float32)

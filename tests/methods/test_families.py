@@ -58,7 +58,13 @@ def numbers_data(rows=60, features=4, targets=2, seed=0):
     return Data(x=x, y=y, known=known, tasks=number_tasks([f"t{k}" for k in range(targets)]))
 
 
-@pytest.mark.parametrize("name", some(FAMILIES, *(n for n in FAMILIES if n != "separate")))
+# A network a task is the shared one, as often as there are tasks.
+other_than_separate = pytest.mark.parametrize(
+    "name", some(FAMILIES, *(name for name in FAMILIES if name != "separate"))
+)
+
+
+@other_than_separate
 def test_every_kind_of_task_is_predicted_better_than_by_the_mean(name):
     data, folds, found = fitted(name)
     assert found.scores.shape == (3, 4)
@@ -75,7 +81,7 @@ def test_every_kind_of_task_is_predicted_better_than_by_the_mean(name):
         assert 0 < found.models[0].predict(data.x)[:, COLUMNS[2]][:, 3].max() < 0.02
 
 
-@pytest.mark.parametrize("name", list(FAMILIES))
+@other_than_separate
 def test_a_saved_model_predicts_the_same_and_a_row_hangs_on_no_other(name):
     data, _, found = fitted(name)
     model = found.models[0]
@@ -89,7 +95,7 @@ def test_a_saved_model_predicts_the_same_and_a_row_hangs_on_no_other(name):
         model_of(model.kind, model.spec(), model.arrays(), features=5, outputs=OUTPUTS + 1)
 
 
-@pytest.mark.parametrize("name", list(FAMILIES))
+@other_than_separate
 def test_a_level_that_was_not_met_is_predicted(name):
     data, _, found = fitted(name)
     x = data.x[:4].copy()

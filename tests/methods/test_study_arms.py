@@ -5,7 +5,6 @@ import dataclasses
 import jax
 import numpy as np
 import pytest
-from some_cases import some
 
 from jaxmtl import Phase
 from jaxmtl.aggregation import REGISTRY
@@ -93,7 +92,8 @@ def test_a_bench_with_a_method_names_its_runs(bench):
     assert named.method is None
 
 
-@pytest.mark.parametrize("name", some([*DEFAULT_ARMS, "mmoe"], "mmoe"))
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [*DEFAULT_ARMS, "mmoe"])
 def test_an_arm_returns_the_models_whose_errors_it_reports(bench, name):
     """Also those of an epoch before the last, whose parameters training has left behind."""
     found = ARMS[name].run(bench)

@@ -122,6 +122,7 @@ def test_gradients_stay_finite_where_bits_are_settled(drawn):
     assert all(jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(gradient))
 
 
+@pytest.mark.slow
 def test_training_adds_the_penalty_to_the_loss(drawn):
     # One step of plain gradient descent, against the gradient of losses and penalties by hand.
     model = DSelectK(num_experts=3, selected=2, gamma=4.0, entropy=0.5, outputs=(1, 1))

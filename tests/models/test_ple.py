@@ -48,8 +48,8 @@ def forward(params, row, *, tasks, own, shared, levels):
     ("tasks", "own", "shared", "experts"),
     [
         (2, 2, 2, ((6,), (4,))),
-        (3, 1, 2, ((6, 5), (4,), (3, 3))),
-        (1, 2, 1, ((4,), (4,))),
+        pytest.param(3, 1, 2, ((6, 5), (4,), (3, 3)), marks=pytest.mark.slow),
+        pytest.param(1, 2, 1, ((4,), (4,)), marks=pytest.mark.slow),
         (2, 2, 3, ((6, 4),)),
     ],
 )

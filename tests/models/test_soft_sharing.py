@@ -99,6 +99,7 @@ def test_from_independent_networks_to_one_trunk():
     np.testing.assert_allclose(runs[10.0].history.train[-1], want, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_trace_norm_trains_with_equal_and_zero_layers():
     model = SoftSharing((4,), tie="trace_norm", strength=0.1)
     data = Splits(train=Rows(X, jnp.full((6, 2), 0.5)))

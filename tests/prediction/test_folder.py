@@ -217,6 +217,7 @@ def test_bfloat16_survives(make, save, tmp_path):
     assert run.model.param_dtype == jnp.bfloat16
 
 
+@pytest.mark.slow
 def test_run_of_the_library_can_be_saved(made, tmp_path):
     data = Splits(*(rows and Rows(*rows) for rows in made.dataset.splits))
     phases = (Phase(3, 1, 2), Phase(1))

@@ -51,7 +51,7 @@ def rows_of(ax) -> list[str]:
     return [label.get_text() for label in ax.get_yticklabels()]
 
 
-@pytest.mark.parametrize("case", some(CASES, "one task", "one arm"))
+@pytest.mark.parametrize("case", some(CASES, "one task"))
 def test_pictures_are_drawn_without_a_warning(tmp_path, monkeypatch, case):
     monkeypatch.setitem(style.RC, "savefig.dpi", 60)  # quicker
     before, loaded = dict(matplotlib.rcParams), "matplotlib.pyplot" in sys.modules

@@ -73,7 +73,7 @@ def draw(made, folder):
 
 @pytest.mark.parametrize(
     "case",
-    some(CASES, "study", "one task, odd names, no split"),
+    some(CASES, "one task, odd names, no split"),
 )
 def test_all_pictures_are_drawn_without_a_warning(make, tmp_path, monkeypatch, case):
     monkeypatch.setitem(style.RC, "savefig.dpi", 80)  # quicker

@@ -100,6 +100,7 @@ def test_all_other_numbers_stay(runs):
     assert any(len(run.events) for run in without)
 
 
+@pytest.mark.slow
 @pytest.mark.few_optimizations
 def test_it_is_the_network_that_was_measured(runs):
     places = []

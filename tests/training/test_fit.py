@@ -26,6 +26,8 @@ from jaxmtl.training.phased.epoch import epoch
 from jaxmtl.training.phased.phases import phase_table
 from jaxmtl.training.phased.state import ELEMENTWISE, Config, init_state
 
+pytestmark = pytest.mark.few_optimizations  # golden runs are compiled as they are shipped
+
 rng = np.random.default_rng(0)
 X = rng.uniform(size=(60, 4)).astype(np.float32)
 Y = rng.uniform(size=(60, 2)).astype(np.float32)
@@ -36,8 +38,14 @@ PHASES = (Phase(6, 2, 4), Phase(4, 1, 4), Phase(4, 2, 4), Phase(3, learning_rate
 adaptive = functools.partial(fit_adaptive, phases=PHASES)  # four phases share one compilation
 
 
+@functools.cache
+def first_run():
+    """Of the first key; not to be changed."""
+    return adaptive(HardSharing(), DATA, key=jax.random.key(0))
+
+
 def test_a_run_has_what_it_promises():
-    run = adaptive(HardSharing(), DATA, key=jax.random.key(0))
+    run = first_run()
     epochs = len(run.history)
     assert run.history.train.shape == run.history.test.shape == (epochs, 2)
     assert run.history.validation.shape == (epochs, 2)
@@ -83,7 +91,6 @@ def test_the_warm_up_holds_the_trigger_back_while_streaks_run():
     assert len(never.events) == 0
 
 
-@pytest.mark.few_optimizations
 def test_a_run_that_never_splits_is_plain_hard_sharing():
     plain = fit(HardSharing(), DATA, key=jax.random.key(3), epochs=4)
     phases = [Phase(4), Phase(1), Phase(1), Phase(1)]  # as many as other runs have here
@@ -94,7 +101,6 @@ def test_a_run_that_never_splits_is_plain_hard_sharing():
 
 
 @pytest.mark.slow
-@pytest.mark.few_optimizations
 def test_nothing_is_compiled_twice_whatever_is_split_when():
     traces = []
 
@@ -115,7 +121,6 @@ def test_nothing_is_compiled_twice_whatever_is_split_when():
 
 
 @pytest.mark.slow
-@pytest.mark.few_optimizations
 @pytest.mark.parametrize("batch_size", [1, 8])
 def test_vmap_over_seeds_equals_a_loop(batch_size):
     model, table = HardSharing(), phase_table(PHASES)
@@ -148,7 +153,6 @@ def test_vmap_over_seeds_equals_a_loop(batch_size):
 
 
 @pytest.mark.slow
-@pytest.mark.few_optimizations
 def test_hyperparameters_are_leaves_that_vmap():
     model, config = HardSharing(), Config(num_tasks=2, counts=True)
     data = jax.tree.map(jnp.asarray, DATA)
@@ -166,7 +170,6 @@ def test_hyperparameters_are_leaves_that_vmap():
     assert (np.asarray(together[0]) != np.asarray(together[1])).all()
 
 
-@pytest.mark.few_optimizations
 @pytest.mark.parametrize("name", some(["adam", "nadam", "sgd"], "adam"))
 def test_one_flat_vector_gives_the_same_numbers(name):
     """The shortcut for elementwise optimizers equals the same optimizer on the pytree."""
@@ -190,7 +193,6 @@ ANY_OPTIMIZER = {
 OPTIMIZERS = list(itertools.product(ANY_OPTIMIZER, ["fresh", "copy"]))
 
 
-@pytest.mark.few_optimizations
 @pytest.mark.parametrize("case", some(OPTIMIZERS, ("clipped", "copy")))
 def test_any_optax_optimizer(case):
     name, transplant = case
@@ -205,7 +207,6 @@ def test_any_optax_optimizer(case):
 
 
 @pytest.mark.slow
-@pytest.mark.few_optimizations
 def test_independent_networks_train_in_the_same_loop():
     """Each network of the pair learns what it would learn alone."""
     both = fit(IndependentNetworks(), DATA, key=jax.random.key(0), epochs=3)
@@ -217,7 +218,6 @@ def test_independent_networks_train_in_the_same_loop():
         np.testing.assert_allclose(alone.history.train[:, 0], both.history.train[:, t], rtol=1e-4)
 
 
-@pytest.mark.few_optimizations
 def test_shuffling_is_by_key_and_every_epoch_anew():
     runs = [
         fit(HardSharing(), DATA, key=jax.random.key(s), epochs=3, shuffle=True) for s in (0, 0, 1)
@@ -228,7 +228,6 @@ def test_shuffling_is_by_key_and_every_epoch_anew():
     assert (runs[0].history.train != in_order.history.train).any()
 
 
-@pytest.mark.few_optimizations
 @pytest.mark.slow
 @pytest.mark.parametrize("batch_size", [7, 100])
 def test_the_last_batch_may_be_smaller(batch_size):
@@ -236,7 +235,6 @@ def test_the_last_batch_may_be_smaller(batch_size):
     assert (run.history.samples == 40).all()
 
 
-@pytest.mark.few_optimizations
 def test_rows_without_a_label_count_for_the_other_task_only():
     known = np.ones((40, 2), bool)
     known[::2, 1] = False
@@ -249,7 +247,7 @@ def test_rows_without_a_label_count_for_the_other_task_only():
     np.testing.assert_allclose(errors[2], errors[0], rtol=1e-6)
 
 
-@pytest.mark.few_optimizations
+@pytest.mark.slow
 def test_outputs_of_several_widths_have_one_loss_a_task():
     data = Splits(train=Rows(X, np.concatenate([Y, Y[:, :1]], axis=1)))
     model = HardSharing(outputs=(2, 1))
@@ -260,7 +258,6 @@ def test_outputs_of_several_widths_have_one_loss_a_task():
     np.testing.assert_allclose(run.history.train[-1], expected, rtol=1e-5)
 
 
-@pytest.mark.few_optimizations
 @pytest.mark.slow
 @pytest.mark.parametrize("dtype", [jnp.bfloat16, jnp.float16])
 def test_half_precision_inputs(dtype):
@@ -271,7 +268,7 @@ def test_half_precision_inputs(dtype):
 
 
 def test_a_run_starts_from_given_parameters_and_head_index():
-    first = adaptive(HardSharing(), DATA, key=jax.random.key(0))
+    first = first_run()
     on = fit(HardSharing(), DATA, params=first.params, head_index=first.head_index, epochs=2)
     np.testing.assert_array_equal(on.head_index, first.head_index)
     assert on.history.train[-1].sum() <= first.history.train[-1].sum() * 1.05
@@ -282,7 +279,6 @@ def test_a_run_starts_from_given_parameters_and_head_index():
 
 
 @pytest.mark.slow
-@pytest.mark.few_optimizations
 def test_a_bank_without_a_free_column_goes_on_unsplit():
     run = adaptive(HardSharing(capacity=4), DATA, key=jax.random.key(0))
     assert len(run.events) == 1
@@ -298,7 +294,6 @@ def test_progress_is_reported_to_the_end():
     assert seen[-1].train.shape == (2,)
 
 
-@pytest.mark.few_optimizations
 @pytest.mark.parametrize(
     ("optimizer", "rate"),
     [pytest.param(optax.sgd, 1e30, id="overflow", marks=pytest.mark.slow), (optax.adam, 5e-3)],
@@ -329,7 +324,6 @@ def test_divergence_names_step_and_task_and_keeps_the_last_finite_state(optimize
 
 
 @pytest.mark.slow
-@pytest.mark.few_optimizations
 def test_divergence_later_in_a_run_keeps_the_history_before_it():
     phases = [Phase(4), Phase(2, learning_rate=1e38)]
     model = HardSharing(activation="relu", output_activation=None)
@@ -357,7 +351,6 @@ BAD = {
 }
 
 
-@pytest.mark.few_optimizations
 @pytest.mark.parametrize("case", BAD)
 def test_bad_arguments_are_one_sentence(case):
     arguments, message = BAD[case]
@@ -366,7 +359,6 @@ def test_bad_arguments_are_one_sentence(case):
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.few_optimizations
 def test_bad_data_and_models_are_one_sentence():
     key = functools.partial(jax.random.key, 0)
     with pytest.raises(ValueError, match="model: expected a network with a bank, such as"):

@@ -1,6 +1,5 @@
 """Whole runs, counting and duplication in the stricter modes of JAX, with labels missing."""
 
-import contextlib
 import re
 
 import jax
@@ -23,26 +22,29 @@ DATA = Splits(Rows(X, Y, KNOWN), Rows(X, np.where(NOBODY, Y, np.nan), NOBODY))
 PHASES = (Phase(3, warmup=2, threshold=2), Phase(1))
 
 
-@contextlib.contextmanager
-def strict():
-    with (
-        jax.debug_nans(True),
-        jax.numpy_dtype_promotion("strict"),
-        jax.transfer_guard("disallow"),
-    ):
-        yield
+def strictly(make):
+    """What ``make`` gives where nothing goes to the host unasked, and again where NaN is an error.
+
+    One after the other, since to look for NaN moves values to the host; compiled once.
+    """
+    with jax.numpy_dtype_promotion("strict"):
+        with jax.transfer_guard("disallow"):
+            make()
+        with jax.debug_nans(True):
+            return make()
 
 
 @pytest.mark.parametrize("several", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_runs_that_split(several):
     key, keys = jax.random.key(0), jax.random.split(jax.random.key(3), 2)
     options = {"phases": PHASES, "keep_best": True}
-    with strict():
+
+    def make():
         if several:
-            runs = jaxmtl.sweep(HardSharing(), DATA, keys=keys, **options)
-        else:
-            runs = [jaxmtl.fit_adaptive(HardSharing(), DATA, key=key, **options)]
-    for run in runs:
+            return jaxmtl.sweep(HardSharing(), DATA, keys=jax.random.clone(keys), **options)
+        return [jaxmtl.fit_adaptive(HardSharing(), DATA, key=jax.random.clone(key), **options)]
+
+    for run in strictly(make):
         assert len(run.events) == 1
         assert run.divergence is None
         assert np.isfinite(run.history.train).all()
@@ -56,8 +58,8 @@ def test_runs_that_split(several):
 def test_runs_with_a_method(method):
     options = {"epochs": 1, "shuffle": True, "aggregator": method, "batch_size": 8}
     key = jax.random.key(1)
-    with strict():
-        found = jaxmtl.fit(HardSharing(), DATA, key=key, **options).history.combination
+    run = strictly(lambda: jaxmtl.fit(HardSharing(), DATA, key=jax.random.clone(key), **options))
+    found = run.history.combination
     # Graddrop has no weights, and losses alone show no conflict.
     assert np.isnan(found.weights).all() == (method == "graddrop")
     assert np.isnan(found.conflict_rate).all() == (method == "dwa")
@@ -70,20 +72,22 @@ def test_counting_and_duplication():
     state, deltas = adam.init(params), jnp.asarray(RNG.normal(size=(5, 2, 6)), jnp.float32)
     inputs, reads = jnp.ones((5, 4)), jnp.ones((2, 6), bool)
 
-    def counted(deltas, inputs, streak):
+    # Arrays are arguments: those of a closure are read back to be written into the program.
+    @jax.jit
+    def counted(deltas, inputs, streak, reads):
         found = jaxmtl.weight_conflict(inputs, deltas, reads)
         streak = jaxmtl.update_streak(streak, found)
         return jaxmtl.count_conflicts(found.conflict), streak[-1]
 
-    def parted(params, state, index):
-        moving = jnp.asarray([True, False])
+    @jax.jit
+    def parted(params, state, index, moving):
         after = jaxmtl.duplicate_node(params, index, jnp.int32(1), moving)
         return after, jaxmtl.transplant(state, params, 1, 3, "copy")
 
-    streak = jnp.zeros((4, 6), jnp.int32)
-    with strict():
-        count, _ = jax.jit(counted)(deltas, inputs, streak)
-        (_, after), _ = jax.jit(parted)(params, state, index)
+    streak, moving = jnp.zeros((4, 6), jnp.int32), jnp.asarray([True, False])
+    (count, _), ((_, after), _) = strictly(
+        lambda: (counted(deltas, inputs, streak, reads), parted(params, state, index, moving))
+    )
     assert count.max() > 0
     assert after[0, 1] == 3
 

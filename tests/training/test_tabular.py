@@ -214,8 +214,7 @@ def test_an_epoch_lowers_for_gpu_and_tpu():
         state = begin(network.init(start, data.x)[0], own, 3)
         return epoch(network, options, state, data, member)[1]
 
-    exported = jax.export.export(jax.jit(one), platforms=["cpu", "cuda", "tpu"])(
+    exported = jax.export.export(jax.jit(one), platforms=["cuda", "tpu"])(
         jax.random.key(0), data, member
     )
-    assert exported.platforms == ("cpu", "cuda", "tpu")
-    assert np.isfinite(exported.call(jax.random.key(0), data, member)).all()
+    assert exported.platforms == ("cuda", "tpu")

@@ -40,6 +40,7 @@ def test_nanjing_over_six_seeds():
     assert 0.90 <= np.mean(ratios) <= 1.02
 
 
+@pytest.mark.slow
 @pytest.mark.few_optimizations
 def test_tianjin_with_missing_values_runs_to_the_end():
     table = read_table(

@@ -59,7 +59,7 @@ def compiled():
 
 
 # Of each property one that has it and one that has not.
-KEPT = ("mean", "upgrad", "mgda", "nash_mtl", "pcgrad")
+KEPT = ("mean", "upgrad", "pcgrad")
 WITH_RULE = [name for name in NAMES if ag.make(name, TASKS).rule is not None]
 
 

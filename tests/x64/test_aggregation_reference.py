@@ -37,9 +37,12 @@ def CAGRAD(c, j):
     return ag.cagrad(c).update(j, ())
 
 
-# One case of each method; others are tested in other ways below, and pcd compiles for long.
+# One case of each method; others are tested in other ways below, and some compile for long.
 FIRST = {name: (name, arguments) for name, arguments in reversed(reference.WEIGHTS)}
-ELSEWHERE = ("upgrad", "dualproj", "gradvac", "excess_mtl", "sdmgrad", "modo", "fairgrad", "pcd")
+ELSEWHERE = (
+    *("upgrad", "dualproj", "gradvac", "excess_mtl", "sdmgrad", "modo", "fairgrad", "pcd"),
+    *("mgda", "imtl_g", "aligned_mtl", "nash_mtl"),
+)
 KEPT_OF_THE_TABLE = [case for name, case in FIRST.items() if name not in ELSEWHERE]
 
 
@@ -185,6 +188,7 @@ def test_projections_of_dependent_or_many_rows_equal_enumeration(name, shape):
             np.testing.assert_allclose(found, oracle(j), rtol=0, atol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", some([(16, 8), (24, 4), (40, 20)], (16, 8)))
 @pytest.mark.parametrize("name", some(["upgrad", "dualproj"], "dualproj"))
 def test_projections_of_many_dependent_rows_equal_an_active_set_method(name, shape):
