@@ -9,6 +9,7 @@ from jaxmtl.report.words.table_quality import (
     error_lines,
     gain_words,
     kept_lines,
+    kept_words,
     qualities,
     sharing_words,
     verdict_of,
@@ -52,6 +53,14 @@ METRICS = {
     "weights": weights(linear=0.25, boosted=0.75),
     "gain": gain(-31.2, -40.0, -20.0),
 }
+
+
+def test_shares_add_up_to_a_hundred():
+    thirds = {"weights": weights(linear=0.365, boosted=0.275, network=0.265, mean=0.095)}
+    words = kept_words(thirds, TASKS[0])
+    found = [int(part.split()[-2]) for part in words.split(", ")]
+    assert sum(found) == 100
+    assert max(abs(a - b) for a, b in zip(found, (36.5, 27.5, 26.5, 9.5), strict=True)) < 1
 
 
 def test_many_targets_stand_in_lines_that_fit():

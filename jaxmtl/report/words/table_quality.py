@@ -197,11 +197,20 @@ def kept_words(metrics: Mapping[str, Any], task: Task) -> str:
     Returns:
         "boosted trees 60 %, a straight line 40 %".
     """
-    shares = {name: round(100 * of[task.name]) for name, of in metrics["weights"].items()}
+    shares = _hundredths({name: of[task.name] for name, of in metrics["weights"].items()})
     kept = sorted((one for one in shares.items() if one[1]), key=lambda one: -one[1])
     if len(kept) == 1:
         return said(kept[0][0])
     return ", ".join(f"{said(name)} {share} %" for name, share in kept)
+
+
+def _hundredths(weights: Mapping[str, float]) -> dict[str, int]:
+    """Whole percentages that add up to 100: the largest remainders are rounded up."""
+    found = {name: int(100 * weight) for name, weight in weights.items()}
+    missing = round(100 * sum(weights.values())) - sum(found.values())
+    for name in sorted(found, key=lambda name: found[name] - 100 * weights[name])[:missing]:
+        found[name] += 1
+    return found
 
 
 def gain_words(metrics: Mapping[str, Any], task: Task) -> str:
