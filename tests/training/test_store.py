@@ -21,7 +21,7 @@ from jaxmtl.files.errors import FileError
 from jaxmtl.files.locked import locked
 from jaxmtl.training.driver import members
 from jaxmtl.training.driver import store as store_of_files
-from jaxmtl.training.driver.identity import _named as named
+from jaxmtl.training.driver.describe import described as named
 from jaxmtl.training.driver.store import DRAFT, SEAL, STEP, WHOLE, Store, StoreError
 from jaxmtl.training.phased import program
 

@@ -266,19 +266,22 @@ class Bench:
         records, best = runs.records, runs.best
         ran = np.asarray(records.ran)
         if best is None:
-            params, index, epoch = runs.params, runs.head_index, ran.sum(axis=1)
+            chosen, epoch = (runs.params, runs.head_index, runs.state), ran.sum(axis=1)
         else:
-            params, index, epoch = best.params, best.head_index, np.asarray(best.epoch)
+            chosen, epoch = (best.params, best.head_index, best.state), np.asarray(best.epoch)
         scores = np.full((len(runs), self.num_tasks), np.nan)
         if records.test is not None:
             scores = np.asarray(records.test, float)[np.arange(len(runs)), epoch - 1]
         nodes = self.protocol.nodes if nodes is None else nodes
-        kept, last = jax.tree.map(np.asarray, ((params, index), (runs.params, runs.head_index)))
+        kept, last = jax.tree.map(np.asarray, (chosen, (runs.params, runs.head_index)))
         splits, parameters = np.zeros(len(runs), int), np.zeros(len(runs), int)
         models, traces = [], []
         for i in range(len(runs)):
             one: Any = jax.tree.map(lambda leaf, i=i: leaf[i], (kept, last))
-            models.append(NetworkModel(network=network, params=one[0][0], head_index=one[0][1]))
+            params, index, state = one[0]
+            models.append(
+                NetworkModel(network=network, params=params, head_index=index, state=state)
+            )
             parameters[i] = count_parameters(*one[1])
             if one[1][1] is not None:
                 splits[i] = len(np.unique(one[1][1])) - nodes
