@@ -21,7 +21,7 @@ from jaxmtl.training.driver.store import digest
 
 FLAX_FIELDS = ("parent", "name")
 # What these do follows from their version, or from the name of what is theirs.
-VERSIONED = {"builtins", "equinox", "flax", "jax", "jaxlib", "jaxmtl", "jaxtyping", "numpy", "optax"}
+VERSIONED = {"equinox", "flax", "jax", "jaxlib", "jaxmtl", "jaxtyping", "numpy", "optax"}
 LONGEST = 256  # numbers of an array that are written out
 PLAIN = (bool, int, float, str, type(None))
 _ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")

@@ -167,8 +167,8 @@ class Run:
         best: parameters at the end of the epoch of least validation error, if they were kept.
         state: what the network carries that is not trained, such as running statistics, at the
             end of the last epoch; that of the best one is ``best.state``. None for most networks.
-        aggregator_state: of what combined the gradients of the tasks, at the end, such as the scores
-            of ``jaxmtl.aggregation.recon``; None where they were summed.
+        aggregator_state: of what combined the gradients of the tasks, at the end, such as the
+            scores of ``jaxmtl.aggregation.recon``; None where they were summed.
     """
 
     params: PyTree
