@@ -1,6 +1,6 @@
 """What the contrasts allow to be said, and what not, in plain English."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -49,6 +49,7 @@ def describe(
     labels: Labels = None,
     *,
     tasks: Sequence[Task] | None = None,
+    networks: Collection[str] | None = None,
 ) -> list[str]:
     """What the numbers allow and what not: sentences for readers who are no statisticians.
 
@@ -57,6 +58,8 @@ def describe(
         leaderboard: of the same runs, from `leaderboard`.
         labels: how arms are called, by name; others are called by their name, without underscores.
         tasks: that were predicted, whose kinds decide what errors are; None for numbers.
+        networks: names of the arms that are networks; None for all that no simpler method is
+            called by.
 
     Returns:
         The verdicts with their numbers first, then the reservations: tasks that differ from the
@@ -111,7 +114,7 @@ def describe(
         _reading(reference, num_tasks, num_seeds, relative=kinds_differ(tasks or ())),
         *_limits(contests, num_seeds, any(row.corrected for row in overall.values())),
         _diverged(board, labels),
-        *_lines(lines, board, labels),
+        *_lines(lines, board, labels, networks),
     ]
     return [part for part in parts if part]
 
@@ -335,7 +338,12 @@ def _diverged(board: Sequence[Row], labels: Labels) -> str:
     )
 
 
-def _lines(lines: Sequence[_Contrast], board: Sequence[Row], labels: Labels) -> list[str]:
+def _lines(
+    lines: Sequence[_Contrast],
+    board: Sequence[Row],
+    labels: Labels,
+    given: Collection[str] | None,
+) -> list[str]:
     if not lines:
         return []
     said = [f"Of the reference lines, which are no contestants, {_clauses(lines)}."]
@@ -347,8 +355,11 @@ def _lines(lines: Sequence[_Contrast], board: Sequence[Row], labels: Labels) -> 
         }
         for kind in (True, False)
     }
-    networks = {arm: error for arm, error in errors[True].items() if arm not in WITHOUT_STEPS}
-    simple = errors[False] | {arm: e for arm, e in errors[True].items() if arm in WITHOUT_STEPS}
+    steps = {
+        arm for arm in errors[True] if (arm not in WITHOUT_STEPS if given is None else arm in given)
+    }
+    networks = {arm: error for arm, error in errors[True].items() if arm in steps}
+    simple = errors[False] | {arm: e for arm, e in errors[True].items() if arm not in steps}
     best, better = min(networks.values(), default=np.inf), min(simple.values(), default=np.inf)
     as_good = [_name(arm, labels) for arm, error in simple.items() if error <= best]
     if as_good:
