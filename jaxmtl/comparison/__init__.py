@@ -2,6 +2,7 @@
 
 from jaxmtl.comparison.compare import Comparison as Comparison
 from jaxmtl.comparison.compare import compare as compare
+from jaxmtl.comparison.compare_runs import compare_runs as compare_runs
 from jaxmtl.comparison.contestants import check_arms as check_arms
 from jaxmtl.comparison.contrasts import contrasts as contrasts
 from jaxmtl.comparison.leaderboard import leaderboard as leaderboard

@@ -48,6 +48,8 @@ class Comparison:
         selected: whether the epoch was selected on validation rows; else it is the last one.
         seconds: wall-clock time in all.
         notes: what the user should know of a method, and what was cut for the time.
+        measure: by which runs of one's own are compared; empty for the errors of ``compare``.
+        others: the same runs by their other measures, see ``compare_runs``.
 
     Example:
         >>> [field.name for field in dataclasses.fields(Comparison)][:3]
@@ -66,6 +68,8 @@ class Comparison:
     selected: bool
     seconds: float
     notes: tuple[str, ...] = ()
+    measure: str = ""
+    others: Mapping[str, "Comparison"] = dataclasses.field(default_factory=dict)
 
     @property
     def seeds(self) -> tuple[int, ...]:

@@ -123,7 +123,9 @@ def described(value: Any, within: tuple[int, ...] = ()) -> Any:
     if callable(value):
         return _callable(value, within)
     if dataclasses.is_dataclass(value):
-        return {name: each(part) for name, part in _fields(value)}
+        code = _of_class(type(value), within)
+        fields = {name: each(part) for name, part in _fields(value)}
+        return {"code": code} | fields if code else fields
     return _object(value, within)
 
 
@@ -139,7 +141,7 @@ def _array(value: Any, each: Callable[[Any], Any]) -> Any:
 def _callable(value: Any, within: tuple[int, ...]) -> str:
     """Its name, and what tells it from others of that name."""
     owner = value if hasattr(value, "__qualname__") else type(value)
-    name = f"{owner.__module__}.{owner.__qualname__}"
+    name = _name(owner)
     parts: list[Any] = []
     if isinstance(value, MethodType):
         parts.append(value.__self__)
@@ -150,13 +152,13 @@ def _callable(value: Any, within: tuple[int, ...]) -> str:
     elif owner is not value:
         parts.append(_object(value, within))
     # What a function closes over, or a callable object holds, tells it from its likes.
-    cells = getattr(value, "__closure__", None) or ()
+    function = _function(value)
+    cells = getattr(value, "__closure__", None) or getattr(function, "__closure__", None) or ()
     parts += [cell.cell_contents for cell in cells if _is_filled(cell)]
     inner = [str(described(part, within)) for part in parts if part is not value]
-    function = _function(value)
     if function is not None and not _is_versioned(function.__module__):
         inner += [_code(function, within)]
-    if owner is not value and (code := _of_class(owner, within)):
+    if dataclasses.is_dataclass(owner) and (code := _of_class(owner, within)):
         inner += [code]
     return f"{name}({', '.join(inner)})" if inner else name
 
@@ -164,7 +166,7 @@ def _callable(value: Any, within: tuple[int, ...]) -> str:
 def _object(value: Any, within: tuple[int, ...]) -> str:
     """Its class, and what it holds of plain values: deeper down may be anything."""
     kind = type(value)
-    name = f"{kind.__module__}.{kind.__qualname__}"
+    name = _name(kind)
     held = {
         key: described(part, within)
         for key, part in sorted(getattr(value, "__dict__", {}).items())
@@ -172,7 +174,14 @@ def _object(value: Any, within: tuple[int, ...]) -> str:
     }
     if not held and kind.__repr__ is not object.__repr__ and _is_versioned(kind.__module__):
         return f"{name} {_ADDRESS.sub('', repr(value))}"
+    if code := _of_class(kind, within):
+        name += f"({code})"
     return f"{name} {held}" if held else name
+
+
+def _name(of: Any) -> str:
+    """With the module of a library: a user's script may be run, or imported by any name."""
+    return f"{of.__module__}.{of.__qualname__}" if _is_versioned(of.__module__) else of.__qualname__
 
 
 def _fields(value: Any) -> Iterable[tuple[str, Any]]:
