@@ -116,8 +116,8 @@ def save_comparison(
 ) -> Path:
     """Saves what was compared as a folder: a page to read, pictures, and tables.
 
-    ``report.html`` opens from disk, ``per_seed.csv``, ``leaderboard.csv`` and ``contrasts.csv`` have
-    its numbers. Comparisons by other measures of the same runs have folders of their own in it.
+    ``report.html`` opens from disk; ``per_seed.csv``, ``leaderboard.csv`` and ``contrasts.csv``
+    have its numbers. Comparisons by other measures of the same runs have folders of their own in it.
 
     Args:
         folder: of any name.
