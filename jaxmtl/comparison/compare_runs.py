@@ -14,7 +14,7 @@ from jaxmtl._words import short
 from jaxmtl.comparison.compare import Comparison
 from jaxmtl.comparison.contrasts import contrasts
 from jaxmtl.comparison.leaderboard import leaderboard
-from jaxmtl.comparison.run_results import Place, Results, run_all
+from jaxmtl.comparison.run_results import Place, Results, as_numbers, run_all
 from jaxmtl.comparison.sentences import describe
 from jaxmtl.methods.method import OnProgress
 from jaxmtl.tasks import number_tasks
@@ -91,10 +91,10 @@ def compare_runs(
 
         >>> rng = np.random.default_rng(0)
         >>> accuracy = rng.uniform(0.6, 0.8, (8, 2))
-        >>> found = compare_runs({"plain": accuracy, "better": accuracy + 0.05},
+        >>> found = compare_runs({"plain": accuracy, "better": 1.07 * accuracy},
         ...     higher_is_better=True, tasks=["digit", "colour"])
         >>> found.sentences[0]
-        'Over 8 seeds, better beat plain by 7.2 % (6.9 to 7.5).'
+        'Over 8 seeds, better beat plain by 7.0 % (7.0 to 7.0).'
     """
     began = time.perf_counter()
     named = _named(runs)
@@ -169,8 +169,8 @@ def _rows(name: str, given: Any) -> list[Any]:
     arrays = {}
     for measure, value in parts.items():
         try:
-            array = np.asarray(value, dtype=np.float64)
-        except (TypeError, ValueError) as error:
+            array = as_numbers(value)
+        except (TypeError, ValueError, RuntimeError) as error:
             raise ValueError(
                 f"runs: expected {name!r} to be a function of a key, or results as an array "
                 f"(seeds,) or (seeds, tasks), got {short(value)}"

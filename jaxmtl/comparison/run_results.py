@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import jax
 import numpy as np
 from jaxtyping import Float
 
@@ -210,9 +211,33 @@ class _Work:
         )
 
 
+def as_numbers(value: Any) -> np.ndarray:
+    """An array of float64.
+
+    Args:
+        value: a number, or what NumPy takes for an array of numbers.
+
+    Returns:
+        The array.
+
+    Raises:
+        ValueError: None, texts, or anything else that NumPy would make a number of.
+
+    Example:
+        >>> as_numbers([1, True]).tolist()
+        [1.0, 1.0]
+    """
+    array = np.asarray(value)
+    if not jax.dtypes.issubdtype(array.dtype, np.number) and array.dtype != bool:
+        raise ValueError(f"an array of {array.dtype}")
+    if jax.dtypes.issubdtype(array.dtype, np.complexfloating):
+        raise ValueError("complex numbers")
+    return array.astype(np.float64)
+
+
 def _numbers(start: str, measure: str, value: Any) -> np.ndarray:
     try:
-        array = np.asarray(value, dtype=np.float64)
+        array = as_numbers(value)
     except (TypeError, ValueError, RuntimeError) as error:
         said = str(error).partition("\n")[0]
         raise ValueError(

@@ -117,10 +117,13 @@ def describe(
     reference = name_of(rows[0]["reference"], labels)
     num_tasks = len(single) // len(overall)
     num_seeds = max(row["seeds"] for row in board)
+    of = measure or "test error"
+    if measure and contests and all(row.absolute for row in contests):
+        of = ""
     parts = [
         _headline(contests, reference, num_seeds),
         _tasks_that_differ(contests, single) if num_tasks > 1 else "",
-        _reading(reference, num_tasks, num_seeds, measure, relative=kinds_differ(tasks or ())),
+        _reading(reference, num_tasks, num_seeds, of, relative=kinds_differ(tasks or ())),
         *_limits(contests, num_seeds, any(row.corrected for row in overall.values())),
         _diverged(board, labels, measure),
         *_lines(lines, board, labels, networks),
@@ -135,9 +138,7 @@ def _headline(contests: Sequence[Contrast], reference: str, num_seeds: int) -> s
     return f"{over}, {clauses(contests)}."
 
 
-def _reading(
-    reference: str, num_tasks: int, num_seeds: int, measure: str, *, relative: bool
-) -> str:
+def _reading(reference: str, num_tasks: int, num_seeds: int, of: str, *, relative: bool) -> str:
     mean = f" (mean over the {num_tasks} tasks)" if num_tasks > 1 else ""
     if relative:
         mean = (
@@ -145,8 +146,9 @@ def _reading(
             "prediction)"
         )
     intervals = "; in brackets, 95 % intervals" if num_seeds > 1 else ""
-    of = f"{measure} of" if measure else "test error of"
-    return f"Percentages are of the {of} {reference}{mean}{intervals}."
+    if not of:
+        return f"Differences are those of the measure itself{mean}{intervals}."
+    return f"Percentages are of the {of} of {reference}{mean}{intervals}."
 
 
 def _tasks_that_differ(contests: Sequence[Contrast], tasks: Sequence[Contrast]) -> str:

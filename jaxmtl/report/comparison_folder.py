@@ -117,7 +117,7 @@ def save_comparison(
     """Saves what was compared as a folder: a page to read, pictures, and tables.
 
     ``report.html`` opens from disk; ``per_seed.csv``, ``leaderboard.csv`` and ``contrasts.csv``
-    have its numbers. Comparisons by other measures of the same runs have folders of their own in it.
+    have its numbers. Comparisons by other measures of the same runs have folders of their own.
 
     Args:
         folder: of any name.

@@ -1,6 +1,6 @@
 """Runs of any kind against each other: numbers, names, words, folders."""
 
-import math
+import json
 import re
 
 import jax
@@ -9,7 +9,8 @@ import pytest
 
 from jaxmtl import compare_runs
 from jaxmtl.comparison import contrasts, leaderboard
-from jaxmtl.files import FileError
+from jaxmtl.files import FileError, RunFolderError
+from jaxmtl.report import save_comparison
 from jaxmtl.statistics import paired_bootstrap, wilcoxon
 
 SEEDS = 8
@@ -41,7 +42,7 @@ def test_higher_and_lower_are_mirror_images():
     found = paired_bootstrap(BETTER.mean(axis=1), PLAIN.mean(axis=1))
     assert row["percent_low"] == found.percent_low
     assert row["p_wilcoxon"] == wilcoxon(BETTER.mean(axis=1), PLAIN.mean(axis=1)).p
-    assert re.match(r"Over 8 seeds, my better beat plain by 5\.\d % \(", higher.sentences[0])
+    assert re.match(r"Over 8 seeds, my better beat plain by 6\.\d % \(", higher.sentences[0])
     assert "my better did worse than plain by" in lower.sentences[0]
     assert higher.tasks[1].name == "task 1"
     assert higher.leaderboard.columns[2] == "task 0 result"
@@ -60,7 +61,7 @@ def test_measures_that_may_be_below_zero_are_told_by_their_difference():
     row = found.contrasts.iloc[0]
     assert np.isnan(row["percent"])
     assert row["verdict"] == "worse"
-    assert found.sentences[0] == "Over 8 seeds, up did worse than plain by 0.5 (0.447 to 0.553)."
+    assert found.sentences[0] == "Over 8 seeds, up did worse than plain by 0.5 (0.443 to 0.557)."
     resplit = compare_runs({"plain": base, "up": base + 0.5 + base**2 / 9}, test_share=0.25)
     assert resplit.contrasts["verdict"][0] == "worse"
     assert "0.5" in resplit.sentences[0]
@@ -110,10 +111,8 @@ def test_what_is_not_finite_is_named_and_never_averaged():
 
 def test_one_seed_has_no_interval():
     found = compare_runs({"a": [0.3], "b": [0.1]})
-    assert found.sentences[0] == (
-        "With one seed, b could not be tested against a: one run is too few."
-        if "could not be tested" in found.sentences[0] and "(" not in found.sentences[0]
-        else found.sentences[0]
+    assert found.sentences[0].startswith(
+        "With one seed, b (difference -66.7 %) could not be tested"
     )
     assert "no interval and no verdict is possible" in found.conclusion
     assert found.contrasts["verdict"].tolist() == ["not distinguishable"] * 2
@@ -123,50 +122,53 @@ class Stopped(Exception):
     """A process that ends."""
 
 
-def counted(calls, stop=None):
-    def make(factor):
-        def run(seed):
-            if len(calls) == stop:
-                raise Stopped
-            calls.append(seed)
-            return {"loss": math.nan if seed == 1 else factor / (1 + seed), "both": [seed, factor]}
+class Tape:
+    calls, stop = [], None
 
-        return run
 
-    return make
+def told(factor):
+    def run(seed):
+        if len(Tape.calls) == Tape.stop:
+            raise Stopped
+        Tape.calls.append(seed)
+        return {"loss": np.nan if seed == 1 else factor / (1 + seed), "both": [seed, factor]}
+
+    return run
 
 
 def test_an_interrupted_comparison_goes_on(tmp_path):
-    folder = tmp_path / "out"
-    calls = []
-
-    def runs(stop=None, other=3.0):
-        make = counted(calls, stop)
-        return {"A/..": make(2.0), "a b": make(other)}
-
+    folder, runs = tmp_path / "out", {"A/..": told(2.0), "a b": told(3.0)}
+    options = {"seeds": range(4), "checkpoint": folder}
+    Tape.calls, Tape.stop = [], 3
     with pytest.raises(Stopped):
-        compare_runs(runs(stop=3), seeds=range(4), checkpoint=folder)
-    assert calls == [0, 0, 1]
+        compare_runs(runs, **options)
+    assert Tape.calls == [0, 0, 1]
     with pytest.raises(FileError, match="interrupted comparison of runs; go on with it with resum"):
-        compare_runs(runs(), seeds=range(4), checkpoint=folder)
+        compare_runs(runs, **options)
     with pytest.raises(FileError, match=r"run 'a b' was .* and is .*; repeat those"):
-        compare_runs(runs(stop=3, other=4.0), seeds=range(4), checkpoint=folder, resume=True)
-    with pytest.raises(FileError, match=r"seeds was .* and is"):
-        compare_runs(runs(stop=3), seeds=range(5), checkpoint=folder, resume=True)
-    found = compare_runs(runs(stop=3), seeds=range(1), checkpoint=tmp_path / "b", resume=True)
-    calls[:] = [0, 0, 1]
-    told = []
-    stop = runs(stop=None)
-    again = None
-    try:
-        again = compare_runs(
-            *(stop,), seeds=range(4), checkpoint=folder, resume=True,
-            on_progress=lambda name, progress: told.append((name, progress.done)),
-        )  # fmt: skip
-    except FileError:
-        pass
-    assert found is not None
-    del again, told
+        compare_runs(runs | {"a b": told(4.0)}, **options, resume=True)
+    with pytest.raises(FileError, match=r"seeds was \[0, 1, 2, 3\] and is \[0, 1\]\); repeat"):
+        compare_runs(runs, **options | {"seeds": [0, 1]}, resume=True)
+    Tape.stop, seen = None, []
+    found = compare_runs(
+        runs, **options, resume=True, on_progress=lambda name, now: seen.append((name, now.done))
+    )
+    assert Tape.calls == [0, 0, 1, 1, 2, 2, 3, 3]
+    assert seen[-1] == ("a b", 8)
+    assert sorted(path.name for path in folder.iterdir()) == ["config.json", "results.json"]
+    # What is complete is read, and is what is found without a folder.
+    again = compare_runs(runs, **options, resume=True)
+    assert len(Tape.calls) == 8
+    assert again.per_seed.equals(found.per_seed)
+    fresh = compare_runs(runs, seeds=range(4))
+    same = ["arm", "seed", "task", "error", "measure"]
+    assert fresh.per_seed[same].equals(found.per_seed[same])
+    assert fresh.notes == found.notes == tuple(
+        f"loss of {name!r} is not finite at seed 1" for name in runs
+    )  # fmt: skip
+    with pytest.raises(RunFolderError, match="exists already; .* replace it with force=True"):
+        compare_runs(runs, **options)
+    assert len(compare_runs(runs, **options | {"seeds": [0]}, force=True).seeds) == 1
 
 
 BAD = {
@@ -204,3 +206,26 @@ def test_bad_input_is_one_sentence(case):
     with pytest.raises(ValueError, match=message) as caught:
         compare_runs(*given, **options)
     assert "\n" not in str(caught.value)
+
+
+def test_a_comparison_is_saved_as_a_page(tmp_path):
+    runs = {"plain": {"f1": PLAIN, "loss": PLAIN}, "my better": {"f1": BETTER, "loss": -BETTER}}
+    found = compare_runs(runs, higher_is_better=["f1"])
+    page = save_comparison(tmp_path / "out", found).read_text()
+    assert "2 runs compared by f1" in page
+    assert "positive is better" in page
+    assert "▲ better" in page
+    assert "Mean f1 (95 % interval)" in page
+    assert "test error" not in page
+    assert "Active parameters" not in page
+    other = (tmp_path / "out" / "loss" / "report.html").read_text()
+    assert "negative is better" in other
+    kept = {path.name for path in (tmp_path / "out").iterdir()}
+    assert kept == {
+        "comparison.json", "contrasts.csv", "differences.png", "leaderboard.csv", "loss",
+        "per_seed.csv", "report.html",
+    }  # fmt: skip
+    assert json.loads((tmp_path / "out" / "comparison.json").read_text())["reference"] == "plain"
+    with pytest.raises(RunFolderError, match="exists already"):
+        save_comparison(tmp_path / "out", found)
+    save_comparison(tmp_path / "out", found, force=True)
