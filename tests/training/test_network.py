@@ -16,6 +16,7 @@ from same_runs import assert_close, assert_identical
 from some_cases import some
 
 from jaxmtl import HardSharing, Phase, Rows, Splits, fit, fit_constrained, sweep
+from jaxmtl.aggregation import recon
 from jaxmtl.constraints import OutputBound
 from jaxmtl.models import AITM, Constrained, MMoE
 from jaxmtl.training import Applied, Network, as_network
@@ -93,6 +94,7 @@ def forward(params, state, x, *, key, train):
     return h @ params["last"], state
 
 
+RECON = recon()
 MODELS = {
     "linen": Linen(),
     "nnx": NNX(nnx.Rngs(0)),
@@ -230,6 +232,37 @@ def test_models_that_bring_values_are_swept_over_stacked_ones():
         assert_close((run.params, run.state), (single.params, single.state))
 
 
+MADE = {
+    "linen": Linen(),
+    "nnx": lambda key: NNX(nnx.Rngs(key)),
+    "equinox": lambda key: eqx.nn.make_with_state(Equinox)(key),
+    "functions": (draw, forward),
+}
+
+
+@pytest.mark.parametrize("name", some(MADE, "functions"))
+def test_members_hand_on_the_state_of_their_aggregator_and_of_the_best_epoch(name):
+    keys = jax.random.split(jax.random.key(1), 2)
+    options = {"batch_size": BATCH, "keep_best": True, "aggregator": RECON}
+    phases = [Phase(1, learning_rate=RATE), Phase(1, learning_rate=RATE)]
+    runs = sweep(MADE[name], DATA, keys=jax.random.clone(keys), phases=phases, **options)
+    starts = [as_network(MADE[name]).init(key, X[:1])[0] for key in keys]
+    assert not all(map(np.array_equal, *map(jax.tree.leaves, starts)))
+    for run in runs:
+        predict = predictor(MADE[name], run.best.params, state=run.best.state)
+        errors = ((predict(X[20:]) - Y[20:]) ** 2).mean(axis=0)
+        place = int(run.best.epoch) - 1
+        np.testing.assert_allclose(errors, run.history.validation[place], rtol=1e-5)
+        # Four updates of the last phase: a pair of tasks can be in conflict in each of them.
+        scores = run.aggregator_state.scores
+        assert 0 < scores.max() <= 20 // BATCH
+        rates = run.history.combination.conflict_rate
+        assert np.isfinite(rates).all()
+    single = fit(MADE[name], DATA, key=keys[1], epochs=1, learning_rate=RATE, **options)
+    assert single.aggregator_state.scores.shape == runs[1].aggregator_state.scores.shape
+    assert fit(MADE[name], DATA, key=jax.random.clone(KEY), epochs=1).aggregator_state is None
+
+
 @pytest.mark.parametrize("method", some(["upgrad", "famo", "auto_lambda"], "famo"))
 def test_methods_train_networks_with_state(method):
     run = trained("functions", epochs=1, aggregator=method)
@@ -350,6 +383,10 @@ BAD = {
     "another state": (
         (lambda key, x: (halves(key, x), jnp.zeros(())), grown),
         r"like that before, float32\[\], got float32\[20",
+    ),
+    "made of no values": (
+        lambda key: Linen(),
+        "expected a function from a key to a flax.nnx or Equinox model, got one that makes Linen",
     ),
     "no state": ((MODELS["equinox"][0], 3), r"expected the pair \(model, state\) of equinox.nn"),
 }

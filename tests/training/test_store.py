@@ -124,6 +124,29 @@ def test_bounds_that_bind_nothing_are_named_in_a_manifest(tmp_path):
     assert Store(tmp_path, {"model bounds": bounds}, resume=True).load(TREE) is not None
 
 
+def test_what_is_of_ones_own_is_told_by_its_code_and_never_by_an_address():
+    def rate(by):
+        return lambda step: by / (1 + step)
+
+    class Holder:
+        def __init__(self, size):
+            self.size, self.other = size, object()
+
+        def __call__(self, x):
+            return x * self.size
+
+    same = [rate(0.1), Holder(3), np.zeros(1000), {"a", "b"}, Holder(2).__call__]
+    again = [rate(0.1), Holder(3), np.zeros(1000), {"b", "a"}, Holder(2).__call__]
+    others = [rate(0.2), Holder(4), np.ones(1000), {"a", "c"}, Holder(3).__call__]
+    assert list(map(named, same)) == list(map(named, again))
+    assert all(named(a) != named(b) for a, b in zip(same, others, strict=True))
+    assert not any(" at 0x" in str(named(value)) for value in same)
+    assert named(lambda x: x + 1) != named(lambda x: x + 2)
+    circle = [1]
+    circle.append(circle)
+    assert named(circle) == [1, "list again"]
+
+
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
     """A finished sweep and its folder."""
