@@ -182,7 +182,7 @@ def compare(
             "seconds: expected None with checkpoints or several processes, as what fits a time "
             f"hangs on the machine, got {seconds:g}; leave out one of them"
         )
-    if checkpoint is not None:
+    if checkpoint is not None and isinstance(arms, Mapping):
         check_same(checkpoint, field, resume=resume)
     lined = [name for name in BASELINES if lines and name not in names]
     field |= contestants(lined, lined[0], 1) if lined else {}
