@@ -15,8 +15,7 @@ from flax import nnx
 from same_runs import assert_close, assert_identical
 from some_cases import some
 
-from jaxmtl import HardSharing, Phase, Rows, Splits, fit, fit_constrained, sweep
-from jaxmtl.aggregation import recon
+from jaxmtl import HardSharing, Rows, Splits, fit, fit_constrained
 from jaxmtl.constraints import OutputBound
 from jaxmtl.models import AITM, Constrained, MMoE
 from jaxmtl.training import Applied, Network, as_network
@@ -94,7 +93,6 @@ def forward(params, state, x, *, key, train):
     return h @ params["last"], state
 
 
-RECON = recon()
 MODELS = {
     "linen": Linen(),
     "nnx": NNX(nnx.Rngs(0)),
@@ -201,66 +199,6 @@ def test_another_model_of_equal_structure_brings_its_own_values_and_compiles_not
     kernel, start = run.params["first"]["kernel"].get_value(), other.first.kernel.get_value()
     assert 0 < np.abs(kernel - start).max() < 0.1
     assert np.abs(kernel - first.params["first"]["kernel"].get_value()).max() > 0.1
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("name", ["linen", "functions"])
-def test_members_of_a_sweep_carry_their_own_state(name):
-    keys = jax.random.split(jax.random.key(1), 3)
-    options = {"batch_size": BATCH, "shuffle": True}
-    phases = [Phase(2, learning_rate=RATE)]
-    runs = sweep(MODELS[name], DATA, keys=jax.random.clone(keys), phases=phases, **options)
-    for run, key in zip(runs, keys, strict=True):
-        single = fit(MODELS[name], DATA, key=key, epochs=2, learning_rate=RATE, **options)
-        assert_close((run.params, run.state), (single.params, single.state), rtol=1e-4, atol=1e-5)
-
-
-@pytest.mark.slow
-def test_models_that_bring_values_are_swept_over_stacked_ones():
-    keys = jax.random.split(jax.random.key(1), 2)
-    models = [NNX(nnx.Rngs(seed)) for seed in range(2)]
-    with pytest.raises(ValueError, match="params: expected initial values with a leading axis"):
-        sweep(models[0], DATA, keys=jax.random.clone(keys), phases=[Phase(2)])
-    starts = [nnx.state(model, nnx.Param) for model in models]
-    params = jax.tree.map(lambda *leaves: jnp.stack(leaves), *starts)
-    options = {"batch_size": BATCH}
-    runs = sweep(
-        *(models[0], DATA), keys=jax.random.clone(keys), params=params, phases=[Phase(2)], **options
-    )
-    for run, model, key in zip(runs, models, keys, strict=True):
-        single = fit(model, DATA, key=key, epochs=2, **options)
-        assert_close((run.params, run.state), (single.params, single.state))
-
-
-MADE = {
-    "linen": Linen(),
-    "nnx": lambda key: NNX(nnx.Rngs(key)),
-    "equinox": lambda key: eqx.nn.make_with_state(Equinox)(key),
-    "functions": (draw, forward),
-}
-
-
-@pytest.mark.parametrize("name", some(MADE, "functions"))
-def test_members_hand_on_the_state_of_their_aggregator_and_of_the_best_epoch(name):
-    keys = jax.random.split(jax.random.key(1), 2)
-    options = {"batch_size": BATCH, "keep_best": True, "aggregator": RECON}
-    phases = [Phase(1, learning_rate=RATE), Phase(1, learning_rate=RATE)]
-    runs = sweep(MADE[name], DATA, keys=jax.random.clone(keys), phases=phases, **options)
-    starts = [as_network(MADE[name]).init(key, X[:1])[0] for key in keys]
-    assert not all(map(np.array_equal, *map(jax.tree.leaves, starts)))
-    for run in runs:
-        predict = predictor(MADE[name], run.best.params, state=run.best.state)
-        errors = ((predict(X[20:]) - Y[20:]) ** 2).mean(axis=0)
-        place = int(run.best.epoch) - 1
-        np.testing.assert_allclose(errors, run.history.validation[place], rtol=1e-5)
-        # Four updates of the last phase: a pair of tasks can be in conflict in each of them.
-        scores = run.aggregator_state.scores
-        assert 0 < scores.max() <= 20 // BATCH
-        rates = run.history.combination.conflict_rate
-        assert np.isfinite(rates).all()
-    single = fit(MADE[name], DATA, key=keys[1], epochs=1, learning_rate=RATE, **options)
-    assert single.aggregator_state.scores.shape == runs[1].aggregator_state.scores.shape
-    assert fit(MADE[name], DATA, key=jax.random.clone(KEY), epochs=1).aggregator_state is None
 
 
 @pytest.mark.parametrize("method", some(["upgrad", "famo", "auto_lambda"], "famo"))
