@@ -168,7 +168,8 @@ class Run:
         state: what the network carries that is not trained, such as running statistics, at the
             end of the last epoch; that of the best one is ``best.state``. None for most networks.
         aggregator_state: of what combined the gradients of the tasks, at the end, such as the
-            scores of ``jaxmtl.aggregation.recon``; None where they were summed.
+            scores of ``jaxmtl.aggregation.recon``; of the last phase, where each starts anew. None
+            where they were summed.
     """
 
     params: PyTree
