@@ -5,11 +5,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax import linen as nn
 from flax import nnx
 from same_runs import assert_close
 from some_cases import some
 
-from jaxmtl import Phase, fit, sweep
+from jaxmtl import HardSharing, Phase, fit, fit_adaptive, sweep
 from jaxmtl.aggregation import recon
 from jaxmtl.training import as_network
 from jaxmtl.training.in_chunks import predictor
@@ -81,3 +82,46 @@ def test_members_hand_on_the_state_of_their_aggregator_and_of_the_best_epoch(nam
     single = fit(MADE[name], DATA, key=keys[1], epochs=1, learning_rate=RATE, **options)
     assert single.aggregator_state.scores.shape == runs[1].aggregator_state.scores.shape
     assert fit(MADE[name], DATA, key=jax.random.clone(KEY), epochs=1).aggregator_state is None
+
+
+class Normalized(HardSharing):
+    """A bank above features that are normalized over the batch, and of which some are dropped."""
+
+    def setup(self):
+        super().setup()
+        self.norm = nn.BatchNorm(momentum=0.9)
+        self.drop = nn.Dropout(0.2)
+
+    def trunk(self, x, train: bool = False):
+        x = self.norm(super().trunk(x), use_running_average=not train)
+        return nn.sigmoid(self.drop(x, deterministic=not train))
+
+    def __call__(self, x, head_index=None, train: bool = False):
+        return self.heads(self.trunk(x, train), head_index)
+
+
+@pytest.mark.slow
+def test_a_bank_above_running_statistics_is_duplicated():
+    model = Normalized(shared=(5,), nodes=2, outputs=(1, 1))
+    phases = [Phase(4, warmup=1, threshold=3), Phase(2, learning_rate=1e-3)]
+    run = fit_adaptive(
+        model, DATA, key=jax.random.clone(KEY), phases=phases, batch_size=BATCH, keep_best=True
+    )
+    assert len(run.events) == 1
+    assert np.abs(run.state["batch_stats"]["norm"]["mean"]).max() > 0
+    predict = predictor(model, run.params, run.head_index, run.state)
+    errors = ((predict(X[:20]) - Y[:20]) ** 2).mean(axis=0)
+    np.testing.assert_allclose(errors, run.history.train[-1], rtol=1e-5)
+    best = run.best
+    predict = predictor(model, best.params, best.head_index, best.state)
+    errors = ((predict(X[20:]) - Y[20:]) ** 2).mean(axis=0)
+    np.testing.assert_allclose(errors, run.history.validation[int(best.epoch) - 1], rtol=1e-5)
+    # A copy of a node changes no prediction: the phase after it begins where this one ended.
+    apart = fit_adaptive(
+        *(model, DATA),
+        key=jax.random.clone(KEY),
+        phases=[phases[0], Phase(1, learning_rate=1e-30)],
+        batch_size=BATCH,
+    )
+    before = apart.history.train[apart.history.phase == 1][-1]
+    np.testing.assert_allclose(before, run.history.train[run.history.phase == 1][-1], rtol=1e-6)
