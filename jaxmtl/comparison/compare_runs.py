@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Key
 
@@ -109,7 +110,7 @@ def compare_runs(
             )
     place = None
     if checkpoint is not None:
-        asked = {f"run {name!r}": _what(run) for name, run in named.items()}
+        asked: dict[str, Any] = {f"run {name!r}": _what(run) for name, run in named.items()}
         asked |= {"runs": list(named), "seeds": numbers}
         asked["keys"] = None if keys is None else digest(keys)
         place = Place(folder=checkpoint, resume=resume, force=force, asked=asked)
@@ -195,7 +196,7 @@ def _seeds(named: Any, finished: Any, keys: Any, seeds: Any) -> tuple[list[int],
     if keys is not None and seeds is not None:
         raise ValueError("seeds: expected None where there are keys, got both; give one of them")
     if keys is not None:
-        typed = hasattr(keys, "dtype") and jax.dtypes.issubdtype(keys.dtype, jax.dtypes.prng_key)
+        typed = hasattr(keys, "dtype") and jnp.issubdtype(keys.dtype, jax.dtypes.prng_key)
         if not typed or keys.ndim != 1 or not len(keys):
             raise ValueError(
                 "keys: expected a row of typed keys, such as jax.random.split(jax.random.key(0), "
@@ -245,7 +246,7 @@ def _not_finite(measure: str, values: Any, seeds: Sequence[int]) -> list[str]:
     """Sentences without a full stop about results that are not finite."""
     found = []
     for name, array in values.items():
-        bad = [str(seeds[i]) for i in np.flatnonzero(~np.isfinite(array).all(axis=1))]
+        bad = [str(seeds[i]) for i in map(int, np.flatnonzero(~np.isfinite(array).all(axis=1)))]
         if bad:
             found.append(
                 f"{measure} of {name!r} is not finite at seed{'s' * (len(bad) > 1)} "

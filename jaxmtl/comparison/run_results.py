@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import jax
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
@@ -228,9 +228,9 @@ def as_numbers(value: Any) -> np.ndarray:
         [1.0, 1.0]
     """
     array = np.asarray(value)
-    if not jax.dtypes.issubdtype(array.dtype, np.number) and array.dtype != bool:
+    if not jnp.issubdtype(array.dtype, np.number) and array.dtype != bool:
         raise ValueError(f"an array of {array.dtype}")
-    if jax.dtypes.issubdtype(array.dtype, np.complexfloating):
+    if jnp.issubdtype(array.dtype, np.complexfloating):
         raise ValueError("complex numbers")
     return array.astype(np.float64)
 

@@ -13,8 +13,10 @@ from types import CodeType, FunctionType, MethodType
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
+from jaxmtl._validate import is_concrete
 from jaxmtl.aggregation import Aggregator, AutoLambda, Scalarizer
 from jaxmtl.files.json_file import json_text
 from jaxmtl.training.driver.store import digest
@@ -130,9 +132,9 @@ def described(value: Any, within: tuple[int, ...] = ()) -> Any:
 
 
 def _array(value: Any, each: Callable[[Any], Any]) -> Any:
-    if isinstance(value, jax.core.Tracer):
+    if not is_concrete(value):
         return f"{value.dtype}{list(value.shape)}"
-    typed = jax.dtypes.issubdtype(value.dtype, jax.dtypes.prng_key)
+    typed = jnp.issubdtype(value.dtype, jax.dtypes.prng_key)
     if not typed and value.size <= LONGEST:
         return each(np.asarray(value).tolist())
     return f"{value.dtype}{list(value.shape)} {digest(value)[:12]}"
@@ -140,7 +142,7 @@ def _array(value: Any, each: Callable[[Any], Any]) -> Any:
 
 def _callable(value: Any, within: tuple[int, ...]) -> str:
     """Its name, and what tells it from others of that name."""
-    owner = value if hasattr(value, "__qualname__") else type(value)
+    owner: Any = value if hasattr(value, "__qualname__") else type(value)
     name = _name(owner)
     parts: list[Any] = []
     if isinstance(value, MethodType):
