@@ -160,7 +160,8 @@ def _callable(value: Any, within: tuple[int, ...]) -> str:
     inner = [str(described(part, within)) for part in parts if part is not value]
     if function is not None and not _is_versioned(function.__module__):
         inner += [_code(function, within)]
-    if dataclasses.is_dataclass(owner) and (code := _of_class(owner, within)):
+    holds = isinstance(owner, type) and dataclasses.is_dataclass(owner)
+    if holds and (code := _of_class(owner, within)):
         inner += [code]
     return f"{name}({', '.join(inner)})" if inner else name
 
