@@ -61,7 +61,7 @@ def make_nnx(key):
 
 
 ARMS = {
-    "Mine/../1": ag.cagrad(c=0.2),
+    "Mine/../1": ag.stch(mu=0.5),
     "normal": Normalized(),
     "both": (Normalized(width=3), ag.famo()),
     "drawn": make_nnx,
@@ -156,7 +156,7 @@ def test_another_process_goes_on_and_computes_nothing_anew(found):
 
 @pytest.mark.parametrize(
     ("name", "other"),
-    [("Mine/../1", ag.cagrad(c=0.3)), ("normal", Normalized(6)), ("half", "ridge")],
+    [("Mine/../1", ag.stch(mu=0.4)), ("normal", Normalized(6)), ("half", "ridge")],
 )
 def test_another_arm_of_the_name_is_refused_at_once(found, name, other):
     folder = found[1]
