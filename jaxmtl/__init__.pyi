@@ -19,6 +19,7 @@ from . import transfer as transfer
 from ._version import __version__ as __version__
 from ._xla import inline_small_loops as inline_small_loops
 from .comparison import compare as compare
+from .comparison import compare_runs as compare_runs
 from .conflict import Evidence as Evidence
 from .conflict import count_conflicts as count_conflicts
 from .conflict import node_conflict as node_conflict

@@ -1,8 +1,9 @@
 """Arms against each other over many seeds: a leaderboard, paired contrasts, and what they allow."""
 
 from jaxmtl.comparison.compare import Comparison as Comparison
-from jaxmtl.comparison.compare import check_arms as check_arms
 from jaxmtl.comparison.compare import compare as compare
+from jaxmtl.comparison.compare_runs import compare_runs as compare_runs
+from jaxmtl.comparison.contestants import check_arms as check_arms
 from jaxmtl.comparison.contrasts import contrasts as contrasts
 from jaxmtl.comparison.leaderboard import leaderboard as leaderboard
 from jaxmtl.comparison.per_seed import PerSeed as PerSeed

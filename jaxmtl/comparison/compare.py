@@ -9,6 +9,7 @@ import jax
 import numpy as np
 
 from jaxmtl._typing import Device
+from jaxmtl.comparison.contestants import Contestant, check_same, contestants
 from jaxmtl.comparison.contrasts import contrasts
 from jaxmtl.comparison.leaderboard import leaderboard
 from jaxmtl.comparison.sentences import describe
@@ -16,8 +17,8 @@ from jaxmtl.comparison.time_limit import Clock
 from jaxmtl.comparison.train import train_methods
 from jaxmtl.data import Dataset
 from jaxmtl.methods.method import Fitted, OnProgress, Work
-from jaxmtl.methods.registry import BASELINES, WITHOUT_STEPS, find_method
-from jaxmtl.methods.study.arms import DEFAULT_ARMS, GROUPS, expand, fits
+from jaxmtl.methods.registry import BASELINES, find_method
+from jaxmtl.methods.study.arms import DEFAULT_ARMS
 from jaxmtl.methods.study.bench import StudyProtocol
 from jaxmtl.metrics import main_measure, values_of_losses
 from jaxmtl.tasks import Task, number_tasks
@@ -47,6 +48,8 @@ class Comparison:
         selected: whether the epoch was selected on validation rows; else it is the last one.
         seconds: wall-clock time in all.
         notes: what the user should know of a method, and what was cut for the time.
+        measure: by which runs of one's own are compared; empty for the errors of ``compare``.
+        others: the same runs by their other measures, see ``compare_runs``.
 
     Example:
         >>> [field.name for field in dataclasses.fields(Comparison)][:3]
@@ -65,6 +68,8 @@ class Comparison:
     selected: bool
     seconds: float
     notes: tuple[str, ...] = ()
+    measure: str = ""
+    others: Mapping[str, "Comparison"] = dataclasses.field(default_factory=dict)
 
     @property
     def seeds(self) -> tuple[int, ...]:
@@ -80,7 +85,7 @@ class Comparison:
 def compare(
     datasets: Sequence[Dataset],
     *,
-    arms: Sequence[str] = DEFAULT_ARMS,
+    arms: Sequence[str] | Mapping[str, Any] = DEFAULT_ARMS,
     reference: str = "hard_sharing",
     seeds: Sequence[int] | None = None,
     protocol: StudyProtocol | None = None,
@@ -108,9 +113,15 @@ def compare(
         arms: names from ``ARMS``; names of methods that need no schedule (``"mean"``, ``"ridge"``,
             ``"boosted_trees"``); names of aggregators and loss methods, which stand on hard
             sharing with the adaptive run's schedule; or both, ``"mmoe+upgrad"``; or groups of them,
-            ``"all"`` arms, all ``"aggregators"``, all ``"losses"``. The reference is added if it is
-            missing.
-        reference: the arm that all others are compared with.
+            ``"all"`` arms, all ``"aggregators"``, all ``"losses"``. Or arms of your own by the
+            names that you give them: a mapping to an aggregator or loss method, a network (as for
+            ``jaxmtl.training.as_network``, with one output a target), a pair of a network or arm
+            and such a method, an object with the protocol ``jaxmtl.methods.Method``, or the name of
+            an arm; a list of names stands for those arms by their own names. Networks of your own
+            follow the adaptive run's schedule. Those that bring their initial values (flax.nnx,
+            Equinox) are given as a function from a key to the model. The reference is added if it
+            is missing.
+        reference: the arm that all others are compared with; one of yours by its given name.
         seeds: numbers for the initial values and the order, one a data set; None for 0, 1, ...
         protocol: what is common to all arms.
         lines: whether reference lines (mean, ridge, boosted trees) are drawn, of those that are not
@@ -119,8 +130,8 @@ def compare(
             and intervals are widened; None: if the data sets name one source and their rows differ.
         devices: see ``sweep``.
         chunk: see ``sweep``.
-        checkpoint: folder; each arm has its own in there. See ``sweep``.
-        resume: see ``sweep``.
+        checkpoint: folder; each arm has its own in there, by its name. See ``sweep``.
+        resume: see ``sweep``. An arm that was something else under its name is refused.
         on_progress: called with the name of the arm at work.
         seconds: about how long it may take; None for as long as it needs. Seeds, then methods are
             left out for it, as the notes say: what comes out hangs on the machine, so there are no
@@ -147,12 +158,21 @@ def compare(
         >>> found = compare(datasets, arms=["restarts"], protocol=protocol, lines=False)
         >>> sorted(found.leaderboard["arm"]), len(found.per_seed)
         (['hard_sharing', 'restarts'], 12)
+
+        Arms of one's own:
+
+        >>> from jaxmtl import aggregation as ag
+        >>> found = compare(datasets, arms={"mine": ag.cagrad(c=0.2)}, reference="mine",
+        ...     protocol=protocol, lines=False)
+        >>> found.descriptions["mine"].partition("; ")[2]
+        "task gradients combined by a method of one's own"
     """
     import pandas as pd
 
     at = clock()
-    names = check_arms(arms, reference, len(datasets[0].targets) if datasets else 1)
-    reference = find_method(reference).name
+    field = contestants(arms, reference, len(datasets[0].targets) if datasets else 1)
+    names = list(field)
+    reference = reference if reference in field else find_method(reference).name
     numbers = list(range(len(datasets))) if seeds is None else [int(seed) for seed in seeds]
     _check(datasets, numbers)
     if seconds is not None and not seconds > 0:
@@ -162,9 +182,12 @@ def compare(
             "seconds: expected None with checkpoints or several processes, as what fits a time "
             f"hangs on the machine, got {seconds:g}; leave out one of them"
         )
+    if checkpoint is not None and isinstance(arms, Mapping):
+        check_same(checkpoint, field, resume=resume)
     lined = [name for name in BASELINES if lines and name not in names]
+    field |= contestants(lined, lined[0], 1) if lined else {}
     trained = train_methods(
-        (*names, *lined),
+        field,
         datasets,
         numbers,
         reference=reference,
@@ -196,7 +219,6 @@ def compare(
     if told and reference != "adaptive":
         asked: Any = per_seed[per_seed["arm"].isin([*told, "adaptive"])]
         controls = contrasts(asked, "adaptive", test_share=share)
-    descriptions = {name: find_method(name).description for name in trained.fitted}
     tasks = number_tasks(datasets[0].targets)
     return Comparison(
         tasks=tasks,
@@ -205,8 +227,8 @@ def compare(
         contrasts=paired,
         controls=controls,
         reference=reference,
-        descriptions={name: descriptions[name] for name in board["arm"]},
-        sentences=_sentences(paired, controls, board, tasks),
+        descriptions={name: field[name].description for name in board["arm"]},
+        sentences=_sentences(paired, controls, board, tasks, field),
         test_share=share,
         selected=datasets[0].splits.validation is not None,
         seconds=clock() - at,
@@ -215,43 +237,20 @@ def compare(
 
 
 def _sentences(
-    paired: "pd.DataFrame", controls: "pd.DataFrame", board: "pd.DataFrame", tasks: Sequence[Task]
+    paired: "pd.DataFrame",
+    controls: "pd.DataFrame",
+    board: "pd.DataFrame",
+    tasks: Sequence[Task],
+    field: Mapping[str, Contestant],
 ) -> tuple[str, ...]:
     if not len(paired):
         return ("There is nothing to compare with.",)
-    found = describe(paired, board, tasks=tasks)
+    networks = [name for name, one in field.items() if one.takes_steps]
+    found = describe(paired, board, tasks=tasks, networks=networks)
     if len(controls):
-        headline, *_ = describe(controls, board, tasks=tasks)
+        headline, *_ = describe(controls, board, tasks=tasks, networks=networks)
         found += ["Is it the choice of nodes, or only capacity and schedule?", headline]
     return tuple(found)
-
-
-def check_arms(arms: Sequence[str], reference: str, num_tasks: int) -> list[str]:
-    """Raises ValueError for a name that is no arm, or one that does not go with the tasks.
-
-    Args:
-        arms: names, see ``compare``.
-        reference: added if it is not among them.
-        num_tasks: number of targets.
-
-    Returns:
-        Every full name once.
-
-    Raises:
-        ValueError: an unknown name, or a method that needs more tasks.
-
-    Example:
-        >>> check_arms(["adaptive", "upgrad", "adaptive"], "hard_sharing", 2)
-        ['adaptive', 'restarts+upgrad', 'hard_sharing']
-    """
-    names: list[str] = []
-    for name in dict.fromkeys((*arms, reference)):
-        names += expand([name], num_tasks) if name in GROUPS else [find_method(name).name]
-    names = list(dict.fromkeys(names))
-    for name in (name for name in names if name not in WITHOUT_STEPS):
-        if (why := fits(name, num_tasks)) is not None:
-            raise ValueError(f"arms: {name} does not go with these targets: {why}")
-    return names
 
 
 def _check(datasets: Sequence[Dataset], numbers: Sequence[int]) -> None:

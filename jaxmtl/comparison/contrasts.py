@@ -37,7 +37,9 @@ def contrasts(
     Args:
         per_seed: one row an arm, seed and task, with the columns arm, kind ("arm", or "line" for
             one that is no contestant), seed, task and error. A seed in which either run diverged
-            (its error is NaN) is left out of that contrast.
+            (its error is NaN) is left out of that contrast. A column better, "lower" or "higher",
+            says that error is a measure of one's own: then the verdict goes by the interval of the
+            difference where a percentage has no meaning, as its base may be 0 or below.
         reference: name of the arm that the others are compared with.
         test_share: test rows over training rows, where the seeds split one table anew; None where
             every seed has data of its own, or all seeds have the same split.
@@ -92,14 +94,23 @@ def contrasts(
         p, low, high = found.p, found.interval.percent_low, found.interval.percent_high
         corrected = p, low, high
     adjusted = _adjust(p, runs.contests[others])
+    plainly = plain
+    if runs.better:
+        if test_share is not None:
+            plainly = nadeau_bengio(arms, base, test_share).interval
+        ends = plainly.difference_low, plainly.difference_high
+        shown = [
+            np.where(np.isnan(low), end, part) for end, part in zip(ends, (low, high), strict=True)
+        ]
+        low, high = shown if runs.sign > 0 else (-shown[1], -shown[0])
     names = np.array([runs.arms[place] for place in others], dtype=object)
     columns = {
         "arm": np.repeat(names, len(quantities)),
         "reference": reference,
         "quantity": np.tile(np.array(quantities, dtype=object), len(others)),
         "difference": plain.difference,
-        "difference_low": plain.difference_low,
-        "difference_high": plain.difference_high,
+        "difference_low": plainly.difference_low,
+        "difference_high": plainly.difference_high,
         "percent": plain.percent,
         "percent_low": plain.percent_low,
         "percent_high": plain.percent_high,
@@ -111,6 +122,8 @@ def contrasts(
         "verdict": verdict(adjusted, low, high),
         "seeds": plain.pairs,
     }
+    if runs.better:
+        columns["better"] = runs.better
     return pd.DataFrame(
         {name: v.ravel() if isinstance(v, np.ndarray) else v for name, v in columns.items()}
     )

@@ -25,7 +25,8 @@ def leaderboard(
             one that is no contestant), seed, task, error, measure (name of the task's main
             measure), value (of that measure, in original units), parameters, splits, seconds,
             diverged; and relative, errors relative to a constant prediction, which are then
-            compared instead of error, if the measures of the tasks differ.
+            compared instead of error, if the measures of the tasks differ; and better, "lower" or
+            "higher", if error and value hold a measure of one's own.
         independent: the arm of networks trained on one task each, the baseline of Δm.
         seed: of the bootstrap.
 
@@ -64,7 +65,7 @@ def leaderboard(
         "kind": np.where(runs.contests, "arm", "line"),
     }
     for task, (name, measure) in enumerate(zip(runs.tasks, runs.measures, strict=True)):
-        columns[f"{name} {measure}"] = _mean(value[:, :, task])
+        columns[value_column(name, measure)] = _mean(value[:, :, task])
         columns[f"{name} error"] = _mean(runs.error[:, :, task])
     overall = bootstrap_mean(runs.overall.T, seed=seed)
     columns |= {"error": overall.mean, "error_low": overall.low, "error_high": overall.high}
@@ -81,8 +82,29 @@ def leaderboard(
     columns["seeds"] = (runs.rows >= 0).any(axis=2).sum(axis=1)
     columns["diverged"] = (of_run["diverged"] == 1).sum(axis=1)
     board = pd.DataFrame(columns)
-    board = board.sort_values(["kind", "error"], kind="stable", na_position="last")
+    if runs.better:
+        board["better"] = runs.better
+    board = board.sort_values(
+        ["kind", "error"], ascending=[True, runs.sign > 0], kind="stable", na_position="last"
+    )
     return board.reset_index(drop=True)
+
+
+def value_column(task: str, measure: str) -> str:
+    """The name of the column of a task's measure.
+
+    Args:
+        task: its name; that of the measure itself where there are no tasks to tell apart.
+        measure: its name.
+
+    Returns:
+        Both.
+
+    Example:
+        >>> value_column("CO", "rmse"), value_column("accuracy", "accuracy")
+        ('CO rmse', 'accuracy')
+    """
+    return measure if task == measure else f"{task} {measure}"
 
 
 def _mean(values: Float[np.ndarray, "arms seeds"]) -> Float[np.ndarray, " arms"]:
@@ -105,7 +127,8 @@ def _against(runs: PerSeed, independent: str) -> tuple[np.ndarray, np.ndarray]:
         return nothing, nothing
     base = runs.error[runs.arms.index(independent)][None]
     # A baseline of 0 can only be worsened, by no finite percentage.
-    change = np.where(base > 0, 100 * (runs.error - base) / np.where(base > 0, base, 1.0), np.nan)
+    change = runs.sign * (runs.error - base)
+    change = np.where(base > 0, 100 * change / np.where(base > 0, base, 1.0), np.nan)
     return _mean(change.mean(axis=2)), _mean(change.max(axis=2))
 
 
@@ -115,7 +138,7 @@ def _mean_rank(runs: PerSeed) -> Float[np.ndarray, " arms"]:
     common = np.asarray(runs.present[runs.contests].all(axis=0))
     if not common.any() or not runs.contests.any():
         return ranks
-    error = runs.error[runs.contests][:, common]
+    error = runs.sign * runs.error[runs.contests][:, common]
     error = np.where(np.isnan(error), np.inf, error)
     better = np.array([(error < mine).sum(axis=0) for mine in error])
     equal = np.array([(error == mine).sum(axis=0) for mine in error])

@@ -25,6 +25,7 @@ class PerSeed(NamedTuple):
         present: whether the frame has all rows of a run.
         rows: of the frame, the position of each (arm, seed, task); -1 where there is none.
         scaled: whether errors are those of scaled targets, as where the frame does not say.
+        better: "lower" or "higher", for a measure of one's own; empty for errors of tasks.
 
     Example:
         >>> import pandas as pd
@@ -43,6 +44,12 @@ class PerSeed(NamedTuple):
     present: Bool[np.ndarray, "arms seeds"]
     rows: np.ndarray
     scaled: bool = True
+    better: str = ""
+
+    @property
+    def sign(self) -> int:
+        """1 where lower is better, -1 where higher is."""
+        return -1 if self.better == "higher" else 1
 
     @property
     def overall(self) -> Float[np.ndarray, "arms seeds"]:
@@ -130,7 +137,20 @@ def read_per_seed(frame: "pd.DataFrame", columns: tuple[str, ...] = ()) -> PerSe
         present=np.asarray((rows >= 0).all(axis=2)),
         rows=rows,
         scaled="scaled" not in frame.columns or bool(frame["scaled"].any()),
+        better=_better(frame),
     )
+
+
+def _better(frame: "pd.DataFrame") -> str:
+    """Which way is better, of the column of that name; empty where there is none."""
+    if "better" not in frame.columns:
+        return ""
+    found = set(frame["better"])
+    if len(found) != 1 or not found <= {"lower", "higher"}:
+        raise ValueError(
+            f"per_seed: expected 'lower' throughout or 'higher' as better, got {sorted(found)}"
+        )
+    return str(found.pop())
 
 
 def _measures(frame: "pd.DataFrame", tasks: tuple[str, ...]) -> tuple[str, ...]:

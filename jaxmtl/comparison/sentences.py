@@ -1,13 +1,23 @@
 """What the contrasts allow to be said, and what not, in plain English."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from jaxmtl._validate import check_choice
+from jaxmtl.comparison.clauses import (
+    Contrast,
+    Labels,
+    Row,
+    clause,
+    clauses,
+    enough_runs,
+    joined,
+    name_of,
+    written,
+)
 from jaxmtl.methods.registry import WITHOUT_STEPS
-from jaxmtl.statistics.paired import ALPHA
 from jaxmtl.tasks import Task, kinds_differ
 
 if TYPE_CHECKING:
@@ -15,9 +25,6 @@ if TYPE_CHECKING:
 
 FEW_SEEDS = 10
 NOT_ENOUGH = "; an interval that leaves out 0 is then not enough"
-
-Labels = Mapping[str, str] | None
-Row = Mapping[str, Any]
 
 
 def sentence(contrast: "pd.Series | Row", labels: Labels = None) -> str:
@@ -40,7 +47,7 @@ def sentence(contrast: "pd.Series | Row", labels: Labels = None) -> str:
         >>> sentence(row | {"percent_high": 0.2, "verdict": "not distinguishable"})
         'adaptive could not be distinguished from hard sharing (difference -2.1 %, -3.9 to 0.2)'
     """
-    return _clause(_Contrast(contrast, labels))
+    return clause(Contrast(contrast, labels))
 
 
 def describe(
@@ -49,6 +56,8 @@ def describe(
     labels: Labels = None,
     *,
     tasks: Sequence[Task] | None = None,
+    networks: Collection[str] | None = None,
+    measure: str = "",
 ) -> list[str]:
     """What the numbers allow and what not: sentences for readers who are no statisticians.
 
@@ -57,6 +66,9 @@ def describe(
         leaderboard: of the same runs, from `leaderboard`.
         labels: how arms are called, by name; others are called by their name, without underscores.
         tasks: that were predicted, whose kinds decide what errors are; None for numbers.
+        networks: names of the arms that are networks; None for all that no simpler method is
+            called by.
+        measure: name of the measure of one's own that is compared; empty for test errors.
 
     Returns:
         The verdicts with their numbers first, then the reservations: tasks that differ from the
@@ -86,11 +98,11 @@ def describe(
     board: list[Any] = leaderboard.to_dict("records")
     kinds = {row["arm"]: row["kind"] for row in board}
     # A target may be called "overall" too: an arm's first row is the mean over the targets.
-    overall: dict[str, _Contrast] = {}
-    single: list[_Contrast] = []
+    overall: dict[str, Contrast] = {}
+    single: list[Contrast] = []
     rows: list[Any] = contrasts.to_dict("records")
     for row in rows:
-        contrast = _Contrast(row, labels)
+        contrast = Contrast(row, labels)
         if contrast.key in overall:
             single.append(contrast)
         else:
@@ -102,146 +114,31 @@ def describe(
     for family in (contests, lines):
         for row in family:
             row.comparisons = len(family)
-    reference = _name(rows[0]["reference"], labels)
+    reference = name_of(rows[0]["reference"], labels)
     num_tasks = len(single) // len(overall)
     num_seeds = max(row["seeds"] for row in board)
+    of = measure or "test error"
+    if measure and contests and all(row.absolute for row in contests):
+        of = ""
     parts = [
         _headline(contests, reference, num_seeds),
         _tasks_that_differ(contests, single) if num_tasks > 1 else "",
-        _reading(reference, num_tasks, num_seeds, relative=kinds_differ(tasks or ())),
+        _reading(reference, num_tasks, num_seeds, of, relative=kinds_differ(tasks or ())),
         *_limits(contests, num_seeds, any(row.corrected for row in overall.values())),
-        _diverged(board, labels),
-        *_lines(lines, board, labels),
+        _diverged(board, labels, measure),
+        *_lines(lines, board, labels, networks),
     ]
     return [part for part in parts if part]
 
 
-class _Contrast:
-    """A row, with the interval that belongs to its verdict."""
-
-    def __init__(self, row: "pd.Series | Row", labels: Labels) -> None:
-        values: Any = row
-        self.key, self.quantity = values["arm"], values["quantity"]
-        self.arm, self.reference = _name(self.key, labels), _name(values["reference"], labels)
-        self.percent, self.verdict = float(values["percent"]), values["verdict"]
-        self.corrected = not np.isnan(values["p_nadeau_bengio"])
-        low, high = ("nb_low", "nb_high") if self.corrected else ("percent_low", "percent_high")
-        self.low, self.high = float(values[low]), float(values[high])
-        self.pairs = int(values["seeds"])
-        self.comparisons = 1  # that its p value is adjusted for
-
-    @property
-    def clear(self) -> bool:
-        return self.verdict in _VERBS
-
-    @property
-    def alike(self) -> bool:
-        return self.percent == self.low == self.high == 0
-
-    @property
-    def needed(self) -> int:
-        """Runs from which on a difference could pass its test."""
-        return 2 if self.corrected else enough_runs(self.comparisons)
-
-    @property
-    def untested(self) -> bool:
-        """Whether no difference, however large, could have passed the test."""
-        return not self.clear and not self.alike and 0 < self.pairs < self.needed
-
-    @property
-    def near(self) -> bool:
-        """Whether the interval leaves out 0, but the test was not passed."""
-        return not self.clear and not self.untested and (self.low > 0 or self.high < 0)
-
-    def by(self) -> str:
-        """The size of a difference that has a direction."""
-        sign = -1 if self.verdict == "better" else 1
-        low, high = sorted((sign * self.low, sign * self.high))
-        return f"by {_number(sign * self.percent)} % ({_number(low)} to {_number(high)})"
-
-    def difference(self) -> str:
-        if self.pairs == 0:
-            return "no seed in which both ran through"
-        if np.isnan(self.percent):
-            return "no percentage of an error of 0"
-        parts = [f"difference {_number(self.percent)} %"]
-        if self.percent >= 100:
-            parts.append(f"{_number(1 + self.percent / 100)} times the error")
-        if not np.isnan(self.low):
-            parts.append(f"{_number(self.low)} to {_number(self.high)}")
-        elif not self.untested:
-            parts.append("no interval")
-        return ", ".join(parts)
-
-
-# In the past tense a verb agrees with names in singular and plural.
-_VERBS = {"better": "beat", "worse": "did worse than"}
-
-
-def _clause(row: _Contrast) -> str:
-    return _clauses([row])
-
-
-def _clauses(rows: Sequence[_Contrast]) -> str:
-    """One clause a verdict, best arms first."""
-    rows = sorted(rows, key=lambda row: (np.isnan(row.percent), row.percent))
-    found = []
-    for name, verb in _VERBS.items():
-        group = [row for row in rows if row.verdict == name]
-        if group:
-            first, *others = group
-            sizes = [f"{row.arm} {row.by()}" for row in others]
-            found.append(_join([f"{first.arm} {verb} {first.reference} {first.by()}", *sizes]))
-    unclear = [row for row in rows if not row.clear and not row.alike]
-    plain = [row for row in unclear if not row.near and not row.untested]
-    if len(plain) == 1:
-        (row,) = plain
-        found.append(
-            f"{row.arm} could not be distinguished from {row.reference} ({row.difference()})"
-        )
-    elif plain:
-        found.append(f"{_listed(plain)} could not be distinguished from {plain[0].reference}")
-    if near := [row for row in unclear if row.near]:
-        found.append(f"{_listed(near)} {_came_near(near)}")
-    if untested := [row for row in unclear if row.untested]:
-        found.append(f"{_listed(untested)} {_not_tested(untested)}")
-    alike = [row for row in rows if not row.clear and row.alike]
-    if alike:
-        listed = _join([row.arm for row in alike])
-        found.append(f"{listed} gave exactly the errors of {alike[0].reference}")
-    return "; ".join(found)
-
-
-def _listed(rows: Sequence[_Contrast]) -> str:
-    return _join([f"{row.arm} ({row.difference()})" for row in rows])
-
-
-def _came_near(rows: Sequence[_Contrast]) -> str:
-    """Why an interval without 0 is no verdict."""
-    have = "has an interval that leaves" if len(rows) == 1 else "have intervals that leave"
-    number = rows[0].comparisons
-    strict = f" that allows for {number} comparisons" if number > 1 else ""
-    return f"{have} out 0, but did not pass the test against {rows[0].reference}{strict}"
-
-
-def _not_tested(rows: Sequence[_Contrast]) -> str:
-    """Why there is no verdict, whatever the numbers."""
-    pairs = sorted({row.pairs for row in rows})
-    said = f"could not be tested against {rows[0].reference}: "
-    if pairs == [1]:
-        return f"{said}one run is too few"
-    runs = f"{pairs[0]}" if len(pairs) == 1 else f"{pairs[0]} to {pairs[-1]}"
-    return f"{said}{runs} runs are too few, it takes at least {rows[0].needed}"
-
-
-def _headline(contests: Sequence[_Contrast], reference: str, num_seeds: int) -> str:
+def _headline(contests: Sequence[Contrast], reference: str, num_seeds: int) -> str:
     over = f"Over {num_seeds} seeds" if num_seeds > 1 else "With one seed"
     if not contests:
         return f"{over}, {reference} was compared with reference lines only."
-    return f"{over}, {_clauses(contests)}."
+    return f"{over}, {clauses(contests)}."
 
 
-def _reading(reference: str, num_tasks: int, num_seeds: int, *, relative: bool) -> str:
+def _reading(reference: str, num_tasks: int, num_seeds: int, of: str, *, relative: bool) -> str:
     mean = f" (mean over the {num_tasks} tasks)" if num_tasks > 1 else ""
     if relative:
         mean = (
@@ -249,28 +146,32 @@ def _reading(reference: str, num_tasks: int, num_seeds: int, *, relative: bool) 
             "prediction)"
         )
     intervals = "; in brackets, 95 % intervals" if num_seeds > 1 else ""
-    return f"Percentages are of the test error of {reference}{mean}{intervals}."
+    if not of:
+        return f"Differences are those of the measure itself{mean}{intervals}."
+    return f"Percentages are of the {of} of {reference}{mean}{intervals}."
 
 
-def _tasks_that_differ(contests: Sequence[_Contrast], tasks: Sequence[_Contrast]) -> str:
+def _tasks_that_differ(contests: Sequence[Contrast], tasks: Sequence[Contrast]) -> str:
     """Verdicts on single tasks that the mean does not have."""
     verdicts = {row.key: row.verdict for row in contests}
     found = [
-        f"on {row.quantity} {_clause(row)}"
+        f"on {row.quantity} {clause(row)}"
         for row in tasks
         if row.key in verdicts and row.clear and row.verdict != verdicts[row.key]
     ]
     return f"On single tasks the verdict differs: {'; '.join(found)}." if found else ""
 
 
-def _limits(contests: Sequence[_Contrast], num_seeds: int, resplit: bool) -> list[str]:
+def _limits(contests: Sequence[Contrast], num_seeds: int, resplit: bool) -> list[str]:
     said = []
-    ends = [abs(end) for row in contests if not row.clear for end in (row.low, row.high)]
-    widest = max((end for end in ends if np.isfinite(end)), default=0.0)
-    if widest > 0:
+    ends = [(abs(end), row) for row in contests if not row.clear for end in (row.low, row.high)]
+    ends = [(end, row) for end, row in ends if np.isfinite(end) and end > 0]
+    in_percent = [pair for pair in ends if not pair[1].absolute]
+    if ends:
+        widest, row = max(in_percent or ends, key=lambda pair: pair[0])
         said.append(
             "Not distinguishable does not mean equal: the intervals leave room for differences of "
-            f"up to {_number(widest)} %."
+            f"up to {row.size(widest)}."
         )
     pairs = max((row.pairs for row in contests), default=num_seeds)
     said.append(_few_seeds(pairs, len(contests), resplit))
@@ -303,42 +204,30 @@ def _few_seeds(pairs: int, comparisons: int, resplit: bool) -> str:
     return f"{pairs} seeds are few: one odd run moves these numbers." if pairs < FEW_SEEDS else ""
 
 
-def enough_runs(comparisons: int) -> int:
-    """Pairs of runs from which on a difference can pass the test.
-
-    The smallest p of the signed-rank test, 2 / 2^n, has to pass Holm's first step.
-
-    Args:
-        comparisons: that p values are adjusted for.
-
-    Returns:
-        The number of pairs.
-
-    Example:
-        >>> enough_runs(1), enough_runs(8)
-        (6, 9)
-    """
-    return int(np.floor(np.log2(2 * max(comparisons, 1) / ALPHA))) + 1
-
-
-def _diverged(board: Sequence[Row], labels: Labels) -> str:
+def _diverged(board: Sequence[Row], labels: Labels, measure: str) -> str:
     lost = [
-        f"{row['diverged']} of {row['seeds']} of {_name(row['arm'], labels)}"
+        f"{row['diverged']} of {row['seeds']} of {name_of(row['arm'], labels)}"
         for row in board
         if row["diverged"]
     ]
     if not lost:
         return ""
+    who = "Results that are not finite" if measure else "Runs that diverged"
     return (
-        f"Runs that diverged are left out with their seed ({_join(lost)}), which flatters the arm "
+        f"{who} are left out with their seed ({joined(lost)}), which flatters the arm "
         "that they belong to."
     )
 
 
-def _lines(lines: Sequence[_Contrast], board: Sequence[Row], labels: Labels) -> list[str]:
+def _lines(
+    lines: Sequence[Contrast],
+    board: Sequence[Row],
+    labels: Labels,
+    given: Collection[str] | None,
+) -> list[str]:
     if not lines:
         return []
-    said = [f"Of the reference lines, which are no contestants, {_clauses(lines)}."]
+    said = [f"Of the reference lines, which are no contestants, {clauses(lines)}."]
     errors = {
         kind: {
             row["arm"]: row["error"]
@@ -347,36 +236,22 @@ def _lines(lines: Sequence[_Contrast], board: Sequence[Row], labels: Labels) -> 
         }
         for kind in (True, False)
     }
-    networks = {arm: error for arm, error in errors[True].items() if arm not in WITHOUT_STEPS}
-    simple = errors[False] | {arm: e for arm, e in errors[True].items() if arm in WITHOUT_STEPS}
+    steps = {
+        arm for arm in errors[True] if (arm not in WITHOUT_STEPS if given is None else arm in given)
+    }
+    networks = {arm: error for arm, error in errors[True].items() if arm in steps}
+    simple = errors[False] | {arm: e for arm, e in errors[True].items() if arm not in steps}
     best, better = min(networks.values(), default=np.inf), min(simple.values(), default=np.inf)
-    as_good = [_name(arm, labels) for arm, error in simple.items() if error <= best]
+    as_good = [name_of(arm, labels) for arm, error in simple.items() if error <= best]
     if as_good:
-        said.append(f"No network here has a lower mean error than {_join(as_good)}.")
+        said.append(f"No network here has a lower mean error than {joined(as_good)}.")
     elif networks and simple and better > 0:
-        network = _name(min(networks, key=lambda arm: networks[arm]), labels)
-        line = _name(min(simple, key=lambda arm: simple[arm]), labels)
-        below = _number(100 * (1 - best / better))
+        network = name_of(min(networks, key=lambda arm: networks[arm]), labels)
+        line = name_of(min(simple, key=lambda arm: simple[arm]), labels)
+        below = written(100 * (1 - best / better))
         others = "all reference lines" if len(simple) > 1 else "the reference line"
         said.append(
             f"The best network here, {network}, has a lower mean error than {others}: {below} % "
             f"below {line}."
         )
     return said
-
-
-def _name(arm: str, labels: Labels) -> str:
-    return (labels or {}).get(arm, arm.replace("_", " "))
-
-
-def _join(parts: Sequence[str]) -> str:
-    return ", ".join(parts[:-1]) + " and " + parts[-1] if len(parts) > 1 else parts[0]
-
-
-def _number(value: float) -> str:
-    """One decimal; none from 100 on, and where that would be 0, the first digit that is not."""
-    if abs(value) >= 99.95:
-        return f"{value:.0f}"
-    if 0 < abs(value) < 0.05:
-        return np.format_float_positional(value, precision=1, fractional=False, trim="-")
-    return f"{value + 0.0:.1f}"

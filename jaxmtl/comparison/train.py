@@ -9,10 +9,10 @@ import jax
 import numpy as np
 from jaxtyping import Array, Key
 
+from jaxmtl.comparison.contestants import Contestant
 from jaxmtl.comparison.time_limit import BrokenOffError, Clock, TimeLimit
 from jaxmtl.data import Data, Dataset, Folds, data_of
 from jaxmtl.methods.method import Fitted, Work
-from jaxmtl.methods.registry import WITHOUT_STEPS, find_method
 from jaxmtl.methods.study.adaptive import ADAPTIVE
 from jaxmtl.methods.study.bench import Bench, StudyProtocol
 
@@ -45,7 +45,7 @@ class _Rows(NamedTuple):
 
 
 def train_methods(
-    names: Sequence[str],
+    field: Mapping[str, Contestant],
     datasets: Sequence[Dataset],
     seeds: Sequence[int],
     *,
@@ -58,7 +58,7 @@ def train_methods(
     """Trains every method for every seed; with a limit of time, what fits into it.
 
     Args:
-        names: full names of methods, reference lines last.
+        field: methods by their names, reference lines last.
         datasets: one a seed.
         seeds: numbers for the initial values and the order.
         reference: that the others are compared with; never left out.
@@ -72,22 +72,25 @@ def train_methods(
 
     Example:
         >>> import time
+        >>> from jaxmtl.comparison.contestants import contestants
         >>> from jaxmtl.data import Table, prepare, random_split
         >>> x = np.arange(20.0)[:, None]
         >>> table = Table(features=("a",), targets=("u",), x=x, y=x**2, rows=np.arange(20),
         ...     source="made up", kept={})
         >>> datasets = [prepare(table, random_split(20, seed=s, test=0.2)) for s in range(2)]
-        >>> found = train_methods(["mean", "ridge"], datasets, [0, 1], reference="mean",
+        >>> field = contestants(["mean", "ridge"], "mean", 1)
+        >>> found = train_methods(field, datasets, [0, 1], reference="mean",
         ...     protocol=StudyProtocol(), work=Work(seconds=60.0), began=time.perf_counter(),
         ...     clock=time.perf_counter)
         >>> list(found.fitted), found.seeds, found.notes
         (['mean', 'ridge'], 2, ())
     """
-    limit = _limit(names, datasets, seeds, reference, work, began, clock)
+    names = list(field)
+    limit = _limit(field, datasets, seeds, reference, work, began, clock)
     if work.seconds is not None:
         work = dataclasses.replace(work, on_progress=limit.watch)
     bench, seconds = None, {}
-    if any(name not in WITHOUT_STEPS for name in names):
+    if any(one.takes_steps for one in field.values()):
         bench, seconds[FIRST] = _laid_down(datasets, seeds, protocol, work, limit, clock)
         rows = _Rows(bench.data, bench.folds, bench.keys)
     else:
@@ -99,7 +102,7 @@ def train_methods(
         limit.start(name)
         began = clock()
         try:
-            found[name] = find_method(name, bench=bench).fit(*rows, work)
+            found[name] = field[name].make(bench).fit(*rows, work)
         except BrokenOffError:
             continue
         limit.end()
@@ -113,7 +116,7 @@ def train_methods(
 
 
 def _limit(
-    names: Sequence[str],
+    field: Mapping[str, Contestant],
     datasets: Sequence[Dataset],
     seeds: Sequence[int],
     reference: str,
@@ -122,15 +125,17 @@ def _limit(
     clock: Clock,
 ) -> TimeLimit:
     """What watches over the time; without a limit it lets everything pass."""
-    networks = [name for name in names if name not in WITHOUT_STEPS]
+    networks = [name for name, one in field.items() if one.takes_steps]
     networks = list(dict.fromkeys([FIRST, *networks])) if networks else []
     others, must = {}, []
     if work.seconds is not None:
         probes = _rows(datasets[:PROBES], seeds)
         others = {
-            name: _seconds_a_seed(name, probes, clock) for name in names if name in WITHOUT_STEPS
+            name: _seconds_a_seed(one, probes, clock)
+            for name, one in field.items()
+            if not one.takes_steps
         }
-        must = sorted(names, key=lambda name: (name != reference, name != FIRST))[:CONTESTANTS]
+        must = sorted(field, key=lambda name: (name != reference, name != FIRST))[:CONTESTANTS]
     return TimeLimit(
         math.inf if work.seconds is None else work.seconds,
         seeds=len(seeds),
@@ -170,13 +175,13 @@ def _rows(datasets: Sequence[Dataset], seeds: Sequence[int]) -> _Rows:
     return _Rows(data, folds, keys)
 
 
-def _seconds_a_seed(name: str, rows: _Rows, clock: Clock) -> float:
+def _seconds_a_seed(method: Contestant, rows: _Rows, clock: Clock) -> float:
     """What a method without steps takes, by the quickest of the first folds."""
     spent = []
     for place in range(len(rows.folds)):
         began = clock()
         one = dataclasses.replace(rows.folds, parts=rows.folds.parts[place : place + 1])
         keys = jax.random.clone(rows.keys)[place : place + 1]
-        find_method(name).fit(rows.data, one, keys, Work())
+        method.make(None).fit(rows.data, one, keys, Work())
         spent.append(clock() - began)
     return min(spent)

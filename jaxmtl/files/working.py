@@ -31,6 +31,7 @@ class WorkingFolder:
         checkpoint: the folder of checkpoints, which is removed once all is done.
         inputs: files that are written before there is a checkpoint and can be written again.
         version: of the format of the files.
+        words: what asks for resuming, for replacing, and for another folder.
 
     Example:
         >>> import tempfile
@@ -49,6 +50,7 @@ class WorkingFolder:
     checkpoint: str = "checkpoint"
     inputs: tuple[str, ...] = ()
     version: int = 1
+    words: tuple[str, str, str] = ("--resume", "--force", "--out")
 
     def is_complete(self, asked: Mapping[str, Any], *, resume: bool) -> bool:
         """Whether work to be resumed is done already.
@@ -71,7 +73,7 @@ class WorkingFolder:
         if not record.exists() or not self._is_ours(self.path):
             raise FileError(
                 f"folder {self.path}: expected a {self.kind} to resume, found none; start it "
-                "without --resume"
+                f"without {self.words[0]}"
             )
         found = read_json_file(record, what="JSON written by jaxmtl")
         if found.get("format") != self.version:
@@ -89,7 +91,8 @@ class WorkingFolder:
         if differences:
             raise FileError(
                 f"folder {self.path}: it holds a {self.kind} with other options "
-                f"({'; '.join(differences)}); repeat those, or choose another folder with --out"
+                f"({'; '.join(differences)}); repeat those, or choose another folder with "
+                f"{self.words[2]}"
             )
         return self.is_through()
 
@@ -113,10 +116,10 @@ class WorkingFolder:
         if not resume and not force and (self.path / self.checkpoint).is_dir():
             raise FileError(
                 f"folder {self.path}: it holds an interrupted {self.kind}; go on with it with "
-                "--resume, or replace it with --force"
+                f"{self.words[0]}, or replace it with {self.words[1]}"
             )
         if not resume and not (self.path.is_dir() and not self._left()):
-            check_folder(self.path, force=force, replaceable=self._is_ours)
+            self._check_place(force=force)
         parents = make_parents(self.path)
         try:
             self.path.mkdir()
@@ -152,6 +155,13 @@ class WorkingFolder:
                 self._withdraw(made)
             raise
         (self.path / LOCK).unlink(missing_ok=True)
+
+    def _check_place(self, *, force: bool) -> None:
+        try:
+            check_folder(self.path, force=force, replaceable=self._is_ours)
+        except RunFolderError as error:
+            said = str(error).replace("--force", self.words[1]).replace("--out", self.words[2])
+            raise RunFolderError(said) from error
 
     def is_through(self) -> bool:
         """Whether all that was asked for is there."""
@@ -193,7 +203,7 @@ class WorkingFolder:
             return older if isinstance(older, dict) else {}
         left = self._left()
         if left and not force:  # another process has been quicker, and is through
-            check_folder(self.path)
+            self._check_place(force=False)
         return {path.name: _stamp(path) or "" for path in left}
 
     @contextlib.contextmanager

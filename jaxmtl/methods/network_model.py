@@ -31,6 +31,8 @@ class NetworkModel:
         network: static.
         params: of ``network``.
         head_index: None for networks without a bank.
+        state: of the network, such as running statistics; None for most, and for all that can be
+            saved.
 
     Example:
         >>> from jaxmtl.models import HardSharing
@@ -48,10 +50,11 @@ class NetworkModel:
     network: NetworkLike
     params: PyTree
     head_index: HeadIndex | None = None
+    state: PyTree = None
 
     def predict(self, x: Float[np.ndarray, "rows features"]) -> Float[np.ndarray, "rows outputs"]:
         """Outputs for coded features, in the precision of the network."""
-        return predictor(self.network, self.params, self.head_index)(np.asarray(x))
+        return predictor(self.network, self.params, self.head_index, self.state)(np.asarray(x))
 
     def compacted(self) -> "NetworkModel":
         """The same network without the columns that no task reads; itself without a bank."""

@@ -7,5 +7,6 @@ from jaxmtl.prediction.predictor import Predictor as Predictor
 from jaxmtl.prediction.predictor import Reading as Reading
 from jaxmtl.prediction.save import load_predictor as load_predictor
 from jaxmtl.prediction.save import save_predictor as save_predictor
+from jaxmtl.report.comparison_folder import save_comparison as save_comparison
 from jaxmtl.report.run.save import save_run as save_run
 from jaxmtl.report.words.summary import summarize as summarize

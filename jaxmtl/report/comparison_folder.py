@@ -1,16 +1,19 @@
 """A comparison as a folder: tables, pictures, and a page to read."""
 
 import math
+import os
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from jaxmtl.comparison import Comparison
-from jaxmtl.files.atomic import new_file
+from jaxmtl.files.atomic import check_folder, new_file
 from jaxmtl.files.json_file import write_json_file
+from jaxmtl.files.names import folder_name
 from jaxmtl.prediction.card import machine, versions
 from jaxmtl.prediction.records import write_csv
 from jaxmtl.report.page.comparison_page import AboutComparison, write_comparison_page
@@ -24,20 +27,20 @@ def write_comparison(
     folder: Path,
     comparison: Comparison,
     *,
-    table: str,
-    rows: Mapping[str, int],
-    features: tuple[str, ...],
-    split: str,
-    protocol: str,
-    command: str,
-    settings: Mapping[str, Any],
+    table: str = "",
+    rows: Mapping[str, int] = MappingProxyType({}),
+    features: tuple[str, ...] = (),
+    split: str = "",
+    protocol: str = "",
+    command: str = "",
+    settings: Mapping[str, Any] = MappingProxyType({}),
 ) -> list[Path]:
     """Writes tables, pictures, ``report.html`` and, last of all, ``comparison.json``.
 
     Args:
         folder: is there; files of these names are replaced, each in one step.
         comparison: what was found.
-        table: where the rows come from.
+        table: where the rows come from; as with the rest, empty leaves it out.
         rows: number of rows by split.
         features: names of columns.
         split: how the rows were divided, in words.
@@ -51,7 +54,7 @@ def write_comparison(
     written = []
     for name in TABLES:
         frame: pd.DataFrame = getattr(comparison, name)
-        if name == "contrasts":
+        if name == "contrasts" and len(comparison.controls):
             frame = pd.concat([frame, comparison.controls], ignore_index=True)
         with new_file(folder / f"{name}.csv", force=True) as path:
             cells: Any = frame.astype(object).where(frame.notna(), None)
@@ -64,6 +67,8 @@ def write_comparison(
         if comparison.selected
         else "the last epoch of each run (there are no validation rows)"
     )
+    if comparison.measure:
+        selection = ""  # each run knows itself
     about = AboutComparison(
         table=table,
         rows=dict(rows),
@@ -104,6 +109,42 @@ def write_comparison(
     }
     write_json_file(folder / COMPARISON, _plain(record), force=True)
     return [*written, folder / COMPARISON]
+
+
+def save_comparison(
+    folder: str | os.PathLike[str], comparison: Comparison, *, force: bool = False
+) -> Path:
+    """Saves what was compared as a folder: a page to read, pictures, and tables.
+
+    ``report.html`` opens from disk; ``per_seed.csv``, ``leaderboard.csv`` and ``contrasts.csv``
+    have its numbers. Comparisons by other measures of the same runs have folders of their own.
+
+    Args:
+        folder: of any name.
+        comparison: from ``jaxmtl.compare`` or ``jaxmtl.compare_runs``.
+        force: an older folder of a comparison may be replaced.
+
+    Returns:
+        The page.
+
+    Raises:
+        RunFolderError: the folder is there already, or cannot be written.
+
+    Example:
+        >>> import tempfile
+        >>> import jaxmtl
+        >>> found = jaxmtl.compare_runs({"a": [0.3, 0.2, 0.4], "b": [0.2, 0.1, 0.2]})
+        >>> with tempfile.TemporaryDirectory() as place:
+        ...     page = save_comparison(Path(place, "out"), found)
+        ...     sorted(path.name for path in page.parent.iterdir())[2:4]
+        ['differences.png', 'leaderboard.csv']
+    """
+    place = check_folder(folder, force=force, replaceable=lambda old: (old / COMPARISON).exists())
+    for measure, one in {"": comparison, **comparison.others}.items():
+        inside = place / folder_name(measure) if measure else place
+        inside.mkdir(parents=True, exist_ok=True)
+        write_comparison(inside, one)
+    return place / "report.html"
 
 
 def _plain(value: Any) -> Any:

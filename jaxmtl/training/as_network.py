@@ -1,5 +1,6 @@
 """The one place that finds out what a model can do."""
 
+import inspect
 from typing import Any
 
 from jaxmtl.training.network import Network
@@ -25,7 +26,9 @@ def as_network(model: Any) -> Network:
       anew.
     - A ``Network`` is returned as it is.
 
-    A flax.nnx or Equinox model brings its initial values along.
+    A flax.nnx or Equinox model brings its initial values along. **A function of a key** that makes
+    one, ``lambda key: Net(nnx.Rngs(key))``, gives every key its own: with it a sweep or a
+    comparison draws those of each member. Make it once, too.
 
     Args:
         model: static.
@@ -84,6 +87,10 @@ def _found(model: Any) -> Network:
         from jaxmtl.training.kinds.linen import LinenNetwork
 
         return LinenNetwork(model)
+    if inspect.isfunction(model) and len(inspect.signature(model).parameters) == 1:
+        from jaxmtl.training.kinds.made import made_network
+
+        return made_network(model, as_network)
     got = f"the class {model.__name__}" if isinstance(model, type) else type(model).__name__
     raise ValueError(
         "model: expected a flax.linen, flax.nnx or Equinox module or two functions (init, apply), "

@@ -344,6 +344,7 @@ def _drive(
         divergence=divergence,
         best=best,
         state=state.state,
+        aggregator_state=state.combining,
     )
 
 

@@ -79,8 +79,8 @@ def sweep(
 
     Args:
         model: see ``fit``; with a bank, such as ``HardSharing``, if a phase splits. A model that
-            brings its values (flax.nnx, Equinox) needs ``params``, as members would be alike.
-            Static.
+            brings its values (flax.nnx, Equinox) needs ``params``, as members would be alike; or
+            give a function that makes it from a key. Static.
         data: the same rows for all members or, if ``stacked``, leaves (members, rows, ...).
         keys: one a member, for initial values and, with ``shuffle``, the order.
         params: initial values with a leading axis of members, instead of those drawn.
@@ -194,7 +194,7 @@ def _start_all(
         raise ValueError(
             "params: expected initial values with a leading axis of members for a model that "
             "brings its own, or all members would start alike, got None; stack those of models "
-            "made from as many keys"
+            "made from as many keys, or give a function from a key to the model"
         )
     if values is None:
         alone = network.init(keys[0], x)

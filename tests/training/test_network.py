@@ -15,7 +15,7 @@ from flax import nnx
 from same_runs import assert_close, assert_identical
 from some_cases import some
 
-from jaxmtl import HardSharing, Phase, Rows, Splits, fit, fit_constrained, sweep
+from jaxmtl import HardSharing, Rows, Splits, fit, fit_constrained
 from jaxmtl.constraints import OutputBound
 from jaxmtl.models import AITM, Constrained, MMoE
 from jaxmtl.training import Applied, Network, as_network
@@ -201,35 +201,6 @@ def test_another_model_of_equal_structure_brings_its_own_values_and_compiles_not
     assert np.abs(kernel - first.params["first"]["kernel"].get_value()).max() > 0.1
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("name", ["linen", "functions"])
-def test_members_of_a_sweep_carry_their_own_state(name):
-    keys = jax.random.split(jax.random.key(1), 3)
-    options = {"batch_size": BATCH, "shuffle": True}
-    phases = [Phase(2, learning_rate=RATE)]
-    runs = sweep(MODELS[name], DATA, keys=jax.random.clone(keys), phases=phases, **options)
-    for run, key in zip(runs, keys, strict=True):
-        single = fit(MODELS[name], DATA, key=key, epochs=2, learning_rate=RATE, **options)
-        assert_close((run.params, run.state), (single.params, single.state), rtol=1e-4, atol=1e-5)
-
-
-@pytest.mark.slow
-def test_models_that_bring_values_are_swept_over_stacked_ones():
-    keys = jax.random.split(jax.random.key(1), 2)
-    models = [NNX(nnx.Rngs(seed)) for seed in range(2)]
-    with pytest.raises(ValueError, match="params: expected initial values with a leading axis"):
-        sweep(models[0], DATA, keys=jax.random.clone(keys), phases=[Phase(2)])
-    starts = [nnx.state(model, nnx.Param) for model in models]
-    params = jax.tree.map(lambda *leaves: jnp.stack(leaves), *starts)
-    options = {"batch_size": BATCH}
-    runs = sweep(
-        *(models[0], DATA), keys=jax.random.clone(keys), params=params, phases=[Phase(2)], **options
-    )
-    for run, model, key in zip(runs, models, keys, strict=True):
-        single = fit(model, DATA, key=key, epochs=2, **options)
-        assert_close((run.params, run.state), (single.params, single.state))
-
-
 @pytest.mark.parametrize("method", some(["upgrad", "famo", "auto_lambda"], "famo"))
 def test_methods_train_networks_with_state(method):
     run = trained("functions", epochs=1, aggregator=method)
@@ -350,6 +321,10 @@ BAD = {
     "another state": (
         (lambda key, x: (halves(key, x), jnp.zeros(())), grown),
         r"like that before, float32\[\], got float32\[20",
+    ),
+    "made of no values": (
+        lambda key: Linen(),
+        "expected a function from a key to a flax.nnx or Equinox model, got one that makes Linen",
     ),
     "no state": ((MODELS["equinox"][0], 3), r"expected the pair \(model, state\) of equinox.nn"),
 }

@@ -22,7 +22,7 @@ from jaxmtl.files.errors import FileError
 from jaxmtl.files.locked import locked
 from jaxmtl.training.driver import members
 from jaxmtl.training.driver import store as store_of_files
-from jaxmtl.training.driver.identity import _named as named
+from jaxmtl.training.driver.describe import described as named
 from jaxmtl.training.driver.store import DRAFT, SEAL, STEP, WHOLE, Store, StoreError
 from jaxmtl.training.phased import program
 
@@ -123,6 +123,29 @@ def test_bounds_that_bind_nothing_are_named_in_a_manifest(tmp_path):
     assert bounds == [[0.5, "inf"], [["-inf", 1.0]]]
     Store(tmp_path, {"model bounds": bounds}, resume=False).save(3, TREE)
     assert Store(tmp_path, {"model bounds": bounds}, resume=True).load(TREE) is not None
+
+
+def test_what_is_of_ones_own_is_told_by_its_code_and_never_by_an_address():
+    def rate(by):
+        return lambda step: by / (1 + step)
+
+    class Holder:
+        def __init__(self, size):
+            self.size, self.other = size, object()
+
+        def __call__(self, x):
+            return x * self.size
+
+    same = [rate(0.1), Holder(3), np.zeros(1000), {"a", "b"}, Holder(2).__call__]
+    again = [rate(0.1), Holder(3), np.zeros(1000), {"b", "a"}, Holder(2).__call__]
+    others = [rate(0.2), Holder(4), np.ones(1000), {"a", "c"}, Holder(3).__call__]
+    assert list(map(named, same)) == list(map(named, again))
+    assert all(named(a) != named(b) for a, b in zip(same, others, strict=True))
+    assert not any(" at 0x" in str(named(value)) for value in same)
+    assert named(lambda x: x + 1) != named(lambda x: x + 2)
+    circle = [1]
+    circle.append(circle)
+    assert named(circle) == [1, "list again"]
 
 
 @pytest.fixture(scope="module")

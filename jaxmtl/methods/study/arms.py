@@ -1,13 +1,13 @@
 """The registry of arms: a later method adds a file and a line here."""
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import jax
 import jax.numpy as jnp
 
 from jaxmtl._words import did_you_mean, short
-from jaxmtl.aggregation import REGISTRY, make
+from jaxmtl.aggregation import REGISTRY, Aggregator, make
 from jaxmtl.methods.study.adaptive import ADAPTIVE
 from jaxmtl.methods.study.architectures import ARCHITECTURES
 from jaxmtl.methods.study.arm import Arm as Arm
@@ -103,13 +103,29 @@ def fits(name: str, num_tasks: int) -> str | None:
     if num_tasks < arm.least_tasks:
         return f"expected at least {arm.least_tasks} tasks, got {num_tasks}"
     method = arm.name.partition(JOINT)[2]
-    if method not in REGISTRY:
-        return None
+    return fits_tasks(make, method, num_tasks) if method in REGISTRY else None
+
+
+def fits_tasks(build: Callable[[str, int], Aggregator], method: str, num_tasks: int) -> str | None:
+    """Why an aggregator does not go with a number of tasks; None if it does.
+
+    Args:
+        build: from the name and the number of tasks to the aggregator.
+        method: its name.
+        num_tasks: number of targets.
+
+    Returns:
+        One sentence.
+
+    Example:
+        >>> fits_tasks(make, "upgrad", 2) is None
+        True
+    """
     rows = jax.ShapeDtypeStruct((num_tasks, 1), jnp.result_type(float))
     losses = jax.ShapeDtypeStruct((num_tasks,), jnp.result_type(float))
 
     def once(rows: jax.Array, losses: jax.Array) -> object:
-        aggregator = make(method, num_tasks)
+        aggregator = build(method, num_tasks)
         state = aggregator.init(rows)
         return aggregator.update(rows, state, losses=losses, key=jax.random.key(0))[0]
 

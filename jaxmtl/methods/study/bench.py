@@ -16,9 +16,11 @@ from jaxmtl.conflict import Rule, Zeros
 from jaxmtl.data import Data, Folds, Splits
 from jaxmtl.duplication import count_parameters
 from jaxmtl.duplication.transplant import Transplant
+from jaxmtl.files.names import folder_name
 from jaxmtl.methods.method import Fitted, Trace, Work
 from jaxmtl.methods.network_model import NetworkModel
 from jaxmtl.training import STUDY_PHASES, Phase, Runs, sweep
+from jaxmtl.training.phased.combining import Combining
 from jaxmtl.training.phased.phases import NEVER, PhaseTable, phase_table
 from jaxmtl.training.phased.state import Optimizer
 
@@ -114,7 +116,8 @@ class Bench:
         self.folds = folds
         self.keys = keys
         self.work = work
-        self.method: str | None = None
+        self.method: Combining | None = None
+        self.given: str | None = None
         self.splits = _stacked(data, folds)
 
     def is_of(self, data: Data, folds: Folds, keys: Key[Array, " folds"]) -> bool:
@@ -125,11 +128,12 @@ class Bench:
         """Trains the adaptive runs, whose schedule all other arms follow."""
         _ = self.updates
 
-    def combined_by(self, method: str) -> "Bench":
+    def combined_by(self, method: Combining) -> "Bench":
         """The same bench, on the same schedule, but every network trains with an aggregator.
 
         Args:
-            method: a name of ``jaxmtl.aggregation``.
+            method: a name of ``jaxmtl.aggregation``; or an aggregator or loss method, whose runs
+                then need a name, see ``called``.
 
         Returns:
             A bench whose runs are named ``arm+method``.
@@ -137,6 +141,20 @@ class Bench:
         self.lay_down()  # by the adaptive run without an aggregator
         bench = copy.copy(self)
         bench.method = method
+        return bench
+
+    def called(self, name: str) -> "Bench":
+        """The same bench, on the same schedule, but all runs have the name that a user gave.
+
+        Args:
+            name: for the progress and the checkpoints.
+
+        Returns:
+            A bench.
+        """
+        self.lay_down()
+        bench = copy.copy(self)
+        bench.given = name
         return bench
 
     @property
@@ -233,6 +251,8 @@ class Bench:
         # Arms start from the same keys on purpose.
         p, data, keys = self.protocol, self.splits, jax.random.clone(self.keys)
         name = arm if self.method is None else f"{arm}+{self.method}"
+        if self.given is not None:
+            name = "/".join([self.given, *arm.split("/")[1:]])
         if seeds is not None:
             data, table, keys = jax.tree.map(lambda leaf: leaf[seeds], (data, table, keys))
         return sweep(
@@ -266,19 +286,22 @@ class Bench:
         records, best = runs.records, runs.best
         ran = np.asarray(records.ran)
         if best is None:
-            params, index, epoch = runs.params, runs.head_index, ran.sum(axis=1)
+            chosen, epoch = (runs.params, runs.head_index, runs.state), ran.sum(axis=1)
         else:
-            params, index, epoch = best.params, best.head_index, np.asarray(best.epoch)
+            chosen, epoch = (best.params, best.head_index, best.state), np.asarray(best.epoch)
         scores = np.full((len(runs), self.num_tasks), np.nan)
         if records.test is not None:
             scores = np.asarray(records.test, float)[np.arange(len(runs)), epoch - 1]
         nodes = self.protocol.nodes if nodes is None else nodes
-        kept, last = jax.tree.map(np.asarray, ((params, index), (runs.params, runs.head_index)))
+        kept, last = jax.tree.map(np.asarray, (chosen, (runs.params, runs.head_index)))
         splits, parameters = np.zeros(len(runs), int), np.zeros(len(runs), int)
         models, traces = [], []
         for i in range(len(runs)):
             one: Any = jax.tree.map(lambda leaf, i=i: leaf[i], (kept, last))
-            models.append(NetworkModel(network=network, params=one[0][0], head_index=one[0][1]))
+            params, index, state = one[0]
+            models.append(
+                NetworkModel(network=network, params=params, head_index=index, state=state)
+            )
             parameters[i] = count_parameters(*one[1])
             if one[1][1] is not None:
                 splits[i] = len(np.unique(one[1][1])) - nodes
@@ -314,6 +337,8 @@ class Bench:
     def _options(self, name: str) -> dict[str, Any]:
         work = self.work
         report = work.on_progress and functools.partial(work.on_progress, name)
+        if self.given is not None:
+            name = folder_name(self.given) + name.removeprefix(self.given)
         return {
             "devices": work.devices,
             "chunk": work.chunk,

@@ -39,8 +39,9 @@ def caveats(
         'One seed has no interval and no test: seeds often move a result more than methods do.'
     """
     found = [*_seeds(contrasts, num_seeds), *_diverged(leaderboard)]
+    data = "these data" if errors.own else "this one table"
     found.append(
-        "All numbers are about this one table. Whether another table, year or place gives the "
+        f"All numbers are about {data}. Whether another table, year or place gives the "
         "same answer, only its data can say."
     )
     if len(contrasts):
@@ -59,10 +60,11 @@ def caveats(
         )
     if num_tasks > 1:
         found.append(errors.caveat)
-    found.append(
-        "Seconds are an arm's share of one program that trains all its seeds together, not the "
-        "time of a run by itself."
-    )
+    if not errors.own:
+        found.append(
+            "Seconds are an arm's share of one program that trains all its seeds together, not the "
+            "time of a run by itself."
+        )
     return found
 
 

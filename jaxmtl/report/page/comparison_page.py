@@ -175,15 +175,20 @@ def write_comparison_page(
     how = _how(about, shown)
     arms = {shown[arm]: said for arm, said in about.arms.items()}
     about = dataclasses.replace(about, reference=shown[about.reference], arms=arms)
+    words = compared(runs.measures, scaled=runs.scaled, better=runs.better)
     reservations = [text(f"{said[0].upper()}{said[1:]}.") for said in about.notes if said]
     reservations += caveats(
         leaderboard,
         contrasts,
-        compared(runs.measures, scaled=runs.scaled),
+        words,
         num_seeds=len(about.seeds),
         num_tasks=len(about.tasks),
     )
-    board = leaderboard_table(leaderboard, about.tasks, about.reference, scaled=runs.scaled)
+    board = leaderboard_table(
+        *(leaderboard, about.tasks, about.reference),
+        scaled=runs.scaled,
+        own=words if runs.better else None,
+    )
     parts = [
         _header(sentences, runs, about),
         _differences(runs, contrasts, about),
@@ -203,6 +208,8 @@ def write_comparison_page(
 def _check(runs: PerSeed, about: AboutComparison) -> None:
     measures = dict(zip(map(str, runs.tasks), runs.measures, strict=True))
     asked = {task.name: main_measure(task).name for task in about.tasks}
+    if runs.better:  # a measure of one's own, the same for all tasks
+        asked = dict.fromkeys(asked, runs.measures[0])
     if measures != asked:
         found, wanted = (
             ", ".join(f"{task} by {measure}" for task, measure in each.items())
@@ -227,12 +234,15 @@ def _footer(about: AboutComparison) -> str:
 def _title(runs: PerSeed, about: AboutComparison) -> str:
     arms = int(runs.contests.sum())
     tasks = count(len(about.tasks), "task")
+    if runs.better:
+        return f"{count(arms, 'run')} compared by {runs.measures[0]}"
     return f"{arms} ways to learn {tasks}, compared" if arms > 1 else f"One way to learn {tasks}"
 
 
 def _header(sentences: Sequence[str], runs: PerSeed, about: AboutComparison) -> str:
     seeds, table = count(len(about.seeds), "seed"), text(about.table)
     targets = ", ".join(name(task.name) for task in about.tasks)
+    facts = " · ".join(part for part in (targets, table, seeds) if part)
     said = "\n".join(
         f"<p{LONG * (len(sentence) > LONGEST_HEADLINE)}>{text(sentence)}</p>"
         for sentence in sentences
@@ -241,7 +251,7 @@ def _header(sentences: Sequence[str], runs: PerSeed, about: AboutComparison) -> 
         [
             "<header>",
             f"<h1>{text(_title(runs, about))}</h1>",
-            f'<p class="about">{targets} · {table} · {seeds}</p>',
+            f'<p class="about">{facts}</p>',
             f'<div class="answer" role="note" aria-label="Answer">\n{said}\n</div>' if said else "",
             "</header>",
         ]
@@ -259,11 +269,13 @@ def _differences(runs: PerSeed, contrasts: pd.DataFrame, about: AboutComparison)
     said = "; ".join(
         f"{row.arm} {with_interval(row.percent, row.low, row.high, decimals)}" for row in found
     )
-    label = f"Paired differences of the test error against {about.reference}: {said}."
+    words = compared(runs.measures, scaled=runs.scaled, better=runs.better)
+    what, noun = ("Test error", "error") if not runs.better else (words.paired, words.noun)
+    label = f"Paired differences of the {words.paired} against {about.reference}: {said}."
     several = any(math.isfinite(row.low) for row in found)
     caption = (
-        f"Test error of every arm minus that of {name(about.reference)}, seed by seed, in % of the "
-        f"mean error of {name(about.reference)}. "
+        f"{text(what)} of every arm minus that of {name(about.reference)}, seed by seed, in % of "
+        f"the mean {text(noun)} of {name(about.reference)}. "
     )
     if len(about.seeds) > 1:
         caption += "A dot is a seed. "
@@ -282,11 +294,8 @@ def _contrasts(runs: PerSeed, contrasts: pd.DataFrame, about: AboutComparison) -
     if not overall:
         return ""
     several = any(math.isfinite(row.low) for row in differences(runs, contrasts, about.reference))
-    reading = (
-        f"<p>{READING.format(error=compared(runs.measures, scaled=runs.scaled).noun)}</p>"
-        if several
-        else ""
-    )
+    words = compared(runs.measures, scaled=runs.scaled, better=runs.better)
+    reading = f"<p>{READING.format(error=text(words.noun))}</p>" if several else ""
     tasks = [task.name for task in about.tasks]
     each = task_contrast_table(runs, contrasts, about.reference, tasks)
     heading = "<h3>Task by task</h3>" if each else ""
@@ -296,6 +305,8 @@ def _contrasts(runs: PerSeed, contrasts: pd.DataFrame, about: AboutComparison) -
 def _parameters(
     leaderboard: pd.DataFrame, runs: PerSeed, sizes: Float[np.ndarray, "arms seeds"]
 ) -> str:
+    if not np.isfinite(sizes).any() and runs.better:
+        return ""
     names = names_of(runs)
     with looks(names.labels):
         drawn = draw_error_against_parameters(leaderboard, runs, sizes, names)

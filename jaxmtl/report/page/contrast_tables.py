@@ -1,13 +1,13 @@
 """Contrasts against the reference as tables of a page."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 
 from jaxmtl.comparison import PerSeed
-from jaxmtl.comparison.sentences import enough_runs
+from jaxmtl.comparison.clauses import enough_runs
 from jaxmtl.report.page.markup import name, table, text
 from jaxmtl.report.pictures.comparison_rows import (
     LINE,
@@ -29,6 +29,7 @@ from jaxmtl.report.words.numbers import (
 )
 
 MARKS = {"better": "▼", "worse": "▲"}
+HIGHER = {"better": "▲", "worse": "▼"}
 
 
 def contrast_table(runs: PerSeed, contrasts: pd.DataFrame, reference: str) -> str:
@@ -59,9 +60,11 @@ def contrast_table(runs: PerSeed, contrasts: pd.DataFrame, reference: str) -> st
     corrected = any(row.corrected for row, _ in rows)
     decimals = percent_decimals([row for row, _ in rows])
     scaled = decimals_for([number(contrast["difference"]) for _, contrast in rows], 3)
+    words = compared(runs.measures, scaled=runs.scaled, better=runs.better)
+    marks = HIGHER if runs.sign < 0 else MARKS
     titles = [
-        "Difference of the mean error",
-        compared(runs.measures, scaled=runs.scaled).difference,
+        words.heading,
+        words.difference,
         "p, Wilcoxon",
     ]
     titles += ["p, Nadeau–Bengio"] if corrected else []
@@ -69,7 +72,9 @@ def contrast_table(runs: PerSeed, contrasts: pd.DataFrame, reference: str) -> st
     head = "".join(f'<th scope="col">{text(title)}</th>' for title in titles)
     mean = ", mean over tasks" if len(runs.tasks) > 1 else ""
     interval = "Nadeau–Bengio where there is one, else bootstrap" if corrected else "bootstrap"
-    caption = f"Every arm minus {name(reference)}{mean}, seed by seed; negative is better."
+    caption = (
+        f"Every arm minus {name(reference)}{mean}, seed by seed; {words.sign_of_better} is better."
+    )
     if any(np.isfinite(row.low) for row, _ in rows):
         caption += f" In brackets the 95 % interval ({interval})."
     bodies: list[list[str]] = [[], []]
@@ -86,7 +91,7 @@ def contrast_table(runs: PerSeed, contrasts: pd.DataFrame, reference: str) -> st
         cells += [
             _plain(probability(number(contrast["p_holm"]))),
             _plain(str(int(contrast["seeds"]))),
-            f'<td class="word">{_verdict(row, needed)}</td>',
+            f'<td class="word">{_verdict(row, needed, marks)}</td>',
         ]
         bodies[row.kind == LINE].append(
             f'<tr><th scope="row">{name(row.arm)}</th>{"".join(cells)}</tr>'
@@ -121,11 +126,12 @@ def task_contrast_table(
     if len(tasks) < 2 or not len(contrasts):
         return ""
     columns = [differences(runs, contrasts, reference, task) for task in tasks]
+    marks = HIGHER if runs.sign < 0 else MARKS
     decimals = [percent_decimals(column) for column in columns]
     head = "".join(f'<th scope="col">{name(task)}</th>' for task in tasks)
     bodies: list[list[str]] = [[], []]
     for rows in zip(*columns, strict=True):
-        cells = "".join(_value(row, d, True) for row, d in zip(rows, decimals, strict=True))
+        cells = "".join(_value(row, d, marks) for row, d in zip(rows, decimals, strict=True))
         bodies[rows[0].kind == LINE].append(
             f'<tr><th scope="row">{name(rows[0].arm)}</th>{cells}</tr>'
         )
@@ -137,18 +143,18 @@ def task_contrast_table(
     )
     caption = (
         f"Every arm minus {name(reference)}, task by task, in % of the reference's error of that "
-        f"task. {MARKS['better']} better, {MARKS['worse']} worse, without a mark not "
+        f"task. {marks['better']} better, {marks['worse']} worse, without a mark not "
         f"distinguishable; verdicts are {'' if adjusted else 'not '}adjusted for their number."
     )
     first = '<th class="first" scope="col">Arm</th>'
     return table(caption, [f"<tr>{first}{head}</tr>"], bodies, "Contrasts, task by task")
 
 
-def _value(row: Difference, decimals: int, marked: bool = False) -> str:
+def _value(row: Difference, decimals: int, marks: Mapping[str, str] | None = None) -> str:
     if row.absence:
         return f"<td>{row.absence}</td>"
     shown, _, interval = with_interval(row.percent, row.low, row.high, decimals).partition(" (")
-    mark = f" {MARKS[row.verdict]}" if marked and row.verdict in MARKS else ""
+    mark = f" {marks[row.verdict]}" if marks and row.verdict in marks else ""
     small = f"<small>({text(interval)}</small>" if interval else ""
     shade = f' class="{row.verdict}"' if mark else ""
     return f"<td><span{shade}>{shown}{mark}</span>{small}</td>"
@@ -158,11 +164,11 @@ def _plain(shown: str) -> str:
     return f"<td>{text(shown)}</td>"
 
 
-def _verdict(row: Difference, needed: int) -> str:
+def _verdict(row: Difference, needed: int, marks: Mapping[str, str]) -> str:
+    if row.verdict in marks:
+        return f'<span class="{row.verdict}">{marks[row.verdict]} {row.verdict}</span>'
     if row.absence:
         return f'<span class="diverged">{row.absence}</span>'
-    if row.verdict in MARKS:
-        return f'<span class="{row.verdict}">{MARKS[row.verdict]} {row.verdict}</span>'
     if row.pairs < needed:
         return f"too few runs to test (it takes {needed})"
     return text(row.verdict or NONE)

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
+from jaxmtl.comparison.leaderboard import value_column
 from jaxmtl.metrics import main_measure
 from jaxmtl.report.page.markup import name, table, text
 from jaxmtl.report.pictures.comparison_rows import LINE, number, rows_of
@@ -22,15 +23,21 @@ NO_INDEPENDENT = (
     " There is no Δm, the change against one network a task, without the arm of independent "
     "networks."
 )
-CAPTION = "Best first by the mean error; means over seeds."
+CAPTION = "Best first by the mean {}; means over seeds."
 BOLD = (
-    " The smallest of each column among contestants is bold, which does not say that it is "
+    " The {} of each column among contestants is bold, which does not say that it is "
     "distinguishable from the next."
 )
+SIZES = ("parameters", "splits", "seconds")
 
 
 def leaderboard_table(
-    leaderboard: pd.DataFrame, tasks: Sequence[Task], reference: str, *, scaled: bool = True
+    leaderboard: pd.DataFrame,
+    tasks: Sequence[Task],
+    reference: str,
+    *,
+    scaled: bool = True,
+    own: Compared | None = None,
 ) -> str:
     """One row an arm, as the frame orders them.
 
@@ -39,6 +46,7 @@ def leaderboard_table(
         tasks: that were predicted, in the order of the columns.
         reference: name of the arm that is marked.
         scaled: whether errors are those of scaled targets.
+        own: words for a measure of one's own; None for the errors of tasks.
 
     Returns:
         The element.
@@ -55,7 +63,8 @@ def leaderboard_table(
     board = rows_of(leaderboard)
     contestants = [row for row in board if row["kind"] != LINE]
     lines = [row for row in board if row["kind"] == LINE]
-    errors = compared([main_measure(task).name for task in tasks], scaled=scaled)
+    errors = own or compared([main_measure(task).name for task in tasks], scaled=scaled)
+    higher = errors.better == "higher"
     columns = [_task(board, task, errors) for task in tasks] + _others(board, errors)
     head = _head(tasks, errors, [title for title, _ in columns[len(tasks) :]])
     cells = [cell for _, cell in columns]
@@ -70,9 +79,11 @@ def leaderboard_table(
             f'<tr class="lines"><th colspan="{span}" scope="rowgroup">'
             "Reference lines, no contestants</th></tr>",
         )
-    caption = CAPTION + BOLD * (len(contestants) > 1)
+    caption = CAPTION.format("error" if own is None else errors.noun)
+    caption += BOLD.format("best" if higher else "smallest") * (len(contestants) > 1)
     against = bool(np.isfinite(_column(board, "delta_m")).any())
-    caption += AGAINST_INDEPENDENT if against else NO_INDEPENDENT
+    if against or own is None:
+        caption += AGAINST_INDEPENDENT if against else NO_INDEPENDENT
     shown = table(caption, head, bodies, "Leaderboard")
     return shown.replace("<table>", "<table data-sorts>", 1)
 
@@ -85,13 +96,15 @@ Cell = Callable[[Row, Sequence[Row]], str]
 def _task(board: Sequence[Row], task: Task, errors: Compared) -> tuple[str, Cell]:
     """The task's main measure, in its own units, and below it the error that is compared."""
     value, error = f"{task.name} {main_measure(task).name}", f"{task.name} error"
+    if value not in board[0]:  # a measure of one's own
+        value = value_column(task.name, errors.noun)
     decimals = decimals_for(_column(board, value)), decimals_for(_column(board, error))
 
     def cell(row: Row, contestants: Sequence[Row]) -> str:
         shown = fixed(number(row[value]), decimals[0])
         if errors.note:
             shown += f"<small>{fixed(number(row[error]), decimals[1])}</small>"
-        return _cell(row, value, shown, contestants)
+        return _cell(row, value, shown, contestants, errors.better)
 
     return task.name, cell
 
@@ -104,13 +117,14 @@ def _others(board: Sequence[Row], errors: Compared) -> list[tuple[str, Cell]]:
         low, high = number(row["error_low"]), number(row["error_high"])
         if np.isfinite(low) and np.isfinite(high):
             shown += f"<small>{fixed(low, digits)} to {fixed(high, digits)}</small>"
-        return _cell(row, "error", shown, contestants)
+        return _cell(row, "error", shown, contestants, errors.better)
 
     def plain(key: str, write: Callable[[float], str], best: bool = True) -> Cell:
         return lambda row, contestants: _cell(
             row, key, write(number(row[key])), contestants if best else None
         )
 
+    rank = plain("mean_rank", lambda v: fixed(v, 2))
     sizes = _column(board, "parameters")
     whole = 0 if np.allclose(sizes, np.round(sizes), equal_nan=True) else 1
     time = 2 if (_column(board, "seconds") < 1).any() else 1
@@ -118,20 +132,31 @@ def _others(board: Sequence[Row], errors: Compared) -> list[tuple[str, Cell]]:
         (f"{errors.mean} (95 % interval)", error),
         ("Δm, %", plain("delta_m", lambda v: signed(v, 1))),
         ("Worst task, %", plain("worst_task", lambda v: signed(v, 1))),
-        ("Mean rank", plain("mean_rank", lambda v: fixed(v, 2))),
+        ("Mean rank", rank),
         ("Active parameters", plain("parameters", lambda v: fixed(v, whole), False)),
         ("Splits", plain("splits", lambda v: fixed(v, 1), False)),
         ("Seconds a seed", plain("seconds", lambda v: fixed(v, time), False)),
     ]
+    if "better" in board[0]:  # runs of one's own may be of anything
+        found = [pair for pair, key in zip(found[4:], SIZES, strict=True) if _says(board, key)]
+        return [(f"{errors.mean} (95 % interval)", error), ("Mean rank", rank), *found]
     if np.isnan(_column(board, "delta_m")).all():  # no independent arm to compare with
         del found[1:3]
     return found
+
+
+def _says(board: Sequence[Row], key: str) -> bool:
+    """Whether a column says anything of any run."""
+    values = _column(board, key)
+    return bool((np.isfinite(values) & (values != 0)).any())
 
 
 def _head(tasks: Sequence[Task], errors: Compared, others: Sequence[str]) -> list[str]:
     """Two rows; what all tasks have in common is said once, above their names."""
     first = '<th class="first" scope="col" rowspan="2" data-column="0">Arm</th>'
     title, *said = _measures(tasks)
+    if errors.own:
+        title, said = errors.noun, [""] * len(tasks)
     group = (
         f'<th scope="colgroup" colspan="{len(tasks)}">{text(title)}'
         + f"<small>{text(errors.note)}</small>" * bool(errors.note)
@@ -182,14 +207,18 @@ def _row(row: Row, cells: Sequence[Cell], contestants: Sequence[Row], reference:
     return f"<tr{mark}>{first}{''.join(cell(row, contestants) for cell in cells)}</tr>"
 
 
-def _cell(row: Row, key: str, shown: str, contestants: Sequence[Row] | None) -> str:
+def _cell(
+    row: Row, key: str, shown: str, contestants: Sequence[Row] | None, better: str = "lower"
+) -> str:
     value = number(row[key])
     if np.isnan(value):
         everywhere = 0 < row["seeds"] <= row["diverged"]
         return f'<td data-value="">{"diverged" if everywhere else NONE}</td>'
     best = ""
     if contestants is not None and row["kind"] != LINE and len(contestants) > 1:
-        best = ' class="best"' if value <= np.nanmin(_column(contestants, key)) else ""
+        sign = -1 if better == "higher" else 1
+        best = sign * value <= np.nanmin(sign * _column(contestants, key))
+        best = ' class="best"' if best else ""
     return f'<td{best} data-value="{value!r}">{shown}</td>'
 
 

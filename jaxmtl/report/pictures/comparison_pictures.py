@@ -135,7 +135,7 @@ def write_comparison_pictures(
         labels: see ``plot_differences``.
 
     Returns:
-        The two files.
+        The two files; for runs of one's own the first.
 
     Raises:
         ValueError: the reference is not an arm of the frame.
@@ -160,8 +160,12 @@ def write_comparison_pictures(
         names.labels if any(text in names.replaced for text in names.arms.values()) else without
     )
     differences = plot_differences(per_seed, contrasts, reference, labels=labels)
-    parameters = plot_error_against_parameters(leaderboard, per_seed, labels=labels)
     files = [Path(folder, f"{name}.png") for name in (DIFFERENCES, PARAMETERS)]
+    if runs.better:  # runs of one's own, of which no sizes are known
+        with looks(names.labels):
+            save(differences, files[0], names.labels)
+        return files[:1]
+    parameters = plot_error_against_parameters(leaderboard, per_seed, labels=labels)
     with looks(names.labels):
         save(differences, files[0], names.labels)
         save(parameters, files[1], shows_arms)

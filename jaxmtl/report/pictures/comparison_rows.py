@@ -31,6 +31,7 @@ class Difference(NamedTuple):
         verdict: "better", "worse" or "not distinguishable".
         pairs: seeds in which neither diverged.
         seeds: their paired differences; none where the reference has no error to divide by.
+        own: whether they are of a measure of one's own, which may be 0 or below.
     """
 
     arm: str
@@ -42,12 +43,15 @@ class Difference(NamedTuple):
     verdict: str
     pairs: int
     seeds: Float[np.ndarray, " seeds"]
+    own: bool = False
 
     @property
     def absence(self) -> str:
         """Why there is no percentage; empty if there is one."""
         if np.isfinite(self.percent):
             return ""
+        if self.own:
+            return "no percentage" if self.pairs else "not finite"
         return "the reference has no error" if self.pairs else "diverged"
 
 
@@ -221,9 +225,10 @@ def differences(
         kind = "arm" if contests else LINE
         overall = contrast_of(contrasts, arm)
         place = np.nan if overall is None else number(overall["percent"])
-        order = (kind == LINE, np.isnan(place), 0.0 if np.isnan(place) else place)
+        order = (kind == LINE, np.isnan(place), 0.0 if np.isnan(place) else runs.sign * place)
         row = overall if task is None else contrast_of(contrasts, arm, task)
-        found.append((order, _difference(arm, kind, row, *_paired(error, base))))
+        one = _difference(arm, kind, row, *_paired(error, base))
+        found.append((order, one._replace(own=bool(runs.better))))
     return [difference for _, difference in sorted(found, key=lambda pair: pair[0])]
 
 

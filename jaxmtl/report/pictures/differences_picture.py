@@ -27,6 +27,7 @@ from jaxmtl.report.pictures.style import (
     new_figure,
     panel_columns,
 )
+from jaxmtl.report.words.compared import compared
 from jaxmtl.report.words.numbers import MINUS, count, percent_decimals, signed, with_interval
 
 WIDTH = 8.4
@@ -83,7 +84,10 @@ def draw_differences(
     seeds = count(len(runs.seeds), "seed")
     what = f"Mean over the {len(tasks)} tasks" if small else names.tasks[next(iter(tasks))]
     _title(ax, f"{what}, paired differences of {seeds}")
-    ax.set_xlabel(f"test error against {names.arms[reference]} (%), negative is better")
+    words = compared(runs.measures or ("rmse",), scaled=runs.scaled, better=runs.better)
+    ax.set_xlabel(
+        f"{words.paired} against {names.arms[reference]} (%), {words.sign_of_better} is better"
+    )
     singly = [differences(runs, contrasts, reference, task) for task in small]
     # Verdicts on single tasks need not be among those on the mean.
     handles = _legend([*overall, *itertools.chain(*singly)])
@@ -96,7 +100,7 @@ def draw_differences(
         for ax in grid[len(small) :]:
             ax.remove()
         parts[1].supxlabel(
-            f"test error of the task against {names.arms[reference]} (%)", fontsize=9.0
+            f"{words.paired} of the task against {names.arms[reference]} (%)", fontsize=9.0
         )
     return figure
 

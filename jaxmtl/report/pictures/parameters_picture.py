@@ -57,7 +57,7 @@ def draw_error_against_parameters(
     ax = figure.subplots()
     ax.set_title("Error against size")
     ax.set_xlabel("active parameters (mean over seeds)")
-    ax.set_ylabel(compared(runs.measures, scaled=runs.scaled).axis)
+    ax.set_ylabel(compared(runs.measures, scaled=runs.scaled, better=runs.better).axis)
     _set_limits(ax, arms, lines)
     bars = []
     arms, moved = _side_by_side(ax, arms)

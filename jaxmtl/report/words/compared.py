@@ -19,6 +19,9 @@ class Compared(NamedTuple):
         note: below the values of the single tasks, what the second number is; empty if there is
             none.
         caveat: about their mean over tasks.
+        heading: of a column of differences in %.
+        paired: what is subtracted in a picture of differences.
+        better: "lower" or "higher".
     """
 
     axis: str
@@ -27,14 +30,28 @@ class Compared(NamedTuple):
     difference: str
     note: str
     caveat: str
+    heading: str = "Difference of the mean error"
+    paired: str = "test error"
+    better: str = "lower"
+
+    @property
+    def own(self) -> bool:
+        """Whether it is a measure of one's own, of runs of any kind."""
+        return self.paired == self.noun
+
+    @property
+    def sign_of_better(self) -> str:
+        """Of a difference."""
+        return "positive" if self.better == "higher" else "negative"
 
 
-def compared(measures: Sequence[str], *, scaled: bool = True) -> Compared:
+def compared(measures: Sequence[str], *, scaled: bool = True, better: str = "") -> Compared:
     """What arms are compared by, given what their tasks are measured by.
 
     Args:
         measures: names of the main measures, one a task.
         scaled: whether errors of numbers are those of scaled targets.
+        better: "lower" or "higher" for a measure of one's own; else empty.
 
     Returns:
         The words.
@@ -47,6 +64,18 @@ def compared(measures: Sequence[str], *, scaled: bool = True) -> Compared:
         >>> compared(["rmse", "rmse"], scaled=False).mean
         'Mean squared error'
     """
+    if better:
+        return Compared(
+            axis=measures[0],
+            noun=measures[0],
+            mean=f"Mean {measures[0]}",
+            difference="Absolute",
+            note="",
+            caveat=HIDDEN[0].upper() + HIDDEN[1:],
+            heading=f"Difference of the mean {measures[0]}",
+            paired=measures[0],
+            better=better,
+        )
     if len(set(measures)) > 1:
         return Compared(
             axis="test error relative to a constant prediction",

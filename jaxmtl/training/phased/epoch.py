@@ -204,7 +204,8 @@ def _end_epoch(
         packed, _ = pack(config.optimizer, ended.params)
         fresh = config.optimizer(phases.learning_rate[state.phase]).init(packed)
         opt_state = where(over, fresh, ended.opt_state)
-        combining = where(over, first_combining(config, ended.params), ended.combining)
+        # That of the last phase is what the run leaves behind.
+        combining = where(over & ~last, first_combining(config, ended.params), ended.combining)
         ended = dataclasses.replace(ended, opt_state=opt_state, combining=combining)
     return ended
 

@@ -10,7 +10,7 @@ from jax.sharding import Mesh
 from jaxtyping import Int
 
 from jaxmtl.data.rows import Splits
-from jaxmtl.training.driver.identity import describe, describe_model
+from jaxmtl.training.driver.describe import describe, describe_model
 from jaxmtl.training.driver.program import Driven, Program
 from jaxmtl.training.driver.store import digest
 from jaxmtl.training.network import Network
@@ -57,7 +57,7 @@ def member_program(
         done=_done,
         repeat=repeat,
         nowhere=Divergence(-1, -1, -1, -1),
-        keep=lambda states: dataclasses.replace(states, opt_state=None, combining=None, key=None),
+        keep=lambda states: dataclasses.replace(states, opt_state=None, key=None),
     )
 
 
@@ -73,6 +73,7 @@ def runs_of(driven: Driven, data: Splits) -> Runs:
         divergences=Divergences(*driven.places),
         best=best,
         state=states.state,
+        aggregator_state=states.combining,
     )
 
 

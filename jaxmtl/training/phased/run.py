@@ -165,7 +165,11 @@ class Run:
         events: the duplications.
         divergence: None for a run that went to its end.
         best: parameters at the end of the epoch of least validation error, if they were kept.
-        state: what the network carries that is not trained, such as running statistics; or None.
+        state: what the network carries that is not trained, such as running statistics, at the
+            end of the last epoch; that of the best one is ``best.state``. None for most networks.
+        aggregator_state: of what combined the gradients of the tasks, at the end, such as the
+            scores of ``jaxmtl.aggregation.recon``; of the last phase, where each starts anew. None
+            where they were summed.
     """
 
     params: PyTree
@@ -175,6 +179,7 @@ class Run:
     divergence: Divergence | None = dataclasses.field(metadata={"static": True}, default=None)
     best: Best | None = None
     state: PyTree = None
+    aggregator_state: PyTree = None
 
 
 def joined(records: Sequence[EpochRecord]) -> EpochRecord:

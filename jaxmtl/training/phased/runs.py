@@ -44,6 +44,7 @@ class Runs:
         divergences: where members diverged.
         best: leaves (members, ...), see ``Best``; None where it was not kept.
         state: leaves (members, ...), see ``Run``; None for most networks.
+        aggregator_state: leaves (members, ...), see ``Run``; None where gradients were summed.
 
     Example:
         >>> import jax
@@ -63,6 +64,7 @@ class Runs:
     divergences: Divergences
     best: Best | None = None
     state: PyTree = None
+    aggregator_state: PyTree = None
 
     def __len__(self) -> int:
         """Number of members."""
@@ -77,6 +79,7 @@ class Runs:
             (self.params, self.head_index, self.records, self.events, self.best, self.state),
         )
         params, head_index, records, events, best, state = one
+        combining = jax.tree.map(lambda leaf: leaf[member], self.aggregator_state)
         place = Divergence(*(int(field[member]) for field in self.divergences))
         return Run(
             params=params,
@@ -86,6 +89,7 @@ class Runs:
             divergence=None if place.phase < 0 else place,
             best=best,
             state=state,
+            aggregator_state=combining,
         )
 
     @property

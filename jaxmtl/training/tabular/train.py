@@ -13,7 +13,7 @@ from jaxtyping import Array, Float, Int, Key, PyTree
 
 from jaxmtl._typing import Device
 from jaxmtl.losses import Loss
-from jaxmtl.training.driver.identity import describe, describe_model
+from jaxmtl.training.driver.describe import describe, describe_model
 from jaxmtl.training.driver.members import run_members
 from jaxmtl.training.driver.placement import member_mesh
 from jaxmtl.training.driver.program import Program, SweepProgress
