@@ -70,6 +70,7 @@ from jaxmtl.aggregation.recon import recon as recon
 from jaxmtl.aggregation.registry import REGISTRY as REGISTRY
 from jaxmtl.aggregation.registry import Method as Method
 from jaxmtl.aggregation.registry import make as make
+from jaxmtl.aggregation.registry import register as register
 from jaxmtl.aggregation.rows import gram_matrix as gram_matrix
 from jaxmtl.aggregation.rows import weighted_sum as weighted_sum
 from jaxmtl.aggregation.sand_mask import sand_mask as sand_mask

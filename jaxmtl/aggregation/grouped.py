@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, PyTree
 
+from jaxmtl._validate import check_static
 from jaxmtl.aggregation.contract import AggregationInfo, Aggregator, Context, checked, describe
 from jaxmtl.aggregation.rows import gram_matrix, weighted_sum
 
@@ -90,6 +91,8 @@ def grouped(aggregator: Aggregator, prefix: Prefix = None) -> Aggregator:
         >>> info.conflict_rate.tolist()
         [1.0, 0.0]
     """
+
+    check_static("prefix", prefix)
 
     def split(tree: PyTree) -> list[list[Any]]:
         leaves = jax.tree.leaves(tree)

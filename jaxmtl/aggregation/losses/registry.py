@@ -4,8 +4,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import NamedTuple
 
-import jax.numpy as jnp
-
+from jaxmtl.aggregation.known import LOSSES, make_named, read_name
 from jaxmtl.aggregation.losses.contract import Scalarizer
 from jaxmtl.aggregation.losses.cosmos import cosmos
 from jaxmtl.aggregation.losses.dwa import dwa
@@ -53,7 +52,7 @@ class LossMethod(NamedTuple):
 
 _L = ("losses",)
 
-_TABLE = {
+LOSSES |= {
     "equal": LossMethod(equal, _L, "none", (MONOTONE, SYMMETRIC), 1, "-"),
     "linear": LossMethod(linear, _L, "none", (MONOTONE,), 1, "-"),
     "uncertainty": LossMethod(
@@ -98,15 +97,15 @@ _TABLE = {
     ),
 }
 
-# Read-only, for the reason that ``REGISTRY`` is.
-LOSS_METHODS: Mapping[str, LossMethod] = MappingProxyType(_TABLE)
+# Read-only: ``register`` adds methods of one's own.
+LOSS_METHODS: Mapping[str, LossMethod] = MappingProxyType(LOSSES)
 
 
 def make_scalarizer(name: str, num_tasks: int | None = None, **options: object) -> Scalarizer:
     """Makes a loss method by name.
 
     Args:
-        name: a key of ``LOSS_METHODS``.
+        name: a key of ``LOSS_METHODS``, perhaps with options, ``"stch(mu=0.1)"``.
         num_tasks: for ``linear`` without weights: that many equal ones.
         options: arguments of the factory.
 
@@ -120,8 +119,6 @@ def make_scalarizer(name: str, num_tasks: int | None = None, **options: object) 
         >>> make_scalarizer("stch", mu=0.1).observe is None
         True
     """
-    if name not in LOSS_METHODS:
+    if read_name(name).name not in LOSS_METHODS:
         raise ValueError(f"name: expected one of {', '.join(LOSS_METHODS)}, got {name!r}")
-    if name == "linear" and "weights" not in options and num_tasks is not None:
-        options = {**options, "weights": jnp.ones(num_tasks)}
-    return LOSS_METHODS[name].factory(**options)
+    return make_named(name, num_tasks, **options)
