@@ -9,6 +9,7 @@ which need no task gradients, are ``Scalarizer``s; see ``jaxmtl.aggregation.loss
 from jaxmtl.aggregation.aligned_mtl import aligned_mtl as aligned_mtl
 from jaxmtl.aggregation.and_mask import and_mask as and_mask
 from jaxmtl.aggregation.cagrad import cagrad as cagrad
+from jaxmtl.aggregation.choose import choose as choose
 from jaxmtl.aggregation.config import config as config
 from jaxmtl.aggregation.constant import constant as constant
 from jaxmtl.aggregation.contract import AggregationInfo as AggregationInfo

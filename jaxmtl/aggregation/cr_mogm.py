@@ -7,6 +7,7 @@ from jaxtyping import Array, Bool, Float, PyTree
 
 from jaxmtl._validate import check_within
 from jaxmtl.aggregation.contract import Aggregator, Context, Weighed
+from jaxmtl.aggregation.known import AnyMethod, as_aggregator
 from jaxmtl.aggregation.mgda import mgda
 from jaxmtl.aggregation.rows import accumulator_dtype, keep_present, num_tasks, weighted_sum
 from jaxmtl.aggregation.settings import Real, in_type
@@ -26,7 +27,7 @@ class CRMOGMState(NamedTuple):
     started: Bool[Array, " tasks"]
 
 
-def cr_mogm(aggregator: Aggregator | None = None, alpha: Real = 0.9) -> Aggregator:
+def cr_mogm(aggregator: AnyMethod | None = None, alpha: Real = 0.9) -> Aggregator:
     """Running mean of another aggregator's weights: l <- alpha l + (1 - alpha) w, result J^T l.
 
     Correlation-reduced multi-objective gradients: w and the gradients it is applied to come from
@@ -61,7 +62,7 @@ def cr_mogm(aggregator: Aggregator | None = None, alpha: Real = 0.9) -> Aggregat
         Zhou, Zhang, Jiang, Zhong, Gu, Zhu (2022), On the convergence of stochastic multi-objective
         gradient manipulation and beyond, algorithm 1.
     """
-    inside = mgda() if aggregator is None else aggregator
+    inside = mgda() if aggregator is None else as_aggregator(aggregator)
     check_within("alpha", alpha, 0, 1)
     if not inside.weighted:
         raise ValueError(

@@ -6,7 +6,7 @@ import inspect
 import math
 import re
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import jax.numpy as jnp
 
@@ -19,6 +19,18 @@ AGGREGATORS: dict[str, Any] = {}
 LOSSES: dict[str, Any] = {}
 AHEAD: dict[str, Any] = {}  # methods that look ahead: factories
 OWN: set[str] = set()  # of all these, the names that ``register`` added or replaced
+
+
+class MakesAggregator(Protocol):
+    """A loss method: what an aggregator can be made of."""
+
+    def as_aggregator(self) -> Aggregator:
+        """The aggregator."""
+        ...
+
+
+AnyMethod = Aggregator | MakesAggregator | str
+"""An ``Aggregator``, a loss method, or a name of either, with options or without."""
 
 # Without options these want one weight a task.
 WEIGHTED = ("constant", "linear")
@@ -228,7 +240,7 @@ def standing(text: str, *, of: str, hint: str | None = None) -> Any:
     return _made_of(factory_of(found.name), repr(found.options))
 
 
-def as_aggregator(method: Any) -> Any:
+def as_aggregator(method: AnyMethod) -> Aggregator:
     """The aggregator that is meant by a name, an aggregator or a loss method.
 
     Args:
@@ -246,7 +258,7 @@ def as_aggregator(method: Any) -> Any:
         >>> [as_aggregator(each).weighted for each in ("mgda", ag.mgda(), ag.gls())]
         [True, True, True]
     """
-    found = make_named(method, of="aggregator") if isinstance(method, str) else method
+    found: Any = make_named(method, of="aggregator") if isinstance(method, str) else method
     if hasattr(found, "weigh"):
         raise ValueError(
             "aggregator: auto_lambda needs the batch that follows, and is no aggregator: see "

@@ -9,6 +9,7 @@ from jaxtyping import Array, Int, PyTree
 from jaxmtl._validate import check_static, check_within
 from jaxmtl.aggregation.contract import Aggregator, Context, checked, describe
 from jaxmtl.aggregation.grouped import Prefix, leaf_groups
+from jaxmtl.aggregation.known import AnyMethod, as_aggregator
 from jaxmtl.aggregation.mean import mean
 from jaxmtl.aggregation.rows import gram_matrix
 from jaxmtl.aggregation.settings import Real, in_type
@@ -55,7 +56,7 @@ def conflict_scores(
 
 
 def recon(
-    aggregator: Aggregator | None = None, threshold: Real = 0.0, prefix: Prefix = 1
+    aggregator: AnyMethod | None = None, threshold: Real = 0.0, prefix: Prefix = 1
 ) -> Aggregator:
     """Adds up Recon's conflict scores while another aggregator does the work.
 
@@ -91,7 +92,7 @@ def recon(
     References:
         See ``conflict_scores``.
     """
-    inside = mean() if aggregator is None else aggregator
+    inside = mean() if aggregator is None else as_aggregator(aggregator)
     check_within("threshold", threshold, -1, 0)
     check_static("prefix", prefix)
 
