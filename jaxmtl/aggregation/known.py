@@ -199,7 +199,7 @@ def make_named(text: str, num_tasks: int | None = None, *, of: str = "name", **m
             raise ValueError(
                 f"{of}: {name} has one weight a task, as in '{name}(weights=[1.0, 0.5])', got none"
             )
-        options["weights"] = jnp.ones(num_tasks)
+        options["weights"] = (1.0,) * num_tasks
     try:
         return factory_of(name)(**options)
     except ValueError as error:

@@ -9,7 +9,7 @@ def list_all_arms() -> None:
     """Says the names of all methods that can be compared, and what each is."""
     from jaxmtl.comparison import ARMS, DEFAULT_ARMS
     from jaxmtl.methods import BASELINES
-    from jaxmtl.training.phased.combining import AGGREGATORS, WEIGHTINGS
+    from jaxmtl.training.phased.combining import aggregators, weightings
 
     for name, arm in ARMS.items():
         say(f"{name:16}{'*' if name in DEFAULT_ARMS else ' '} {arm.description}")
@@ -17,7 +17,7 @@ def list_all_arms() -> None:
     for name, method in BASELINES.items():
         say(f"{name:16}  {method.description}")
     say("\nThese are reference lines, whatever is compared; named in --arms they take part.\n")
-    for group, methods in (("aggregators", AGGREGATORS), ("losses", WEIGHTINGS)):
+    for group, methods in (("aggregators", aggregators()), ("losses", weightings())):
         say(f"--arms {group}:")
         say(textwrap.fill(", ".join(methods), 96, initial_indent="  ", subsequent_indent="  "))
     say(
