@@ -70,6 +70,7 @@ from jaxmtl.aggregation.recon import conflict_scores as conflict_scores
 from jaxmtl.aggregation.recon import recon as recon
 from jaxmtl.aggregation.registry import REGISTRY as REGISTRY
 from jaxmtl.aggregation.registry import Method as Method
+from jaxmtl.aggregation.registry import forget as forget
 from jaxmtl.aggregation.registry import make as make
 from jaxmtl.aggregation.registry import register as register
 from jaxmtl.aggregation.rows import gram_matrix as gram_matrix

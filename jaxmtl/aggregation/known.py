@@ -13,12 +13,7 @@ import jax.numpy as jnp
 from jaxmtl._words import did_you_mean, short
 from jaxmtl.aggregation.contract import Aggregator
 from jaxmtl.aggregation.settings import real_settings
-
-# Filled by the modules that import all factories; steps, which those stand on, read them here.
-AGGREGATORS: dict[str, Any] = {}
-LOSSES: dict[str, Any] = {}
-AHEAD: dict[str, Any] = {}  # methods that look ahead: factories
-OWN: set[str] = set()  # of all these, the names that ``register`` added or replaced
+from jaxmtl.aggregation.tables import AGGREGATORS, AHEAD, LOSSES, OWN
 
 
 class MakesAggregator(Protocol):
@@ -106,6 +101,29 @@ def read_name(text: str, *, of: str = "name", hint: str | None = None) -> Named:
     options = {} if form[2] is None else _literals(form[2], of, text)
     _check_options(of, name, options)
     return Named(name, options)
+
+
+def split_names(text: str) -> list[str]:
+    """Names that are separated by commas; commas within brackets part options.
+
+    Args:
+        text: as given.
+
+    Returns:
+        Names without space around them; empty ones are left out.
+
+    Example:
+        >>> split_names("mgda, cagrad(c=0.4, rescale='square'),")
+        ['mgda', "cagrad(c=0.4, rescale='square')"]
+    """
+    names, depth = [""], 0
+    for letter in text:
+        depth += (letter in "([") - (letter in ")]")
+        if letter == "," and depth <= 0:
+            names.append("")
+        else:
+            names[-1] += letter
+    return [name.strip() for name in names if name.strip()]
 
 
 def _literals(inside: str, of: str, text: str) -> dict[str, Any]:

@@ -20,15 +20,7 @@ from jaxmtl.aggregation.graddrop import graddrop
 from jaxmtl.aggregation.gradnorm import gradnorm
 from jaxmtl.aggregation.gradvac import gradvac
 from jaxmtl.aggregation.imtl_g import imtl_g
-from jaxmtl.aggregation.known import (
-    AGGREGATORS,
-    AHEAD,
-    LOSSES,
-    OWN,
-    as_aggregator,
-    known_names,
-    make_named,
-)
+from jaxmtl.aggregation.known import as_aggregator, known_names, make_named
 from jaxmtl.aggregation.krum import krum
 from jaxmtl.aggregation.losses import LossMethod, Scalarizer, auto_lambda
 from jaxmtl.aggregation.mean import mean
@@ -43,6 +35,7 @@ from jaxmtl.aggregation.recon import recon
 from jaxmtl.aggregation.sand_mask import sand_mask
 from jaxmtl.aggregation.sdmgrad import sdmgrad
 from jaxmtl.aggregation.sum import sum as sum_
+from jaxmtl.aggregation.tables import AGGREGATORS, AHEAD, LOSSES, OWN
 from jaxmtl.aggregation.trimmed_mean import trimmed_mean
 from jaxmtl.aggregation.upgrad import upgrad
 
@@ -185,6 +178,7 @@ AGGREGATORS |= {
 }
 
 AHEAD["auto_lambda"] = auto_lambda
+_TABLES = {"aggregators": AGGREGATORS, "losses": LOSSES, "ahead": AHEAD}
 
 # Read-only: ``register`` adds methods of one's own.
 REGISTRY: Mapping[str, Method] = MappingProxyType(AGGREGATORS)
@@ -236,6 +230,7 @@ def register(
         >>> register("halved", halved)
         >>> ag.make("halved(share=0.25)").weights(jnp.eye(2)).tolist()
         [0.25, 0.25]
+        >>> forget("halved")
         >>> register("mgda", halved)
         Traceback (most recent call last):
             ...
@@ -244,6 +239,29 @@ def register(
     if not isinstance(name, str) or not name.isidentifier():
         raise ValueError(f"register: expected a word as the name, such as 'mine', got {name!r}")
     add(name, factory, replace=replace)
+
+
+def forget(name: str) -> None:
+    """Takes back what ``register`` did: the method is gone, and one that it replaced is back.
+
+    Args:
+        name: that was registered.
+
+    Raises:
+        ValueError: it was not.
+
+    Example:
+        >>> forget("mgda")
+        Traceback (most recent call last):
+            ...
+        ValueError: forget: expected a name that was registered, got 'mgda'
+    """
+    if name not in OWN:
+        raise ValueError(f"forget: expected a name that was registered, got {name!r}")
+    for title, table in _TABLES.items():
+        table.pop(name, None)
+        table.update({name: OWN[name][title]} if title in OWN[name] else {})
+    del OWN[name]
 
 
 def add(name: str, factory: Any, *, replace: bool = False) -> None:
@@ -261,9 +279,10 @@ def add(name: str, factory: Any, *, replace: bool = False) -> None:
         raise ValueError(f"{wanted}without arguments, got {short(factory)}: {error}") from error
     if not isinstance(method, Aggregator | Scalarizer):
         raise ValueError(f"{wanted}got one that makes {short(method)}")
-    for table in (AGGREGATORS, LOSSES, AHEAD):
+    before = {title: table[name] for title, table in _TABLES.items() if name in table}
+    OWN.setdefault(name, before)
+    for table in _TABLES.values():
         table.pop(name, None)
-    OWN.add(name)
     if isinstance(method, Scalarizer):
         LOSSES[name] = LossMethod(factory, ("losses", "key"), "unknown", (), None, "-")
         return

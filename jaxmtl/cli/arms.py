@@ -44,9 +44,10 @@ def arm_names(text: str | None, reference: str, num_tasks: int) -> tuple[list[st
         >>> arm_names("upgrad", "mean", 2)
         (['restarts+upgrad', 'mean'], 'mean')
     """
+    from jaxmtl.aggregation.known import split_names
     from jaxmtl.comparison import DEFAULT_ARMS, check_arms
 
-    names = [name.strip() for name in (text or "").split(",") if name.strip()]
+    names = split_names(text or "")
     if text is not None and not names:
         raise ValueError("--arms: expected names separated by commas, got none")
     try:

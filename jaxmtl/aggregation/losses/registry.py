@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import NamedTuple
 
-from jaxmtl.aggregation.known import LOSSES, make_named, read_name
+from jaxmtl.aggregation.known import make_named, read_name
 from jaxmtl.aggregation.losses.contract import Scalarizer
 from jaxmtl.aggregation.losses.cosmos import cosmos
 from jaxmtl.aggregation.losses.dwa import dwa
@@ -17,6 +17,7 @@ from jaxmtl.aggregation.losses.pbi import pbi
 from jaxmtl.aggregation.losses.rlw import rlw
 from jaxmtl.aggregation.losses.stch import stch
 from jaxmtl.aggregation.losses.uncertainty import uncertainty
+from jaxmtl.aggregation.tables import LOSSES
 
 MONOTONE = "monotone"  # no weight below 0, for losses above 0
 SYMMETRIC = "permutation-invariant"  # losses shuffled, same loss

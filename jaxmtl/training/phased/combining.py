@@ -10,15 +10,9 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int, Key, PyTree
 
 from jaxmtl.aggregation import Aggregator, AutoLambda, Scalarizer
-from jaxmtl.aggregation.known import (
-    AGGREGATORS,
-    AHEAD,
-    LOSSES,
-    make_named,
-    read_name,
-    standing,
-)
+from jaxmtl.aggregation.known import make_named, read_name, standing
 from jaxmtl.aggregation.losses import plain_step
+from jaxmtl.aggregation.tables import AGGREGATORS, AHEAD, LOSSES
 
 Combiner = Aggregator | Scalarizer | AutoLambda
 Combining = str | Combiner
