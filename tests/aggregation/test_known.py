@@ -7,7 +7,7 @@ import optax
 import pytest
 
 import jaxmtl.aggregation as ag
-from jaxmtl.aggregation.known import AGGREGATORS, as_scalarizer, known_names
+from jaxmtl.aggregation.known import as_scalarizer, known_names, read_name
 from jaxmtl.methods.study.arms import find_arm
 from jaxmtl.training.phased.combining import aggregators, check_combining, method_of
 
@@ -40,19 +40,31 @@ def shared(share: float = 0.5, squared: bool = False) -> ag.Aggregator:
     return ag.from_rule(rule, needs_gram=False)
 
 
-def test_options_in_a_name_are_those_of_the_factory():
-    for text, made in {
-        "cagrad(c=0.4)": ag.cagrad(0.4),
-        " aligned_mtl ( scale = 'rmse', preferences=[1, 2.5] ) ": ag.aligned_mtl("rmse", [1, 2.5]),
-        "nash_mtl(max_norm=None)": ag.nash_mtl(None),
-        "constant(weights=(1, -0.5))": ag.constant([1, -0.5]),
-        "cr_mogm(aggregator='cagrad(c=0.2)')": ag.cr_mogm(ag.cagrad(0.2)),
-    }.items():
-        assert weights(ag.make(text)) == weights(made)
-    named, made = ag.make("stch(mu=0.1)"), ag.from_losses(ag.stch(0.1))
+@pytest.mark.parametrize(
+    ("text", "options"),
+    [
+        ("cagrad(c=0.4)", {"c": 0.4}),
+        (" aligned_mtl ( scale = 'rmse' ,preferences=[1, -2.5] ) ", None),
+        ("nash_mtl(max_norm=None)", {"max_norm": None}),
+        ("sand_mask(k=1e+1, rescale=False)", {"k": 10.0, "rescale": False}),
+        ("mgda()", {}),
+        ("gls", {}),
+    ],
+)
+def test_options_in_a_name_are_those_of_the_factory(text, options):
+    expected = {"scale": "rmse", "preferences": [1, -2.5]} if options is None else options
+    found = read_name(text)
+    assert found.options == expected
+    assert read_name(str(found)) == found
+    assert isinstance(ag.make(text), ag.Aggregator)
+
+
+def test_options_reach_the_method():
+    assert weights(ag.make("constant(weights=(1, -0.5))")) == [1.0, -0.5]
+    inside = "cr_mogm(aggregator='constant(weights=[3, 4])')"
+    assert weights(ag.make(inside)) == [3.0, 4.0]
     losses = jnp.array([1.0, 2.0])
-    assert weights(named, losses=losses) == weights(made, losses=losses)
-    assert weights(ag.make("mgda()")) == weights(ag.make("mgda"))
+    assert weights(ag.make("linear(weights=[2, 1])"), losses=losses) == [2.0, 1.0]
 
 
 @pytest.mark.parametrize(
@@ -139,7 +151,7 @@ def test_what_is_no_method_is_not_registered(name, factory, sentence):
 def test_the_tables_are_read_only():
     for table in (ag.REGISTRY, ag.LOSS_METHODS):
         with pytest.raises(TypeError, match="does not support item assignment"):
-            table["mine"] = AGGREGATORS["mgda"]
+            table["mine"] = ag.REGISTRY["mgda"]
 
 
 def losses_of(params, batch):
@@ -156,7 +168,7 @@ def split_loss():
 ENGINES = {
     "aggregated": lambda m: ag.aggregated_step(losses_of, m, optax.sgd(0.1)),
     "gramian": lambda m: ag.gramian_step(losses_of, m, optax.sgd(0.1)),
-    "feature": lambda m: ag.feature_step(split_loss(), m, optax.sgd(0.1)),
+    "feature": lambda m: ag.feature_step(split_loss(), m, optax.sgd(0.1), head_gradients="plain"),
     "parallel": lambda m: ag.data_parallel_step(
         losses_of, m, optax.sgd(0.1), jax.make_mesh((1,), ("data",))
     ),
@@ -178,10 +190,14 @@ def test_every_engine_takes_names_and_loss_methods(engine):
         made = ENGINES[engine](method)
         if engine == "optax":
             return made.update(GRADS[:, :2], made.init(params), params, losses=jnp.ones(2))[0]
-        return made.step(params, made.init(params, batch), batch)[0]
+        start = (params, params) if engine == "feature" else params
+        return made.step(start, made.init(start, batch), batch)[0]
 
-    for text, made in (("cagrad(c=0.4)", ag.cagrad(0.4)), ("linear(weights=[1, 0.5])", None)):
-        made = ag.linear([1, 0.5]) if made is None else made
+    same = {
+        "gradnorm(alpha=1.2)": ag.gradnorm(1.2),
+        "linear(weights=[1, 0.5])": ag.linear([1, 0.5]),
+    }
+    for text, made in same.items():
         ours, theirs = (
             jax.make_jaxpr(lambda m=text: after(m))(),
             jax.make_jaxpr(lambda m=made: after(m))(),

@@ -28,13 +28,14 @@ VALUES = {
     ("sdmgrad", "learning_rate"): (0.2, 0.1),  # 10 makes the inner iteration chaotic
     ("dwa", "period"): (2.0, 1.0),
     ("pcd", "eps"): (1e-8, 0.5),
+    ("gradnorm", "alpha"): (0.0, 6.0),  # of which only a sign is used
     ("nash_mtl", "max_norm"): (1.0, 0.3),
     ("and_mask", "tau"): (1.0, 0.3),
     ("sand_mask", "k"): (10.0, 0.3),
     ("auto_lambda", "weight_rate"): (0.01, 0.05),
 }
-# An equation of its own, a state, a recurrence, an inner optimizer, a smooth maximum.
-KEPT = ("fairgrad", "moco", "gradnorm", "famo", "stch")
+# An equation of its own, a recurrence, a smooth maximum.
+KEPT = ("fairgrad", "gradnorm", "stch")
 FIRST = ("fairgrad", "alpha", 1.3)
 VECTORS = ("weights", "preferences")
 EVEN, UNEVEN = (0.25,) * TASKS, (0.5, 1.0, 2.0, 1.5)
