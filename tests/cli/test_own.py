@@ -48,7 +48,7 @@ def test_a_module_s_method_trains_and_its_run_is_read_without_it(call, table, mo
     sys.modules.pop(module)
     for own in list(OWN):
         forget(own)
-    assert f"gradients combined by {name}, mean weights 0.25, 0.25" in call("inspect", folder).out
+    assert f"gradients combined by {name}" in call("inspect", folder).out
     assert call("predict", folder, table, "--out", tmp_path / "predicted.csv").code == 0
     again = call("fit", "--config", folder, *STUDY[2:], "--out", tmp_path / "again")
     assert again.code == 2

@@ -16,7 +16,6 @@ from jaxmtl.losses import mean_over_known, squared_error
 from jaxmtl.models import AITM, MMoE, SharedBottom, SoftSharing
 from jaxmtl.training.as_network import as_network
 from jaxmtl.training.fit import advance
-from jaxmtl.training.phased.choice import choice_of
 from jaxmtl.training.phased.epoch import epoch
 from jaxmtl.training.phased.phases import phase_table
 from jaxmtl.training.phased.state import Config, init_state
@@ -179,41 +178,6 @@ def test_sweeps_equal_single_runs(data, aggregator):
         assert tuple(runs[seed].events) == tuple(run.events)
         close(runs[seed].params, run.params, atol=1e-5)
         close(runs[seed].history.combination, run.history.combination, atol=1e-4)
-
-
-# Two settings of one method, by a key; a loss method that looks twice; one with a state.
-OF_MEMBERS = ["graddrop(leak=0.2)", "famo", "graddrop(leak=0.9)", ag.gradnorm()]
-
-
-def test_members_of_a_sweep_have_methods_of_their_own(data):
-    keys = jax.vmap(jax.random.key)(np.arange(4))
-    options = {"phases": PHASES, "shuffle": True, "batch_size": 3}
-    runs = sweep(HardSharing(), data, keys=keys, aggregator=OF_MEMBERS, **options)
-    for member in (1, 2):
-        run = fit_adaptive(
-            HardSharing(),
-            data,
-            key=jax.random.key(member),
-            aggregator=OF_MEMBERS[member],
-            **options,
-        )
-        assert tuple(runs[member].events) == tuple(run.events)
-        close(runs[member].params, run.params, atol=1e-5)
-        # What one method tells and another does not is told of its own members.
-        close(runs[member].history.combination, run.history.combination, atol=1e-4)
-    assert np.abs(runs[0].params["bank"]["kernel"] - runs[2].params["bank"]["kernel"]).max() > 0
-    with pytest.raises(ValueError, match="a list of 4, one a key, got a list of 1"):
-        sweep(HardSharing(), data, keys=jax.random.clone(keys), aggregator=["famo"], **options)
-
-
-def test_equal_methods_are_one_and_others_are_told_apart_by_what_is_static():
-    assert choice_of(["mgda", "mgda()"]) == "mgda"
-    names = ["krum(num_byzantine=0)", "krum", "cagrad(c=1)", "cagrad", "cagrad(c=0.2)", "famo"]
-    choice, chosen = choice_of(names)
-    assert choice.methods == ("krum(num_byzantine=0)", "krum", "cagrad", "cagrad", "famo")
-    assert choice.traced == ((), (), ("c",), (), ())
-    assert chosen.which.tolist() == [0, 1, 2, 3, 2, 4]
-    np.testing.assert_allclose(chosen.settings[2]["c"], [1, 1, 1, 1, 0.2, 1])
 
 
 # All that remember, draw or look ahead; one that does not has an empty state.

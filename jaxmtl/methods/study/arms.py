@@ -121,7 +121,7 @@ def fits(name: str, num_tasks: int) -> str | None:
     try:
         jax.eval_shape(once, rows, losses)
     except ValueError as error:
-        return str(error).splitlines()[0]
+        return str(error).splitlines()[0].removeprefix("name: ")
     return None
 
 
