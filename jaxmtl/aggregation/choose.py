@@ -49,7 +49,9 @@ def choose(index: int | Int[Array, ""], methods: Sequence[Method]) -> Aggregator
         [[3.0, 1.0], [6.0, 2.0], [3.0, 1.0]]
     """
     _check(index, methods)
-    found = [make_named(one, of="methods") if isinstance(one, str) else one for one in methods]
+    found: list[Any] = [
+        make_named(one, of="methods") if isinstance(one, str) else one for one in methods
+    ]
     at = jnp.asarray(index, jnp.int32) if is_concrete(index) else index
     if all(isinstance(one, Scalarizer) for one in found):
         return _of_losses(at, found)

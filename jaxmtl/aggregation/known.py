@@ -6,7 +6,7 @@ import inspect
 import math
 import re
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import jax.numpy as jnp
 
@@ -14,6 +14,9 @@ from jaxmtl._words import did_you_mean, short
 from jaxmtl.aggregation.contract import Aggregator
 from jaxmtl.aggregation.settings import real_settings
 from jaxmtl.aggregation.tables import AGGREGATORS, AHEAD, LOSSES, OWN
+
+if TYPE_CHECKING:
+    from jaxmtl.aggregation.losses.contract import Scalarizer
 
 
 class MakesAggregator(Protocol):
@@ -285,7 +288,7 @@ def as_aggregator(method: AnyMethod) -> Aggregator:
     return found.as_aggregator() if hasattr(found, "scalarize") else found
 
 
-def as_scalarizer(method: Any) -> Any:
+def as_scalarizer(method: "Scalarizer | str") -> "Scalarizer":
     """The loss method that is meant by a name or a loss method.
 
     Args:
@@ -301,7 +304,7 @@ def as_scalarizer(method: Any) -> Any:
         >>> as_scalarizer("stch(mu=0.1)").observe is None
         True
     """
-    found = make_named(method, of="scalarizer") if isinstance(method, str) else method
+    found: Any = make_named(method, of="scalarizer") if isinstance(method, str) else method
     if isinstance(found, Aggregator) or hasattr(found, "weigh"):
         made_by = "aggregated_step" if isinstance(found, Aggregator) else "auto_lambda_step"
         what = short(method) if isinstance(method, str) else type(found).__name__

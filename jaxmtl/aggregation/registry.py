@@ -184,7 +184,7 @@ _TABLES = {"aggregators": AGGREGATORS, "losses": LOSSES, "ahead": AHEAD}
 REGISTRY: Mapping[str, Method] = MappingProxyType(AGGREGATORS)
 
 
-def make(name: str, num_tasks: int | None = None, **options: object) -> Aggregator:
+def make(name: str, num_tasks: int | None = None, **options: Any) -> Aggregator:
     """Makes an aggregator by name.
 
     Args:
@@ -273,8 +273,9 @@ def add(name: str, factory: Any, *, replace: bool = False) -> None:
     wanted = f"register: {name}: expected a function that makes an aggregator or loss method, "
     if not callable(factory):
         raise ValueError(f"{wanted}got {short(factory)}")
+    make: Any = factory
     try:
-        method = factory()
+        method = make()
     except TypeError as error:
         raise ValueError(f"{wanted}without arguments, got {short(factory)}: {error}") from error
     if not isinstance(method, Aggregator | Scalarizer):
@@ -284,7 +285,7 @@ def add(name: str, factory: Any, *, replace: bool = False) -> None:
     for table in _TABLES.values():
         table.pop(name, None)
     if isinstance(method, Scalarizer):
-        LOSSES[name] = LossMethod(factory, ("losses", "key"), "unknown", (), None, "-")
+        LOSSES[name] = LossMethod(make, ("losses", "key"), "unknown", (), None, "-")
         return
     needs = ("gradients" if method.rule is None else "gram", "losses", "key")
-    AGGREGATORS[name] = Method(factory, needs, "unknown", (), None, "-")
+    AGGREGATORS[name] = Method(make, needs, "unknown", (), None, "-")

@@ -137,9 +137,7 @@ def sweep(
             "model: expected a network with a bank, such as HardSharing, for phases that split, "
             f"got {type(model).__name__}"
         )
-    chosen = None
-    if isinstance(aggregator, Sequence) and not isinstance(aggregator, str):
-        aggregator, chosen = _of_members(aggregator, members)
+    method, chosen = _of_members(aggregator, members)
     options = Options(
         optimizer=optimizer,
         batch_size=batch_size,
@@ -150,7 +148,7 @@ def sweep(
         zeros=zeros,
         transplant=transplant,
         split=split,
-        aggregator=aggregator,
+        aggregator=method,
         keep_best=keep_best,
     )
     if chunk is not None:
@@ -196,8 +194,11 @@ def sweep(
 
 
 def _of_members(
-    methods: Sequence[Combining], members: int
-) -> tuple[Combining | Choice, Chosen | None]:
+    methods: Combining | Sequence[Combining] | None, members: int
+) -> tuple[Combining | Choice | None, Chosen | None]:
+    """The method of all, or a choice among those of the members, and what each has of its own."""
+    if isinstance(methods, str) or not isinstance(methods, Sequence):
+        return methods, None
     if len(methods) != members:
         raise ValueError(
             f"aggregator: expected one method, or a list of {members}, one a key, got a list of "

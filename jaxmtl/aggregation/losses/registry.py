@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from jaxmtl.aggregation.known import make_named, read_name
 from jaxmtl.aggregation.losses.contract import Scalarizer
@@ -102,7 +102,7 @@ LOSSES |= {
 LOSS_METHODS: Mapping[str, LossMethod] = MappingProxyType(LOSSES)
 
 
-def make_scalarizer(name: str, num_tasks: int | None = None, **options: object) -> Scalarizer:
+def make_scalarizer(name: str, num_tasks: int | None = None, **options: Any) -> Scalarizer:
     """Makes a loss method by name.
 
     Args:

@@ -146,7 +146,7 @@ def _solved(
     return Solution(v, chosen, good, residual)
 
 
-def _log_start(power: float, norms: Array, p: Array) -> Array:
+def _log_start(power: Real, norms: Array, p: Array) -> Array:
     return ((power - 1) * jnp.log(norms) + power * jnp.log(p)) / (1 + power)
 
 

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int, Key, PyTree
+from jaxtyping import Array, Float, Key, PyTree
 
 from jaxmtl.aggregation import Aggregator, Scalarizer
 from jaxmtl.aggregation.known import factory_of, make_named, read_name
@@ -62,11 +62,11 @@ class Chosen(NamedTuple):
 
     Attributes:
         which: number of its method.
-        settings: of every method, those that differ by member.
+        settings: of every method, those that differ by member. Arrays of NumPy on the host.
     """
 
-    which: Int[Array, "*members"]
-    settings: tuple[dict[str, Array], ...]
+    which: Any
+    settings: tuple[dict[str, Any], ...]
 
 
 class ChoiceState(NamedTuple):
@@ -138,7 +138,7 @@ def _kind(method: Combining) -> Any:
     return found.name, static, shapes
 
 
-def _column(name: str, methods: Sequence[Any], members: Sequence[int]) -> Array:
+def _column(name: str, methods: Sequence[Any], members: Sequence[int]) -> Any:
     values = {member: read_name(methods[member]).options[name] for member in members}
     # Other members need a number too; that of the first one is in range.
     column = [values.get(member, values[members[0]]) for member in range(len(methods))]

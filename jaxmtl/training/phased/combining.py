@@ -115,8 +115,10 @@ def name_of(method: Any) -> str | None:
 def draws(method: Combining) -> bool:
     """Whether the method may want a key; one that was not named is given one."""
     name = name_of(method)
+    if name is None:
+        return True
     row = LOSSES.get(name) or AGGREGATORS.get(name)
-    return name is None or (row is not None and "key" in row.needs)
+    return row is not None and "key" in row.needs
 
 
 def looks_ahead(method: Combining | None) -> bool:
