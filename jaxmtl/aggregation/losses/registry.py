@@ -4,7 +4,8 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from jaxmtl.aggregation.known import make_named, read_name
+from jaxmtl._words import short
+from jaxmtl.aggregation.known import make_named
 from jaxmtl.aggregation.losses.contract import Scalarizer
 from jaxmtl.aggregation.losses.cosmos import cosmos
 from jaxmtl.aggregation.losses.dwa import dwa
@@ -120,6 +121,6 @@ def make_scalarizer(name: str, num_tasks: int | None = None, **options: Any) -> 
         >>> make_scalarizer("stch", mu=0.1).observe is None
         True
     """
-    if read_name(name).name not in LOSS_METHODS:
-        raise ValueError(f"name: expected one of {', '.join(LOSS_METHODS)}, got {name!r}")
+    if name.partition("(")[0].strip() not in LOSS_METHODS:
+        raise ValueError(f"name: expected one of {', '.join(LOSS_METHODS)}, got {short(name)}")
     return make_named(name, num_tasks, **options)
