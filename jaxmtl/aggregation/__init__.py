@@ -9,6 +9,7 @@ which need no task gradients, are ``Scalarizer``s; see ``jaxmtl.aggregation.loss
 from jaxmtl.aggregation.aligned_mtl import aligned_mtl as aligned_mtl
 from jaxmtl.aggregation.and_mask import and_mask as and_mask
 from jaxmtl.aggregation.cagrad import cagrad as cagrad
+from jaxmtl.aggregation.choose import choose as choose
 from jaxmtl.aggregation.config import config as config
 from jaxmtl.aggregation.constant import constant as constant
 from jaxmtl.aggregation.contract import AggregationInfo as AggregationInfo
@@ -69,7 +70,9 @@ from jaxmtl.aggregation.recon import conflict_scores as conflict_scores
 from jaxmtl.aggregation.recon import recon as recon
 from jaxmtl.aggregation.registry import REGISTRY as REGISTRY
 from jaxmtl.aggregation.registry import Method as Method
+from jaxmtl.aggregation.registry import forget as forget
 from jaxmtl.aggregation.registry import make as make
+from jaxmtl.aggregation.registry import register as register
 from jaxmtl.aggregation.rows import gram_matrix as gram_matrix
 from jaxmtl.aggregation.rows import weighted_sum as weighted_sum
 from jaxmtl.aggregation.sand_mask import sand_mask as sand_mask

@@ -6,11 +6,13 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PyTree
 
+from jaxmtl._validate import check_choice, check_within
 from jaxmtl.aggregation.contract import Aggregator, checked, describe
 from jaxmtl.aggregation.rows import accumulator_dtype, along_tasks, gram_matrix
+from jaxmtl.aggregation.settings import Real, in_type
 
 
-def and_mask(tau: float = 1.0, *, rescale: bool = True) -> Aggregator:
+def and_mask(tau: Real = 1.0, *, rescale: bool = True) -> Aggregator:
     """Mean gradient at the coordinates where the signs agree, 0 elsewhere.
 
     A coordinate is kept if |mean_t sign(g_t)| >= tau; with ``rescale``, each leaf is divided by the
@@ -20,7 +22,7 @@ def and_mask(tau: float = 1.0, *, rescale: bool = True) -> Aggregator:
     Needs the gradients, no Gram matrix. Permutation invariant, of degree 1; no weighted sum.
 
     Args:
-        tau: agreement asked for, in [0, 1]; 1 for all tasks.
+        tau: agreement asked for, in [0, 1]; 1 for all tasks. May be traced.
         rescale: static.
 
     Returns:
@@ -40,19 +42,14 @@ def and_mask(tau: float = 1.0, *, rescale: bool = True) -> Aggregator:
         Parascandolo, Neitz, Orvieto, Gresele, Schoelkopf (2021), Learning explanations that are
         hard to vary, section 2.3.
     """
-    check_share("tau", tau)
+    check_within("tau", tau, 0, 1)
+    check_choice("rescale", rescale, (False, True))
 
     def mask(agreement: Array, variance: Array) -> Array:
         # Signs are summed exactly; the tolerance is for the division by the number of tasks.
-        return (agreement >= tau - 1e-6).astype(agreement.dtype)
+        return (agreement >= in_type(tau, agreement.dtype) - 1e-6).astype(agreement.dtype)
 
     return masked_mean(mask, rescale=rescale)
-
-
-def check_share(name: str, value: float) -> None:
-    """Raises ValueError unless 0 <= value <= 1."""
-    if isinstance(value, int | float) and not 0 <= value <= 1:
-        raise ValueError(f"{name}: expected a number in [0, 1], got {value!r}")
 
 
 def masked_mean(mask_fn: Any, *, rescale: bool) -> Aggregator:

@@ -7,13 +7,14 @@ from jaxtyping import Array, Float
 
 from jaxmtl._validate import check_choice, check_positive
 from jaxmtl.aggregation.contract import Aggregator, Context, Weighed, from_rule, preference_vector
+from jaxmtl.aggregation.settings import Real, in_type
 from jaxmtl.aggregation.solvers import worst_case_weights
 
 Rescale = Literal["none", "square", "linear"]
 
 
 def cagrad(
-    c: float = 0.5,
+    c: Real = 0.5,
     rescale: Rescale = "none",
     preferences: Float[Array, " tasks"] | Sequence[float] | None = None,
 ) -> Aggregator:
@@ -35,7 +36,7 @@ def cagrad(
     where the ball reaches a direction that is).
 
     Args:
-        c: radius of the ball, >= 0, static or traced.
+        c: radius of the ball, >= 0; may be traced.
         rescale: ``"none"``, ``"square"`` for 1 / (1 + c^2), ``"linear"`` for 1 / (1 + c). Static.
         preferences: weights of g0; None for 1 / tasks (of those present).
 
@@ -56,14 +57,14 @@ def cagrad(
         Liu, Liu, Jin, Stone, Liu (2021), Conflict-averse gradient descent for multi-task learning,
         algorithm 1.
     """
-    if isinstance(c, int | float):
-        check_positive("c", c, zero=True)
+    check_positive("c", c, zero=True)
     check_choice("rescale", rescale, ("none", "square", "linear"))
-    factor = {"none": 1, "square": 1 / (1 + c**2), "linear": 1 / (1 + c)}[rescale]
 
     def rule(gram: Any, state: Any, context: Context) -> Weighed:
         b = preference_vector("cagrad", preferences, context.present, gram.dtype)
-        found = worst_case_weights(gram, context.present, b, c, context.scales)
+        radius = in_type(c, gram.dtype)
+        factor = {"none": 1, "square": 1 / (1 + radius**2), "linear": 1 / (1 + radius)}[rescale]
+        found = worst_case_weights(gram, context.present, b, radius, context.scales)
         return Weighed(found.x * factor, state, found.converged, found.residual)
 
     return from_rule(rule, scaled=True)

@@ -209,7 +209,7 @@ def from_rule(
 
     Args:
         rule: from Gram matrix, state and context to ``Weighed``. Rows and columns of absent tasks
-            are 0; the rule gives them weight 0.
+            are 0; the rule gives them weight 0. It may ask another's rule: see ``pcgrad``.
         init_state: from the number of tasks and the type of the Gram matrix to the first state.
         needs_gram: whether the weights depend on the matrix; then weights are NaN where an entry
             is not finite, rather than what a solver made of it, and the state stays as it was.

@@ -5,10 +5,12 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, PyTree
 
-from jaxmtl.aggregation.and_mask import check_share
+from jaxmtl._validate import check_within
 from jaxmtl.aggregation.contract import Aggregator, Context, Weighed
+from jaxmtl.aggregation.known import AnyMethod, as_aggregator
 from jaxmtl.aggregation.mgda import mgda
 from jaxmtl.aggregation.rows import accumulator_dtype, keep_present, num_tasks, weighted_sum
+from jaxmtl.aggregation.settings import Real, in_type
 
 
 class CRMOGMState(NamedTuple):
@@ -25,7 +27,7 @@ class CRMOGMState(NamedTuple):
     started: Bool[Array, " tasks"]
 
 
-def cr_mogm(aggregator: Aggregator | None = None, alpha: float = 0.9) -> Aggregator:
+def cr_mogm(aggregator: AnyMethod | None = None, alpha: Real = 0.9) -> Aggregator:
     """Running mean of another aggregator's weights: l <- alpha l + (1 - alpha) w, result J^T l.
 
     Correlation-reduced multi-objective gradients: w and the gradients it is applied to come from
@@ -37,7 +39,7 @@ def cr_mogm(aggregator: Aggregator | None = None, alpha: float = 0.9) -> Aggrega
     Args:
         aggregator: whose result is a weighted sum of the gradients given; None for ``mgda()``, as
             in the paper's first variant.
-        alpha: share of the past, in [0, 1].
+        alpha: share of the past, in [0, 1]; may be traced.
 
     Returns:
         The aggregator; its state is a ``CRMOGMState``. Absent tasks keep their part of the smoothed
@@ -60,8 +62,8 @@ def cr_mogm(aggregator: Aggregator | None = None, alpha: float = 0.9) -> Aggrega
         Zhou, Zhang, Jiang, Zhong, Gu, Zhu (2022), On the convergence of stochastic multi-objective
         gradient manipulation and beyond, algorithm 1.
     """
-    inside = mgda() if aggregator is None else aggregator
-    check_share("alpha", alpha)
+    inside = mgda() if aggregator is None else as_aggregator(aggregator)
+    check_within("alpha", alpha, 0, 1)
     if not inside.weighted:
         raise ValueError(
             "cr_mogm: expected an aggregator whose result is a weighted sum of the task gradients"
@@ -77,7 +79,8 @@ def cr_mogm(aggregator: Aggregator | None = None, alpha: float = 0.9) -> Aggrega
         then = jnp.abs(before).sum()
         others = (state.started != present).any() & (now > 0) & (then > 0)
         ratio = jnp.where(others, now / jnp.where(others, then, 1), 1)
-        mixed = alpha * ratio * before + (1 - alpha) * weights
+        past = in_type(alpha, before.dtype)
+        mixed = past * ratio * before + (1 - past) * weights
         applied = jnp.where(present, jnp.where(state.started, mixed, weights), 0)
         back = jnp.where((present | ~state.started).all(), 1, ratio)
         finite = jnp.isfinite(applied).all()

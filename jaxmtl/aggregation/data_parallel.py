@@ -16,6 +16,7 @@ from jaxmtl.aggregation.contract import Aggregator
 from jaxmtl.aggregation.engines import flat_rows, required_rule, unflatten, weigh
 from jaxmtl.aggregation.info import info_of, read_value
 from jaxmtl.aggregation.keys import step_keys
+from jaxmtl.aggregation.known import AnyMethod, as_aggregator
 from jaxmtl.aggregation.rows import along_tasks, gram_matrix, keep_present, weighted_sum
 from jaxmtl.aggregation.step import AggregatedStep, aggregated_step
 from jaxmtl.gradients import LossFn, task_gradients
@@ -27,7 +28,7 @@ Counts = Callable[[PyTree], Array]
 
 def data_parallel_step(
     loss_fn: LossFn,
-    aggregator: Aggregator,
+    aggregator: AnyMethod,
     optimizer: optax.GradientTransformation,
     mesh: Mesh,
     *,
@@ -91,6 +92,7 @@ def data_parallel_step(
         0.5
     """
     check_choice("crossing", crossing, ("columns", "rows", "gram"))
+    aggregator = as_aggregator(aggregator)
     inner = local_step(loss_fn, aggregator, optimizer, axis_name, crossing, counts, has_aux)
     # Automatic axes take arguments from wherever they are; explicit ones want them placed.
     mesh = Mesh(mesh.devices, mesh.axis_names)

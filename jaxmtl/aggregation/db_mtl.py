@@ -6,8 +6,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PyTree
 
-from jaxmtl._validate import check_positive
-from jaxmtl.aggregation.and_mask import check_share
+from jaxmtl._validate import check_choice, check_positive, check_within
 from jaxmtl.aggregation.contract import Aggregator, checked, describe, require_losses
 from jaxmtl.aggregation.parts import kept_unless, nonnegative
 from jaxmtl.aggregation.rows import (
@@ -17,6 +16,7 @@ from jaxmtl.aggregation.rows import (
     num_tasks,
     weighted_sum,
 )
+from jaxmtl.aggregation.settings import Real, in_type
 
 
 class DBMTLState(NamedTuple):
@@ -31,7 +31,7 @@ class DBMTLState(NamedTuple):
     steps: Int[Array, " tasks"]
 
 
-def db_mtl(beta: float = 0.9, beta_sigma: float = 0.0, *, log_losses: bool = True) -> Aggregator:
+def db_mtl(beta: Real = 0.9, beta_sigma: Real = 0.0, *, log_losses: bool = True) -> Aggregator:
     """Sum of the smoothed gradients of the log losses, each stretched to the longest one's length.
 
     h_t = g_t / (loss_t + 1e-8), the gradient of log(loss_t); y_t <- h_t + beta / k^beta_sigma (y_t
@@ -44,7 +44,7 @@ def db_mtl(beta: float = 0.9, beta_sigma: float = 0.0, *, log_losses: bool = Tru
 
     Args:
         beta: share of the past in the smoothing, in [0, 1]; 0 for none.
-        beta_sigma: decay of that share.
+        beta_sigma: decay of that share, >= 0. Both may be traced.
         log_losses: False if the task gradients are already those of the log losses. Static.
 
     Returns:
@@ -65,7 +65,8 @@ def db_mtl(beta: float = 0.9, beta_sigma: float = 0.0, *, log_losses: bool = Tru
         Lin, Jiang, Ye, Zhang, Chen, Liu, Liu, Kwok (2023), Dual-balancing for multi-task learning,
         algorithm 1.
     """
-    check_share("beta", beta)
+    check_within("beta", beta, 0, 1)
+    check_choice("log_losses", log_losses, (False, True))
     check_positive("beta_sigma", beta_sigma, zero=True)
 
     def init(task_grads: PyTree) -> DBMTLState:
@@ -83,7 +84,7 @@ def db_mtl(beta: float = 0.9, beta_sigma: float = 0.0, *, log_losses: bool = Tru
             factor = 1 / (nonnegative(require_losses("db_mtl", context, dtype)) + 1e-8)
         steps = state.steps + present.astype(jnp.int32)
         number = jnp.maximum(steps, 1).astype(dtype)
-        past = jnp.where(present, beta / number**beta_sigma, 1)
+        past = jnp.where(present, in_type(beta, dtype) / number ** in_type(beta_sigma, dtype), 1)
 
         def smooth(y: Array, leaf: Array) -> Array:
             h = along_tasks(factor, leaf) * leaf.astype(dtype)

@@ -13,6 +13,7 @@ from jaxmtl._validate import check_choice
 from jaxmtl.aggregation.contract import AggregationInfo, Aggregator, Rule, describe, gram_context
 from jaxmtl.aggregation.info import StepInfo, info_of, read_value
 from jaxmtl.aggregation.keys import for_shapes, key_apart, step_keys
+from jaxmtl.aggregation.known import AnyMethod, as_aggregator
 from jaxmtl.aggregation.rows import accumulator_dtype
 from jaxmtl.aggregation.step import AggregatedStep, StepState
 from jaxmtl.gradients import (
@@ -30,7 +31,7 @@ Combine = Callable[..., tuple[PyTree, Any, AggregationInfo]]
 
 def gramian_step(
     loss_fn: LossFn,
-    aggregator: Aggregator,
+    aggregator: AnyMethod,
     optimizer: optax.GradientTransformation,
     *,
     engine: Literal["auto", "layers", "rank_one"] = "auto",
@@ -79,6 +80,7 @@ def gramian_step(
         >>> jax.jit(step)(params, init(params, batch), batch)[0].tolist()
         [0.5, 0.5]
     """
+    aggregator = as_aggregator(aggregator)
     rule = required_rule("gramian_step", aggregator)
     gramian: Callable[..., Any]
     if head_gradients is None:
@@ -117,7 +119,7 @@ def gramian_step(
 
 def feature_step(
     split: SplitLoss,
-    aggregator: Aggregator,
+    aggregator: AnyMethod,
     optimizer: optax.GradientTransformation,
     head_gradients: Literal["plain", "weighted"],
 ) -> AggregatedStep:
@@ -161,6 +163,7 @@ def feature_step(
         Sener, Koltun (2018), Multi-task learning as multi-objective optimization, section 3.3.
     """
     check_choice("head_gradients", head_gradients, ("plain", "weighted"))
+    aggregator = as_aggregator(aggregator)
     if head_gradients == "weighted" and not aggregator.weighted:
         raise ValueError(
             "head_gradients: expected 'plain' with a method whose result is no weighted sum of the "

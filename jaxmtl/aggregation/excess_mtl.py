@@ -6,10 +6,11 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, PyTree
 
-from jaxmtl._validate import check_positive
+from jaxmtl._validate import check_count, check_positive
 from jaxmtl.aggregation.contract import Aggregator, checked, describe
 from jaxmtl.aggregation.parts import kept_unless
 from jaxmtl.aggregation.rows import accumulator_dtype, gram_matrix, num_tasks, weighted_sum
+from jaxmtl.aggregation.settings import Real, in_type
 
 
 class ExcessMTLState(NamedTuple):
@@ -28,7 +29,7 @@ class ExcessMTLState(NamedTuple):
     steps: Int[Array, " tasks"]
 
 
-def excess_mtl(step_size: float = 1.0, warmup: int = 0) -> Aggregator:
+def excess_mtl(step_size: Real = 1.0, warmup: int = 0) -> Aggregator:
     """Weights raised exponentially with the estimated excess risk of each task.
 
     The excess risk of task t is g_t' H^-1 g_t with the diagonal H = sqrt(sum of g_t^2 so far +
@@ -44,7 +45,7 @@ def excess_mtl(step_size: float = 1.0, warmup: int = 0) -> Aggregator:
     Needs the gradients and a state of their size.
 
     Args:
-        step_size: above 0; LibMTL has 1e-2.
+        step_size: above 0, may be traced; LibMTL has 1e-2.
         warmup: number of updates with equal weights, static.
 
     Returns:
@@ -67,7 +68,7 @@ def excess_mtl(step_size: float = 1.0, warmup: int = 0) -> Aggregator:
         6, 7, 9.
     """
     check_positive("step_size", step_size)
-    check_positive("warmup", warmup, zero=True)
+    check_count("warmup", warmup, zero=True)
 
     def init(task_grads: PyTree) -> ExcessMTLState:
         tasks, dtype = num_tasks(task_grads), accumulator_dtype(task_grads)
@@ -106,7 +107,7 @@ def excess_mtl(step_size: float = 1.0, warmup: int = 0) -> Aggregator:
         seen = jnp.where(moving, steps, 0)
         # A sum of fewer squares would make a task that is often missing look the riskier.
         share = jnp.where(moving, seen / jnp.maximum(jnp.max(seen), 1), 1).astype(dtype)
-        moved = jnp.where(moving, step_size * excess * jnp.sqrt(share), 0)
+        moved = jnp.where(moving, in_type(step_size, dtype) * excess * jnp.sqrt(share), 0)
         log_weights = _exchanged(state.log_weights, moved, moving)
         weights = jax.nn.softmax(jnp.where(present, log_weights, -jnp.inf))
         weights = jnp.where(finite, jnp.where(present, weights, 0), jnp.nan)

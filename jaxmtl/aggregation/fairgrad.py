@@ -3,15 +3,17 @@
 from collections.abc import Sequence
 from typing import Any
 
+import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from jaxmtl._validate import check_positive
 from jaxmtl.aggregation.contract import Aggregator, Context, Weighed, from_rule, preference_vector
+from jaxmtl.aggregation.settings import Real, in_type
 from jaxmtl.aggregation.solvers import fair_weights
 
 
 def fairgrad(
-    alpha: float = 1.0, preferences: Float[Array, " tasks"] | Sequence[float] | None = None
+    alpha: Real = 1.0, preferences: Float[Array, " tasks"] | Sequence[float] | None = None
 ) -> Aggregator:
     """Alpha-fair progress of the tasks: the w > 0 with (G w)_t = w_t^(-1 / alpha).
 
@@ -27,7 +29,7 @@ def fairgrad(
     alpha).
 
     Args:
-        alpha: >= 0, static; the paper takes 1 or 2.
+        alpha: >= 0, may be traced; the paper takes 1 or 2.
         preferences: p, factors of the tasks' utilities, (G w)_t = (p_t / w_t)^(1 / alpha); None for
             1 (for 1 / tasks with alpha 0).
 
@@ -49,13 +51,23 @@ def fairgrad(
     check_positive("alpha", alpha, zero=True)
 
     def rule(gram: Any, state: Any, context: Context) -> Weighed:
-        if alpha == 0:
-            p = preference_vector("fairgrad", preferences, context.present, gram.dtype)
-            return Weighed(p, state)
+        mean = preference_vector("fairgrad", preferences, context.present, gram.dtype)
+        known, power = isinstance(alpha, int | float), in_type(alpha, gram.dtype)
+        if known and alpha == 0:
+            return Weighed(mean, state)
         p = None
         if preferences is not None:
             p = preference_vector("fairgrad", preferences, context.present, gram.dtype)
-        found = fair_weights(gram, context.present, alpha, p, context.scales)
-        return Weighed(found.x, state, found.converged, found.residual)
+        if known:
+            found = fair_weights(gram, context.present, power, p, context.scales)
+            return Weighed(found.x, state, found.converged, found.residual)
+        some = power > 0
+        found = fair_weights(gram, context.present, jnp.where(some, power, 1), p, context.scales)
+        return Weighed(
+            jnp.where(some, found.x, mean),
+            state,
+            found.converged | ~some,
+            jnp.where(some, found.residual, 0),
+        )
 
     return from_rule(rule, scaled=True)

@@ -9,9 +9,10 @@ from jaxtyping import Array, Float, PyTree
 
 from jaxmtl.aggregation.contract import Aggregator, checked, describe, require_key
 from jaxmtl.aggregation.rows import accumulator_dtype, along_tasks, gram_matrix
+from jaxmtl.aggregation.settings import Real
 
 
-def graddrop(leak: float | Float[Array, " tasks"] | Sequence[float] = 0.0) -> Aggregator:
+def graddrop(leak: Real | Float[Array, " tasks"] | Sequence[float] = 0.0) -> Aggregator:
     """At each coordinate, the sum of the gradients of one sign, chosen at random.
 
     At every coordinate P = (1 + sum_t g_t / sum_t |g_t|) / 2; with probability P the positive
@@ -24,7 +25,7 @@ def graddrop(leak: float | Float[Array, " tasks"] | Sequence[float] = 0.0) -> Ag
     Needs the gradients, no Gram matrix. Permutation invariant in distribution; no weighted sum.
 
     Args:
-        leak: l, one number or one a task, in [0, 1].
+        leak: l, one number or one a task, in [0, 1]; may be traced.
 
     Returns:
         The aggregator; no state.

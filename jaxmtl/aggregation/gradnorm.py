@@ -8,6 +8,7 @@ from jaxtyping import Array, Bool, Float
 from jaxmtl._validate import check_positive
 from jaxmtl.aggregation.contract import Aggregator, Context, Weighed, from_rule, require_losses
 from jaxmtl.aggregation.parts import kept_unless, nonnegative
+from jaxmtl.aggregation.settings import Real, in_type
 
 
 class GradNormState(NamedTuple):
@@ -24,7 +25,7 @@ class GradNormState(NamedTuple):
     started: Bool[Array, " tasks"]
 
 
-def gradnorm(alpha: float = 1.5, learning_rate: float = 0.025) -> Aggregator:
+def gradnorm(alpha: Real = 1.5, learning_rate: Real = 0.025) -> Aggregator:
     """Weights learned so that weighted gradient norms follow the tasks' relative training rates.
 
     With n_t = w_t |g_t|, their mean n and r_t the loss relative to its first value, relative to the
@@ -39,8 +40,9 @@ def gradnorm(alpha: float = 1.5, learning_rate: float = 0.025) -> Aggregator:
     Needs losses and the norms (the diagonal of the Gram matrix).
 
     Args:
-        alpha: strength of the pull to a common rate, >= 0; 0 evens out the norms alone.
-        learning_rate: step of the weights, above 0; 0.025 as in the paper.
+        alpha: strength of the pull to a common rate, >= 0, may be traced; 0 evens out the norms
+            alone.
+        learning_rate: step of the weights, above 0, may be traced; 0.025 as in the paper.
 
     Returns:
         The aggregator; its state is a ``GradNormState``. Absent tasks keep base and part of the
@@ -84,9 +86,9 @@ def gradnorm(alpha: float = 1.5, learning_rate: float = 0.025) -> Aggregator:
         rates = losses / jnp.where(initial == 0, 1, initial)
         rates = rates / jnp.where(mean(rates) == 0, 1, mean(rates))
         norms = jnp.sqrt(jnp.diagonal(gram))
-        target = mean(weights * norms) * jnp.maximum(rates, 0) ** alpha
+        target = mean(weights * norms) * jnp.maximum(rates, 0) ** in_type(alpha, dtype)
         slope = norms * jnp.sign(weights * norms - target)
-        moved = scaled(jnp.maximum(weights - learning_rate * slope, 0))
+        moved = scaled(jnp.maximum(weights - in_type(learning_rate, dtype) * slope, 0))
         finite = jnp.isfinite(moved).all() & jnp.isfinite(losses).all()
         # Present tasks share what they had, so that the absent keep their part of the whole.
         part = jnp.where(present.all(), 1, jnp.maximum(mean(state.weights), jnp.finfo(dtype).eps))

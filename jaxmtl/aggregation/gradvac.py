@@ -9,6 +9,7 @@ from jaxtyping import Array, Float
 from jaxmtl._validate import check_positive
 from jaxmtl.aggregation.contract import Aggregator, Context, Weighed, from_rule, preference_vector
 from jaxmtl.aggregation.pcgrad import repeat, visiting_order
+from jaxmtl.aggregation.settings import Real, in_type
 from jaxmtl.aggregation.solvers.linear import unit_gram
 
 
@@ -23,7 +24,7 @@ class GradVacState(NamedTuple):
 
 
 def gradvac(
-    beta: float = 0.5, preferences: Float[Array, " tasks"] | Sequence[float] | None = None
+    beta: Real = 0.5, preferences: Float[Array, " tasks"] | Sequence[float] | None = None
 ) -> Aggregator:
     """Sum of the gradients, each turned until its cosine with every other is as usual.
 
@@ -38,7 +39,7 @@ def gradvac(
     Needs the Gram matrix. Of degree 1.
 
     Args:
-        beta: share of the new cosine in the running mean, in [0, 1], static or traced.
+        beta: share of the new cosine in the running mean, in [0, 1]; may be traced.
         preferences: factors of the changed gradients in the sum; None for 1.
 
     Returns:
@@ -58,11 +59,10 @@ def gradvac(
     References:
         Wang, Tsvetkov, Firat, Cao (2021), Gradient vaccine, algorithm 1 and equations 5, 6.
     """
-    if isinstance(beta, int | float):
-        check_positive("beta", beta, zero=True)
+    check_positive("beta", beta, zero=True)
 
     def rule(gram: Any, state: GradVacState, context: Context) -> Weighed:
-        tasks = gram.shape[0]
+        tasks, share = gram.shape[0], in_type(beta, gram.dtype)
         p = preference_vector("gradvac", preferences, context.present, gram.dtype, default="sum")
         unit = unit_gram(gram, context.present, context.scales)
         order = visiting_order("gradvac", tasks, context)
@@ -82,7 +82,7 @@ def gradvac(
             turn = at.any(axis=1) & (cosine < aim) & (aim_sine > 0)
             added = length * (aim * sine - cosine * aim_sine) / jnp.where(turn, aim_sine, 1)
             added = jnp.where(turn, added, 0)
-            seen = (1 - beta) * target + beta * cosine[:, None]
+            seen = (1 - share) * target + share * cosine[:, None]
             return (
                 weights + jnp.where(at, added[:, None], 0),
                 products + added[:, None] * dots[other],

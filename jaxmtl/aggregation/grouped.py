@@ -7,7 +7,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, PyTree
 
+from jaxmtl._validate import check_static
 from jaxmtl.aggregation.contract import AggregationInfo, Aggregator, Context, checked, describe
+from jaxmtl.aggregation.known import AnyMethod, as_aggregator
 from jaxmtl.aggregation.rows import gram_matrix, weighted_sum
 
 Prefix = int | PyTree | None
@@ -62,7 +64,7 @@ def broadcast_prefix(name: str, prefix: PyTree, tree: PyTree) -> PyTree:
         ) from error
 
 
-def grouped(aggregator: Aggregator, prefix: Prefix = None) -> Aggregator:
+def grouped(aggregator: AnyMethod, prefix: Prefix = None) -> Aggregator:
     """Applies an aggregator to each group of leaves on its own.
 
     A method on the Gram matrix is traced once and mapped over the groups' matrices; others run
@@ -90,6 +92,9 @@ def grouped(aggregator: Aggregator, prefix: Prefix = None) -> Aggregator:
         >>> info.conflict_rate.tolist()
         [1.0, 0.0]
     """
+
+    check_static("prefix", prefix)
+    aggregator = as_aggregator(aggregator)
 
     def split(tree: PyTree) -> list[list[Any]]:
         leaves = jax.tree.leaves(tree)

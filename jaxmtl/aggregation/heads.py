@@ -10,13 +10,14 @@ from jaxtyping import Array, PyTree
 from jaxmtl._validate import check_choice
 from jaxmtl.aggregation.contract import Aggregator
 from jaxmtl.aggregation.grouped import broadcast_prefix
+from jaxmtl.aggregation.known import AnyMethod, as_aggregator
 from jaxmtl.aggregation.rows import keep_present, num_tasks, weighted_sum
 
 HeadGradients = Literal["plain", "weighted"]
 
 
 def with_heads(
-    aggregator: Aggregator,
+    aggregator: AnyMethod,
     shared: PyTree | Callable[[PyTree], PyTree],
     head_gradients: HeadGradients,
 ) -> Aggregator:
@@ -53,6 +54,7 @@ def with_heads(
         (3.0, [5.0, 7.0])
     """
     check_choice("head_gradients", head_gradients, ("plain", "weighted"))
+    aggregator = as_aggregator(aggregator)
     if head_gradients == "weighted" and not aggregator.weighted:
         raise ValueError(
             "head_gradients: expected 'plain' with a method whose result is no weighted sum of the "

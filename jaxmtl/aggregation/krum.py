@@ -4,7 +4,7 @@ from typing import Any
 
 import jax.numpy as jnp
 
-from jaxmtl._validate import check_positive
+from jaxmtl._validate import check_choice, check_count
 from jaxmtl.aggregation.contract import Aggregator, Context, Weighed, from_rule
 
 
@@ -42,8 +42,9 @@ def krum(num_byzantine: int = 1, num_selected: int = 1, *, squared: bool = False
         Blanchard, El Mhamdi, Guerraoui, Stainer (2017), Machine learning with adversaries,
         section 4 (Krum, and Multi-Krum for k > 1).
     """
-    check_positive("num_byzantine", num_byzantine, zero=True)
-    check_positive("num_selected", num_selected)
+    check_count("num_byzantine", num_byzantine, zero=True)
+    check_count("num_selected", num_selected)
+    check_choice("squared", squared, (False, True))
 
     def rule(gram: Any, state: Any, context: Context) -> Weighed:
         tasks = gram.shape[0]

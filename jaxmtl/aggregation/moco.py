@@ -16,6 +16,7 @@ from jaxmtl.aggregation.rows import (
     num_tasks,
     weighted_sum,
 )
+from jaxmtl.aggregation.settings import Real, in_type
 from jaxmtl.aggregation.solvers import project_simplex
 from jaxmtl.aggregation.solvers.simplex import share_among
 
@@ -37,11 +38,11 @@ class MoCoState(NamedTuple):
 
 
 def moco(
-    beta: float = 0.5,
-    beta_sigma: float = 0.5,
-    gamma: float = 0.1,
-    gamma_sigma: float = 0.5,
-    rho: float = 0.0,
+    beta: Real = 0.5,
+    beta_sigma: Real = 0.5,
+    gamma: Real = 0.1,
+    gamma_sigma: Real = 0.5,
+    rho: Real = 0.0,
     *,
     normalize: bool = True,
     simplex: Simplex = "projection",
@@ -62,7 +63,7 @@ def moco(
         beta_sigma: its decay.
         gamma: step of the weights.
         gamma_sigma: its decay.
-        rho: strength of the pull to equal weights.
+        rho: strength of the pull to equal weights. All of these may be traced.
         normalize: static.
         simplex: ``"projection"`` or ``"softmax"``, static.
 
@@ -86,6 +87,7 @@ def moco(
         Fernando, Shen, Liu, Chaudhury, Murugesan, Chen (2023), Mitigating gradient bias in
         multi-objective learning, algorithm 1.
     """
+    check_choice("normalize", normalize, (False, True))
     check_choice("simplex", simplex, ("projection", "softmax"))
     for name, value in (("beta", beta), ("gamma", gamma)):
         check_positive(name, value)
@@ -111,7 +113,7 @@ def moco(
             factor = losses / jnp.where(norms == 0, 1, norms)
         steps = state.steps + present.astype(jnp.int32)
         number = jnp.maximum(steps, 1).astype(dtype)
-        rate = jnp.where(present, beta / number**beta_sigma, 0)
+        rate = jnp.where(present, in_type(beta, dtype) / number ** in_type(beta_sigma, dtype), 0)
 
         def smooth(y: Array, leaf: Array) -> Array:
             h = along_tasks(factor, leaf) * leaf.astype(dtype)
@@ -122,8 +124,9 @@ def moco(
         lam = share_among(state.weights, present)
         smoothed_gram = gram_matrix(present_rows)
         finite = jnp.isfinite(smoothed_gram).all() & jnp.isfinite(factor).all()
-        slope = (smoothed_gram * lam[None]).sum(axis=1) + rho * lam
-        moved = lam - gamma / jnp.max(number) ** gamma_sigma * slope
+        slope = (smoothed_gram * lam[None]).sum(axis=1) + in_type(rho, dtype) * lam
+        step = in_type(gamma, dtype) / jnp.max(number) ** in_type(gamma_sigma, dtype)
+        moved = lam - step * slope
         if simplex == "projection":
             lam = project_simplex(moved, present)
         else:

@@ -8,6 +8,7 @@ from jaxtyping import Array, Float
 from jaxmtl._validate import check_positive
 from jaxmtl.aggregation.contract import Aggregator, Context, Weighed, from_rule
 from jaxmtl.aggregation.parts import rejoin
+from jaxmtl.aggregation.settings import Real, in_type
 from jaxmtl.aggregation.solvers import project_simplex
 from jaxmtl.aggregation.solvers.simplex import share_among
 
@@ -22,7 +23,7 @@ class MoDoState(NamedTuple):
     weights: Float[Array, " tasks"]
 
 
-def modo(gamma: float = 0.1, rho: float = 0.1) -> Aggregator:
+def modo(gamma: Real = 0.1, rho: Real = 0.1) -> Aggregator:
     """Min-norm weights by one stochastic step an update, unbiased thanks to two batches.
 
     lambda <- P(lambda - gamma (J1 J2^T + rho I) lambda) on the simplex, with the task gradients of
@@ -34,7 +35,7 @@ def modo(gamma: float = 0.1, rho: float = 0.1) -> Aggregator:
 
     Args:
         gamma: step of lambda, above 0.
-        rho: strength of the pull to equal weights, >= 0.
+        rho: strength of the pull to equal weights, >= 0. Both may be traced.
 
     Returns:
         The aggregator; its state is a ``MoDoState``. Absent tasks keep their part of lambda.
@@ -58,8 +59,8 @@ def modo(gamma: float = 0.1, rho: float = 0.1) -> Aggregator:
     def rule(gram: Any, state: MoDoState, context: Context) -> Weighed:
         present = context.present
         lam = share_among(state.weights, present)
-        slope = (gram * lam[None]).sum(axis=1) + rho * lam
-        lam = project_simplex(lam - gamma * slope, present)
+        slope = (gram * lam[None]).sum(axis=1) + in_type(rho, gram.dtype) * lam
+        lam = project_simplex(lam - in_type(gamma, gram.dtype) * slope, present)
         return Weighed(lam, MoDoState(rejoin(state.weights, lam, present)))
 
     def init_state(tasks: int, dtype: Any) -> MoDoState:

@@ -7,8 +7,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from jaxmtl._validate import check_positive
+from jaxmtl._validate import check_count, check_positive
 from jaxmtl.aggregation.contract import Aggregator, Context, Weighed, from_rule, preference_vector
+from jaxmtl.aggregation.settings import Real, in_type
 from jaxmtl.aggregation.solvers import fair_weights
 from jaxmtl.aggregation.solvers.linear import Unit, multiply, unit_gram
 from jaxmtl.aggregation.solvers.trust import safe_root
@@ -33,7 +34,7 @@ class NashMTLState(NamedTuple):
 
 
 def nash_mtl(
-    max_norm: float | None = 1.0,
+    max_norm: Real | None = 1.0,
     update_every: int = 1,
     preferences: Float[Array, " tasks"] | Sequence[float] | None = None,
 ) -> Aggregator:
@@ -53,7 +54,7 @@ def nash_mtl(
     Needs the Gram matrix. Non-conflicting, permutation invariant, of degree 0 (before the limit).
 
     Args:
-        max_norm: longest result; None for no limit.
+        max_norm: longest result, may be traced; None for no limit.
         update_every: steps between solutions, static; the weights are kept in between, unless a
             task is present that they were not solved for.
         preferences: p, bargaining powers, (G w)_t = p_t / w_t; None for 1.
@@ -77,7 +78,7 @@ def nash_mtl(
     """
     if max_norm is not None:
         check_positive("max_norm", max_norm)
-    check_positive("update_every", update_every)
+    check_count("update_every", update_every)
 
     def solve(gram: Any, context: Context) -> tuple[Array, Array, Array, Array]:
         p = None
@@ -102,7 +103,7 @@ def nash_mtl(
         weights = jnp.where(context.present, weights, 0)
         if max_norm is not None:
             unit = unit_gram(gram, context.present, context.scales)
-            weights = limit_norm(unit, weights, max_norm)
+            weights = limit_norm(unit, weights, in_type(max_norm, gram.dtype))
         return Weighed(weights, following, converged, residual)
 
     def init_state(tasks: int, dtype: Any) -> NashMTLState:
@@ -118,7 +119,7 @@ def nash_mtl(
 
 
 def limit_norm(
-    unit: Unit, weights: Float[Array, " tasks"], max_norm: float
+    unit: Unit, weights: Float[Array, " tasks"], max_norm: Real
 ) -> Float[Array, " tasks"]:
     """Shortens J^T w to ``max_norm`` if it is longer."""
     lengths = weights * unit.norms

@@ -6,8 +6,9 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from jaxmtl._validate import check_positive
+from jaxmtl._validate import check_positive, check_within
 from jaxmtl.aggregation.contract import Aggregator, Context, Weighed, from_rule
+from jaxmtl.aggregation.settings import Real, in_type
 from jaxmtl.aggregation.solvers.linear import multiply, unit_gram
 from jaxmtl.aggregation.solvers.nonnegative import nonnegative_qp
 from jaxmtl.aggregation.solvers.trust import (
@@ -34,9 +35,9 @@ class PCDState(NamedTuple):
 
 
 def pcd(
-    tau: float | Float[Array, " others"] | Sequence[float] = 0.02,
-    beta: float = 0.999,
-    eps: float = 1e-8,
+    tau: Real | Float[Array, " others"] | Sequence[float] = 0.02,
+    beta: Real = 0.999,
+    eps: Real = 1e-8,
 ) -> Aggregator:
     """The nearest direction to the first task's gradient that serves every other task a little.
 
@@ -52,7 +53,7 @@ def pcd(
         tau: share of its own progress that each other task gets, in [0, 1]: one number or one a
             task but the first.
         beta: decay of the running mean, in [0, 1).
-        eps: added to the running mean, in the unit of squared gradients.
+        eps: added to the running mean, in the unit of squared gradients. All may be traced.
 
     Returns:
         The aggregator; its state is a ``PCDState``.
@@ -71,12 +72,12 @@ def pcd(
         Varam et al. (2026), Not all objectives are born equal: priority-constrained descent, TMLR,
         arXiv:2606.29521; its code enumerates working sets.
     """
-    if not 0 <= beta < 1:
-        raise ValueError(f"beta: expected a number in [0, 1), got {beta!r}")
+    check_within("beta", beta, 0, 1, open_end=True)
     check_positive("eps", eps, zero=True)
 
     def rule(gram: Any, state: PCDState, context: Context) -> Weighed:
         tasks, dtype = gram.shape[0], gram.dtype
+        decay = in_type(beta, dtype)
         shares = jnp.asarray(tau, dtype)
         if shares.ndim and shares.shape != (tasks - 1,):
             raise ValueError(
@@ -89,11 +90,11 @@ def pcd(
         finite = jnp.isfinite(gram).all() & jnp.isfinite(squares).all()
         update = context.present & finite
         steps = state.steps + update.astype(jnp.int32)
-        running = jnp.where(update, beta * state.square + (1 - beta) * squares, state.square)
+        running = jnp.where(update, decay * state.square + (1 - decay) * squares, state.square)
         unbiased = running / jnp.where(
-            steps > 0, 1 - jnp.asarray(beta, dtype) ** steps.astype(dtype), 1
+            steps > 0, 1 - jnp.asarray(decay, dtype) ** steps.astype(dtype), 1
         )
-        deviation = jnp.sqrt(unbiased + eps)
+        deviation = jnp.sqrt(unbiased + in_type(eps, dtype))
         # Squares that underflow are as good as a first step: rows of length 1.
         deviation = jnp.where(deviation > 0, deviation, unit.norms)
         lengths = jnp.where(unit.live, unit.norms / jnp.where(unit.live, deviation, 1), 0)

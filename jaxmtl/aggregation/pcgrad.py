@@ -49,6 +49,22 @@ def pcgrad(preferences: Float[Array, " tasks"] | Sequence[float] | None = None) 
         >>> [round(w, 4) for w in pcgrad().weights(gram, key=jax.random.key(0)).tolist()]
         [2.2222, 1.5789]
 
+        Its rule inside another, which gives it the Gram matrix of the sums of groups of tasks, and
+        its weights back to the tasks:
+
+        >>> from jaxmtl import aggregation as ag
+        >>> groups, inside = jnp.array([[1.0, 1.0, 0.0], [0.0, 0.0, 1.0]]), pcgrad()
+        >>> def rule(gram, state, context):
+        ...     present = (groups * context.present[None]).any(axis=1)
+        ...     among = context._replace(order=None, present=present)
+        ...     found = inside.rule(groups @ gram @ groups.T, state, among)
+        ...     return found._replace(weights=groups.T @ found.weights * context.present)
+        >>> in_groups = ag.from_rule(rule, lambda tasks, dtype: inside.init(groups))
+        >>> grads = jnp.array([[-2.0, 0.5, 0.5], [-2.0, 0.5, 0.5], [6.0, 1.0, 1.0]])
+        >>> combined, _, info = in_groups.update(grads, in_groups.init(grads))
+        >>> [round(w, 4) for w in info.weights.tolist()]
+        [2.2222, 2.2222, 1.5789]
+
     References:
         Yu, Kumar, Gupta, Levine, Hausman, Finn (2020), Gradient surgery for multi-task learning,
         algorithm 1.

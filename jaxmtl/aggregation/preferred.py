@@ -8,11 +8,12 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PyTree
 
 from jaxmtl.aggregation.contract import Aggregator, Context, Weighed
+from jaxmtl.aggregation.known import AnyMethod, as_aggregator
 from jaxmtl.aggregation.rows import along_tasks, num_tasks
 
 
 def preferred(
-    aggregator: Aggregator, preferences: Float[Array, " tasks"] | Sequence[float]
+    aggregator: AnyMethod, preferences: Float[Array, " tasks"] | Sequence[float]
 ) -> Aggregator:
     """Multiplies each task's gradient by its preference, then aggregates: A(diag(p) J).
 
@@ -39,6 +40,8 @@ def preferred(
         >>> aggregator.update(jnp.array([[1.0], [4.0]]), ())[0].tolist()
         [3.0]
     """
+
+    aggregator = as_aggregator(aggregator)
 
     def factors(tasks: int, dtype: Any) -> Array:
         p = jnp.asarray(preferences, dtype)

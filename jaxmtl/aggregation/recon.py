@@ -6,10 +6,13 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Int, PyTree
 
+from jaxmtl._validate import check_static, check_within
 from jaxmtl.aggregation.contract import Aggregator, Context, checked, describe
 from jaxmtl.aggregation.grouped import Prefix, leaf_groups
+from jaxmtl.aggregation.known import AnyMethod, as_aggregator
 from jaxmtl.aggregation.mean import mean
 from jaxmtl.aggregation.rows import gram_matrix
+from jaxmtl.aggregation.settings import Real, in_type
 
 
 class ReconState(NamedTuple):
@@ -26,7 +29,7 @@ class ReconState(NamedTuple):
 
 
 def conflict_scores(
-    task_grads: PyTree, *, threshold: float = 0.0, prefix: Prefix = 1
+    task_grads: PyTree, *, threshold: Real = 0.0, prefix: Prefix = 1
 ) -> dict[Any, Int[Array, ""]]:
     """Number of pairs of tasks in S-conflict at each layer: cosine of their gradients below S.
 
@@ -53,7 +56,7 @@ def conflict_scores(
 
 
 def recon(
-    aggregator: Aggregator | None = None, threshold: float = 0.0, prefix: Prefix = 1
+    aggregator: AnyMethod | None = None, threshold: Real = 0.0, prefix: Prefix = 1
 ) -> Aggregator:
     """Adds up Recon's conflict scores while another aggregator does the work.
 
@@ -65,7 +68,8 @@ def recon(
 
     Args:
         aggregator: does the work; None for ``mean()``, joint training as in the paper.
-        threshold: S in [-1, 0]; 0 is the authors' default, their experiments go down to -0.15.
+        threshold: S in [-1, 0], may be traced; 0 is the authors' default, their experiments
+            go down to -0.15.
         prefix: what a layer is, see ``leaf_groups``.
 
     Returns:
@@ -88,9 +92,9 @@ def recon(
     References:
         See ``conflict_scores``.
     """
-    inside = mean() if aggregator is None else aggregator
-    if isinstance(threshold, int | float) and not -1 <= threshold <= 0:
-        raise ValueError(f"threshold: expected a number in [-1, 0], got {threshold!r}")
+    inside = mean() if aggregator is None else as_aggregator(aggregator)
+    check_within("threshold", threshold, -1, 0)
+    check_static("prefix", prefix)
 
     def init(task_grads: PyTree) -> ReconState:
         number = len(leaf_groups(task_grads, prefix))
@@ -112,5 +116,7 @@ def _scores(task_grads: PyTree, present: Array, threshold: Any, prefix: Prefix) 
     scores = {}
     for label, group in leaf_groups(task_grads, prefix).items():
         info = describe(gram_matrix([leaves[at] for at in group]), Context(present))
-        scores[label] = ((info.cosines < threshold) & pairs).sum(dtype=jnp.int32)
+        scores[label] = ((info.cosines < in_type(threshold, info.cosines.dtype)) & pairs).sum(
+            dtype=jnp.int32
+        )
     return scores

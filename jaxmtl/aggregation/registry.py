@@ -2,10 +2,9 @@
 
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-import jax.numpy as jnp
-
+from jaxmtl._words import short
 from jaxmtl.aggregation.aligned_mtl import aligned_mtl
 from jaxmtl.aggregation.and_mask import and_mask
 from jaxmtl.aggregation.cagrad import cagrad
@@ -21,8 +20,9 @@ from jaxmtl.aggregation.graddrop import graddrop
 from jaxmtl.aggregation.gradnorm import gradnorm
 from jaxmtl.aggregation.gradvac import gradvac
 from jaxmtl.aggregation.imtl_g import imtl_g
+from jaxmtl.aggregation.known import as_aggregator, known_names, make_named
 from jaxmtl.aggregation.krum import krum
-from jaxmtl.aggregation.losses import LOSS_METHODS, from_losses, make_scalarizer
+from jaxmtl.aggregation.losses import LossMethod, Scalarizer, auto_lambda
 from jaxmtl.aggregation.mean import mean
 from jaxmtl.aggregation.mgda import mgda
 from jaxmtl.aggregation.moco import moco
@@ -35,6 +35,7 @@ from jaxmtl.aggregation.recon import recon
 from jaxmtl.aggregation.sand_mask import sand_mask
 from jaxmtl.aggregation.sdmgrad import sdmgrad
 from jaxmtl.aggregation.sum import sum as sum_
+from jaxmtl.aggregation.tables import AGGREGATORS, AHEAD, LOSSES, OWN
 from jaxmtl.aggregation.trimmed_mean import trimmed_mean
 from jaxmtl.aggregation.upgrad import upgrad
 
@@ -73,7 +74,7 @@ class Method(NamedTuple):
 
 _G, _R = ("gram",), ("gradients",)
 
-_TABLE = {
+AGGREGATORS |= {
     "mean": Method(mean, (), "none", (SYMMETRIC, LINEAR, STATIONARY), 1, "-"),
     "sum": Method(sum_, (), "none", (SYMMETRIC, LINEAR, STATIONARY), 1, "-"),
     "constant": Method(constant, (), "none", (LINEAR, STATIONARY), 1, "-"),
@@ -176,17 +177,19 @@ _TABLE = {
     ),
 }
 
-# Read-only: commands, lists of choices and ``fit`` read it once, and would not see a new entry.
-# An aggregator of your own is given to them as it is, without a name.
-REGISTRY: Mapping[str, Method] = MappingProxyType(_TABLE)
+AHEAD["auto_lambda"] = auto_lambda
+_TABLES = {"aggregators": AGGREGATORS, "losses": LOSSES, "ahead": AHEAD}
+
+# Read-only: ``register`` adds methods of one's own.
+REGISTRY: Mapping[str, Method] = MappingProxyType(AGGREGATORS)
 
 
-def make(name: str, num_tasks: int | None = None, **options: object) -> Aggregator:
+def make(name: str, num_tasks: int | None = None, **options: Any) -> Aggregator:
     """Makes an aggregator by name.
 
     Args:
-        name: a key of ``REGISTRY``, or of ``LOSS_METHODS``, which gives ``from_losses`` of it. Both
-            tables are read-only; a method of your own needs no name: give the aggregator itself.
+        name: a key of ``REGISTRY``, or of ``LOSS_METHODS``, which gives ``from_losses`` of it,
+            perhaps with options in it, ``"cagrad(c=0.4)"``.
         num_tasks: for ``constant`` and ``linear`` without weights: that many equal ones.
         options: arguments of the factory.
 
@@ -194,17 +197,95 @@ def make(name: str, num_tasks: int | None = None, **options: object) -> Aggregat
         The aggregator.
 
     Raises:
-        ValueError: an unknown name.
+        ValueError: an unknown name or option.
 
     Example:
-        >>> make("cagrad", c=0.4).weighted
-        True
+        >>> make("cagrad", c=0.4).weighted, make("cagrad(c=0.4)").weighted
+        (True, True)
     """
-    if name in LOSS_METHODS:
-        return from_losses(make_scalarizer(name, num_tasks, **options))
-    if name not in REGISTRY:
-        known = ", ".join([*REGISTRY, *LOSS_METHODS])
-        raise ValueError(f"name: expected one of {known}, got {name!r}")
-    if name == "constant" and "weights" not in options and num_tasks is not None:
-        options = {**options, "weights": jnp.ones(num_tasks)}
-    return REGISTRY[name].factory(**options)
+    return as_aggregator(make_named(name, num_tasks, **options))
+
+
+def register(
+    name: str, factory: Callable[[], Aggregator | Scalarizer], *, replace: bool = False
+) -> None:
+    """Makes a method of your own known by a name: to steps, ``fit``, ``sweep``, ``compare``.
+
+    Args:
+        name: a word, by which it is found as those of ``REGISTRY`` and ``LOSS_METHODS`` are.
+        factory: makes the aggregator or loss method; its arguments, all of which have defaults, are
+            options that a name may have, ``"mine(c=0.4)"``.
+        replace: whether another method of that name is replaced.
+
+    Raises:
+        ValueError: no word, a name that is taken, or a factory that makes no method.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> import jaxmtl.aggregation as ag
+        >>> def halved(share: float = 0.5) -> ag.Aggregator:
+        ...     def rule(gram, state, context):
+        ...         return ag.Weighed(share * context.present.astype(gram.dtype), state)
+        ...     return ag.from_rule(rule, needs_gram=False)
+        >>> register("halved", halved)
+        >>> ag.make("halved(share=0.25)").weights(jnp.eye(2)).tolist()
+        [0.25, 0.25]
+        >>> forget("halved")
+        >>> register("mgda", halved)
+        Traceback (most recent call last):
+            ...
+        ValueError: register: there is a method 'mgda' already; pass replace=True to replace it
+    """
+    if not isinstance(name, str) or not name.isidentifier():
+        raise ValueError(f"register: expected a word as the name, such as 'mine', got {name!r}")
+    add(name, factory, replace=replace)
+
+
+def forget(name: str) -> None:
+    """Takes back what ``register`` did: the method is gone, and one that it replaced is back.
+
+    Args:
+        name: that was registered.
+
+    Raises:
+        ValueError: it was not.
+
+    Example:
+        >>> forget("mgda")
+        Traceback (most recent call last):
+            ...
+        ValueError: forget: expected a name that was registered, got 'mgda'
+    """
+    if name not in OWN:
+        raise ValueError(f"forget: expected a name that was registered, got {name!r}")
+    for title, table in _TABLES.items():
+        table.pop(name, None)
+        table.update({name: OWN[name][title]} if title in OWN[name] else {})
+    del OWN[name]
+
+
+def add(name: str, factory: Any, *, replace: bool = False) -> None:
+    """As ``register``, under any text; commands name methods by module and name."""
+    if name in known_names() and not replace:
+        raise ValueError(
+            f"register: there is a method {name!r} already; pass replace=True to replace it"
+        )
+    wanted = f"register: {name}: expected a function that makes an aggregator or loss method, "
+    if not callable(factory):
+        raise ValueError(f"{wanted}got {short(factory)}")
+    make: Any = factory
+    try:
+        method = make()
+    except TypeError as error:
+        raise ValueError(f"{wanted}without arguments, got {short(factory)}: {error}") from error
+    if not isinstance(method, Aggregator | Scalarizer):
+        raise ValueError(f"{wanted}got one that makes {short(method)}")
+    before = {title: table[name] for title, table in _TABLES.items() if name in table}
+    OWN.setdefault(name, before)
+    for table in _TABLES.values():
+        table.pop(name, None)
+    if isinstance(method, Scalarizer):
+        LOSSES[name] = LossMethod(make, ("losses", "key"), "unknown", (), None, "-")
+        return
+    needs = ("gradients" if method.rule is None else "gram", "losses", "key")
+    AGGREGATORS[name] = Method(make, needs, "unknown", (), None, "-")

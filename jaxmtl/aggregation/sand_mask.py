@@ -3,12 +3,13 @@
 import jax.numpy as jnp
 from jaxtyping import Array
 
-from jaxmtl._validate import check_positive
-from jaxmtl.aggregation.and_mask import check_share, masked_mean
+from jaxmtl._validate import check_choice, check_positive, check_within
+from jaxmtl.aggregation.and_mask import masked_mean
 from jaxmtl.aggregation.contract import Aggregator
+from jaxmtl.aggregation.settings import Real, in_type
 
 
-def sand_mask(tau: float = 0.5, k: float = 10.0, *, rescale: bool = True) -> Aggregator:
+def sand_mask(tau: Real = 0.5, k: Real = 10.0, *, rescale: bool = True) -> Aggregator:
     """Mean gradient times max(0, tanh(k (|mean_t sign(g_t)| - tau) / variance)).
 
     The mask is smooth, and low where the gradients vary much for the agreement of their signs; the
@@ -21,7 +22,7 @@ def sand_mask(tau: float = 0.5, k: float = 10.0, *, rescale: bool = True) -> Agg
 
     Args:
         tau: agreement from which a coordinate is kept, in [0, 1].
-        k: slope, above 0, in the unit of the variance.
+        k: slope, above 0, in the unit of the variance. Both may be traced.
         rescale: static.
 
     Returns:
@@ -40,13 +41,13 @@ def sand_mask(tau: float = 0.5, k: float = 10.0, *, rescale: bool = True) -> Agg
     References:
         Shahtalebi, Gagnon-Audet, Laleh, Faramarzi, Ahuja, Rish (2021), SAND-mask, section 3.
     """
-    check_share("tau", tau)
-    if isinstance(k, int | float):
-        check_positive("k", k)
+    check_within("tau", tau, 0, 1)
+    check_positive("k", k)
+    check_choice("rescale", rescale, (False, True))
 
     def mask(agreement: Array, variance: Array) -> Array:
-        above = agreement - tau
-        smooth = jnp.tanh(k * above / jnp.where(variance > 0, variance, 1))
+        above = agreement - in_type(tau, agreement.dtype)
+        smooth = jnp.tanh(in_type(k, above.dtype) * above / jnp.where(variance > 0, variance, 1))
         return jnp.maximum(jnp.where(variance > 0, smooth, jnp.sign(above)), 0)
 
     return masked_mean(mask, rescale=rescale)

@@ -7,9 +7,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from jaxmtl._validate import check_positive
+from jaxmtl._validate import check_count, check_positive, check_within
 from jaxmtl.aggregation.contract import Aggregator, Context, Weighed, from_rule, preference_vector
 from jaxmtl.aggregation.parts import rejoin
+from jaxmtl.aggregation.settings import Real, in_type
 from jaxmtl.aggregation.solvers import project_simplex
 from jaxmtl.aggregation.solvers.simplex import share_among
 
@@ -25,9 +26,9 @@ class SDMGradState(NamedTuple):
 
 
 def sdmgrad(
-    lam: float = 0.3,
-    learning_rate: float = 10.0,
-    momentum: float = 0.5,
+    lam: Real = 0.3,
+    learning_rate: Real = 10.0,
+    momentum: Real = 0.5,
     iterations: int = 20,
     preferences: Float[Array, " tasks"] | Sequence[float] | None = None,
 ) -> Aggregator:
@@ -43,9 +44,9 @@ def sdmgrad(
     Needs the Gram matrix or the product over two batches. Permutation invariant.
 
     Args:
-        lam: strength of the pull, >= 0; 0.3 as in the authors' experiments.
-        learning_rate: of the inner steps.
-        momentum: of the inner steps, in [0, 1).
+        lam: strength of the pull, >= 0, may be traced; 0.3 as in the authors' experiments.
+        learning_rate: of the inner steps, may be traced.
+        momentum: of the inner steps, in [0, 1), may be traced.
         iterations: number of them, static.
         preferences: p, weights of the preferred direction; None for 1 / tasks (of those present).
 
@@ -71,12 +72,12 @@ def sdmgrad(
     """
     check_positive("lam", lam, zero=True)
     check_positive("learning_rate", learning_rate)
-    check_positive("iterations", iterations)
-    if not 0 <= momentum < 1:
-        raise ValueError(f"momentum: expected a number in [0, 1), got {momentum!r}")
+    check_count("iterations", iterations)
+    check_within("momentum", momentum, 0, 1, open_end=True)
 
     def rule(gram: Any, state: SDMGradState, context: Context) -> Weighed:
         present, dtype = context.present, gram.dtype
+        pull, rate, keep = (in_type(each, dtype) for each in (lam, learning_rate, momentum))
         p = preference_vector("sdmgrad", preferences, present, dtype)
         number = jnp.maximum(present.sum(dtype=dtype), 1)
         scale = jnp.sqrt(jnp.maximum(jnp.diagonal(gram), 0)).sum() / number
@@ -87,14 +88,14 @@ def sdmgrad(
 
         def step(_: Any, carry: tuple[Array, Array]) -> tuple[Array, Array]:
             w, velocity = carry
-            slope = (matrix * (w + lam * p)[None]).sum(axis=1)
-            velocity = momentum * velocity + slope
-            return project_simplex(w - learning_rate * velocity, present), velocity
+            slope = (matrix * (w + pull * p)[None]).sum(axis=1)
+            velocity = keep * velocity + slope
+            return project_simplex(w - rate * velocity, present), velocity
 
         start = share_among(state.weights, present)
         w, _ = jax.lax.fori_loop(0, iterations, step, (start, jnp.zeros_like(start)))
         kept = rejoin(state.weights, w, present)
-        return Weighed((w + lam * p) / (1 + lam), SDMGradState(kept))
+        return Weighed((w + pull * p) / (1 + pull), SDMGradState(kept))
 
     def init_state(tasks: int, dtype: Any) -> SDMGradState:
         return SDMGradState(jnp.full(tasks, 1 / tasks, dtype))

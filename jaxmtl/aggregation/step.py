@@ -9,9 +9,10 @@ import optax
 from jaxtyping import Array, Bool, Int, Key, PyTree
 
 from jaxmtl._modes import own_transfers, take_step
-from jaxmtl.aggregation.contract import AggregationInfo, Aggregator
+from jaxmtl.aggregation.contract import AggregationInfo
 from jaxmtl.aggregation.info import StepInfo, info_of, read_value
 from jaxmtl.aggregation.keys import another_pass, for_shapes, key_apart, step_keys
+from jaxmtl.aggregation.known import AnyMethod, as_aggregator
 from jaxmtl.gradients import LossFn, task_gradients
 from jaxmtl.gradients.loss import gives_aux
 from jaxmtl.gradients.tasks import check_parameters
@@ -58,7 +59,7 @@ class AggregatedStep(NamedTuple):
 
 def aggregated_step(
     loss_fn: LossFn,
-    aggregator: Aggregator,
+    aggregator: AnyMethod,
     optimizer: optax.GradientTransformation,
     *,
     has_aux: bool = False,
@@ -70,7 +71,8 @@ def aggregated_step(
         loss_fn: ``loss_fn(params, batch)`` gives the task losses, a vector or scalars by name (a
             dict, NamedTuple or dataclass). It may take more: ``loss_fn(params, batch, *args)`` is
             given what ``step`` is, and a ``key`` if it has a parameter of that name.
-        aggregator: combines the task gradients; see ``with_heads`` for parameters of one task.
+        aggregator: combines the task gradients: an aggregator, a loss method, or a name of either
+            such as ``"cagrad(c=0.4)"``; see ``with_heads`` for parameters of one task.
         optimizer: any optax optimizer.
         has_aux: whether the loss gives a pair (losses, aux); aux comes out in ``info.aux``, and
             what of it the next batch needs is handed on as an argument. Static.
@@ -109,6 +111,7 @@ def aggregated_step(
         >>> mean.tolist(), info.names, info.scalars()["loss/small"].item()
         ([0.75, 0.0], ('near', 'small'), 0.0625)
     """
+    aggregator = as_aggregator(aggregator)
     has_aux = gives_aux(loss_fn, has_aux)
     gradients_fn = gradients(loss_fn, has_aux=True) if has_aux else gradients(loss_fn)
 
@@ -181,7 +184,7 @@ class AsOptaxState(NamedTuple):
 
 
 def as_optax(
-    aggregator: Aggregator, num_tasks: int, *, seed: int = 0
+    aggregator: AnyMethod, num_tasks: int, *, seed: int = 0
 ) -> optax.GradientTransformationExtraArgs:
     """Makes an aggregator an optax transformation that takes stacked gradients.
 
@@ -192,7 +195,7 @@ def as_optax(
     ``key``); others are for the transformations behind it and ignored.
 
     Args:
-        aggregator: any.
+        aggregator: any, or a loss method or a name; see ``aggregated_step``.
         num_tasks: number of tasks, which parameters do not tell; static.
         seed: of the key that the state carries, for methods that draw.
 
@@ -212,6 +215,8 @@ def as_optax(
         >>> updates.tolist()
         [-0.25, -0.25]
     """
+
+    aggregator = as_aggregator(aggregator)
 
     @own_transfers
     def init(params: PyTree) -> AsOptaxState:

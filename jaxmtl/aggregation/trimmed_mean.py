@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, PyTree
 
-from jaxmtl._validate import check_positive
+from jaxmtl._validate import check_count
 from jaxmtl.aggregation.contract import Aggregator, checked, describe
 from jaxmtl.aggregation.rows import accumulator_dtype, along_tasks, gram_matrix, num_tasks
 
@@ -37,7 +37,7 @@ def trimmed_mean(trim: int = 1) -> Aggregator:
         Yin, Chen, Ramchandran, Bartlett (2018), Byzantine-robust distributed learning, definition
         2.
     """
-    check_positive("trim", trim, zero=True)
+    check_count("trim", trim, zero=True)
 
     def check(task_grads: PyTree) -> None:
         if num_tasks(task_grads) <= 2 * trim:

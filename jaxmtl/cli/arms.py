@@ -9,7 +9,7 @@ def list_all_arms() -> None:
     """Says the names of all methods that can be compared, and what each is."""
     from jaxmtl.comparison import ARMS, DEFAULT_ARMS
     from jaxmtl.methods import BASELINES
-    from jaxmtl.training.phased.combining import AGGREGATORS, WEIGHTINGS
+    from jaxmtl.training.phased.combining import aggregators, weightings
 
     for name, arm in ARMS.items():
         say(f"{name:16}{'*' if name in DEFAULT_ARMS else ' '} {arm.description}")
@@ -17,7 +17,7 @@ def list_all_arms() -> None:
     for name, method in BASELINES.items():
         say(f"{name:16}  {method.description}")
     say("\nThese are reference lines, whatever is compared; named in --arms they take part.\n")
-    for group, methods in (("aggregators", AGGREGATORS), ("losses", WEIGHTINGS)):
+    for group, methods in (("aggregators", aggregators()), ("losses", weightings())):
         say(f"--arms {group}:")
         say(textwrap.fill(", ".join(methods), 96, initial_indent="  ", subsequent_indent="  "))
     say(
@@ -44,9 +44,10 @@ def arm_names(text: str | None, reference: str, num_tasks: int) -> tuple[list[st
         >>> arm_names("upgrad", "mean", 2)
         (['restarts+upgrad', 'mean'], 'mean')
     """
+    from jaxmtl.aggregation.known import split_names
     from jaxmtl.comparison import DEFAULT_ARMS, check_arms
 
-    names = [name.strip() for name in (text or "").split(",") if name.strip()]
+    names = split_names(text or "")
     if text is not None and not names:
         raise ValueError("--arms: expected names separated by commas, got none")
     try:

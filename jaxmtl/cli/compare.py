@@ -15,6 +15,7 @@ from jaxmtl.cli.cache import use_cache
 from jaxmtl.cli.devices import start_devices
 from jaxmtl.cli.errors import in_one_sentence
 from jaxmtl.cli.options import with_options
+from jaxmtl.cli.own import load_own
 from jaxmtl.cli.paths import kept_path_of, path_of
 from jaxmtl.cli.settings import Settings
 from jaxmtl.cli.signals import NOTHING_WRITTEN, undone_when_interrupted, when_interrupted
@@ -93,6 +94,8 @@ def compare(
     console = Console(quiet=quiet or not first)
     if (why := use_cache(wanted=not no_cache)) is not None:
         console.note(why)
+    load_own("--arms", arms)
+    load_own("--reference", reference)
     names, reference = arm_names(arms, reference, len(settings.targets or ()))
     asked = settings.to_json() | {"arms": names, "reference": reference, "seeds": seeds}
     asked["time_limit"] = time_limit

@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,7 @@ from jaxmtl.cli.cache import use_cache
 from jaxmtl.cli.errors import DivergedError, in_one_sentence
 from jaxmtl.cli.fit_table import fit_table_command, saved_options, table_settings
 from jaxmtl.cli.options import with_options
+from jaxmtl.cli.own import load_own
 from jaxmtl.cli.paths import kept_path_of, path_of
 from jaxmtl.cli.preset import STUDY, marked, preset_of, refuse_of_tables
 from jaxmtl.cli.reading import how_to_read
@@ -70,6 +72,8 @@ def fit(
     if "table" in given:
         given["table"] = kept_path_of("TABLE", given["table"])
     console = Console(quiet=quiet)
+    load_own("--method", method)
+    load_own("--aggregator", given.get("aggregator"))
     if (why := use_cache(wanted=not no_cache)) is not None:
         console.note(why)
     saved = {} if config is None else saved_options(config)
@@ -86,6 +90,8 @@ def fit(
     settings, before = Settings(), None
     if config is not None:
         settings, before = _repeated(config, given, console)
+    load_own("--config", settings.aggregator)
+    load_own("--config", before)
     settings = settings.with_options(**given).complete()
     name, place = (before, f" of {config}") if method is None else (method, "")
     if name not in (None, PAIR):
@@ -99,11 +105,12 @@ def fit(
 
 def _method_name(name: str, place: str, given: dict[str, Any], num_tasks: int) -> str:
     """The full name of a method, if it goes with the options that were given."""
+    from jaxmtl.aggregation.known import split_names
     from jaxmtl.comparison import check_arms
     from jaxmtl.methods import WITHOUT_STEPS
     from jaxmtl.methods.study.arms import GROUPS, JOINT
 
-    if not name.strip() or "," in name or name in GROUPS:
+    if len(split_names(name)) != 1 or name in GROUPS:
         raise ValueError(f"--method: expected the name of one method, got {name!r}")
     try:
         (found,) = check_arms([name], name, num_tasks)
@@ -112,7 +119,8 @@ def _method_name(name: str, place: str, given: dict[str, Any], num_tasks: int) -
     if "aggregator" in given and found not in WITHOUT_STEPS:
         whole = f"{found.partition(JOINT)[0]}{JOINT}{given['aggregator']}"
         raise ValueError(
-            f"--aggregator: with --method, it is part of the name; write --method {whole}"
+            "--aggregator: with --method, it is part of the name; write --method "
+            f"{shlex.quote(whole)}"
         )
     used = [ScalingOptions] if found in WITHOUT_STEPS else [StudyOptions]
     check_used(given, used, f"--method {name}{place}")

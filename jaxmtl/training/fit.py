@@ -96,8 +96,8 @@ def fit(
         shuffle: a new order every epoch; else the order of the rows.
         loss: from outputs and targets to (batch, tasks).
         aggregator: how the gradients of the tasks are combined: a name from
-            ``jaxmtl.aggregation.REGISTRY`` or ``LOSS_METHODS``, or an aggregator or loss method of
-            your own options, such as ``jaxmtl.aggregation.cagrad(c=0.4)``; None for their sum.
+            ``jaxmtl.aggregation.REGISTRY`` or ``LOSS_METHODS``, perhaps with options,
+            ``"cagrad(c=0.4)"``, or an aggregator or loss method itself; None for their sum.
             Aggregators see the parameters that several tasks reach, as the model's
             ``shared_parameters`` says (all, if it has none); those of one task get that task's own
             gradient. Costs a backward pass a task; loss methods cost one in all. Static: make it

@@ -31,6 +31,7 @@ from jaxmtl.training.phased.checks import (
     filled,
     first_state_of,
 )
+from jaxmtl.training.phased.choice import Choice, Chosen, choice_of, untold
 from jaxmtl.training.phased.combining import Combining
 from jaxmtl.training.phased.phases import NEVER, STUDY_PHASES, Phase, PhaseTable, phase_table
 from jaxmtl.training.phased.program import described, member_program, runs_of
@@ -57,7 +58,7 @@ def sweep(
     zeros: Zeros = "reset",
     transplant: Transplant = "fresh",
     split: Split = "streak",
-    aggregator: Combining | None = None,
+    aggregator: Combining | Sequence[Combining] | None = None,
     head_index: HeadIndex | None = None,
     keep_best: bool = False,
     devices: Sequence[Device] | None = None,
@@ -98,7 +99,9 @@ def sweep(
         split: what is duplicated when a phase stops early: ``"streak"`` as in ``fit_adaptive``; or,
             to tell what the choice of node is worth, a ``"random"`` node, that of the ``"least"``
             conflict, ``"all"``, ``"none"``. Static.
-        aggregator: see ``fit``. Static.
+        aggregator: see ``fit``; or a list, one a member. Members of one program pay for all methods
+            in the list, but names that differ in the numbers of their settings alone, such as
+            ``"cagrad(c=0.2)"`` and ``"cagrad(c=0.4)"``, are one method. Static.
         head_index: of the start, (members, tasks, nodes); None: all tasks read all nodes.
         keep_best: see ``fit``; nothing else about the runs changes, not in the last bit. Static.
         devices: None for all of this process.
@@ -134,6 +137,7 @@ def sweep(
             "model: expected a network with a bank, such as HardSharing, for phases that split, "
             f"got {type(model).__name__}"
         )
+    method, chosen = _of_members(aggregator, members)
     options = Options(
         optimizer=optimizer,
         batch_size=batch_size,
@@ -144,7 +148,7 @@ def sweep(
         zeros=zeros,
         transplant=transplant,
         split=split,
-        aggregator=aggregator,
+        aggregator=method,
         keep_best=keep_best,
     )
     if chunk is not None:
@@ -165,7 +169,7 @@ def sweep(
     if head_index is not None and config.aligned:
         aligned = all(can_align(index, head_index[0].size) for index in head_index)
         config = dataclasses.replace(config, aligned=aligned)
-    states = _begin_all(network, config, params, table, order_keys, head_index, state)
+    states = _begin_all(network, config, params, table, order_keys, head_index, state, chosen)
     mesh = member_mesh(devices)
     program = member_program(network, config, stacked=stacked, length=driver.LENGTH, mesh=mesh)
     driven = driver.run_members(
@@ -181,7 +185,27 @@ def sweep(
         resume=resume,
         on_progress=on_progress,
     )
+    if isinstance(config.aggregator, Choice) and chosen is not None:
+        found = untold(
+            driven.records.combination, config.aggregator, chosen, config.num_tasks, one[0]
+        )
+        driven = driven._replace(records=driven.records._replace(combination=found))
     return runs_of(driven, data)
+
+
+def _of_members(
+    methods: Combining | Sequence[Combining] | None, members: int
+) -> tuple[Combining | Choice | None, Chosen | None]:
+    """The method of all, or a choice among those of the members, and what each has of its own."""
+    if isinstance(methods, str) or not isinstance(methods, Sequence):
+        return methods, None
+    if len(methods) != members:
+        raise ValueError(
+            f"aggregator: expected one method, or a list of {members}, one a key, got a list of "
+            f"{len(methods)}"
+        )
+    found = choice_of(methods)
+    return found if isinstance(found, tuple) else (found, None)
 
 
 def _start_all(
@@ -222,9 +246,10 @@ def _begin_all(
     keys: Key[Array, " members"],
     head_index: HeadIndex | None,
     state: PyTree,
+    chosen: Chosen | None,
 ) -> TrainState:
     begin = functools.partial(init_state, network, config)
-    return jax.vmap(begin)(params, table, keys, head_index, state)
+    return jax.vmap(begin)(params, table, keys, head_index, state, chosen)
 
 
 def _check_keys(keys: Any) -> int:

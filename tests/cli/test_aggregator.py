@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from jaxmtl.training.phased.combining import METHODS
+from jaxmtl.aggregation.known import known_names
 
 NAMES = ["--features", "SO2,CO", "--targets", "PM2.5,O3"]
 SHORT = ["--phases", "4,1,2;2", "--hard-epochs", "3"]
@@ -78,7 +78,7 @@ def test_arms_with_aggregators_are_compared(call, table, tmp_path):
 
 def test_list_arms_names_every_method(call):
     listed = call("compare", "--list-arms").out
-    assert all(name in listed for name in METHODS)
+    assert all(name in listed for name in known_names())
 
 
 def test_a_method_that_needs_more_targets_is_refused_before_anything(call, table, tmp_path):

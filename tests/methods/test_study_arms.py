@@ -8,11 +8,11 @@ import pytest
 
 from jaxmtl import Phase
 from jaxmtl.aggregation import REGISTRY
+from jaxmtl.aggregation.known import known_names
 from jaxmtl.comparison import ARMS, DEFAULT_ARMS, Bench, Protocol, check_arms, expand, find_arm
 from jaxmtl.data import Data, Folds, SplitIndices
 from jaxmtl.methods import Work, find_method, held_out
 from jaxmtl.tasks import Task, number_tasks
-from jaxmtl.training.phased.combining import METHODS
 
 pytestmark = pytest.mark.few_optimizations
 
@@ -29,7 +29,7 @@ def bench():
 
 
 def test_every_method_is_an_arm_on_every_arm():
-    for method in METHODS:
+    for method in known_names():
         assert find_arm(method).name == f"restarts+{method}"
         for base in ARMS:
             arm = find_arm(f"{base}+{method}")

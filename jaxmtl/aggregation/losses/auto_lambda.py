@@ -10,8 +10,9 @@ import optax
 from jaxtyping import Array, Float, PyTree
 
 from jaxmtl._modes import own_transfers, take_step
-from jaxmtl._validate import check_positive, is_concrete
+from jaxmtl._validate import check_positive, check_static
 from jaxmtl.aggregation.losses.contract import keep_absent
+from jaxmtl.aggregation.settings import Real
 from jaxmtl.aggregation.step import AggregatedStep
 from jaxmtl.gradients import LossFn
 from jaxmtl.gradients.loss import loss_vector
@@ -125,8 +126,8 @@ class AutoLambda:
 
 def auto_lambda(
     primary: Sequence[int] | None = None,
-    initial: float = 0.1,
-    weight_rate: Any = 1e-4,
+    initial: Real = 0.1,
+    weight_rate: Real = 1e-4,
     weight_optimizer: optax.GradientTransformation | None = None,
 ) -> AutoLambda:
     """The weights of Auto-Lambda, for steps that are made elsewhere; see ``auto_lambda_step``.
@@ -156,8 +157,8 @@ def auto_lambda(
         Liu, James, Davison, Johns (2022), Auto-Lambda: disentangling dynamic task relationships,
         TMLR, equations 5 to 7.
     """
-    if is_concrete(weight_rate):
-        check_positive("weight_rate", weight_rate)
+    check_positive("weight_rate", weight_rate)
+    check_static("primary", primary)
     optimizer = optax.adam(weight_rate) if weight_optimizer is None else weight_optimizer
 
     def factors(tasks: int) -> Array:
@@ -201,8 +202,8 @@ def auto_lambda_step(
     *,
     look_ahead: Any,
     primary: Sequence[int] | None = None,
-    initial: float = 0.1,
-    weight_rate: Any = 1e-4,
+    initial: Real = 0.1,
+    weight_rate: Real = 1e-4,
     weight_optimizer: optax.GradientTransformation | None = None,
 ) -> AggregatedStep:
     """Makes one step that first moves the task weights, then the parameters with these weights.
@@ -245,7 +246,7 @@ def auto_lambda_step(
         Liu, James, Davison, Johns (2022), Auto-Lambda: disentangling dynamic task relationships,
         TMLR, equations 5 to 7.
     """
-    if look_ahead is not None and is_concrete(look_ahead):
+    if look_ahead is not None:
         check_positive("look_ahead", look_ahead)
     method = auto_lambda(primary, initial, weight_rate, weight_optimizer)
 

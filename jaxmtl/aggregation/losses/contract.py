@@ -96,6 +96,14 @@ class Scalarizer:
     scalarize: ScalarizeFn
     observe: ObserveFn | None = None
 
+    def as_aggregator(self) -> Aggregator:
+        """The aggregator that weighs task gradients by the slopes of the loss.
+
+        Returns:
+            ``from_losses`` of this method.
+        """
+        return from_losses(self)
+
 
 def from_value(
     value: Value,

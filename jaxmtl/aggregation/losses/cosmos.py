@@ -1,19 +1,19 @@
 """A weighted sum that pulls the losses towards a ray."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from jaxmtl._validate import check_positive, is_concrete
+from jaxmtl._validate import check_positive
 from jaxmtl.aggregation.contract import Context, preference_vector
 from jaxmtl.aggregation.losses.contract import Scalarizer, from_value
+from jaxmtl.aggregation.settings import Real, in_type
 
 
 def cosmos(
-    lam: Any = 1.0, preferences: Float[Array, " tasks"] | Sequence[float] | None = None
+    lam: Real = 1.0, preferences: Float[Array, " tasks"] | Sequence[float] | None = None
 ) -> Scalarizer:
     """Weighted sum less lam times the cosine of losses and preferences: p'L - lam cos(L, p).
 
@@ -40,14 +40,15 @@ def cosmos(
         Ruchte, Grabocka (2021), Scalable Pareto front approximation for deep multi-objective
         learning, equation 5.
     """
-    if is_concrete(lam):
-        check_positive("lam", lam, zero=True)
+    check_positive("lam", lam, zero=True)
 
     def value(losses: Array, state: object, context: Context) -> Array:
         p = preference_vector("cosmos", preferences, context.present, losses.dtype)
         present = jnp.where(context.present, losses, 0)
         product = (p * present).sum()
-        return product - lam * safe_ratio(product, length(present) * length(p))
+        return product - in_type(lam, losses.dtype) * safe_ratio(
+            product, length(present) * length(p)
+        )
 
     return from_value(value)
 

@@ -6,10 +6,11 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from jaxmtl._validate import check_positive, is_concrete
+from jaxmtl._validate import check_positive
 from jaxmtl.aggregation.contract import Context
 from jaxmtl.aggregation.losses.contract import Scalarizer, from_value, keep_absent
 from jaxmtl.aggregation.parts import nonnegative
+from jaxmtl.aggregation.settings import Real, in_type
 
 
 class DWAState(NamedTuple):
@@ -37,7 +38,7 @@ class DWAState(NamedTuple):
     calls: Int[Array, ""]
 
 
-def dwa(temperature: Any = 2.0, period: Any = 25) -> Scalarizer:
+def dwa(temperature: Real = 2.0, period: Real = 25) -> Scalarizer:
     """More weight for tasks whose loss falls more slowly: w = T softmax(r / temperature).
 
     r_t is the ratio of the mean losses of the last two epochs, 1 as long as there are not two (or
@@ -67,15 +68,17 @@ def dwa(temperature: Any = 2.0, period: Any = 25) -> Scalarizer:
     References:
         Liu, Johns, Davison (2019), End-to-end multi-task learning with attention, equation 7.
     """
-    if is_concrete(temperature):
-        check_positive("temperature", temperature)
-    if is_concrete(period):
-        check_positive("period", period)
+    check_positive("temperature", temperature)
+    check_positive("period", period)
 
     def value(losses: Array, state: DWAState, context: Context) -> Array:
         known = (state.epochs >= 2) & (state.before != 0)
         ratio = jnp.where(known, state.last / jnp.where(known, state.before, 1), 1)
-        logits = jnp.where(context.present, ratio.astype(losses.dtype) / temperature, -jnp.inf)
+        logits = jnp.where(
+            context.present,
+            ratio.astype(losses.dtype) / in_type(temperature, losses.dtype),
+            -jnp.inf,
+        )
         weights = context.present.sum(dtype=losses.dtype) * jax.nn.softmax(logits)
         return (weights * nonnegative(losses, context.present)).sum()
 

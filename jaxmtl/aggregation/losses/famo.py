@@ -9,10 +9,11 @@ import optax
 from jaxtyping import Array, Bool, Float
 
 from jaxmtl._modes import take_step
-from jaxmtl._validate import check_positive, is_concrete
+from jaxmtl._validate import check_positive
 from jaxmtl.aggregation.contract import Context
 from jaxmtl.aggregation.losses.contract import Scalarizer, from_value, keep_absent
 from jaxmtl.aggregation.losses.stch import reference_losses
+from jaxmtl.aggregation.settings import Real
 
 
 class FAMOState(NamedTuple):
@@ -37,8 +38,8 @@ class FAMOState(NamedTuple):
 
 
 def famo(
-    learning_rate: Any = 0.025,
-    decay: Any = 1e-3,
+    learning_rate: Real = 0.025,
+    decay: Real = 1e-3,
     minima: Float[Array, " tasks"] | Sequence[float] | float = 0.0,
     optimizer: optax.GradientTransformation | None = None,
 ) -> Scalarizer:
@@ -76,10 +77,8 @@ def famo(
     References:
         Liu, Feng, Stone, Liu (2023), FAMO: fast adaptive multitask optimization, algorithm 1.
     """
-    if is_concrete(learning_rate):
-        check_positive("learning_rate", learning_rate)
-    if is_concrete(decay):
-        check_positive("decay", decay, zero=True)
+    check_positive("learning_rate", learning_rate)
+    check_positive("decay", decay, zero=True)
     if optimizer is None:
         optimizer = optax.chain(optax.add_decayed_weights(decay), optax.adam(learning_rate))
     inner: optax.GradientTransformation = optimizer

@@ -1,7 +1,5 @@
 """Impartial multi-task learning on the losses."""
 
-from typing import Any
-
 import jax.numpy as jnp
 import optax
 from jaxtyping import Array
@@ -9,11 +7,12 @@ from jaxtyping import Array
 from jaxmtl.aggregation.losses.contract import Scalarizer
 from jaxmtl.aggregation.losses.learned import learned, own_optimizer
 from jaxmtl.aggregation.parts import nonnegative
+from jaxmtl.aggregation.settings import Real
 
 
 def imtl_l(
-    initial: float = 0.0,
-    learning_rate: Any = 0.025,
+    initial: Real = 0.0,
+    learning_rate: Real = 0.025,
     optimizer: optax.GradientTransformation | None = None,
 ) -> Scalarizer:
     """Learned scales that bring all losses to 1.

@@ -9,9 +9,10 @@ import optax
 from jaxtyping import Array, Float
 
 from jaxmtl._modes import take_step
-from jaxmtl._validate import check_positive, is_concrete
+from jaxmtl._validate import check_positive
 from jaxmtl.aggregation.contract import Context
 from jaxmtl.aggregation.losses.contract import Scalarizer, from_value, keep_absent
+from jaxmtl.aggregation.settings import Real
 
 
 class LearnedState(NamedTuple):
@@ -32,17 +33,16 @@ class LearnedState(NamedTuple):
 
 
 def own_optimizer(
-    optimizer: optax.GradientTransformation | None, learning_rate: Any
+    optimizer: optax.GradientTransformation | None, learning_rate: Real
 ) -> optax.GradientTransformation:
     """The optimizer given, else Adam at the learning rate, which may be traced."""
-    if is_concrete(learning_rate):
-        check_positive("learning_rate", learning_rate)
+    check_positive("learning_rate", learning_rate)
     return optax.adam(learning_rate) if optimizer is None else optimizer
 
 
 def learned(
     terms: Callable[[Array, Array], Array],
-    initial: float,
+    initial: Real,
     optimizer: optax.GradientTransformation,
 ) -> Scalarizer:
     """The loss sum_t term(L_t, s_t), in which s takes a step of its own optimizer at each call.

@@ -1,20 +1,20 @@
 """Penalty-based boundary intersection."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from jaxmtl._validate import check_positive, is_concrete
+from jaxmtl._validate import check_positive
 from jaxmtl.aggregation.contract import Context, preference_vector
 from jaxmtl.aggregation.losses.contract import Scalarizer, from_value
 from jaxmtl.aggregation.losses.cosmos import length, safe_ratio
 from jaxmtl.aggregation.losses.stch import reference_losses
+from jaxmtl.aggregation.settings import Real, in_type
 
 
 def pbi(
-    theta: Any = 5.0,
+    theta: Real = 5.0,
     preferences: Float[Array, " tasks"] | Sequence[float] | None = None,
     reference: Float[Array, " tasks"] | Sequence[float] | float = 0.0,
 ) -> Scalarizer:
@@ -43,8 +43,7 @@ def pbi(
     References:
         Zhang, Li (2007), MOEA/D, section III.C.
     """
-    if is_concrete(theta):
-        check_positive("theta", theta, zero=True)
+    check_positive("theta", theta, zero=True)
 
     def value(losses: Array, state: object, context: Context) -> Array:
         p = preference_vector("pbi", preferences, context.present, losses.dtype)
@@ -52,6 +51,6 @@ def pbi(
         from_z = jnp.where(context.present, losses - z, 0)
         u = safe_ratio(p, jnp.broadcast_to(length(p), p.shape))
         along = (from_z * u).sum()
-        return along + theta * length(from_z - along * u)
+        return along + in_type(theta, losses.dtype) * length(from_z - along * u)
 
     return from_value(value)

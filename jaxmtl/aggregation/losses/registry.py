@@ -2,10 +2,10 @@
 
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-import jax.numpy as jnp
-
+from jaxmtl._words import short
+from jaxmtl.aggregation.known import make_named
 from jaxmtl.aggregation.losses.contract import Scalarizer
 from jaxmtl.aggregation.losses.cosmos import cosmos
 from jaxmtl.aggregation.losses.dwa import dwa
@@ -18,6 +18,7 @@ from jaxmtl.aggregation.losses.pbi import pbi
 from jaxmtl.aggregation.losses.rlw import rlw
 from jaxmtl.aggregation.losses.stch import stch
 from jaxmtl.aggregation.losses.uncertainty import uncertainty
+from jaxmtl.aggregation.tables import LOSSES
 
 MONOTONE = "monotone"  # no weight below 0, for losses above 0
 SYMMETRIC = "permutation-invariant"  # losses shuffled, same loss
@@ -53,7 +54,7 @@ class LossMethod(NamedTuple):
 
 _L = ("losses",)
 
-_TABLE = {
+LOSSES |= {
     "equal": LossMethod(equal, _L, "none", (MONOTONE, SYMMETRIC), 1, "-"),
     "linear": LossMethod(linear, _L, "none", (MONOTONE,), 1, "-"),
     "uncertainty": LossMethod(
@@ -98,15 +99,15 @@ _TABLE = {
     ),
 }
 
-# Read-only, for the reason that ``REGISTRY`` is.
-LOSS_METHODS: Mapping[str, LossMethod] = MappingProxyType(_TABLE)
+# Read-only: ``register`` adds methods of one's own.
+LOSS_METHODS: Mapping[str, LossMethod] = MappingProxyType(LOSSES)
 
 
-def make_scalarizer(name: str, num_tasks: int | None = None, **options: object) -> Scalarizer:
+def make_scalarizer(name: str, num_tasks: int | None = None, **options: Any) -> Scalarizer:
     """Makes a loss method by name.
 
     Args:
-        name: a key of ``LOSS_METHODS``.
+        name: a key of ``LOSS_METHODS``, perhaps with options, ``"stch(mu=0.1)"``.
         num_tasks: for ``linear`` without weights: that many equal ones.
         options: arguments of the factory.
 
@@ -120,8 +121,6 @@ def make_scalarizer(name: str, num_tasks: int | None = None, **options: object) 
         >>> make_scalarizer("stch", mu=0.1).observe is None
         True
     """
-    if name not in LOSS_METHODS:
-        raise ValueError(f"name: expected one of {', '.join(LOSS_METHODS)}, got {name!r}")
-    if name == "linear" and "weights" not in options and num_tasks is not None:
-        options = {**options, "weights": jnp.ones(num_tasks)}
-    return LOSS_METHODS[name].factory(**options)
+    if name.partition("(")[0].strip() not in LOSS_METHODS:
+        raise ValueError(f"name: expected one of {', '.join(LOSS_METHODS)}, got {short(name)}")
+    return make_named(name, num_tasks, **options)

@@ -9,10 +9,11 @@ from jaxtyping import Array
 from jaxmtl._validate import check_choice, check_positive
 from jaxmtl.aggregation.contract import Context, require_key
 from jaxmtl.aggregation.losses.contract import Scalarizer, from_value
+from jaxmtl.aggregation.settings import Real, in_type
 
 
 def rlw(
-    distribution: Literal["normal", "dirichlet"] = "normal", concentration: float = 1.0
+    distribution: Literal["normal", "dirichlet"] = "normal", concentration: Real = 1.0
 ) -> Scalarizer:
     """Weights drawn anew at every call; they sum to 1.
 
@@ -24,7 +25,8 @@ def rlw(
 
     Args:
         distribution: see above, static.
-        concentration: of the Dirichlet distribution, above 0: small for weights near the corners.
+        concentration: of the Dirichlet distribution, above 0, may be traced; small for weights
+            near the corners.
 
     Returns:
         The loss method; no state.
@@ -52,7 +54,7 @@ def rlw(
         if distribution == "normal":
             logits = jax.random.normal(key, shape, dtype)
         else:  # independent gamma variates over their sum
-            logits = jax.random.loggamma(key, concentration, shape, dtype)
+            logits = jax.random.loggamma(key, in_type(concentration, dtype), shape, dtype)
         weights = jax.nn.softmax(jnp.where(context.present, logits, -jnp.inf))
         return (weights * losses).sum()
 

@@ -7,13 +7,14 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from jaxmtl._validate import check_positive, is_concrete
+from jaxmtl._validate import check_positive
 from jaxmtl.aggregation.contract import Context, preference_vector
 from jaxmtl.aggregation.losses.contract import Scalarizer, from_value
+from jaxmtl.aggregation.settings import Real, in_type
 
 
 def stch(
-    mu: Any = 1.0,
+    mu: Real = 1.0,
     preferences: Float[Array, " tasks"] | Sequence[float] | None = None,
     reference: Float[Array, " tasks"] | Sequence[float] | float = 0.0,
 ) -> Scalarizer:
@@ -43,13 +44,13 @@ def stch(
     References:
         Lin, Zhang, Yang, Liu, Wang, Zhang (2024), Smooth Tchebycheff scalarization, equation 10.
     """
-    if is_concrete(mu):
-        check_positive("mu", mu)
+    check_positive("mu", mu)
 
     def value(losses: Array, state: object, context: Context) -> Array:
         p = preference_vector("stch", preferences, context.present, losses.dtype)
-        scaled = p * (losses - reference_losses("stch", reference, losses)) / mu
-        return mu * jax.nn.logsumexp(jnp.where(context.present, scaled, -jnp.inf))
+        smoothness = in_type(mu, losses.dtype)
+        scaled = p * (losses - reference_losses("stch", reference, losses)) / smoothness
+        return smoothness * jax.nn.logsumexp(jnp.where(context.present, scaled, -jnp.inf))
 
     return from_value(value)
 

@@ -10,6 +10,7 @@ from jaxtyping import Array, Bool, Key, PyTree
 from jaxmtl._modes import own_transfers, take_step
 from jaxmtl.aggregation.info import StepInfo
 from jaxmtl.aggregation.keys import for_shapes, key_apart, step_keys
+from jaxmtl.aggregation.known import as_scalarizer
 from jaxmtl.aggregation.losses.contract import Scalarizer
 from jaxmtl.aggregation.step import AggregatedStep, StepState
 from jaxmtl.gradients import LossFn
@@ -21,7 +22,7 @@ ScalarizedInfo = StepInfo  # its name where loss methods had an info of their ow
 
 def scalarized_step(
     loss_fn: LossFn,
-    scalarizer: Scalarizer,
+    scalarizer: Scalarizer | str,
     optimizer: optax.GradientTransformation,
     *,
     second_forward: bool = True,
@@ -34,7 +35,7 @@ def scalarized_step(
             ``aggregated_step``. With tasks missing from a batch the losses themselves may be NaN,
             their slopes in the parameters may not; those of ``mean_over_known`` are 0 (for targets
             of NaN see there).
-        scalarizer: makes one loss of them.
+        scalarizer: makes one loss of them; a loss method or its name, ``"stch(mu=0.1)"``.
         optimizer: any optax optimizer.
         second_forward: for methods that observe losses after the update (FAMO): whether to compute
             them on the same batch, as the paper does, or to let those of the next batch stand in
@@ -58,6 +59,7 @@ def scalarized_step(
         >>> params.tolist(), info.losses.tolist(), info.loss.item()
         ([0.5, 0.5], [1.0, 5.0], 6.0)
     """
+    scalarizer = as_scalarizer(scalarizer)
     parts = parts_of(loss_fn, gives_aux(loss_fn, has_aux))
 
     @own_transfers

@@ -1,7 +1,5 @@
 """Weights from learned task uncertainties."""
 
-from typing import Any
-
 import jax.numpy as jnp
 import optax
 from jaxtyping import Array
@@ -9,11 +7,12 @@ from jaxtyping import Array
 from jaxmtl.aggregation.losses.contract import Scalarizer
 from jaxmtl.aggregation.losses.learned import learned, own_optimizer
 from jaxmtl.aggregation.parts import nonnegative
+from jaxmtl.aggregation.settings import Real
 
 
 def uncertainty(
-    initial: float = 0.0,
-    learning_rate: Any = 0.025,
+    initial: Real = 0.0,
+    learning_rate: Real = 0.025,
     optimizer: optax.GradientTransformation | None = None,
 ) -> Scalarizer:
     """Losses of a Gaussian likelihood with a learned variance a task.

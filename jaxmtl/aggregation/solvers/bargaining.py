@@ -2,6 +2,7 @@
 
 import functools
 import math
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -9,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
 
+from jaxmtl.aggregation.settings import Real
 from jaxmtl.aggregation.solvers.linear import UNROLLED, multiply, unit_gram, unrolled_inverse
 from jaxmtl.aggregation.solvers.nonnegative import Solution
 from jaxmtl.aggregation.solvers.trust import accuracy
@@ -22,11 +24,10 @@ class _Carry(NamedTuple):
     round: Array
 
 
-@functools.partial(jax.jit, static_argnames="alpha")
 def fair_weights(
     gram: Float[Array, "tasks tasks"],
     present: Bool[Array, " tasks"],
-    alpha: float,
+    alpha: Real,
     preferences: Float[Array, " tasks"] | None = None,
     scales: Float[Array, " tasks"] | None = None,
 ) -> Solution:
@@ -45,7 +46,8 @@ def fair_weights(
     Args:
         gram: G, traced.
         present: tasks to weigh, traced.
-        alpha: above 0, static; 1 is the Nash bargaining solution.
+        alpha: above 0, static (a number of Python, whose powers are simpler ones) or traced; 1 is
+            the Nash bargaining solution.
         preferences: p, above 0 for live tasks; None for 1. Traced.
         scales: see ``unit_gram``.
 
@@ -59,17 +61,29 @@ def fair_weights(
         >>> found.x.round(5).tolist(), bool(found.converged)
         ([0.5, 1.0], True)
     """
+    if isinstance(alpha, int | float):
+        return _of_known(gram, present, alpha, preferences, scales)
+    return _of_traced(gram, present, jnp.asarray(alpha, gram.dtype), preferences, scales)
+
+
+def _fair(
+    balanced: Callable[..., Solution],
+    gram: Float[Array, "tasks tasks"],
+    present: Bool[Array, " tasks"],
+    alpha: Real,
+    preferences: Float[Array, " tasks"] | None,
+    scales: Float[Array, " tasks"] | None,
+) -> Solution:
     unit = unit_gram(gram, present, scales)
     live = unit.live
     chosen = live if preferences is None else live & (preferences > 0)
     p = jnp.ones_like(unit.norms) if preferences is None else jnp.where(chosen, preferences, 1)
-    found = _balanced(alpha, unit.cosines, jnp.where(chosen, unit.norms, 1), p, chosen)
+    found = balanced(alpha, unit.cosines, jnp.where(chosen, unit.norms, 1), p, chosen)
     return found._replace(x=jnp.where(chosen, found.x * unit.inverse, 0))
 
 
-@functools.partial(jax.custom_jvp, nondiff_argnums=(0,))
-def _balanced(
-    alpha: float,
+def _solved(
+    alpha: Real,
     cosines: Float[Array, "n n"],
     norms: Float[Array, " n"],
     p: Float[Array, " n"],
@@ -132,20 +146,39 @@ def _balanced(
     return Solution(v, chosen, good, residual)
 
 
-def _log_start(power: float, norms: Array, p: Array) -> Array:
+def _log_start(power: Real, norms: Array, p: Array) -> Array:
     return ((power - 1) * jnp.log(norms) + power * jnp.log(p)) / (1 + power)
+
+
+_balanced = jax.custom_jvp(_solved, nondiff_argnums=(0,))
+_balanced_at = jax.custom_jvp(_solved)
+_of_known = functools.partial(jax.jit(_fair, static_argnums=(0, 3)), _balanced)
+_of_traced = functools.partial(jax.jit(_fair, static_argnums=0), _balanced_at)
 
 
 @_balanced.defjvp
 def _balanced_derivative(alpha: float, primals: Any, tangents: Any) -> Any:
+    return _derivative(alpha, 0, _balanced(alpha, *primals), primals, tangents)
+
+
+@_balanced_at.defjvp
+def _balanced_at_derivative(primals: Any, tangents: Any) -> Any:
+    alpha, rest = primals[0], primals[1:]
+    return _derivative(alpha, tangents[0], _balanced_at(*primals), rest, tangents[1:])
+
+
+def _derivative(alpha: Real, alpha_dot: Any, found: Solution, primals: Any, tangents: Any) -> Any:
     cosines, norms, p, chosen = primals
     cosines_dot, norms_dot, p_dot, _ = tangents
-    found = _balanced(alpha, *primals)
     power, v = 1 / alpha, found.x
     # (C v)_t v_t^power = k_t: C dv + power (C v / v) dv = C v dlog(k) - dC v.
     start = jnp.exp(_log_start(power, norms, p))
     ratio = jnp.where(chosen, v / start, 1)
     log_k_dot = (power - 1) * norms_dot / norms + power * p_dot / p
+    if not isinstance(alpha, int | float):
+        # The exponent moves on both sides.
+        power_dot = -alpha_dot * power * power
+        log_k_dot += power_dot * (jnp.log(norms) + jnp.log(p) - jnp.log(jnp.where(chosen, v, 1)))
     both = chosen[:, None] & chosen[None]
     b = start * ratio**-power * log_k_dot - multiply(jnp.where(both, cosines_dot, 0), v)
     eye = jnp.eye(v.shape[0], dtype=v.dtype)

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 
 from jaxmtl._words import did_you_mean, short
 from jaxmtl.aggregation import REGISTRY, Aggregator, make
+from jaxmtl.aggregation.known import known_names, read_name
 from jaxmtl.methods.study.adaptive import ADAPTIVE
 from jaxmtl.methods.study.architectures import ARCHITECTURES
 from jaxmtl.methods.study.arm import Arm as Arm
@@ -17,7 +18,7 @@ from jaxmtl.methods.study.hard_sharing import HARD_SHARING
 from jaxmtl.methods.study.independent import INDEPENDENT
 from jaxmtl.methods.study.other_nodes import LEAST_CONFLICT, RANDOM_NODE
 from jaxmtl.methods.study.restarts import RESTARTS
-from jaxmtl.training.phased.combining import AGGREGATORS, METHODS, WEIGHTINGS
+from jaxmtl.training.phased.combining import aggregators, weightings
 
 DEFAULT = (
     INDEPENDENT,
@@ -33,7 +34,7 @@ DEFAULT = (
 ARMS: dict[str, Arm] = {arm.name: arm for arm in (*DEFAULT, *ARCHITECTURES)}
 DEFAULT_ARMS: tuple[str, ...] = tuple(arm.name for arm in DEFAULT)
 
-GROUPS = {"all": tuple(ARMS), "aggregators": AGGREGATORS, "losses": WEIGHTINGS}
+GROUPS = {"all": lambda: tuple(ARMS), "aggregators": aggregators, "losses": weightings}
 
 JOINT, ALONE = "+", RESTARTS.name
 ALL_NAMES = "jaxmtl compare --list-arms names all"
@@ -45,7 +46,8 @@ def find_arm(name: str, beside: tuple[str, ...] = ()) -> Arm:
 
     Args:
         name: as above; an aggregator or loss method by itself stands on hard sharing with the
-            adaptive run's schedule, ``restarts+upgrad``.
+            adaptive run's schedule, ``restarts+upgrad``. It may have options,
+            ``mmoe+cagrad(c=0.4)``, and be one that ``jaxmtl.aggregation.register`` added.
         beside: other names that would have done, for the sentence of an error.
 
     Returns:
@@ -60,18 +62,21 @@ def find_arm(name: str, beside: tuple[str, ...] = ()) -> Arm:
     """
     if name in ARMS:
         return ARMS[name]
-    base, joint, method = name.partition(JOINT)
-    if not joint and base in METHODS:
+    head, bracket, options = name.partition("(")
+    base, joint, method = head.partition(JOINT)
+    if not joint and base.strip() in known_names():
         base, method = ALONE, base
-    if not joint and base not in ARMS:
-        hint = did_you_mean(base, (*ARMS, *METHODS, *beside)) or f"; {ALL_NAMES}"
+    methods = known_names()
+    if not joint and not method and base not in ARMS:
+        hint = did_you_mean(base, (*ARMS, *methods, *beside)) or f"; {ALL_NAMES}"
         raise ValueError(f"arms: there is no arm and no method {short(name)}{hint}")
-    if base not in ARMS or method not in METHODS:
+    if base not in ARMS or method.strip() not in methods:
         kind, wrong, known = (
-            ("arm", base, ARMS) if base not in ARMS else ("method to combine with", method, METHODS)
+            ("arm", base, ARMS) if base not in ARMS else ("method to combine with", method, methods)
         )
         hint = did_you_mean(wrong, known) or f"; {ALL_NAMES}"
         raise ValueError(f"arms: {short(name)}: there is no {kind} {short(wrong)}{hint}")
+    method = str(read_name(method + bracket + options, of=f"arms: {short(name)}"))
     arm = ARMS[base]
     return Arm(
         f"{base}{JOINT}{method}",
@@ -103,7 +108,9 @@ def fits(name: str, num_tasks: int) -> str | None:
     if num_tasks < arm.least_tasks:
         return f"expected at least {arm.least_tasks} tasks, got {num_tasks}"
     method = arm.name.partition(JOINT)[2]
-    return fits_tasks(make, method, num_tasks) if method in REGISTRY else None
+    if not method or read_name(method).name not in REGISTRY:
+        return None
+    return fits_tasks(make, method, num_tasks)
 
 
 def fits_tasks(build: Callable[[str, int], Aggregator], method: str, num_tasks: int) -> str | None:
@@ -132,7 +139,7 @@ def fits_tasks(build: Callable[[str, int], Aggregator], method: str, num_tasks: 
     try:
         jax.eval_shape(once, rows, losses)
     except ValueError as error:
-        return str(error).splitlines()[0]
+        return str(error).splitlines()[0].removeprefix("name: ")
     return None
 
 
@@ -158,7 +165,7 @@ def expand(names: Sequence[str], num_tasks: int) -> list[str]:
     found: list[str] = []
     for name in names:
         if name in GROUPS:
-            found += [each for each in GROUPS[name] if fits(each, num_tasks) is None]
+            found += [each for each in GROUPS[name]() if fits(each, num_tasks) is None]
         else:
             found.append(name)
     return list(dict.fromkeys(find_arm(name).name for name in found))

@@ -230,7 +230,8 @@ class PairOptions(StudyOptions):
     aggregator: Annotated[
         str | None,
         Option(
-            help="What combines task gradients; jaxmtl compare --list-arms names all.",
+            help="What combines task gradients, such as 'cagrad(c=0.4)', or module:name; "
+            "jaxmtl compare --list-arms names all.",
             metavar="NAME",
             shown="their sum",
         ),

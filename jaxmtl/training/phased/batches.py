@@ -7,6 +7,7 @@ from jaxtyping import Array, Int, Key
 
 from jaxmtl.data.rows import Rows
 from jaxmtl.training.driver.placement import BATCH
+from jaxmtl.training.phased.choice import Choice
 from jaxmtl.training.phased.combining import draws, looks_ahead
 from jaxmtl.training.phased.phases import NEVER
 from jaxmtl.training.phased.state import Config, TrainState
@@ -47,7 +48,8 @@ def make_batches(config: Config, state: TrainState, rows: Rows) -> Rows:
 def batch_at(config: Config, batches: Rows, number: Int[Array, ""]) -> tuple[Rows, Rows | None]:
     """A batch, and the next one for methods that look ahead; after the last comes the first."""
     batch = jax.tree.map(lambda leaf: leaf[number], batches)
-    if not looks_ahead(config.aggregator):
+    method = config.aggregator
+    if not (method.looks_ahead if isinstance(method, Choice) else looks_ahead(method)):
         return batch, None
     following = (number + 1) % batches.x.shape[0]
     return batch, jax.tree.map(lambda leaf: leaf[following], batches)
@@ -55,7 +57,8 @@ def batch_at(config: Config, batches: Rows, number: Int[Array, ""]) -> tuple[Row
 
 def combining_key(config: Config, state: TrainState) -> Key[Array, ""] | None:
     """Of this epoch's draws, apart from those of the order and of the choice of nodes."""
-    if config.aggregator is None or not draws(config.aggregator):
+    method = config.aggregator
+    if method is None or not (method.draws if isinstance(method, Choice) else draws(method)):
         return None
     key = jax.random.fold_in(state.key, NEVER // 2 - state.phase)
     return jax.random.fold_in(key, state.epoch)

@@ -9,27 +9,14 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, Key, PyTree
 
-from jaxmtl._words import did_you_mean, short
-from jaxmtl.aggregation import (
-    LOSS_METHODS,
-    REGISTRY,
-    Aggregator,
-    AutoLambda,
-    Scalarizer,
-    auto_lambda,
-    make,
-    make_scalarizer,
-)
+from jaxmtl.aggregation import Aggregator, AutoLambda, Scalarizer
+from jaxmtl.aggregation.known import make_named, read_name, standing
 from jaxmtl.aggregation.losses import plain_step
+from jaxmtl.aggregation.tables import AGGREGATORS, AHEAD, LOSSES
 
 Combiner = Aggregator | Scalarizer | AutoLambda
 Combining = str | Combiner
-"""A name of ``METHODS``, or what a factory of ``jaxmtl.aggregation`` returns."""
-
-AGGREGATORS: tuple[str, ...] = tuple(REGISTRY)
-WEIGHTINGS: tuple[str, ...] = (*LOSS_METHODS, "auto_lambda")
-METHODS: tuple[str, ...] = (*AGGREGATORS, *WEIGHTINGS)
-"""Names of all aggregators, then of all loss methods."""
+"""A name, such as ``"cagrad(c=0.4)"``, or what a factory of ``jaxmtl.aggregation`` returns."""
 
 OfTasks = Callable[[Float[Array, " tasks"]], PyTree]
 
@@ -85,39 +72,58 @@ class Ahead(NamedTuple):
     rate: Float[Array, ""]
 
 
-def check_combining(method: Any) -> None:
-    """Raises ValueError for what is neither a known name nor a method.
+def aggregators() -> tuple[str, ...]:
+    """Names of all aggregators; those of one's own are among them."""
+    return tuple(AGGREGATORS)
+
+
+def weightings() -> tuple[str, ...]:
+    """Names of all loss methods, and of those that look ahead."""
+    return (*LOSSES, *AHEAD)
+
+
+def check_combining(method: Any) -> Combining:
+    """The method, or its name as it is always written.
+
+    Raises:
+        ValueError: neither a known name nor a method.
 
     Example:
+        >>> check_combining("cagrad( c=0.4 )")
+        'cagrad(c=0.4)'
         >>> check_combining("upgrade")
         Traceback (most recent call last):
             ...
         ValueError: aggregator: there is no method 'upgrade' (did you mean 'upgrad'?)
     """
     if isinstance(method, str):
-        if method not in METHODS:
-            hint = did_you_mean(method, METHODS) or (
-                "; jaxmtl.aggregation has them all, and so has jaxmtl compare --list-arms"
-            )
-            raise ValueError(f"aggregator: there is no method {short(method)}{hint}")
-    elif not isinstance(method, Combiner):
+        hint = "; jaxmtl.aggregation has them all, and so has jaxmtl compare --list-arms"
+        return standing(method, of="aggregator", hint=hint)
+    if not isinstance(method, Combiner):
         raise ValueError(
             "aggregator: expected a name such as 'upgrad', or what a function of "
             f"jaxmtl.aggregation returns, got {method!r}"
         )
+    return method
+
+
+def name_of(method: Any) -> str | None:
+    """The name of a method without its options; None of one that has no name."""
+    return read_name(method).name if isinstance(method, str) else None
 
 
 def draws(method: Combining) -> bool:
     """Whether the method may want a key; one that was not named is given one."""
-    if not isinstance(method, str):
+    name = name_of(method)
+    if name is None:
         return True
-    row = LOSS_METHODS.get(method) or REGISTRY.get(method)
+    row = LOSSES.get(name) or AGGREGATORS.get(name)
     return row is not None and "key" in row.needs
 
 
 def looks_ahead(method: Combining | None) -> bool:
     """Whether the method judges its step on the batch that follows."""
-    return method == "auto_lambda" or isinstance(method, AutoLambda)
+    return name_of(method) in AHEAD or isinstance(method, AutoLambda)
 
 
 @functools.cache
@@ -125,15 +131,16 @@ def method_of(method: Combining, num_tasks: int) -> Combiner:
     """The method itself; the same object for the same name, as it is static under ``jit``."""
     if not isinstance(method, str):
         return method
-    if method == "auto_lambda":
-        return auto_lambda()
-    build = make_scalarizer if method in LOSS_METHODS else make
-    return build(method, num_tasks)
+    return make_named(method, num_tasks, of="aggregator")
 
 
 def first_state(method: Combining, num_tasks: int, params: PyTree) -> PyTree:
     """The state before the first update."""
-    found = method_of(method, num_tasks)
+    return state_of(method_of(method, num_tasks), num_tasks, params)
+
+
+def state_of(found: Combiner, num_tasks: int, params: PyTree) -> PyTree:
+    """The state of a method before the first update."""
     if not isinstance(found, Aggregator):
         return found.init(num_tasks)
     shapes = jax.tree.map(
@@ -144,7 +151,11 @@ def first_state(method: Combining, num_tasks: int, params: PyTree) -> PyTree:
 
 def no_combination(method: Combining, num_tasks: int, params: PyTree) -> Combination:
     """The sum over no updates; None for what the method does not tell."""
-    found = method_of(method, num_tasks)
+    return blank_of(method_of(method, num_tasks), num_tasks, params)
+
+
+def blank_of(found: Combiner, num_tasks: int, params: PyTree) -> Combination:
+    """The sum over no updates of a method."""
     if not isinstance(found, Aggregator):
         return _of_weights(jnp.zeros(num_tasks))
 
@@ -198,9 +209,6 @@ def combine(
 ) -> Combined:
     """One update's gradient out of those of the tasks.
 
-    An aggregator sees the parameters that several tasks reach; those of one task get that task's
-    own gradient as it is. A loss method weighs them all, which is the gradient of its loss.
-
     Args:
         method: static.
         losses: of the tasks, traced.
@@ -217,22 +225,64 @@ def combine(
         Gradient, next state, and what was found.
     """
     found = method_of(method, losses.shape[0])
+    if isinstance(found, Aggregator):
+        rows = task_rows(gradient_of, losses)
+        return by_rows(
+            found, losses, rows, state, shared=shared, params=params, key=key, present=present
+        )
+    weights, state = by_losses(
+        found, losses, state, params=params, key=key, present=present, ahead=ahead
+    )
+    return Combined(gradient_of(weights.astype(losses.dtype)), state, _of_weights(weights))
+
+
+def task_rows(gradient_of: OfTasks, losses: Float[Array, " tasks"]) -> PyTree:
+    """The gradient of every task, by one backward pass each."""
+    return jax.vmap(gradient_of)(jnp.eye(losses.shape[0], dtype=losses.dtype))
+
+
+def by_losses(
+    found: Scalarizer | AutoLambda,
+    losses: Float[Array, " tasks"],
+    state: PyTree,
+    *,
+    params: PyTree,
+    key: Key[Array, ""] | None,
+    present: Bool[Array, " tasks"] | None,
+    ahead: Ahead | None,
+) -> tuple[Float[Array, " tasks"], PyTree]:
+    """Weights of a loss method, for all parameters alike, and its next state."""
     if isinstance(found, Scalarizer):
         _, state, weights = found.scalarize(losses, state, key=key, present=present)
-        grads = gradient_of(weights.astype(losses.dtype))
-        return Combined(grads, state, _of_weights(weights))
-    if isinstance(found, AutoLambda):
-        assert ahead is not None
-        weights, state, _, _ = found.weigh(
-            ahead.losses,
-            params,
-            state,
-            ahead.batch,
-            ahead.following,
-            lambda params, gradient: plain_step(params, gradient, ahead.rate),
-        )
-        return Combined(gradient_of(weights.astype(losses.dtype)), state, _of_weights(weights))
-    rows = jax.vmap(gradient_of)(jnp.eye(losses.shape[0], dtype=losses.dtype))
+        return weights, state
+    assert ahead is not None
+    weights, state, _, _ = found.weigh(
+        ahead.losses,
+        params,
+        state,
+        ahead.batch,
+        ahead.following,
+        lambda params, gradient: plain_step(params, gradient, ahead.rate),
+    )
+    return weights, state
+
+
+def by_rows(
+    found: Aggregator,
+    losses: Float[Array, " tasks"],
+    rows: PyTree,
+    state: PyTree,
+    *,
+    shared: PyTree,
+    params: PyTree,
+    key: Key[Array, ""] | None,
+    present: Bool[Array, " tasks"] | None,
+) -> Combined:
+    """What an aggregator makes of the gradients of the tasks.
+
+    It sees the parameters that several tasks reach; those of one task get that task's own gradient
+    as it is.
+    """
     ours = jax.tree.map(lambda mark, row: jnp.where(mark[None], row, 0), shared, rows)
     combined, state, info = found.update(
         ours, state, losses=losses, params=params, key=key, present=present

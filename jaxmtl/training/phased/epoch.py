@@ -13,7 +13,8 @@ from jaxmtl.training.driver.program import DIVERGED, FINISHED, RUNNING
 from jaxmtl.training.network import Bank, Network
 from jaxmtl.training.phased.batches import batch_at, combining_key, forward_key, make_batches
 from jaxmtl.training.phased.best import keep_better
-from jaxmtl.training.phased.combining import mean_combination, no_combination
+from jaxmtl.training.phased.choice import Choice, ChoiceState, no_choice_made
+from jaxmtl.training.phased.combining import Combination, mean_combination, no_combination
 from jaxmtl.training.phased.counting import first_tally, order_columns
 from jaxmtl.training.phased.phases import NEVER, PhaseTable
 from jaxmtl.training.phased.splitting import order_bank, split_bank, threshold_of, where
@@ -107,9 +108,7 @@ def begin(
             opt_state,
             tally,
             state.combining,
-            None
-            if config.aggregator is None
-            else no_combination(config.aggregator, config.num_tasks, params),
+            _no_combination(config, params),
             updates=jnp.int32(0),
             fired=jnp.bool(False),
             diverged=jnp.bool(False),
@@ -125,6 +124,14 @@ def begin(
         ),
         order=order,
     )
+
+
+def _no_combination(config: Config, params: PyTree) -> Combination | None:
+    if config.aggregator is None:
+        return None
+    if isinstance(config.aggregator, Choice):
+        return no_choice_made(config.num_tasks)
+    return no_combination(config.aggregator, config.num_tasks, params)
 
 
 def finish(
@@ -204,8 +211,10 @@ def _end_epoch(
         packed, _ = pack(config.optimizer, ended.params)
         fresh = config.optimizer(phases.learning_rate[state.phase]).init(packed)
         opt_state = where(over, fresh, ended.opt_state)
+        before = ended.combining
+        chosen = before.chosen if isinstance(before, ChoiceState) else None
         # That of the last phase is what the run leaves behind.
-        combining = where(over & ~last, first_combining(config, ended.params), ended.combining)
+        combining = where(over & ~last, first_combining(config, ended.params, chosen), before)
         ended = dataclasses.replace(ended, opt_state=opt_state, combining=combining)
     return ended
 

@@ -20,6 +20,7 @@ from jaxmtl.losses import Loss, squared_error
 from jaxmtl.training.driver.program import RUNNING
 from jaxmtl.training.network import Bank, Network
 from jaxmtl.training.phased.best import Best, first_best
+from jaxmtl.training.phased.choice import Choice, Chosen, first_choice
 from jaxmtl.training.phased.combining import Combination, Combining, check_combining, first_state
 from jaxmtl.training.phased.phases import PhaseTable
 
@@ -49,7 +50,8 @@ class Options:
         split: what is duplicated when a phase stops early: the node of the largest ``"streak"``, a
             ``"random"`` one, that of the ``"least"`` conflict in the phase, ``"all"`` nodes for all
             tasks, or ``"none"``.
-        aggregator: how the gradients of the tasks are combined, see ``fit``; None for their sum.
+        aggregator: how the gradients of the tasks are combined, see ``fit``; None for their sum. A
+            ``Choice`` for runs that differ in it.
         mesh: over which the samples of a batch are spread; None for one device.
         keep_best: whether the epoch of least validation error is kept; without validation rows
             nothing is.
@@ -64,7 +66,7 @@ class Options:
     zeros: Zeros = "reset"
     transplant: Transplant = "fresh"
     split: Split = "streak"
-    aggregator: Combining | None = None
+    aggregator: Combining | Choice | None = None
     mesh: Mesh | None = None
     keep_best: bool = False
 
@@ -75,8 +77,8 @@ class Options:
         check_choice("zeros", self.zeros, ("reset", "hold"))
         check_choice("transplant", self.transplant, ("fresh", "copy"))
         check_choice("split", self.split, ("streak", "none", "random", "least", "all"))
-        if self.aggregator is not None:
-            check_combining(self.aggregator)
+        if self.aggregator is not None and not isinstance(self.aggregator, Choice):
+            object.__setattr__(self, "aggregator", check_combining(self.aggregator))
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -219,6 +221,7 @@ def init_state(
     key: Key[Array, ""],
     head_index: HeadIndex | None = None,
     state: PyTree = None,
+    chosen: Chosen | None = None,
 ) -> TrainState:
     """State of a run before its first epoch.
 
@@ -230,6 +233,7 @@ def init_state(
         key: for the order of the samples, traced.
         head_index: of the start; None: all tasks read the first nodes. Traced.
         state: of the network at the start, traced; None for networks without.
+        chosen: for a ``Choice`` of methods, traced.
 
     Returns:
         The state.
@@ -251,7 +255,7 @@ def init_state(
         opt_state=config.optimizer(phases.learning_rate[0]).init(packed),
         head_index=head_index,
         watch=watch,
-        combining=first_combining(config, params),
+        combining=first_combining(config, params, chosen),
         phase=zero,
         epoch=zero,
         status=jnp.int32(RUNNING),
@@ -261,10 +265,13 @@ def init_state(
     )
 
 
-def first_combining(config: Config, params: PyTree) -> PyTree:
+def first_combining(config: Config, params: PyTree, chosen: Chosen | None = None) -> PyTree:
     """State of what combines the gradients of the tasks, before its first update."""
     if config.aggregator is None:
         return None
+    if isinstance(config.aggregator, Choice):
+        assert chosen is not None
+        return first_choice(config.aggregator, chosen, config.num_tasks, params)
     return first_state(config.aggregator, config.num_tasks, params)
 
 

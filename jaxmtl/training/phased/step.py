@@ -1,7 +1,7 @@
 """One update: gradients, evidence of conflict, optimizer, and the decision to stop."""
 
 from collections.abc import Callable
-from typing import NamedTuple, cast
+from typing import Any, NamedTuple, cast
 
 import jax
 import jax.numpy as jnp
@@ -12,6 +12,7 @@ from jaxmtl.data.rows import Rows
 from jaxmtl.duplication import AnyIndex
 from jaxmtl.losses import mean_over_known
 from jaxmtl.training.network import Bank, Network
+from jaxmtl.training.phased.choice import Choice, combine_by_choice, observe_by_choice
 from jaxmtl.training.phased.combining import Ahead, Combination, combine, observe
 from jaxmtl.training.phased.counting import Tally, count_batch
 from jaxmtl.training.phased.state import Config, pack
@@ -190,7 +191,9 @@ def make_step(
         packed, opt_state = take_step(optimizer, found.grads, carry.opt_state, carry.packed)
         combining = found.combining
         if config.aggregator is not None:
-            combining = observe(
+            choice = isinstance(config.aggregator, Choice)
+            look_again: Any = observe_by_choice if choice else observe
+            combining = look_again(
                 config.aggregator,
                 lambda: seen_at(packed, None).errors,
                 combining,
@@ -281,7 +284,8 @@ def _combined(
 
     assert config.aggregator is not None
     params = unpack(carry.packed)
-    found = combine(
+    combine_by: Any = combine_by_choice if isinstance(config.aggregator, Choice) else combine
+    found = combine_by(
         config.aggregator,
         errors,
         gradient_of,
