@@ -12,12 +12,13 @@ from jaxtyping import Array, PyTree
 
 from jaxmtl._modes import take_step
 from jaxmtl._validate import check_choice
+from jaxmtl.aggregation.checks import check_kind, check_state
 from jaxmtl.aggregation.contract import Aggregator
 from jaxmtl.aggregation.engines import flat_rows, required_rule, unflatten, weigh
-from jaxmtl.aggregation.info import info_of, read_value
+from jaxmtl.aggregation.info import info_of, read_value, value_for
 from jaxmtl.aggregation.keys import step_keys
 from jaxmtl.aggregation.rows import along_tasks, gram_matrix, keep_present, weighted_sum
-from jaxmtl.aggregation.step import AggregatedStep, aggregated_step
+from jaxmtl.aggregation.step import AggregatedStep, StepState, aggregated_step
 from jaxmtl.gradients import LossFn, task_gradients
 from jaxmtl.gradients.loss import gives_aux, in_form_of, loss_vector
 
@@ -185,22 +186,26 @@ def local_step(
         *args: PyTree,
         key: Any = None,
         present: Any = None,
+        value: Any = None,
         order: Any = None,
     ) -> Any:
+        check_kind(state, StepState)
         keys = step_keys(loss_fn, args, state, key)
         (losses, aux), task_grads = gradients_fn(params, batch, *args, **keys.loss)
         losses, names, _ = read_value(jax.lax.pmean(losses, axis_name), False)
+        check_state(state.aggregator, lambda: aggregator.init(task_grads), losses.shape[0])
         given = {"losses": losses, "key": keys.method, "present": present, "order": order}
         grads, inner, found = combine(
             keep_present(task_grads, present),
             params,
             lambda gram: weigh(rule, gram, state.aggregator, **given),
         )
-        after, optimizer_state = take_step(optimizer, grads, state.optimizer, params)
+        info = info_of(losses, found, weighted=aggregator.weighted, aux=aux, names=names)
+        value = value_for(info, present, value)
+        after, optimizer_state = take_step(optimizer, grads, state.optimizer, params, value=value)
         following = state._replace(
             aggregator=inner, optimizer=optimizer_state, number=state.number + 1
         )
-        info = info_of(losses, found, weighted=aggregator.weighted, aux=aux, names=names)
         return after, following, info
 
     return AggregatedStep(outside.init, step)

@@ -10,8 +10,9 @@ from jaxtyping import Array, Bool, Float, Int, Key, PyTree
 
 from jaxmtl._modes import own_transfers, take_step
 from jaxmtl._validate import check_choice
+from jaxmtl.aggregation.checks import check_kind, check_parts, check_state
 from jaxmtl.aggregation.contract import AggregationInfo, Aggregator, Rule, describe, gram_context
-from jaxmtl.aggregation.info import StepInfo, info_of, read_value
+from jaxmtl.aggregation.info import StepInfo, info_of, read_value, value_for
 from jaxmtl.aggregation.keys import for_shapes, key_apart, step_keys
 from jaxmtl.aggregation.rows import accumulator_dtype
 from jaxmtl.aggregation.step import AggregatedStep, StepState
@@ -79,6 +80,7 @@ def gramian_step(
         >>> jax.jit(step)(params, init(params, batch), batch)[0].tolist()
         [0.5, 0.5]
     """
+    check_parts("aggregator", aggregator, Aggregator, optimizer)
     rule = required_rule("gramian_step", aggregator)
     gramian: Callable[..., Any]
     if head_gradients is None:
@@ -99,6 +101,7 @@ def gramian_step(
         value, gram, backward = gramian(params, *given, **keyed)
 
         def combine(losses: Array, state: Any, **given: Any) -> Any:
+            check_state(state, lambda: aggregator.init(gram), losses.shape[0])
             weights, state, info = weigh(rule, gram, state, losses=losses, **given)
             if head_gradients is None:
                 return backward(weights), state, info
@@ -160,6 +163,12 @@ def feature_step(
     References:
         Sener, Koltun (2018), Multi-task learning as multi-objective optimization, section 3.3.
     """
+    check_parts("aggregator", aggregator, Aggregator, optimizer)
+    if not isinstance(split, SplitLoss):
+        raise ValueError(
+            "split: expected a SplitLoss, whose trunk makes the features, got "
+            f"{type(split).__name__}: SplitLoss(trunk, heads)"
+        )
     check_choice("head_gradients", head_gradients, ("plain", "weighted"))
     if head_gradients == "weighted" and not aggregator.weighted:
         raise ValueError(
@@ -172,6 +181,7 @@ def feature_step(
         value, rows, backward = gradients_fn(params, *given, **keyed)
 
         def combine(losses: Array, state: Any, **given: Any) -> Any:
+            check_state(state, lambda: aggregator.init(rows), losses.shape[0])
             combined, state, info = aggregator.update(
                 rows, state, losses=losses, params=params, **given
             )
@@ -236,17 +246,20 @@ def step_of(
         *args: PyTree,
         key: Key[Array, ""] | None = None,
         present: Bool[Array, " tasks"] | None = None,
+        value: Float[Array, ""] | None = None,
         order: Int[Array, "tasks tasks"] | None = None,
     ) -> tuple[PyTree, StepState, StepInfo]:
+        check_kind(state, StepState)
         keys = step_keys(loss_fn, args, state, key)
-        value, combine = open_loss(params, batch, *args, **keys.loss)
-        losses, names, aux = read_value(value, has_aux)
+        given, combine = open_loss(params, batch, *args, **keys.loss)
+        losses, names, aux = read_value(given, has_aux)
         grads, inner, found = combine(
             losses, state.aggregator, key=keys.method, present=present, order=order
         )
-        after, optimizer_state = take_step(optimizer, grads, state.optimizer, params)
-        following = StepState(inner, optimizer_state, state.key, state.number + 1)
-        return after, following, info_of(losses, found, weighted=weighted, aux=aux, names=names)
+        info = info_of(losses, found, weighted=weighted, aux=aux, names=names)
+        value = value_for(info, present, value)
+        after, optimizer_state = take_step(optimizer, grads, state.optimizer, params, value=value)
+        return after, StepState(inner, optimizer_state, state.key, state.number + 1), info
 
     return AggregatedStep(init, step)
 

@@ -96,6 +96,27 @@ def read_value(value: Any, has_aux: bool) -> tuple[Array, tuple[str, ...] | None
     return loss_vector(losses), loss_names(losses), aux
 
 
+def value_for(info: StepInfo, present: Array | None, given: Any = None) -> Array:
+    """What an optimizer is told as ``value``.
+
+    The value given to the step; else the loss whose gradient the step goes down; else, where there
+    is no such loss, the mean of the losses of the tasks present.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> info = StepInfo(losses=jnp.array([1.0, 3.0]), weights=None, aggregation=None, loss=None)
+        >>> value_for(info, None).item(), value_for(info, jnp.array([True, False])).item()
+        (2.0, 1.0)
+    """
+    if given is not None:
+        return jnp.asarray(given)
+    if info.loss is not None:
+        return info.loss
+    everyone = jnp.ones(info.losses.shape, bool) if present is None else jnp.asarray(present)
+    known = jnp.where(everyone, info.losses, 0)
+    return known.sum() / jnp.maximum(everyone.sum(dtype=known.dtype), 1)
+
+
 def info_of(
     losses: Float[Array, " tasks"],
     aggregation: AggregationInfo,
