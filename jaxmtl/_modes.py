@@ -121,9 +121,7 @@ def take_step(
         extra |= {"value_fn": value_fn, "grad_fn": lambda params, number: gradient(params)}
     with jax.numpy_dtype_promotion("standard"):
         try:
-            updates, following = optimizer.update(
-                grads, state, params, **_wanted(optimizer, extra)
-            )
+            updates, following = optimizer.update(grads, state, params, **_wanted(optimizer, extra))
         except TypeError as error:
             missing = re.search(r"missing \d+ required .* arguments?: (.*)", str(error))
             if missing is None:

@@ -52,7 +52,7 @@ def gramian_step(
             their slopes in the parameters may not; those of ``mean_over_known`` are 0 (for targets
             of NaN see there). A ``SplitLoss`` of one function a head spares every head the passes
             of the other tasks.
-        aggregator: a method that needs only the Gram matrix.
+        aggregator: a method that needs only the Gram matrix, or ``with_heads`` of one.
         optimizer: any optax optimizer.
         engine: how the matrix is formed, see ``task_gramian``. Static.
         chunk: tasks whose backward passes run side by side; None for all. Static.
@@ -81,10 +81,24 @@ def gramian_step(
         [0.5, 0.5]
     """
     check_parts("aggregator", aggregator, Aggregator, optimizer)
-    rule = required_rule("gramian_step", aggregator)
+    apart, inside = aggregator.apart, aggregator
+    if apart is not None:
+        if head_gradients is not None:
+            raise ValueError(
+                "head_gradients: expected None with a method of with_heads, which says it already, "
+                f"got {head_gradients!r}"
+            )
+        inside = apart.aggregator
+    rule = required_rule("gramian_step", inside)
     gramian: Callable[..., Any]
     if head_gradients is None:
-        gramian = task_gramian(loss_fn, engine=engine, chunk=chunk, has_aux=has_aux)
+        gramian = task_gramian(
+            loss_fn,
+            engine=engine,
+            chunk=chunk,
+            has_aux=has_aux,
+            counted=None if apart is None else apart.flags,
+        )
     else:
         check_choice("head_gradients", head_gradients, ("plain", "weighted"))
         if not isinstance(loss_fn, SplitLoss):
@@ -101,11 +115,12 @@ def gramian_step(
         value, gram, backward = gramian(params, *given, **keyed)
 
         def combine(losses: Array, state: Any, **given: Any) -> Any:
-            check_state(state, lambda: aggregator.init(gram), losses.shape[0])
+            check_state(state, lambda: inside.init(gram), losses.shape[0])
             weights, state, info = weigh(rule, gram, state, losses=losses, **given)
-            if head_gradients is None:
+            choice = head_gradients if apart is None else apart.head_gradients
+            if choice is None:
                 return backward(weights), state, info
-            own = head_weights(head_gradients, weights, losses, given.get("present"))
+            own = head_weights(choice, weights, losses, given.get("present"))
             return backward(weights, own), state, info
 
         return value, combine
@@ -164,6 +179,11 @@ def feature_step(
         Sener, Koltun (2018), Multi-task learning as multi-objective optimization, section 3.3.
     """
     check_parts("aggregator", aggregator, Aggregator, optimizer)
+    if aggregator.apart is not None:
+        raise ValueError(
+            "aggregator: expected one for the features, got with_heads(...) for the parameters: "
+            f"take the one inside, and head_gradients={aggregator.apart.head_gradients!r}"
+        )
     if not isinstance(split, SplitLoss):
         raise ValueError(
             "split: expected a SplitLoss, whose trunk makes the features, got "

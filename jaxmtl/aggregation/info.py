@@ -55,17 +55,20 @@ class StepInfo:
             ``weight/GROUP/TASK``. Of an info with the axes of ``scan`` or ``vmap`` in front, arrays
             of these axes. The cosines of pairs of tasks are in ``aggregation.cosines``.
         """
-        names = self.names or tuple(map(str, range(self.losses.shape[-1])))
-        lead = self.losses.ndim - 1
-        found = _by_name("loss", self.losses, names, lead)
+        lead, found = self.losses.ndim - 1, self.of_tasks("loss", self.losses)
         if self.weights is not None:
-            found |= _by_name("weight", self.weights, names, lead)
+            found |= self.of_tasks("weight", self.weights)
         if self.loss is not None:
             found["loss"] = self.loss
         if self.aggregation is not None:
             for field in ("conflict_rate", "converged", "residual"):
                 found |= _by_name(field, getattr(self.aggregation, field), None, lead)
         return found
+
+    def of_tasks(self, field: str, values: Array) -> dict[str, Array]:
+        """Values with the tasks last, under ``FIELD/TASK`` or ``FIELD/GROUP/TASK``."""
+        names = self.names or tuple(map(str, range(self.losses.shape[-1])))
+        return _by_name(field, values, names, self.losses.ndim - 1)
 
 
 def _by_name(field: str, values: Array, tasks: Sequence[str] | None, lead: int) -> dict[str, Array]:
