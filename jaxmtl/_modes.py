@@ -113,12 +113,16 @@ def take_step(
         ValueError: optimizer: expected one that takes gradients and parameters alone, ...
     """
     check_optimizer(optimizer)
-    if value is not None and value_fn is None and _climbs(state):
-        raise ValueError(_NO_FUNCTION.format("grad_fn, the gradient elsewhere"))
-    extra: dict[str, Any] = {} if value is None else {"value": value, "grad": grads}
-    if value_fn is not None:
-        gradient = jax.grad(value_fn)
-        extra |= {"value_fn": value_fn, "grad_fn": lambda params, number: gradient(params)}
+    extra: dict[str, Any] = {}
+    if _climbs(state):  # what it does not take it refuses
+        if value_fn is not None:
+            gradient = jax.grad(value_fn)
+            extra = {"grad_fn": lambda params, number: gradient(params)}
+        elif value is not None:
+            raise ValueError(_NO_FUNCTION.format("gradients elsewhere"))
+    else:
+        given = {"value": value, "grad": None if value is None else grads, "value_fn": value_fn}
+        extra = {name: what for name, what in given.items() if what is not None}
     with jax.numpy_dtype_promotion("standard"):
         try:
             updates, following = optimizer.update(grads, state, params, **_wanted(optimizer, extra))
@@ -127,7 +131,7 @@ def take_step(
             if missing is None:
                 raise
             needs = re.findall(r"'(\w+)'", missing[1])
-            if value is not None and set(needs) <= {"value_fn", "grad_fn"}:
+            if value is not None and needs == ["value_fn"]:
                 raise ValueError(_NO_FUNCTION.format(", ".join(needs))) from error
             raise ValueError(
                 "optimizer: expected one that takes gradients and parameters alone, got one that "
