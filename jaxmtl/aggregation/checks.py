@@ -15,42 +15,48 @@ _INSTEAD = {
 }
 
 
-def check_parts(name: str, method: Any, wanted: type, optimizer: Any) -> None:
-    """Refuses what is no method, or no optimizer.
+def check_method(name: str, method: Any, wanted: type) -> None:
+    """Refuses what is no method.
 
     Args:
-        name: of the argument of the method.
+        name: of the argument.
         method: to be checked.
         wanted: its class.
-        optimizer: to be checked, too.
 
     Raises:
-        ValueError: the method is of another kind, or one of the two has not been called yet.
+        ValueError: it is of another kind, or a function that has not been called yet.
+
+    Example:
+        >>> import jaxmtl.aggregation as ag
+        >>> check_method("aggregator", ag.mgda(), ag.Aggregator)
+        >>> check_method("aggregator", ag.mgda, ag.Aggregator)
+        Traceback (most recent call last):
+            ...
+        ValueError: aggregator: expected an Aggregator, got the function mgda: call it, mgda()
+    """
+    if isinstance(method, wanted):
+        return
+    what = type(method).__name__
+    advice = _INSTEAD.get(what, "the functions of jaxmtl.aggregation, upgrad() say, make them")
+    if inspect.isroutine(method):
+        called = getattr(method, "__name__", "f")
+        what, advice = f"the function {called}", f"call it, {called}()"
+    elif isinstance(method, str):
+        make = "make" if wanted.__name__ == "Aggregator" else "make_scalarizer"
+        what, advice = f"the name {method!r}", f"jaxmtl.aggregation.{make}({method!r}) makes one"
+    article = "an" if wanted.__name__[0] in "AEIOU" else "a"
+    raise ValueError(f"{name}: expected {article} {wanted.__name__}, got {what}: {advice}")
+
+
+def check_parts(name: str, method: Any, wanted: type, optimizer: Any) -> None:
+    """Refuses what is no method, see ``check_method``, or no optimizer.
 
     Example:
         >>> import optax
         >>> import jaxmtl.aggregation as ag
         >>> check_parts("aggregator", ag.mgda(), ag.Aggregator, optax.sgd(0.1))
-        >>> check_parts("aggregator", ag.mgda, ag.Aggregator, optax.sgd(0.1))
-        Traceback (most recent call last):
-            ...
-        ValueError: aggregator: expected an Aggregator, got the function mgda: call it, mgda()
     """
-    if not isinstance(method, wanted):
-        kind = type(method).__name__
-        what, advice = kind, _INSTEAD.get(kind)
-        if inspect.isroutine(method):
-            called = getattr(method, "__name__", "f")
-            what, advice = f"the function {called}", f"call it, {called}()"
-        elif isinstance(method, str):
-            what = f"the name {method!r}"
-            make = "make" if wanted.__name__ == "Aggregator" else "make_scalarizer"
-            advice = f"jaxmtl.aggregation.{make}({method!r}) makes one"
-        advice = advice or "the functions of jaxmtl.aggregation, such as upgrad(), make them"
-        raise ValueError(
-            f"{name}: expected {'an' if wanted.__name__[0] in 'AEIOU' else 'a'} "
-            f"{wanted.__name__}, got {what}: {advice}"
-        )
+    check_method(name, method, wanted)
     check_optimizer(optimizer)
 
 

@@ -9,10 +9,11 @@ import optax
 from jaxtyping import Array, Bool, Float, Int, Key, PyTree
 
 from jaxmtl._modes import own_transfers, take_step
-from jaxmtl.aggregation.checks import check_kind, check_parts, check_state
+from jaxmtl.aggregation.checks import check_kind, check_method, check_parts, check_state
 from jaxmtl.aggregation.contract import AggregationInfo, Aggregator
 from jaxmtl.aggregation.info import StepInfo, info_of, read_value, value_for
 from jaxmtl.aggregation.keys import another_pass, for_shapes, key_apart, step_keys
+from jaxmtl.aggregation.rows import num_tasks as count_tasks
 from jaxmtl.gradients import LossFn, task_gradients
 from jaxmtl.gradients.loss import gives_aux
 from jaxmtl.gradients.tasks import check_parameters
@@ -224,6 +225,8 @@ def as_optax(
         [-0.25, -0.25]
     """
 
+    check_method("aggregator", aggregator, Aggregator)
+
     @own_transfers
     def init(params: PyTree) -> AsOptaxState:
         shapes = jax.tree.map(
@@ -254,6 +257,8 @@ def as_optax(
         **ignored: Any,
     ) -> tuple[Any, Any]:
         del ignored
+        check_kind(state, AsOptaxState)
+        check_state(state.inner, lambda: aggregator.init(updates), count_tasks(updates))
         grads, inner, info = aggregator.update(
             updates,
             state.inner,
