@@ -190,6 +190,7 @@ def local_step(
 
     apart = aggregator.apart
     inside = aggregator if apart is None else apart.aggregator
+    choice = "plain" if apart is None else apart.head_gradients
     rule = required_rule(f"crossing {crossing!r}", inside)
 
     def by_columns(task_grads: PyTree, params: PyTree, weigh_fn: Callable[[Array], Any]) -> Any:
@@ -239,7 +240,7 @@ def local_step(
             keep_present(task_grads, present),
             params,
             lambda gram: weigh(rule, gram, state.aggregator, **given),
-            lambda weights: head_weights(apart.head_gradients, weights, losses, present),
+            lambda weights: head_weights(choice, weights, losses, present),
         )
         info = info_of(losses, found, weighted=aggregator.weighted, aux=aux, names=names)
         value = value_for(info, present, value)

@@ -39,7 +39,8 @@ def scalarized_step(
         optimizer: any optax optimizer. Those that want more than gradients get ``value``, that of
             ``info.loss``, and ``grad``; a line search (``optax.lbfgs()``) also ``value_fn``, the
             loss as a function of the parameters on this batch, with this step's key and the state
-            that the method has before it, and ``optax.contrib.sam`` its gradient.
+            that the method has before it, and ``optax.contrib.sam`` its gradient. A search compares
+            with ``info.loss``: give ``step`` no other value then.
         second_forward: for methods that observe losses after the update (FAMO): whether to compute
             them on the same batch, as the paper does, or to let those of the next batch stand in
             for them, which costs nothing and is the same if all batches are. The second pass draws
