@@ -139,6 +139,7 @@ class Aggregator:
         rule: of methods that need nothing but the Gram matrix, ``rule(gram, state, context)``, by
             which engines that never form J, and ``grouped``, get the weights. None otherwise.
         weighted: whether the result is a weighted sum of the rows given to this update.
+        apart: of ``with_heads``: the ``Apart`` by which engines aggregate what is shared alone.
 
     Example:
         >>> import jax.numpy as jnp
@@ -156,6 +157,7 @@ class Aggregator:
     update: UpdateFn
     rule: Rule | None = None
     weighted: bool = True
+    apart: Any = None
 
     def __post_init__(self) -> None:
         """Lets the first state be made where transfers are refused."""

@@ -12,13 +12,14 @@ from jaxtyping import Array, PyTree
 
 from jaxmtl._modes import take_step
 from jaxmtl._validate import check_choice
+from jaxmtl.aggregation.checks import check_kind, check_state
 from jaxmtl.aggregation.contract import Aggregator
-from jaxmtl.aggregation.engines import flat_rows, required_rule, unflatten, weigh
-from jaxmtl.aggregation.info import info_of, read_value
+from jaxmtl.aggregation.engines import flat_rows, head_weights, required_rule, unflatten, weigh
+from jaxmtl.aggregation.info import info_of, read_value, value_for
 from jaxmtl.aggregation.keys import step_keys
 from jaxmtl.aggregation.known import AnyMethod, as_aggregator
 from jaxmtl.aggregation.rows import along_tasks, gram_matrix, keep_present, weighted_sum
-from jaxmtl.aggregation.step import AggregatedStep, aggregated_step
+from jaxmtl.aggregation.step import AggregatedStep, StepState, aggregated_step
 from jaxmtl.gradients import LossFn, task_gradients
 from jaxmtl.gradients.loss import gives_aux, in_form_of, loss_vector
 
@@ -35,6 +36,7 @@ def data_parallel_step(
     axis_name: str = "data",
     crossing: Crossing = "columns",
     counts: Counts | None = None,
+    present_from_counts: bool = False,
     has_aux: bool = False,
 ) -> AggregatedStep:
     """Makes one step whose batch is spread over the devices of a mesh.
@@ -44,7 +46,8 @@ def data_parallel_step(
 
     - ``"columns"``: J is summed in pieces, each device getting n / D columns of the sum. From there
       on only the m x m products of the pieces cross, and n / D columns of the result. Equal to the
-      step on one device; each holds m n / D numbers of J. For methods on the Gram matrix.
+      step on one device; each holds m n / D numbers of J. For methods on the Gram matrix, and for
+      ``with_heads`` of one: of the heads their combined gradient crosses, once.
     - ``"rows"``: J is summed whole on every device, m n numbers. Equal, for any method.
     - ``"gram"``: no task gradient crosses; only mean_d J_d J_d^T, m x m, and the one weighted
       gradient. That matrix is not J J^T, which has the products between devices, too: it exceeds it
@@ -65,7 +68,11 @@ def data_parallel_step(
         crossing: see above, static.
         counts: ``counts(batch)`` gives the number of labels over which each task's loss is a mean,
             (tasks,), such as ``lambda batch: batch[2].sum(axis=0)`` for a mask; the sums of losses
-            and of counts over devices then give the mean over the batch. Static.
+            and of counts over devices then give the mean over the batch. Masks that are no booleans
+            and targets of NaN cannot be told from data, so that nobody asks for counts then.
+            Static.
+        present_from_counts: whether a task without a label on any device is absent from the step,
+            as ``present`` would say; else it is there with a loss and a gradient of 0. Static.
         has_aux: whether the loss gives a pair (losses, aux). The floating leaves of aux are
             averaged over devices, as running statistics of equal parts of a batch may be; others,
             such as counters, must be the same on all. Static.
@@ -93,7 +100,12 @@ def data_parallel_step(
     """
     check_choice("crossing", crossing, ("columns", "rows", "gram"))
     aggregator = as_aggregator(aggregator)
-    inner = local_step(loss_fn, aggregator, optimizer, axis_name, crossing, counts, has_aux)
+    inner = local_step(
+        *(loss_fn, aggregator, optimizer, axis_name, crossing),
+        counts=counts,
+        present_from_counts=present_from_counts,
+        has_aux=has_aux,
+    )
     # Automatic axes take arguments from wherever they are; explicit ones want them placed.
     mesh = Mesh(mesh.devices, mesh.axis_names)
 
@@ -127,6 +139,7 @@ def local_step(
     axis_name: str,
     crossing: Crossing,
     counts: Counts | None = None,
+    present_from_counts: bool = False,
     has_aux: bool = False,
 ) -> AggregatedStep:
     """One device's part of the step, for the body of a ``shard_map`` (or a ``vmap``) of one's own.
@@ -138,14 +151,29 @@ def local_step(
         axis_name: see there.
         crossing: see there.
         counts: see there.
+        present_from_counts: see there.
         has_aux: see there.
 
     Returns:
         ``init``, to be called outside, and ``step``, to be called inside.
     """
+    if present_from_counts and counts is None:
+        raise ValueError("present_from_counts: expected counts=... beside it, got None")
     has_aux = gives_aux(loss_fn, has_aux)
     outside = aggregated_step(loss_fn, aggregator, optimizer, has_aux=has_aux)
     gradients_fn = _local_gradients(loss_fn, axis_name, counts, has_aux)
+
+    def told_present(step: Callable[..., Any]) -> Callable[..., Any]:
+        if not present_from_counts:
+            return step
+
+        def told(*given: Any, present: Any = None, **others: Any) -> Any:
+            assert counts is not None
+            labelled = jax.lax.psum(counts(given[2]), axis_name) > 0
+            present = labelled if present is None else labelled & present
+            return step(*given, present=present, **others)
+
+        return told
 
     if crossing == "rows":
 
@@ -160,9 +188,12 @@ def local_step(
             return mean
 
         inner = aggregated_step(loss_fn, aggregator, optimizer, has_aux=has_aux, gradients=summed)
-        return AggregatedStep(outside.init, inner.step)
+        return AggregatedStep(outside.init, told_present(inner.step))
 
-    rule = required_rule(f"crossing {crossing!r}", aggregator)
+    apart = aggregator.apart
+    inside = aggregator if apart is None else apart.aggregator
+    choice = "plain" if apart is None else apart.head_gradients
+    rule = required_rule(f"crossing {crossing!r}", inside)
 
     def by_columns(task_grads: PyTree, params: PyTree, weigh_fn: Callable[[Array], Any]) -> Any:
         devices = jax.lax.axis_size(axis_name)
@@ -178,7 +209,18 @@ def local_step(
         weights, state, info = weigh_fn(jax.lax.pmean(gram_matrix(task_grads), axis_name))
         return jax.lax.pmean(weighted_sum(weights, task_grads), axis_name), state, info
 
-    combine = by_columns if crossing == "columns" else by_gram
+    crossed = by_columns if crossing == "columns" else by_gram
+
+    def combine(
+        task_grads: PyTree, params: PyTree, weigh_fn: Callable[[Array], Any], own_fn: Any
+    ) -> Any:
+        if apart is None:
+            return crossed(task_grads, params, weigh_fn)
+        # Of the heads only the one sum crosses.
+        (rows, of_heads), (ours, _) = apart.split(task_grads), apart.split(params)
+        combined, state, info = crossed(rows, ours, weigh_fn)
+        own = weighted_sum(own_fn(info.weights), of_heads)
+        return apart.join(params, combined, jax.lax.pmean(own, axis_name)), state, info
 
     def step(
         params: PyTree,
@@ -187,25 +229,30 @@ def local_step(
         *args: PyTree,
         key: Any = None,
         present: Any = None,
+        value: Any = None,
         order: Any = None,
     ) -> Any:
+        check_kind(state, StepState)
         keys = step_keys(loss_fn, args, state, key)
         (losses, aux), task_grads = gradients_fn(params, batch, *args, **keys.loss)
         losses, names, _ = read_value(jax.lax.pmean(losses, axis_name), False)
+        check_state(state.aggregator, lambda: aggregator.init(task_grads), losses.shape[0])
         given = {"losses": losses, "key": keys.method, "present": present, "order": order}
         grads, inner, found = combine(
             keep_present(task_grads, present),
             params,
             lambda gram: weigh(rule, gram, state.aggregator, **given),
+            lambda weights: head_weights(choice, weights, losses, present),
         )
-        after, optimizer_state = take_step(optimizer, grads, state.optimizer, params)
+        info = info_of(losses, found, weighted=aggregator.weighted, aux=aux, names=names)
+        value = value_for(info, present, value)
+        after, optimizer_state = take_step(optimizer, grads, state.optimizer, params, value=value)
         following = state._replace(
             aggregator=inner, optimizer=optimizer_state, number=state.number + 1
         )
-        info = info_of(losses, found, weighted=aggregator.weighted, aux=aux, names=names)
         return after, following, info
 
-    return AggregatedStep(outside.init, step)
+    return AggregatedStep(outside.init, told_present(step))
 
 
 def _local_gradients(

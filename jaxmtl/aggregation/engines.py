@@ -10,8 +10,9 @@ from jaxtyping import Array, Bool, Float, Int, Key, PyTree
 
 from jaxmtl._modes import own_transfers, take_step
 from jaxmtl._validate import check_choice
+from jaxmtl.aggregation.checks import check_kind, check_parts, check_state
 from jaxmtl.aggregation.contract import AggregationInfo, Aggregator, Rule, describe, gram_context
-from jaxmtl.aggregation.info import StepInfo, info_of, read_value
+from jaxmtl.aggregation.info import StepInfo, info_of, read_value, value_for
 from jaxmtl.aggregation.keys import for_shapes, key_apart, step_keys
 from jaxmtl.aggregation.known import AnyMethod, as_aggregator
 from jaxmtl.aggregation.rows import accumulator_dtype
@@ -52,7 +53,7 @@ def gramian_step(
             their slopes in the parameters may not; those of ``mean_over_known`` are 0 (for targets
             of NaN see there). A ``SplitLoss`` of one function a head spares every head the passes
             of the other tasks.
-        aggregator: a method that needs only the Gram matrix.
+        aggregator: a method that needs only the Gram matrix, or ``with_heads`` of one.
         optimizer: any optax optimizer.
         engine: how the matrix is formed, see ``task_gramian``. Static.
         chunk: tasks whose backward passes run side by side; None for all. Static.
@@ -81,10 +82,25 @@ def gramian_step(
         [0.5, 0.5]
     """
     aggregator = as_aggregator(aggregator)
-    rule = required_rule("gramian_step", aggregator)
+    check_parts("aggregator", aggregator, Aggregator, optimizer)
+    apart, inside = aggregator.apart, aggregator
+    if apart is not None:
+        if head_gradients is not None:
+            raise ValueError(
+                "head_gradients: expected None with a method of with_heads, which says it already, "
+                f"got {head_gradients!r}"
+            )
+        inside = apart.aggregator
+    rule = required_rule("gramian_step", inside)
     gramian: Callable[..., Any]
     if head_gradients is None:
-        gramian = task_gramian(loss_fn, engine=engine, chunk=chunk, has_aux=has_aux)
+        gramian = task_gramian(
+            loss_fn,
+            engine=engine,
+            chunk=chunk,
+            has_aux=has_aux,
+            counted=None if apart is None else apart.flags,
+        )
     else:
         check_choice("head_gradients", head_gradients, ("plain", "weighted"))
         if not isinstance(loss_fn, SplitLoss):
@@ -101,10 +117,12 @@ def gramian_step(
         value, gram, backward = gramian(params, *given, **keyed)
 
         def combine(losses: Array, state: Any, **given: Any) -> Any:
+            check_state(state, lambda: inside.init(gram), losses.shape[0])
             weights, state, info = weigh(rule, gram, state, losses=losses, **given)
-            if head_gradients is None:
+            choice = head_gradients if apart is None else apart.head_gradients
+            if choice is None:
                 return backward(weights), state, info
-            own = head_weights(head_gradients, weights, losses, given.get("present"))
+            own = head_weights(choice, weights, losses, given.get("present"))
             return backward(weights, own), state, info
 
         return value, combine
@@ -162,8 +180,19 @@ def feature_step(
     References:
         Sener, Koltun (2018), Multi-task learning as multi-objective optimization, section 3.3.
     """
-    check_choice("head_gradients", head_gradients, ("plain", "weighted"))
     aggregator = as_aggregator(aggregator)
+    check_parts("aggregator", aggregator, Aggregator, optimizer)
+    if aggregator.apart is not None:
+        raise ValueError(
+            "aggregator: expected one for the features, got with_heads(...) for the parameters: "
+            f"take the one inside, and head_gradients={aggregator.apart.head_gradients!r}"
+        )
+    if not isinstance(split, SplitLoss):
+        raise ValueError(
+            "split: expected a SplitLoss, whose trunk makes the features, got "
+            f"{type(split).__name__}: SplitLoss(trunk, heads)"
+        )
+    check_choice("head_gradients", head_gradients, ("plain", "weighted"))
     if head_gradients == "weighted" and not aggregator.weighted:
         raise ValueError(
             "head_gradients: expected 'plain' with a method whose result is no weighted sum of the "
@@ -175,6 +204,7 @@ def feature_step(
         value, rows, backward = gradients_fn(params, *given, **keyed)
 
         def combine(losses: Array, state: Any, **given: Any) -> Any:
+            check_state(state, lambda: aggregator.init(rows), losses.shape[0])
             combined, state, info = aggregator.update(
                 rows, state, losses=losses, params=params, **given
             )
@@ -239,17 +269,20 @@ def step_of(
         *args: PyTree,
         key: Key[Array, ""] | None = None,
         present: Bool[Array, " tasks"] | None = None,
+        value: Float[Array, ""] | None = None,
         order: Int[Array, "tasks tasks"] | None = None,
     ) -> tuple[PyTree, StepState, StepInfo]:
+        check_kind(state, StepState)
         keys = step_keys(loss_fn, args, state, key)
-        value, combine = open_loss(params, batch, *args, **keys.loss)
-        losses, names, aux = read_value(value, has_aux)
+        given, combine = open_loss(params, batch, *args, **keys.loss)
+        losses, names, aux = read_value(given, has_aux)
         grads, inner, found = combine(
             losses, state.aggregator, key=keys.method, present=present, order=order
         )
-        after, optimizer_state = take_step(optimizer, grads, state.optimizer, params)
-        following = StepState(inner, optimizer_state, state.key, state.number + 1)
-        return after, following, info_of(losses, found, weighted=weighted, aux=aux, names=names)
+        info = info_of(losses, found, weighted=weighted, aux=aux, names=names)
+        value = value_for(info, present, value)
+        after, optimizer_state = take_step(optimizer, grads, state.optimizer, params, value=value)
+        return after, StepState(inner, optimizer_state, state.key, state.number + 1), info
 
     return AggregatedStep(init, step)
 

@@ -1,7 +1,7 @@
 """Parameters of one task only, next to those that are shared."""
 
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -14,6 +14,40 @@ from jaxmtl.aggregation.known import AnyMethod, as_aggregator
 from jaxmtl.aggregation.rows import keep_present, num_tasks, weighted_sum
 
 HeadGradients = Literal["plain", "weighted"]
+
+
+class Apart(NamedTuple):
+    """What engines need of ``with_heads`` that do not hold all task gradients.
+
+    Attributes:
+        aggregator: of the shared parameters.
+        flags: ``flags(tree)``: whether each leaf is shared, in the order of ``jax.tree.leaves``.
+        head_gradients: ``"plain"`` or ``"weighted"``.
+
+    Example:
+        >>> import jaxmtl.aggregation as ag
+        >>> ag.with_heads(ag.mean(), {"a": True, "b": False}, "plain").apart.flags({"a": 1, "b": 2})
+        [True, False]
+    """
+
+    aggregator: Aggregator
+    flags: Callable[[PyTree], list[bool]]
+    head_gradients: HeadGradients
+
+    def split(self, tree: PyTree) -> tuple[PyTree, list[Any]]:
+        """The tree without the heads, and their leaves."""
+        leaves, structure = jax.tree.flatten(tree)
+        flags = self.flags(tree)
+        # None is no leaf, and those that stay keep their paths, by which layers are told.
+        kept = [leaf if flag else None for leaf, flag in zip(leaves, flags, strict=True)]
+        heads = [leaf for leaf, flag in zip(leaves, flags, strict=True) if not flag]
+        return jax.tree.unflatten(structure, kept), heads
+
+    def join(self, tree: PyTree, ours: PyTree, heads: list[Any]) -> PyTree:
+        """The other way round, in the form of a tree."""
+        parts = iter(jax.tree.leaves(ours)), iter(heads)
+        leaves = [next(parts[0]) if flag else next(parts[1]) for flag in self.flags(tree)]
+        return jax.tree.unflatten(jax.tree.structure(tree), leaves)
 
 
 def with_heads(
@@ -34,11 +68,12 @@ def with_heads(
         aggregator: for the shared parameters. It sees a pytree of the same structure without the
             heads, so that ``grouped`` and ``recon`` find the layers.
         shared: which are: a pytree of booleans, a prefix of the parameters, or a function that
-            makes one from the task gradients. Static.
+            makes one from the task gradients, of which it may ask the structure alone. Static.
         head_gradients: ``"plain"`` or ``"weighted"``, static.
 
     Returns:
-        The aggregator of all parameters; info is that of the shared ones.
+        The aggregator of all parameters; info is that of the shared ones. ``gramian_step`` and
+        ``data_parallel_step`` take it wherever they take the one inside.
 
     Raises:
         ValueError: an unknown choice, ``"weighted"`` with a method whose result is no weighted sum;
@@ -61,20 +96,17 @@ def with_heads(
             "task gradients, got 'weighted'"
         )
 
-    def split(tree: PyTree) -> tuple[PyTree, list[Any], list[bool], Any]:
+    def flags_of(tree: PyTree) -> list[bool]:
         marks = shared(tree) if callable(shared) else shared
         flags = [bool(f) for f in jax.tree.leaves(broadcast_prefix("shared", marks, tree))]
-        leaves, structure = jax.tree.flatten(tree)
         if not any(flags):
             raise ValueError("shared: expected at least one shared leaf, got none")
-        # None is no leaf, and those that stay keep their paths, by which layers are told.
-        kept = [leaf if flag else None for leaf, flag in zip(leaves, flags, strict=True)]
-        ours = jax.tree.unflatten(structure, kept)
-        heads = [leaf for leaf, flag in zip(leaves, flags, strict=True) if not flag]
-        return ours, heads, flags, structure
+        return flags
+
+    apart = Apart(aggregator, flags_of, head_gradients)
 
     def init(task_grads: PyTree) -> Any:
-        return aggregator.init(split(task_grads)[0])
+        return aggregator.init(apart.split(task_grads)[0])
 
     def update(
         task_grads: PyTree,
@@ -85,12 +117,12 @@ def with_heads(
         **given: Any,
     ) -> Any:
         num_tasks(task_grads)
-        ours, heads, flags, structure = split(task_grads)
+        ours, heads = apart.split(task_grads)
         combined, state, info = aggregator.update(
             ours,
             state,
             present=present,
-            extra_task_grads=[split(extra)[0] for extra in extra_task_grads],
+            extra_task_grads=[apart.split(extra)[0] for extra in extra_task_grads],
             **given,
         )
         plain = head_gradients == "plain"
@@ -98,8 +130,6 @@ def with_heads(
         if weights.ndim > 1:
             weights = weights[0]  # grouped, hence plain: all ones
         own = weighted_sum(weights, keep_present(heads, present)) if heads else []
-        parts = iter(jax.tree.leaves(combined)), iter(own)
-        leaves = [next(parts[0]) if flag else next(parts[1]) for flag in flags]
-        return jax.tree.unflatten(structure, leaves), state, info
+        return apart.join(task_grads, combined, own), state, info
 
-    return Aggregator(init, update, weighted=head_gradients == "weighted")
+    return Aggregator(init, update, weighted=head_gradients == "weighted", apart=apart)

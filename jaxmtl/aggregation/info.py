@@ -55,17 +55,20 @@ class StepInfo:
             ``weight/GROUP/TASK``. Of an info with the axes of ``scan`` or ``vmap`` in front, arrays
             of these axes. The cosines of pairs of tasks are in ``aggregation.cosines``.
         """
-        names = self.names or tuple(map(str, range(self.losses.shape[-1])))
-        lead = self.losses.ndim - 1
-        found = _by_name("loss", self.losses, names, lead)
+        lead, found = self.losses.ndim - 1, self.of_tasks("loss", self.losses)
         if self.weights is not None:
-            found |= _by_name("weight", self.weights, names, lead)
+            found |= self.of_tasks("weight", self.weights)
         if self.loss is not None:
             found["loss"] = self.loss
         if self.aggregation is not None:
             for field in ("conflict_rate", "converged", "residual"):
                 found |= _by_name(field, getattr(self.aggregation, field), None, lead)
         return found
+
+    def of_tasks(self, field: str, values: Array) -> dict[str, Array]:
+        """Values with the tasks last, under ``FIELD/TASK`` or ``FIELD/GROUP/TASK``."""
+        names = self.names or tuple(map(str, range(self.losses.shape[-1])))
+        return _by_name(field, values, names, self.losses.ndim - 1)
 
 
 def _by_name(field: str, values: Array, tasks: Sequence[str] | None, lead: int) -> dict[str, Array]:
@@ -94,6 +97,27 @@ def read_value(value: Any, has_aux: bool) -> tuple[Array, tuple[str, ...] | None
     """
     losses, aux = value if has_aux else (value, None)
     return loss_vector(losses), loss_names(losses), aux
+
+
+def value_for(info: StepInfo, present: Array | None, given: Any = None) -> Array:
+    """What an optimizer is told as ``value``.
+
+    The value given to the step; else the loss whose gradient the step goes down; else, where there
+    is no such loss, the mean of the losses of the tasks present.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> info = StepInfo(losses=jnp.array([1.0, 3.0]), weights=None, aggregation=None, loss=None)
+        >>> value_for(info, None).item(), value_for(info, jnp.array([True, False])).item()
+        (2.0, 1.0)
+    """
+    if given is not None:
+        return jnp.asarray(given)
+    if info.loss is not None:
+        return info.loss
+    everyone = jnp.ones(info.losses.shape, bool) if present is None else jnp.asarray(present)
+    known = jnp.where(everyone, info.losses, 0)
+    return known.sum() / jnp.maximum(everyone.sum(dtype=known.dtype), 1)
 
 
 def info_of(

@@ -6,13 +6,15 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Bool, Int, Key, PyTree
+from jaxtyping import Array, Bool, Float, Int, Key, PyTree
 
 from jaxmtl._modes import own_transfers, take_step
-from jaxmtl.aggregation.contract import AggregationInfo
-from jaxmtl.aggregation.info import StepInfo, info_of, read_value
+from jaxmtl.aggregation.checks import check_kind, check_method, check_parts, check_state
+from jaxmtl.aggregation.contract import AggregationInfo, Aggregator
+from jaxmtl.aggregation.info import StepInfo, info_of, read_value, value_for
 from jaxmtl.aggregation.keys import another_pass, for_shapes, key_apart, step_keys
 from jaxmtl.aggregation.known import AnyMethod, as_aggregator
+from jaxmtl.aggregation.rows import num_tasks as count_tasks
 from jaxmtl.gradients import LossFn, task_gradients
 from jaxmtl.gradients.loss import gives_aux
 from jaxmtl.gradients.tasks import check_parameters
@@ -42,11 +44,13 @@ class AggregatedStep(NamedTuple):
             number of tasks. Methods and losses that draw want a ``jax.random.key`` of yours: a
             fixed one would draw the same numbers in every run. Of a loss without arguments the key
             may stand in their place.
-        step: ``step(params, state, batch, *args, key=None, present=None, order=None,
+        step: ``step(params, state, batch, *args, key=None, present=None, value=None, order=None,
             extra_batches=()) -> (params, state, info)``. The arguments are those of the loss beyond
             parameters and batch. The key is that of this step; None for one that is folded from the
             state's. Of a loss with a parameter ``key`` it is split for loss and method, else it is
-            the method's.
+            the method's. The value is what optimizers are told that want one, such as a validation
+            loss for ``optax.contrib.reduce_on_plateau``; None for ``info.loss``, or the mean of the
+            losses of the tasks present where that is None.
 
     Example:
         >>> AggregatedStep._fields
@@ -73,7 +77,10 @@ def aggregated_step(
             given what ``step`` is, and a ``key`` if it has a parameter of that name.
         aggregator: combines the task gradients: an aggregator, a loss method, or a name of either
             such as ``"cagrad(c=0.4)"``; see ``with_heads`` for parameters of one task.
-        optimizer: any optax optimizer.
+        optimizer: any optax optimizer that goes along the direction it is given. Those that want
+            ``value`` and ``grad`` get them, see ``AggregatedStep``. A line search
+            (``optax.lbfgs()``) and ``optax.contrib.sam`` look at the loss elsewhere, and combined
+            gradients are the gradient of none: they are refused here; see ``scalarized_step``.
         has_aux: whether the loss gives a pair (losses, aux); aux comes out in ``info.aux``, and
             what of it the next batch needs is handed on as an argument. Static.
         gradients: how task gradients are computed: ``gradients(loss_fn)(params, batch, *args)``
@@ -112,6 +119,7 @@ def aggregated_step(
         ([0.75, 0.0], ('near', 'small'), 0.0625)
     """
     aggregator = as_aggregator(aggregator)
+    check_parts("aggregator", aggregator, Aggregator, optimizer)
     has_aux = gives_aux(loss_fn, has_aux)
     gradients_fn = gradients(loss_fn, has_aux=True) if has_aux else gradients(loss_fn)
 
@@ -139,12 +147,15 @@ def aggregated_step(
         *args: PyTree,
         key: Key[Array, ""] | None = None,
         present: Bool[Array, " tasks"] | None = None,
+        value: Float[Array, ""] | None = None,
         order: Int[Array, "tasks tasks"] | None = None,
         extra_batches: Sequence[PyTree] = (),
     ) -> tuple[PyTree, StepState, StepInfo]:
+        check_kind(state, StepState)
         keys = step_keys(loss_fn, args, state, key)
-        value, task_grads = gradients_fn(params, batch, *args, **keys.loss)
-        losses, names, aux = read_value(value, has_aux)
+        given, task_grads = gradients_fn(params, batch, *args, **keys.loss)
+        losses, names, aux = read_value(given, has_aux)
+        check_state(state.aggregator, lambda: aggregator.init(task_grads), losses.shape[0])
         extra_task_grads = [
             gradients_fn(params, extra, *args, **another_pass(keys, number))[1]
             for number, extra in enumerate(extra_batches)
@@ -159,9 +170,10 @@ def aggregated_step(
             order=order,
             extra_task_grads=extra_task_grads,
         )
-        after, optimizer_state = take_step(optimizer, grads, state.optimizer, params)
-        following = StepState(aggregator_state, optimizer_state, state.key, state.number + 1)
         info = info_of(losses, found, weighted=aggregator.weighted, aux=aux, names=names)
+        value = value_for(info, present, value)
+        after, optimizer_state = take_step(optimizer, grads, state.optimizer, params, value=value)
+        following = StepState(aggregator_state, optimizer_state, state.key, state.number + 1)
         return after, following, info
 
     return AggregatedStep(init, step)
@@ -217,6 +229,7 @@ def as_optax(
     """
 
     aggregator = as_aggregator(aggregator)
+    check_method("aggregator", aggregator, Aggregator)
 
     @own_transfers
     def init(params: PyTree) -> AsOptaxState:
@@ -248,6 +261,8 @@ def as_optax(
         **ignored: Any,
     ) -> tuple[Any, Any]:
         del ignored
+        check_kind(state, AsOptaxState)
+        check_state(state.inner, lambda: aggregator.init(updates), count_tasks(updates))
         grads, inner, info = aggregator.update(
             updates,
             state.inner,

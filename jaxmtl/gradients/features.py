@@ -14,6 +14,7 @@ from jaxmtl.gradients.heads import Head, Heads, pass_heads
 from jaxmtl.gradients.loss import (
     Beside,
     LossFn,
+    check_arguments,
     loss_names,
     loss_vector,
     open_key,
@@ -75,6 +76,7 @@ class SplitLoss:
     ) -> tuple[PyTree, PyTree]:
         """The features, and the trunk's aux or None."""
         trunk = _with_key(self.trunk, 2 + len(args), key, 0)
+        check_arguments(trunk, args, {})
         return split_aux(trunk(params, batch, *args), self.has_aux, "trunk", "features")
 
     def keyed_heads(self, key: Any) -> Heads | Sequence[Head]:

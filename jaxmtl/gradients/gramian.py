@@ -24,8 +24,13 @@ Engine = Literal["auto", "layers", "rank_one"]
 
 
 def task_gramian(
-    loss_fn: LossFn, *, engine: Engine = "auto", chunk: int | None = None, has_aux: bool = False
-) -> Callable[..., tuple[Any, Float[Array, "tasks tasks"], Callable[[Array], PyTree]]]:
+    loss_fn: LossFn,
+    *,
+    engine: Engine = "auto",
+    chunk: int | None = None,
+    has_aux: bool = False,
+    counted: Callable[[PyTree], Sequence[bool]] | None = None,
+) -> Callable[..., tuple[Any, Float[Array, "tasks tasks"], Callable[..., PyTree]]]:
     """Inner products of all pairs of task gradients, layer by layer, and the way back.
 
     G is the sum over the parameters' arrays of the products of the tasks' gradients of that array,
@@ -51,12 +56,15 @@ def task_gramian(
         chunk: tasks whose backward passes run side by side, see ``task_gradients``.
         has_aux: whether the loss gives a pair (losses, aux); a ``SplitLoss`` says so itself.
             Static.
+        counted: from the parameters to a flag a leaf, in the order of ``jax.tree.leaves``: whether
+            its gradients are in the matrix; None for all. Static.
 
     Returns:
         A function of (params, batch) and whatever else the loss takes that returns the losses as
         the loss gave them, with ``has_aux`` the pair (losses, aux), the matrix (in float32 at
         least) and ``backward(weights)``, which returns the weighted sum of the task gradients at
-        the cost of one backward pass at most.
+        the cost of one backward pass at most. With ``counted`` it is ``backward(weights, own)``:
+        leaves that do not count are summed with weights of their own, by a pass to them alone.
 
     Raises:
         ValueError: an unknown engine, a chunk below 1; the losses are neither a vector nor scalars
@@ -75,7 +83,7 @@ def task_gramian(
     check_choice("engine", engine, ("auto", "layers", "rank_one"))
     check_chunk(chunk)
     has_aux = gives_aux(loss_fn, has_aux)
-    if isinstance(loss_fn, SplitLoss) and not callable(loss_fn.heads):
+    if isinstance(loss_fn, SplitLoss) and not callable(loss_fn.heads) and counted is None:
         apart = trunk_gramian(loss_fn, engine=engine, chunk=chunk, heads=True)
 
         def of_both(params: PyTree, batch: PyTree, *args: Any, **kwargs: Any) -> Any:
@@ -95,10 +103,11 @@ def task_gramian(
 
         tapped = tap_dense_layers(of_leaves, leaves)
         tasks = tapped.outputs[0].shape[0]
-        losses, beside, pull_back = _open(tapped, leaves, tasks, engine, chunk)
+        flags = None if counted is None else list(counted(params))
+        losses, beside, pull_back = _open(tapped, leaves, tasks, engine, chunk, flags)
         gram, backward = pull_back(jnp.eye(losses.size, dtype=losses.dtype))
         value = value_of(losses, beside, has_aux)
-        return value, gram, lambda w: jax.tree.unflatten(structure, backward(w))
+        return value, gram, lambda *w: jax.tree.unflatten(structure, backward(*w))
 
     return gramian
 
@@ -170,13 +179,20 @@ def trunk_gramian(
 
 
 def _open(
-    tapped: Tapped, leaves: Sequence[Array], tasks: int, engine: Engine, chunk: int | None
+    tapped: Tapped,
+    leaves: Sequence[Array],
+    tasks: int,
+    engine: Engine,
+    chunk: int | None,
+    flags: Sequence[bool] | None = None,
 ) -> tuple[PyTree, PyTree, Callable[[PyTree], Any]]:
     """What the function returns, what is beside it, and the way back of the tasks' gradients."""
+    counted = {at for at in range(len(leaves)) if flags is None or flags[at]}
     chosen = {
         at
         for at, layer in tapped.layers.items()
-        if engine == "rank_one" or (engine == "auto" and layer.by_factors(tasks))
+        if at in counted
+        and (engine == "rank_one" or (engine == "auto" and layer.by_factors(tasks)))
     }
 
     def opened(leaves: Sequence[Array], taps: dict[int, Array]) -> tuple[PyTree, Any]:
@@ -192,9 +208,9 @@ def _open(
 
     def needed(row: PyTree) -> tuple[dict[int, Array], dict[int, Array]]:
         of_leaves, of_taps = pullback(row)
-        return {at: g for at, g in enumerate(of_leaves) if at not in chosen}, of_taps
+        return {at: of_leaves[at] for at in sorted(counted - chosen)}, of_taps
 
-    def pull_back(rows: PyTree) -> tuple[Array, Callable[[Array], list[Array]]]:
+    def pull_back(rows: PyTree) -> tuple[Array, Callable[..., list[Array]]]:
         by_gradient, by_factors = map_chunks(needed, rows, chunk)
         dtype = jnp.result_type(jnp.float32, *(leaf.dtype for leaf in leaves))
         gram = jnp.zeros((tasks, tasks), dtype)
@@ -204,15 +220,24 @@ def _open(
             gram = gram + _factor_products(tapped, at, inputs[at], deltas, dtype)
 
         # No more numbers than the result has are kept for it.
-        keep = tasks * sum(leaves[at].size for at in by_gradient) <= sum(x.size for x in leaves)
+        size = sum(leaves[at].size for at in counted)
+        keep = tasks * sum(leaves[at].size for at in by_gradient) <= size
 
-        def backward(weights: Array) -> list[Array]:
+        def passed_back(weights: Array) -> list[Array]:
+            return pullback(jax.tree.map(lambda each: _weighted(weights, each), rows))[0]
+
+        def backward(weights: Array, own: Array | None = None) -> list[Array]:
             if not keep:
-                return pullback(jax.tree.map(lambda each: _weighted(weights, each), rows))[0]
-            found = {at: _weighted(weights, each) for at, each in by_gradient.items()}
-            for at, deltas in by_factors.items():
-                delta = _weighted(weights, deltas)
-                found[at] = tapped.layers[at].kernel_gradient(inputs[at], delta)
+                found = dict(enumerate(passed_back(weights)))
+            else:
+                found = {at: _weighted(weights, each) for at, each in by_gradient.items()}
+                for at, deltas in by_factors.items():
+                    delta = _weighted(weights, deltas)
+                    found[at] = tapped.layers[at].kernel_gradient(inputs[at], delta)
+            if len(counted) < len(leaves):
+                assert own is not None
+                apart = passed_back(own)
+                found |= {at: g for at, g in enumerate(apart) if at not in counted}
             return [found[at] for at in range(len(leaves))]
 
         return gram, backward

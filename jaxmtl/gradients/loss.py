@@ -5,7 +5,7 @@ The general form is ``loss_fn(params, batch, *args, key=...) -> (losses, aux)``;
 """
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -62,9 +62,56 @@ def loss_vector(losses: PyTree) -> Float[Array, " tasks"]:
         )
     if jnp.ndim(losses) != 1:
         raise ValueError(
-            f"loss_fn: expected a vector with one loss a task, got shape {jnp.shape(losses)}"
+            "loss_fn: expected a vector with one loss a task, "
+            f"got shape {jnp.shape(losses)}: {_vector_of(jnp.shape(losses))}"
         )
     return losses
+
+
+def _vector_of(shape: tuple[int, ...]) -> str:
+    """How losses of another shape become a vector."""
+    if not shape:
+        return "leave out the sum over tasks, or jnp.stack the losses"
+    if len(shape) == 2 and shape[1] == 1:
+        return "take losses[:, 0]"
+    return "take their mean over rows, losses.mean(axis=0) if tasks come last"
+
+
+def check_arguments(loss_fn: LossFn, args: Sequence[Any], keyed: Mapping[str, Any]) -> None:
+    """Refuses to call a loss with too few or too many arguments.
+
+    Args:
+        loss_fn: called ``loss_fn(params, batch, *args, **keyed)``.
+        args: after parameters and batch.
+        keyed: by name.
+
+    Raises:
+        ValueError: it takes others.
+
+    Example:
+        >>> check_arguments(lambda params, batch, stats: 0.0, (1.0,), {})
+        >>> check_arguments(lambda params, batch, stats: 0.0, (), {})  # doctest: +ELLIPSIS
+        Traceback (most recent call last):
+            ...
+        ValueError: loss_fn: expected arguments (params, batch, stats), got 2 of them: ...
+    """
+    if not callable(loss_fn):
+        raise ValueError(
+            f"loss_fn: expected a function of parameters and batch, got {type(loss_fn).__name__}"
+        )
+    try:
+        signature = inspect.signature(loss_fn)
+    except (TypeError, ValueError):  # builtins and extensions
+        return
+    try:
+        signature.bind(None, None, *args, **keyed)
+    except TypeError as error:
+        names = ", ".join(signature.parameters)
+        raise ValueError(
+            f"loss_fn: expected arguments ({names}), got {2 + len(args)} of them: what comes "
+            "after the batch is given to init(params, batch, ...) and step(params, state, batch, "
+            "...), or bound beforehand"
+        ) from error
 
 
 def loss_names(losses: PyTree) -> tuple[str, ...] | None:
@@ -139,6 +186,7 @@ def parts_of(loss_fn: LossFn, has_aux: bool) -> Callable[..., tuple[Array, Besid
     """
 
     def parts(params: PyTree, batch: PyTree, *args: Any, **kwargs: Any) -> tuple[Array, Beside]:
+        check_arguments(loss_fn, args, kwargs)
         found = loss_fn(params, batch, *args, **kwargs)
         losses, aux = split_aux(found, has_aux, "loss_fn", "losses")
         named = None if loss_names(losses) is None else losses

@@ -57,15 +57,18 @@ assert not any(size.startswith(("2x4x5", "2x5x2", "2x30")) for size in sizes), s
 MASKED = (
     PROGRAM
     + """
-def moving(params, x, mean, scale, key):
+def moving(params, batch, mean, scale, key):
+    x = batch["x"]
+    assert (x.shape[0], batch["seen"].shape, batch["key"].shape) == (2, (), ()), batch
     one, two = loss_fn(params, x)
     mean, drawn = 0.5 * mean + 0.5 * x.mean(axis=0), jax.random.uniform(key)
-    return {"b": scale * one, "a": two}, {"mean": mean, "drawn": drawn, "seen": jnp.int32(7)}
+    return {"b": scale * one, "a": two}, {"mean": mean, "drawn": drawn, "seen": batch["seen"]}
 
 given, key = (jnp.ones(4), 2.0), jax.random.key(1)
 made = ag.data_parallel_step(moving, ag.sum(), optimizer, mesh, crossing="rows", has_aux=True)
-state = made.init(params, x, *given)
-after, _, info = jax.jit(made.step)(params, state, x, *given, key=key)
+batch = {"x": x, "seen": jnp.int32(7), "key": jax.random.key(2)}
+state = made.init(params, {**batch, "x": x[:2]}, *given)
+after, _, info = jax.jit(made.step)(params, state, batch, *given, key=key)
 draws = [jax.random.uniform(jax.random.fold_in(jax.random.split(key)[0], d)) for d in range(3)]
 np.testing.assert_allclose(info.aux["mean"], 0.5 + 0.5 * x.mean(axis=0), rtol=1e-5)
 np.testing.assert_allclose(info.aux["drawn"], np.mean(draws), rtol=1e-5)

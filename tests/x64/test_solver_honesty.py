@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from aggregation.cases import arguments, example
 from some_cases import some
 from x64 import exact
 
@@ -218,18 +219,22 @@ def test_squares_out_of_range_change_nothing(name):
         assert info.converged[good].all()
 
 
-DERIVED = [("cagrad", 2), ("nash_mtl", 3), ("fairgrad", 3)]
+DERIVED = sorted(ag.REGISTRY)
 
 
-@pytest.mark.parametrize("case", some(DERIVED, ("nash_mtl", 3)))
-def test_derivatives_equal_differences(case):
-    name, tasks = case
+@pytest.mark.parametrize("name", some(DERIVED, "moco", "nash_mtl", "pcgrad", "trimmed_mean"))
+def test_derivatives_equal_differences(name):
+    tasks = 2 if name == "cagrad" else 4
     rng = np.random.default_rng(5)
     j, step, out = rng.normal(size=(3, tasks, 12)) + 0.1
-    aggregator = ag.fairgrad(2.0) if name == "fairgrad" else ag.make(name)
+    aggregator, given = example(name), arguments(tasks)
+    if name == "fairgrad":
+        aggregator = ag.fairgrad(2.0)
+    elif name == "constant":
+        aggregator = ag.constant(np.arange(1.0, tasks + 1))
 
     def value(j):
-        return (aggregator.update(j, aggregator.init(j))[0] * out[0]).sum()
+        return (aggregator.update(j, aggregator.init(j), **given)[0] * out[0]).sum()
 
     @QUICK
     def both(j):

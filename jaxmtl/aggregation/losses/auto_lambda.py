@@ -7,15 +7,19 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Float, PyTree
+from jaxtyping import Array, Bool, Float, Int, Key, PyTree
 
-from jaxmtl._modes import own_transfers, take_step
+from jaxmtl._modes import check_optimizer, own_transfers, take_step
+from jaxmtl._pytree import register_dataclass
 from jaxmtl._validate import check_positive, check_static
+from jaxmtl.aggregation.checks import check_kind, check_state
+from jaxmtl.aggregation.info import StepInfo, value_for
+from jaxmtl.aggregation.keys import another_pass, for_shapes, key_apart, step_keys
 from jaxmtl.aggregation.losses.contract import keep_absent
 from jaxmtl.aggregation.settings import Real
 from jaxmtl.aggregation.step import AggregatedStep
 from jaxmtl.gradients import LossFn
-from jaxmtl.gradients.loss import loss_vector
+from jaxmtl.gradients.loss import gives_aux, loss_names, loss_vector, parts_of
 from jaxmtl.gradients.tasks import check_parameters
 
 
@@ -26,35 +30,50 @@ class AutoLambdaState(NamedTuple):
         weights: lambda, one a task.
         weight_optimizer: state of their optimizer.
         optimizer: state of the optimizer of the parameters.
+        key: from which each step's key is folded, for losses that draw; None where none was given.
+        number: steps taken.
 
     Example:
         >>> AutoLambdaState._fields
-        ('weights', 'weight_optimizer', 'optimizer')
+        ('weights', 'weight_optimizer', 'optimizer', 'key', 'number')
     """
 
     weights: Float[Array, " tasks"]
     weight_optimizer: Any
     optimizer: Any
+    key: Key[Array, ""] | None
+    number: Int[Array, ""]
 
 
-class AutoLambdaInfo(NamedTuple):
-    """What one step found.
+@register_dataclass
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class AutoLambdaInfo(StepInfo):
+    """What one step found: of the training batch what every step tells, and what lay ahead.
 
     Attributes:
-        losses: task losses on the training batch, before the update.
         validation: task losses on the validation batch, after the look-ahead step.
         slopes: of the primary tasks' validation loss in the weights.
-        weights: used for the update.
 
     Example:
-        >>> AutoLambdaInfo._fields
-        ('losses', 'validation', 'slopes', 'weights')
+        >>> import jax.numpy as jnp
+        >>> two = jnp.array([1.0, 2.0])
+        >>> info = AutoLambdaInfo(losses=two, weights=two, aggregation=None, loss=two @ two,
+        ...     names=("demand", "price"), validation=3 * two, slopes=two)
+        >>> info.scalars()["validation/price"].item()
+        6.0
     """
 
-    losses: Float[Array, " tasks"]
     validation: Float[Array, " tasks"]
     slopes: Float[Array, " tasks"]
-    weights: Float[Array, " tasks"]
+
+    @own_transfers
+    def scalars(self) -> dict[str, Array]:
+        """As those of ``StepInfo``, with ``validation/TASK`` and ``slope/TASK``."""
+        return (
+            super().scalars()
+            | self.of_tasks("validation", self.validation)
+            | self.of_tasks("slope", self.slopes)
+        )
 
 
 def look_ahead_slopes(
@@ -112,8 +131,9 @@ class AutoLambda:
 
     Attributes:
         init: ``init(num_tasks, dtype=None) -> state``, weights and the state of their optimizer.
-        weigh: ``weigh(loss_fn, params, state, batch, validation_batch, step_fn) -> (weights, state,
-            slopes, validation)``; see ``look_ahead_slopes`` for ``step_fn`` and what is returned.
+        weigh: ``weigh(loss_fn, params, state, batch, validation_batch, step_fn, present=None) ->
+            (weights, state, slopes, validation)``; see ``look_ahead_slopes`` for ``step_fn`` and
+            what is returned. Weights of tasks that are not present stay as they are.
 
     Example:
         >>> auto_lambda().init(2)[0].tolist()
@@ -160,6 +180,7 @@ def auto_lambda(
     check_positive("weight_rate", weight_rate)
     check_static("primary", primary)
     optimizer = optax.adam(weight_rate) if weight_optimizer is None else weight_optimizer
+    check_optimizer(optimizer, "weight_optimizer")
 
     def factors(tasks: int) -> Array:
         chosen = range(tasks) if primary is None else primary
@@ -181,16 +202,20 @@ def auto_lambda(
         batch: PyTree,
         validation_batch: PyTree,
         step_fn: Callable[[PyTree, PyTree], PyTree],
+        present: Bool[Array, " tasks"] | None = None,
     ) -> tuple[Array, tuple[Array, Any], Array, Array]:
         weights, inner = state
         primaries = factors(weights.shape[0])
+        used = weights if present is None else jnp.where(present, weights, 0)
         slopes, validation = look_ahead_slopes(
-            loss_fn, params, weights, batch, validation_batch, step_fn, primaries
+            loss_fn, params, used, batch, validation_batch, step_fn, primaries
         )
+        if present is not None:
+            slopes = jnp.where(present, slopes, 0)
         slopes = slopes.astype(weights.dtype)
         moved, following = take_step(optimizer, slopes, inner, weights)
-        everyone = jnp.ones(moved.shape, bool)
-        weights, inner = keep_absent((moved, following), (weights, inner), everyone)
+        kept = jnp.ones(moved.shape, bool) if present is None else present
+        weights, inner = keep_absent((moved, following), (weights, inner), kept)
         return weights, (weights, inner), slopes, validation
 
     return AutoLambda(init, weigh)
@@ -205,6 +230,7 @@ def auto_lambda_step(
     initial: Real = 0.1,
     weight_rate: Real = 1e-4,
     weight_optimizer: optax.GradientTransformation | None = None,
+    has_aux: bool = False,
 ) -> AggregatedStep:
     """Makes one step that first moves the task weights, then the parameters with these weights.
 
@@ -213,23 +239,31 @@ def auto_lambda_step(
     0.01 / |v| is of no concern here. As theirs, the weights are neither normalised nor bounded.
 
     Args:
-        loss_fn: ``loss_fn(params, batch)`` gives the vector of task losses.
-        optimizer: of the parameters.
+        loss_fn: ``loss_fn(params, batch)`` gives the task losses, and may take and give more; see
+            ``aggregated_step``. On the validation batch it has the same arguments and draws from
+            another key; its aux there is dropped.
+        optimizer: of the parameters. What it may want beside gradients it gets, see
+            ``scalarized_step``: the loss is the weighted sum with the weights of this step.
         look_ahead: the step that is differentiated: a number, which may be traced, for a plain
             gradient step of that size (the authors': the current learning rate), or None for the
             step that the optimizer would take, with its momentum and decay. Adam hardly depends on
-            the scale of the gradient, and early on on nothing but its sign: give a number there.
+            the scale of the gradient, and early on on nothing but its sign: give a number there,
+            and with an optimizer that wants more than gradients.
         primary: numbers of the tasks that count in the validation loss; None for all.
         initial: of every weight; 0.1 as the authors'.
         weight_rate: of Adam on the weights, above 0, may be traced; 1e-4 as the authors'.
         weight_optimizer: instead of Adam, any optax optimizer.
+        has_aux: whether the loss gives a pair (losses, aux). Static.
 
     Returns:
-        ``init(params, batch) -> state`` and ``step(params, state, batch, validation_batch) ->
-        (params, state, info)`` with an ``AutoLambdaInfo``, to be jitted, scanned and mapped.
+        ``init(params, batch, *args, key=None) -> state`` and ``step(params, state, batch,
+        validation_batch, *args, key=None, present=None, value=None) -> (params, state, info)`` as
+        those of ``aggregated_step``, with an ``AutoLambdaInfo``. A task that is not present has no
+        part in the step; what it loses on the validation batch counts.
 
     Raises:
-        ValueError: a number not above 0; at ``init``, a primary task that there is not.
+        ValueError: a number not above 0; at ``init``, a primary task that there is not; at the
+            step, no validation batch.
 
     Example:
         >>> import jax.numpy as jnp
@@ -248,39 +282,94 @@ def auto_lambda_step(
     """
     if look_ahead is not None:
         check_positive("look_ahead", look_ahead)
+    check_optimizer(optimizer)
     method = auto_lambda(primary, initial, weight_rate, weight_optimizer)
+    parts = parts_of(loss_fn, gives_aux(loss_fn, has_aux))
 
     @own_transfers
-    def init(params: PyTree, batch: PyTree) -> AutoLambdaState:
+    def init(
+        params: PyTree, batch: PyTree, *args: PyTree, key: Key[Array, ""] | None = None
+    ) -> AutoLambdaState:
         check_parameters(params)
-        losses = jax.eval_shape(lambda p, b: loss_vector(loss_fn(p, b)), params, batch)
+        args, key = key_apart(loss_fn, args, key)
+        keyed = for_shapes(loss_fn, args, key)
+        losses, _ = jax.eval_shape(
+            lambda p, b, rest: parts(p, b, *rest, **keyed), params, batch, args
+        )
         dtype = jnp.promote_types(losses.dtype, jnp.float32)
-        return AutoLambdaState(*method.init(losses.shape[0], dtype), optimizer.init(params))
+        first = method.init(losses.shape[0], dtype)
+        return AutoLambdaState(*first, optimizer.init(params), key, jnp.int32(0))
 
     def step(
-        params: PyTree, state: AutoLambdaState, batch: PyTree, validation_batch: PyTree
+        params: PyTree,
+        state: AutoLambdaState,
+        batch: PyTree,
+        validation_batch: PyTree = None,
+        *args: PyTree,
+        key: Key[Array, ""] | None = None,
+        present: Bool[Array, " tasks"] | None = None,
+        value: Float[Array, ""] | None = None,
     ) -> tuple[PyTree, AutoLambdaState, AutoLambdaInfo]:
+        check_kind(state, AutoLambdaState)
+        if validation_batch is None:
+            raise ValueError(
+                "validation_batch: expected a second batch, on which the step is judged, got none: "
+                "step(params, state, batch, validation_batch, *args)"
+            )
+        keys = step_keys(loss_fn, args, state, key)
+
+        def losses_at(params: PyTree, drawn: tuple[PyTree, PyTree]) -> Array:
+            rows, keyed = drawn
+            return parts(params, rows, *args, **jax.tree.map(jax.random.clone, keyed))[0]
+
+        losses, pullback, beside = jax.vjp(
+            lambda p: parts(p, batch, *args, **keys.loss), params, has_aux=True
+        )
+        number, dtype = losses.shape[0], jnp.promote_types(losses.dtype, jnp.float32)
+        own = state.weights, state.weight_optimizer
+        check_state(own, lambda: method.init(number, dtype), number)
+
         def ahead(params: PyTree, gradient: PyTree) -> PyTree:
             if look_ahead is None:
                 return take_step(optimizer, gradient, state.optimizer, params)[0]
             return plain_step(params, gradient, look_ahead)
 
-        weights, (_, inner), slopes, validation = method.weigh(
-            loss_fn,
+        weights, (kept, inner), slopes, validation = method.weigh(
+            losses_at,
             params,
-            (state.weights, state.weight_optimizer),
-            batch,
-            validation_batch,
+            own,
+            (batch, keys.loss),
+            (validation_batch, another_pass(keys, 0)),
             ahead,
+            present,
         )
-        losses, pullback = jax.vjp(lambda p: loss_vector(loss_fn(p, batch)), params)
+        if present is not None:
+            weights = jnp.where(present, weights, 0)
+
+        def loss_of(losses: Array) -> Array:
+            # The loss of an absent task may be NaN; its weight is 0.
+            return (weights * jnp.where(weights == 0, 0, losses.astype(weights.dtype))).sum()
+
         (gradient,) = pullback(weights.astype(losses.dtype))
-        after, following = take_step(optimizer, gradient, state.optimizer, params)
-        return (
-            after,
-            AutoLambdaState(weights, inner, following),
-            AutoLambdaInfo(losses, validation, slopes, weights),
+        info = AutoLambdaInfo(
+            losses=losses,
+            weights=weights,
+            aggregation=None,
+            loss=loss_of(losses),
+            aux=beside.aux,
+            names=loss_names(beside.named),
+            validation=validation,
+            slopes=slopes,
         )
+        after, following = take_step(
+            optimizer,
+            gradient,
+            state.optimizer,
+            params,
+            value=value_for(info, present, value),
+            value_fn=lambda params: loss_of(losses_at(params, (batch, keys.loss))),
+        )
+        return after, AutoLambdaState(kept, inner, following, state.key, state.number + 1), info
 
     init_fn: Callable[..., Any] = init
     step_fn: Callable[..., Any] = step

@@ -5,10 +5,11 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Bool, Key, PyTree
+from jaxtyping import Array, Bool, Float, Key, PyTree
 
 from jaxmtl._modes import own_transfers, take_step
-from jaxmtl.aggregation.info import StepInfo
+from jaxmtl.aggregation.checks import check_kind, check_parts, check_state
+from jaxmtl.aggregation.info import StepInfo, value_for
 from jaxmtl.aggregation.keys import for_shapes, key_apart, step_keys
 from jaxmtl.aggregation.known import as_scalarizer
 from jaxmtl.aggregation.losses.contract import Scalarizer
@@ -36,7 +37,11 @@ def scalarized_step(
             their slopes in the parameters may not; those of ``mean_over_known`` are 0 (for targets
             of NaN see there).
         scalarizer: makes one loss of them; a loss method or its name, ``"stch(mu=0.1)"``.
-        optimizer: any optax optimizer.
+        optimizer: any optax optimizer. Those that want more than gradients get ``value``, that of
+            ``info.loss``, and ``grad``; a line search (``optax.lbfgs()``) also ``value_fn``, the
+            loss as a function of the parameters on this batch, with this step's key and the state
+            that the method has before it, and ``optax.contrib.sam`` its gradient. A search compares
+            with ``info.loss``: give ``step`` no other value then.
         second_forward: for methods that observe losses after the update (FAMO): whether to compute
             them on the same batch, as the paper does, or to let those of the next batch stand in
             for them, which costs nothing and is the same if all batches are. The second pass draws
@@ -60,6 +65,7 @@ def scalarized_step(
         ([0.5, 0.5], [1.0, 5.0], 6.0)
     """
     scalarizer = as_scalarizer(scalarizer)
+    check_parts("scalarizer", scalarizer, Scalarizer, optimizer)
     parts = parts_of(loss_fn, gives_aux(loss_fn, has_aux))
 
     @own_transfers
@@ -88,22 +94,29 @@ def scalarized_step(
         *args: PyTree,
         key: Key[Array, ""] | None = None,
         present: Bool[Array, " tasks"] | None = None,
+        value: Float[Array, ""] | None = None,
     ) -> tuple[PyTree, StepState, StepInfo]:
+        check_kind(state, StepState)
         keys = step_keys(loss_fn, args, state, key)
         losses, pullback, beside = jax.vjp(
             lambda p: parts(p, batch, *args, **keys.loss), params, has_aux=True
         )
         inner: Any = state.aggregator
+        number, dtype = losses.shape[0], jnp.promote_types(losses.dtype, jnp.float32)
+        check_state(inner, lambda: scalarizer.init(number, dtype), number)
         if scalarizer.observe is not None and not second_forward:
             inner = scalarizer.observe(losses, inner, present=present)
+
+        def losses_at(params: PyTree) -> Array:
+            again = jax.tree.map(jax.random.clone, keys.loss)
+            return parts(params, batch, *args, **again)[0]
+
+        def value_fn(params: PyTree, inner: Any = inner) -> Array:
+            again = None if keys.method is None else jax.random.clone(keys.method)
+            return scalarizer.scalarize(losses_at(params), inner, key=again, present=present)[0]
+
         loss, inner, weights = scalarizer.scalarize(losses, inner, key=keys.method, present=present)
         (grads,) = pullback(weights.astype(losses.dtype))
-        following, optimizer_state = take_step(optimizer, grads, state.optimizer, params)
-        if scalarizer.observe is not None and second_forward:
-            again = jax.tree.map(jax.random.clone, keys.loss)
-            after, _ = parts(following, batch, *args, **again)
-            inner = scalarizer.observe(after, inner, present=present)
-        state = StepState(inner, optimizer_state, state.key, state.number + 1)
         info = StepInfo(
             losses=losses,
             weights=weights,
@@ -112,6 +125,12 @@ def scalarized_step(
             aux=beside.aux,
             names=loss_names(beside.named),
         )
-        return following, state, info
+        value = value_for(info, present, value)
+        following, optimizer_state = take_step(
+            optimizer, grads, state.optimizer, params, value=value, value_fn=value_fn
+        )
+        if scalarizer.observe is not None and second_forward:
+            inner = scalarizer.observe(losses_at(following), inner, present=present)
+        return following, StepState(inner, optimizer_state, state.key, state.number + 1), info
 
     return AggregatedStep(init, step)

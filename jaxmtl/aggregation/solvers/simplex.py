@@ -36,9 +36,10 @@ def project_simplex(
     """
     size = values.shape[0]
     among = jnp.ones(size, bool) if among is None else among
-    shifted = values - jnp.max(
-        jnp.where(among, values, -jnp.inf)
-    )  # no cancellation of large values
+    # No cancellation of large values. A shift changes nothing, slopes included: those of a maximum
+    # are NaN where a compiler rounds it and what it was taken of by different ways.
+    largest = jnp.max(jnp.where(among, values, -jnp.inf))
+    shifted = values - jax.lax.stop_gradient(largest)
     sorted_down = -jnp.sort(jnp.where(among, -shifted, jnp.inf))
     finite = jnp.isfinite(sorted_down)
     sums = jnp.cumsum(jnp.where(finite, sorted_down, 0))

@@ -161,6 +161,11 @@ def first_choice(choice: Choice, chosen: Chosen, num_tasks: int, params: PyTree)
     return ChoiceState(chosen, tuple(state_of(one, num_tasks, params) for one in methods))
 
 
+def own_state(state: PyTree) -> PyTree:
+    """On the host, the state of a member's own method; any other state as it is."""
+    return state.states[int(state.chosen.which)] if isinstance(state, ChoiceState) else state
+
+
 def no_choice_made(num_tasks: int) -> Combination:
     """The sum over no updates; 0 for what a method does not tell."""
     return Combination(jnp.zeros(num_tasks), jnp.zeros(()), jnp.int32(0))

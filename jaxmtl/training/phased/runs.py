@@ -10,6 +10,7 @@ from jaxtyping import Array, Bool, Float, Int, PyTree
 from jaxmtl._pytree import register_dataclass
 from jaxmtl.duplication import HeadIndex
 from jaxmtl.training.phased.best import Best
+from jaxmtl.training.phased.choice import own_state
 from jaxmtl.training.phased.run import Divergence, Events, Run, collect_history
 from jaxmtl.training.phased.state import EpochRecord, EventLog
 
@@ -44,7 +45,8 @@ class Runs:
         divergences: where members diverged.
         best: leaves (members, ...), see ``Best``; None where it was not kept.
         state: leaves (members, ...), see ``Run``; None for most networks.
-        aggregator_state: leaves (members, ...), see ``Run``; None where gradients were summed.
+        aggregator_state: leaves (members, ...), see ``Run``; None where gradients were summed. Of
+            members with methods of their own those of all; ``runs[i]`` has its own.
 
     Example:
         >>> import jax
@@ -79,7 +81,7 @@ class Runs:
             (self.params, self.head_index, self.records, self.events, self.best, self.state),
         )
         params, head_index, records, events, best, state = one
-        combining = jax.tree.map(lambda leaf: leaf[member], self.aggregator_state)
+        combining = own_state(jax.tree.map(lambda leaf: leaf[member], self.aggregator_state))
         place = Divergence(*(int(field[member]) for field in self.divergences))
         return Run(
             params=params,
