@@ -113,7 +113,7 @@ def tabm(x: np.ndarray, y: np.ndarray, x_test: np.ndarray) -> np.ndarray:
     return _each(lambda: TabM_D_Regressor(n_cv=5, random_state=0), x, y, x_test)
 
 
-CONTESTANTS: Mapping[str, Contestant] = {
+CONTESTANTS: dict[str, Contestant] = {
     "mean": mean,
     "ridge": ridge,
     "hist_gradient_boosting": hist_gradient_boosting,
@@ -125,7 +125,7 @@ CONTESTANTS: Mapping[str, Contestant] = {
     "jaxmtl": jaxmtl,
 }
 # These need pytabkit and PyTorch, the extra ``bench``.
-WITH_TORCH: Mapping[str, Contestant] = {"realmlp": realmlp, "tabm": tabm}
+WITH_TORCH: dict[str, Contestant] = {"realmlp": realmlp, "tabm": tabm}
 
 
 def _each(model: Callable[[], Any], x: np.ndarray, y: np.ndarray, x_test: np.ndarray) -> np.ndarray:

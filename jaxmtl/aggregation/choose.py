@@ -62,7 +62,9 @@ def _of_gradients(at: Any, methods: Sequence[Aggregator]) -> Aggregator:
     def update(task_grads: PyTree, state: Any, **given: Any) -> Any:
         def by(number: int) -> Callable[[], Any]:
             def one() -> Any:
-                grads, new, info = methods[number].update(task_grads, state[number], **given)
+                grads, new, info = methods[number].update(
+                    task_grads, state[number], **_alone(given)
+                )
                 weights = info.weights if has_weights else None
                 return grads, _with(state, number, new), info._replace(weights=weights)
 
@@ -83,7 +85,7 @@ def _of_gradients(at: Any, methods: Sequence[Aggregator]) -> Aggregator:
             def one() -> Any:
                 method_rule = methods[number].rule
                 assert method_rule is not None
-                found = method_rule(gram, state[number], context)
+                found = method_rule(gram, state[number], context._replace(key=_own(context.key)))
                 return Weighed(
                     weights=found.weights.astype(gram.dtype),
                     state=_with(state, number, found.state),
@@ -107,7 +109,9 @@ def _of_losses(at: Any, methods: Sequence[Scalarizer]) -> Scalarizer:
     def scalarize(losses: Any, state: Any, **given: Any) -> Any:
         def by(number: int) -> Callable[[], Any]:
             def one() -> Any:
-                loss, new, weights = methods[number].scalarize(losses, state[number], **given)
+                loss, new, weights = methods[number].scalarize(
+                    losses, state[number], **_alone(given)
+                )
                 return loss, _with(state, number, new), weights
 
             return one
@@ -130,6 +134,15 @@ def _of_losses(at: Any, methods: Sequence[Scalarizer]) -> Scalarizer:
         scalarize=scalarize,
         observe=None if all(method.observe is None for method in methods) else observe,
     )
+
+
+def _alone(given: dict[str, Any]) -> dict[str, Any]:
+    return given | {"key": _own(given["key"])} if "key" in given else given
+
+
+def _own(key: Any) -> Any:
+    """Of the methods one alone draws by it, though under ``vmap`` all are computed."""
+    return None if key is None else jax.random.clone(key)
 
 
 def _with(states: Any, number: int, new: Any) -> tuple[Any, ...]:

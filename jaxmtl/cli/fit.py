@@ -11,7 +11,7 @@ from jaxmtl.cli.cache import use_cache
 from jaxmtl.cli.errors import DivergedError, in_one_sentence
 from jaxmtl.cli.fit_table import fit_table_command, saved_options, table_settings
 from jaxmtl.cli.options import with_options
-from jaxmtl.cli.own import load_own
+from jaxmtl.cli.own import check_named, load_own
 from jaxmtl.cli.paths import kept_path_of, path_of
 from jaxmtl.cli.preset import STUDY, marked, preset_of, refuse_of_tables
 from jaxmtl.cli.reading import how_to_read
@@ -90,8 +90,10 @@ def fit(
     settings, before = Settings(), None
     if config is not None:
         settings, before = _repeated(config, given, console)
-    load_own("--config", settings.aggregator)
-    load_own("--config", before)
+    if "aggregator" not in given:
+        check_named(settings.aggregator, "--aggregator")
+    if method is None:
+        check_named(before, "--method")
     settings = settings.with_options(**given).complete()
     name, place = (before, f" of {config}") if method is None else (method, "")
     if name not in (None, PAIR):

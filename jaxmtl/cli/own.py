@@ -48,6 +48,35 @@ def load_own(option: str, text: str | None) -> None:
             raise ValueError(f"{option}: {str(error).removeprefix('register: ')}") from error
 
 
+def check_named(text: str | None, again: str) -> None:
+    """Refuses methods of modules that a saved run names, and the command does not.
+
+    To import a module runs its code, which nobody may want of a folder that came from elsewhere.
+
+    Args:
+        text: names, from a file; or None.
+        again: option that names the method.
+
+    Raises:
+        ValueError: a method of a module that was not loaded.
+
+    Example:
+        >>> check_named("upgrad", "--aggregator")
+        >>> check_named("mine:rule", "--aggregator")  # doctest: +ELLIPSIS
+        Traceback (most recent call last):
+            ...
+        ValueError: --config: expected 'mine:rule', which ...
+    """
+    from jaxmtl.aggregation.known import known_names
+
+    for found in OWN.finditer(text or ""):
+        if found[0] not in known_names():
+            raise ValueError(
+                f"--config: expected {short(found[0])}, which the saved run was trained by, to be "
+                f"named here, too, since its module is run: add {again} {found[0]}"
+            )
+
+
 def _itself(value: Any) -> Any:
     return value
 

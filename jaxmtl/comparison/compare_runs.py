@@ -205,7 +205,7 @@ def _seeds(named: Any, finished: Any, keys: Any, seeds: Any) -> tuple[list[int],
         if len(np.unique(np.asarray(jax.random.key_data(keys)), axis=0)) != len(keys):
             raise ValueError("keys: expected every key once, got some twice; split them from one")
         # Runs of a seed get the same key on purpose.
-        return list(range(len(keys))), lambda place: jax.random.clone(keys[place])
+        return list(range(len(keys))), lambda place: jax.random.clone(keys)[place]
     if seeds is None:
         if len(finished) < len(named):
             raise ValueError(

@@ -57,7 +57,8 @@ def test_a_module_s_method_is_known_and_its_run_is_read_without_it(
     assert call("predict", folder, table, "--out", tmp_path / "predicted.csv").code == 0
     again = call("fit", "--config", folder, *STUDY[2:], "--out", tmp_path / "again")
     assert again.code == 2
-    assert f"--config: there is no module '{module}' in the working folder" in again.err
+    assert f"--config: expected '{module}:halved', which the saved run was trained" in again.err
+    assert f"add --aggregator {module}:halved" in again.err
 
 
 def test_options_in_names_go_through_every_option(call, table, module, tmp_path, untrained):
