@@ -1,7 +1,6 @@
 """Memory that was freed goes back to the system."""
 
 import ctypes
-import gc
 import sys
 
 
@@ -14,7 +13,6 @@ def give_memory_back() -> None:
     Example:
         >>> give_memory_back()
     """
-    gc.collect()
     if not sys.platform.startswith("linux"):
         return
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)

@@ -10,7 +10,8 @@ from typing import Any
 
 from jaxmtl._words import did_you_mean, short
 
-OWN = re.compile(r"([A-Za-z_][\w.]*):([A-Za-z_]\w*)")
+# A name begins where a word does: tried from every letter, a long text would take for ever.
+OWN = re.compile(r"(?<![\w.])([A-Za-z_][\w.]*):([A-Za-z_]\w*)")
 
 
 def load_own(option: str, text: str | None) -> None:
