@@ -1,5 +1,6 @@
 """One method of several, chosen by a number inside the program."""
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -60,15 +61,10 @@ def choose(index: int | Int[Array, ""], methods: Sequence[Method]) -> Aggregator
 
 def _of_gradients(at: Any, methods: Sequence[Aggregator]) -> Aggregator:
     def update(task_grads: PyTree, state: Any, **given: Any) -> Any:
-        def by(number: int) -> Callable[[], Any]:
-            def one() -> Any:
-                grads, new, info = methods[number].update(
-                    task_grads, state[number], **_alone(given)
-                )
-                weights = info.weights if has_weights else None
-                return grads, _with(state, number, new), info._replace(weights=weights)
-
-            return one
+        def by(number: int) -> Any:
+            grads, new, info = methods[number].update(task_grads, state[number], **_alone(given))
+            weights = info.weights if has_weights else None
+            return grads, _with(state, number, new), info._replace(weights=weights)
 
         infos = [_info_of(method, task_grads, state[k], given) for k, method in enumerate(methods)]
         has_weights = all(info.weights is not None for info in infos)
@@ -78,24 +74,21 @@ def _of_gradients(at: Any, methods: Sequence[Aggregator]) -> Aggregator:
                 "choose: expected methods that all have one info, or one for each of the same "
                 f"groups, got infos of shapes {shapes}"
             )
-        return jax.lax.switch(at, [by(number) for number in range(len(methods))])
+        return _switch(at, by, len(methods))
 
     def rule(gram: Any, state: Any, context: Context) -> Weighed:
-        def by(number: int) -> Callable[[], Any]:
-            def one() -> Any:
-                method_rule = methods[number].rule
-                assert method_rule is not None
-                found = method_rule(gram, state[number], context._replace(key=_own(context.key)))
-                return Weighed(
-                    weights=found.weights.astype(gram.dtype),
-                    state=_with(state, number, found.state),
-                    converged=jnp.asarray(found.converged),
-                    residual=jnp.asarray(found.residual, gram.dtype),
-                )
+        def by(number: int) -> Weighed:
+            method_rule = methods[number].rule
+            assert method_rule is not None
+            found = method_rule(gram, state[number], context._replace(key=_own(context.key)))
+            return Weighed(
+                weights=found.weights.astype(gram.dtype),
+                state=_with(state, number, found.state),
+                converged=jnp.asarray(found.converged),
+                residual=jnp.asarray(found.residual, gram.dtype),
+            )
 
-            return one
-
-        return jax.lax.switch(at, [by(number) for number in range(len(methods))])
+        return _switch(at, by, len(methods))
 
     return Aggregator(
         init=lambda task_grads: tuple(method.init(task_grads) for method in methods),
@@ -107,33 +100,29 @@ def _of_gradients(at: Any, methods: Sequence[Aggregator]) -> Aggregator:
 
 def _of_losses(at: Any, methods: Sequence[Scalarizer]) -> Scalarizer:
     def scalarize(losses: Any, state: Any, **given: Any) -> Any:
-        def by(number: int) -> Callable[[], Any]:
-            def one() -> Any:
-                loss, new, weights = methods[number].scalarize(
-                    losses, state[number], **_alone(given)
-                )
-                return loss, _with(state, number, new), weights
+        def by(number: int) -> Any:
+            loss, new, weights = methods[number].scalarize(losses, state[number], **_alone(given))
+            return loss, _with(state, number, new), weights
 
-            return one
-
-        return jax.lax.switch(at, [by(number) for number in range(len(methods))])
+        return _switch(at, by, len(methods))
 
     def observe(losses: Any, state: Any, **given: Any) -> Any:
-        def by(number: int) -> Callable[[], Any]:
-            def one() -> Any:
-                look = methods[number].observe
-                new = state[number] if look is None else look(losses, state[number], **given)
-                return _with(state, number, new)
+        def by(number: int) -> Any:
+            look = methods[number].observe
+            new = state[number] if look is None else look(losses, state[number], **given)
+            return _with(state, number, new)
 
-            return one
-
-        return jax.lax.switch(at, [by(number) for number in range(len(methods))])
+        return _switch(at, by, len(methods))
 
     return Scalarizer(
         init=lambda num_tasks, dtype=None: tuple(m.init(num_tasks, dtype) for m in methods),
         scalarize=scalarize,
         observe=None if all(method.observe is None for method in methods) else observe,
     )
+
+
+def _switch(at: Any, by: Callable[[int], Any], methods: int) -> Any:
+    return jax.lax.switch(at, [functools.partial(by, number) for number in range(methods)])
 
 
 def _alone(given: dict[str, Any]) -> dict[str, Any]:
