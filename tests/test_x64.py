@@ -9,11 +9,6 @@ HERE = Path(__file__).parent
 ORACLE = "x64/test_against_oracle.py"
 
 
-# On two cores XLA has two threads, and two batched calls of LAPACK at a time wait in them for work
-# that no thread is left to do. It takes the number of its threads from this variable.
-THREADS = {"NPROC": "8"}
-
-
 # Two processes of about the same length, so that two workers share them. Compiling takes most of
 # the time here: all cases run with few optimizations, one of the oracle's with all of them, too.
 @pytest.mark.parametrize(
@@ -23,7 +18,7 @@ def test_the_float64_tests_pass_in_a_process_of_their_own(selection, slow_option
     command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-p", "no:xdist"]
     done = subprocess.run(
         [*command, *selection, *slow_options],
-        env=os.environ | {"JAX_ENABLE_X64": "1", "JAX_DISABLE_MOST_OPTIMIZATIONS": "1"} | THREADS,
+        env=os.environ | {"JAX_ENABLE_X64": "1", "JAX_DISABLE_MOST_OPTIMIZATIONS": "1"},
         cwd=HERE,
         capture_output=True,
         text=True,

@@ -8,6 +8,7 @@ from jaxtyping import Array, Float
 
 from jaxmtl._validate import check_choice
 from jaxmtl.aggregation.contract import Aggregator, Context, Weighed, from_rule, preference_vector
+from jaxmtl.aggregation.solvers.eigen import eigenvalues_and_vectors
 from jaxmtl.aggregation.solvers.linear import unit_gram
 from jaxmtl.aggregation.solvers.trust import accuracy
 
@@ -60,7 +61,7 @@ def aligned_mtl(
         some = size > 0
         lengths = unit.norms / jnp.where(some, size, 1)
         scaled = unit.cosines * lengths[:, None] * lengths[None]
-        values, vectors = jnp.linalg.eigh(scaled, symmetrize_input=False)
+        values, vectors = eigenvalues_and_vectors(scaled)
         number = context.present.sum(dtype=gram.dtype)
         keep = (values > number * float(jnp.finfo(gram.dtype).eps) * values[-1]) & some
         rank = keep.sum()

@@ -7,7 +7,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from jaxmtl.aggregation.contract import Aggregator, Context, Weighed, from_rule, preference_vector
-from jaxmtl.aggregation.solvers.linear import multiply, pseudo_inverse_times, unit_gram
+from jaxmtl.aggregation.solvers.eigen import pseudo_inverse_times
+from jaxmtl.aggregation.solvers.linear import multiply, unit_gram
 from jaxmtl.aggregation.solvers.trust import (
     ROUNDING,
     accuracy,

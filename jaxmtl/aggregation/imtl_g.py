@@ -5,7 +5,8 @@ from typing import Any
 import jax.numpy as jnp
 
 from jaxmtl.aggregation.contract import Aggregator, Context, Weighed, from_rule
-from jaxmtl.aggregation.solvers.linear import multiply, pseudo_inverse_times, unit_gram
+from jaxmtl.aggregation.solvers.eigen import pseudo_inverse_times
+from jaxmtl.aggregation.solvers.linear import multiply, unit_gram
 from jaxmtl.aggregation.solvers.trust import (
     ROUNDING,
     accuracy,

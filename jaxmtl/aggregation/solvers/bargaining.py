@@ -11,7 +11,13 @@ import numpy as np
 from jaxtyping import Array, Bool, Float
 
 from jaxmtl.aggregation.settings import Real
-from jaxmtl.aggregation.solvers.linear import UNROLLED, multiply, unit_gram, unrolled_inverse
+from jaxmtl.aggregation.solvers.linear import (
+    UNROLLED,
+    factored_solver,
+    multiply,
+    unit_gram,
+    unrolled_inverse,
+)
 from jaxmtl.aggregation.solvers.nonnegative import Solution
 from jaxmtl.aggregation.solvers.trust import accuracy
 
@@ -204,9 +210,4 @@ def _solve_shifted(matrix: Array, diagonal: Array, b: Array) -> Array:
     shifted = (matrix + eye * diagonal[None]) * scale[:, None] * scale[None]
     if size <= UNROLLED:
         return scale * multiply(unrolled_inverse(shifted), scale * b)
-    factor = jnp.linalg.cholesky(shifted, symmetrize_input=False)
-    half = jax.lax.linalg.triangular_solve(factor, (scale * b)[:, None], left_side=True, lower=True)
-    whole = jax.lax.linalg.triangular_solve(
-        factor, half, left_side=True, lower=True, transpose_a=True
-    )
-    return scale * whole[:, 0]
+    return scale * factored_solver(shifted)(scale * b)

@@ -1,4 +1,4 @@
-"""Small symmetric systems: scaling, masked solves, pseudo-inverses."""
+"""Small symmetric systems: scaling and masked solves."""
 
 import functools
 from collections.abc import Callable
@@ -137,7 +137,7 @@ def masked_solver(
 def factored_solver(
     matrix: Float[Array, "*batch n n"], *, columns: bool = False
 ) -> Callable[[Float[Array, "*batch n"]], Float[Array, "*batch n"]]:
-    """Solver of C x = b for positive definite C, by Cholesky's factor.
+    """Solver of C x = b for positive definite C, by the inverse of Cholesky's factor.
 
     Args:
         matrix: C, traced.
@@ -151,17 +151,47 @@ def factored_solver(
         >>> factored_solver(jnp.array([[4.0, 0.0], [0.0, 1.0]]))(jnp.array([2.0, 3.0])).tolist()
         [0.5, 3.0]
     """
-    factor = jnp.linalg.cholesky(matrix, symmetrize_input=False)
+    factor = jax.lax.platform_dependent(matrix, cpu=_inverse_factor, default=_inverse_by_lapack)
 
     def solve(b: Float[Array, "*batch n"]) -> Float[Array, "*batch n"]:
         b = b if columns else b[..., None]
-        half = jax.lax.linalg.triangular_solve(factor, b, left_side=True, lower=True)
-        whole = jax.lax.linalg.triangular_solve(
-            factor, half, left_side=True, lower=True, transpose_a=True
-        )
-        return whole if columns else whole[..., 0]
+        x = _product(jnp.swapaxes(factor, -1, -2), _product(factor, b))
+        return x if columns else x[..., 0]
 
     return solve
+
+
+def _inverse_factor(matrix: Float[Array, "*batch n n"]) -> Float[Array, "*batch n n"]:
+    """L^-1 of C = L L^T, by n eliminations in the place of C.
+
+    On a CPU, LAPACK's batched calls wait for work that is queued in the pool of threads that they
+    run in (jaxlib 0.10): as many calls at a time as there are threads never end.
+    """
+    size = matrix.shape[-1]
+    down = jax.lax.broadcasted_iota(jnp.int32, matrix.shape, matrix.ndim - 2)
+    across = jax.lax.broadcasted_iota(jnp.int32, matrix.shape, matrix.ndim - 1)
+
+    def eliminate(k: Array, rest: Array) -> Array:
+        row = jax.lax.dynamic_slice_in_dim(rest, k, 1, axis=-2)
+        column = jax.lax.dynamic_slice_in_dim(rest, k, 1, axis=-1)
+        root = jax.lax.rsqrt(jax.lax.dynamic_slice_in_dim(row, k, 1, axis=-1))
+        # Column k of what is left is 0 from here on: it has room for that of the inverse.
+        row = jnp.where(across[..., :1, :] == k, root, row * root)
+        below = rest - column * root * row
+        below = jnp.where(across == k, below - rest, below)
+        return jnp.where(down == k, row, jnp.where(down > k, below, rest))
+
+    return jnp.tril(jax.lax.fori_loop(0, size, eliminate, matrix))
+
+
+def _inverse_by_lapack(matrix: Float[Array, "*batch n n"]) -> Float[Array, "*batch n n"]:
+    factor = jnp.linalg.cholesky(matrix, symmetrize_input=False)
+    eye = jnp.broadcast_to(jnp.eye(matrix.shape[-1], dtype=matrix.dtype), matrix.shape)
+    return jax.lax.linalg.triangular_solve(factor, eye, left_side=True, lower=True)
+
+
+def _product(a: Array, b: Array) -> Array:
+    return jnp.matmul(a, b, precision=jax.lax.Precision.HIGHEST)
 
 
 def unrolled_inverse(matrix: Float[Array, "*batch n n"]) -> Float[Array, "*batch n n"]:
@@ -187,32 +217,6 @@ def unrolled_inverse(matrix: Float[Array, "*batch n n"]) -> Float[Array, "*batch
     return matrix
 
 
-@functools.partial(jax.jit, static_argnames="rtol")
-def pseudo_inverse_times(
-    matrix: Float[Array, "n n"], vector: Float[Array, " n"], rtol: float
-) -> tuple[Float[Array, " n"], Array, Array]:
-    """C^+ b of a positive semidefinite matrix, its rank and its least eigenvalue.
-
-    Args:
-        matrix: C, traced.
-        vector: b, traced.
-        rtol: eigenvalues up to rtol times the largest count as 0, static.
-
-    Returns:
-        C^+ b, the number of eigenvalues kept, and the least of all.
-
-    Example:
-        >>> import jax.numpy as jnp
-        >>> x, rank, _ = pseudo_inverse_times(jnp.ones((2, 2)), jnp.array([1.0, 1.0]), 1e-6)
-        >>> x.round(5).tolist(), int(rank)
-        ([0.5, 0.5], 1)
-    """
-    values, vectors = jnp.linalg.eigh(matrix, symmetrize_input=False)
-    keep = values > rtol * jnp.max(jnp.abs(values))
-    inverse = jnp.where(keep, 1 / jnp.where(keep, values, 1), 0)
-    return _apply(vectors, inverse * _apply(vectors.T, vector)), keep.sum(), values[0]
-
-
 def multiply(matrix: Float[Array, "*batch n n"], x: Float[Array, "*batch n"]) -> Array:
     """C x over the last axes, at full precision on every backend."""
     return _apply(matrix, x)
@@ -221,7 +225,7 @@ def multiply(matrix: Float[Array, "*batch n n"], x: Float[Array, "*batch n"]) ->
 def _apply(matrix: Array, x: Array) -> Array:
     if matrix.shape[-1] <= UNROLLED:
         return (matrix * x[..., None, :]).sum(axis=-1)
-    return jnp.matmul(matrix, x[..., None], precision=jax.lax.Precision.HIGHEST)[..., 0]
+    return _product(matrix, x[..., None])[..., 0]
 
 
 def _like(values: Array, target: Array) -> Array:
