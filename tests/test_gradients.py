@@ -91,9 +91,9 @@ def test_node_deltas_factorise_the_kernel_gradient():
     losses, deltas = jax.jit(node_deltas(head_losses))(x @ params["w"] + params["b"][None])
     each = jax.jit(sample_task_gradients(mlp_loss))(params, batch)
     np.testing.assert_allclose(losses.mean(axis=0), mlp_loss(params, batch), rtol=1e-6)
-    np.testing.assert_allclose(deltas, each["b"], rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(deltas, each["b"], rtol=1e-5, atol=1e-5)
     products = x[:, None, :, None] * deltas[:, :, None, :]
-    np.testing.assert_allclose(products, each["w"], rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(products, each["w"], rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.few_optimizations

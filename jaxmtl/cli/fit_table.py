@@ -194,6 +194,7 @@ def _learn(
         seed=settings.seed,
         longest=None if method is not None or named else LONGEST,
         seconds=settings.time_limit,
+        confidence=settings.confidence,
         spent=time.perf_counter() - began,
     )
     with console.learning() as on_stage:

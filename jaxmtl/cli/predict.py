@@ -48,6 +48,16 @@ def predict(
             show_default="all",
         ),
     ] = None,
+    confidence: Annotated[
+        float | None,
+        typer.Option(
+            help="Level of the intervals of a run of --preset table or quick.",
+            show_default="as in the run",
+        ),
+    ] = None,
+    joint: Annotated[
+        bool, typer.Option("--joint", help="Intervals that hold all targets of a row at once.")
+    ] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace an older file.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing but errors.")] = False,
 ) -> None:
@@ -57,7 +67,8 @@ def predict(
     that its rows stand beside those of TABLE.
     A row with a missing feature is an error; if the run was made with --missing mean, its gaps are
     filled with the means of the training rows, with --missing drop its prediction is left blank.
-    With a run of --preset table or quick, the columns of TABLE come first, and gaps are no error.
+    With a run of --preset table or quick, the columns of TABLE come first, and gaps are no error;
+    beside every number stand the ends of its interval, beside every class those that it may be.
     Where there is something to say of a row, the last column does: a missing feature, values
     outside those of the training rows, a prediction that is not finite.
     """
@@ -81,6 +92,8 @@ def predict(
             f"file {out}: expected a name that ends in {' or '.join(ENDINGS)}, got "
             f"{ending or 'no ending'}; choose one of them"
         )
+    if confidence is not None and not 0 < confidence < 1:
+        raise ValueError(f"--confidence: expected a number between 0 and 1, got {confidence:g}")
     check_file(out, force=force)
     if os.path.exists(out) and os.path.exists(table) and os.path.samefile(out, table):
         raise ValueError(f"file {out}: it is the table to predict from; choose another name")
@@ -101,6 +114,8 @@ def predict(
             sheet=sheet,
             header_row=header_row,
             keep=None if keep is None else parse_names(keep),
+            confidence=confidence,
+            joint=joint,
         )
         lines = list(zip(*columns.values(), strict=True))
         with undone_when_interrupted(), new_file(out, force=force) as path:
@@ -112,6 +127,12 @@ def predict(
     if keep is not None:
         raise ValueError(
             f"--keep: {folder} is a run of the study, which repeats no column; leave it out"
+        )
+    if confidence is not None or joint:
+        flag = "--joint" if confidence is None else "--confidence"
+        raise ValueError(
+            f"{flag}: {folder} is a run of the study, which has no intervals; leave it out, or "
+            "train with 'jaxmtl fit TABLE --targets ...'"
         )
     rows = read_table(
         table,

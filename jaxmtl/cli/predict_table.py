@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from jaxmtl.cli.console import Console
     from jaxmtl.data import CellTable, Coding
     from jaxmtl.prediction.folder import SavedRun
+    from jaxmtl.prediction.intervals import Bounds
     from jaxmtl.tasks import Task
 
 NOTE = "note"
@@ -26,6 +27,8 @@ def predicted_table(
     sheet: str | None,
     header_row: int | None,
     keep: Sequence[str] | None = None,
+    confidence: float | None = None,
+    joint: bool = False,
 ) -> "tuple[CellTable, Columns, list[str]]":
     """Reads a table and predicts its rows.
 
@@ -36,13 +39,15 @@ def predicted_table(
         sheet: its name or number.
         header_row: of the names; None for that of the run.
         keep: columns of the table that stand before the predictions; None for all.
+        confidence: level of the intervals; None for that of the run.
+        joint: whether they are to hold all targets of a row at once.
 
     Returns:
         The table; the columns of the file to write: its own, the predictions, probabilities of
-        classes, and notes where a row has one; and which of them are not its own.
+        classes, intervals, and notes where a row has one; and which of them are not its own.
 
     Raises:
-        ValueError: a column to keep that there is not.
+        ValueError: a column to keep that there is not, or intervals of a run that has none.
     """
     from jaxmtl.data import Coding, read_cells
     from jaxmtl.data.reading.sheets import find_sheet
@@ -65,10 +70,16 @@ def predicted_table(
             )
     for note in (*table.notes, *coded.notes):
         console.note(note)
-    outputs = predictor.outputs(coded.x)
+    by_fold = predictor.outputs_by_fold(coded.x)
+    outputs = by_fold.mean
     kept = table.names if keep is None else keep
     columns: Columns = {name: _plain_column(table.cells(name)) for name in kept}
-    added = _predictions(coding, predictor.words(outputs), outputs)
+    bounds = level = None
+    if predictor.calibration is not None or confidence is not None or joint:
+        level = _level(run, confidence)
+        bounds = predictor.bounds(by_fold, confidence_level=level, joint=joint)
+        _say_infinite(bounds, level, console)
+    added = _predictions(coding, predictor.words(outputs), outputs, bounds, level)
     if any(coded.row_words):
         added[NOTE] = [words or None for words in coded.row_words]
     placed = []
@@ -79,12 +90,50 @@ def predicted_table(
     return table, columns, placed
 
 
-def _predictions(coding: "Coding", words: dict[str, Any], outputs: Any) -> Columns:
+def _level(run: "SavedRun", confidence: float | None) -> float:
+    """The level asked for, or that of the run."""
+    from jaxmtl.prediction.intervals import LEVEL
+
+    if confidence is not None:
+        return confidence
+    return float((run.metrics.get("intervals") or {}).get("level", LEVEL))
+
+
+def _say_infinite(bounds: "Bounds", level: float, console: "Console") -> None:
+    import numpy as np
+
+    names = [name for name, ends in bounds.ends.items() if np.isinf(ends).any()]
+    if names:
+        console.note(
+            f"intervals of {', '.join(names)} are left empty: too few rows for a level of "
+            f"{100 * level:.10g} %; a lower --confidence has some"
+        )
+
+
+def _predictions(
+    coding: "Coding",
+    words: dict[str, Any],
+    outputs: Any,
+    bounds: "Bounds | None",
+    level: float | None,
+) -> Columns:
+    import numpy as np
+
     from jaxmtl.tasks import output_slices
 
+    at = "" if level is None else f"{100 * level:.10g} %"
     found: Columns = {}
     for task, part in zip(coding.tasks, output_slices(coding.tasks), strict=True):
         found[task.name] = words[task.name].tolist()
+        if bounds is not None and task.name in bounds.ends:
+            for side, column in zip(("lower", "upper"), bounds.ends[task.name].T, strict=True):
+                ends = column.tolist()
+                found[f"{task.name} {side} {at}"] = [e if np.isfinite(e) else None for e in ends]
+        elif bounds is not None:
+            found[f"{task.name} one of {at}"] = [
+                " or ".join(np.array(task.classes, object)[inside])
+                for inside in bounds.sets[task.name]
+            ]
         if task.has_classes:
             for name, column in zip(task.classes, outputs[:, part].T, strict=True):
                 found[f"{task.name} probability of {name}"] = column.tolist()

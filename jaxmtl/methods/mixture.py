@@ -1,7 +1,7 @@
 """Weighted means of models, with weights of its own for every task."""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar, Protocol
 
 import numpy as np
@@ -57,12 +57,30 @@ class MixtureModel:
 
     def predict(self, x: Float[np.ndarray, "rows features"]) -> Float[np.ndarray, "rows outputs"]:
         """Outputs for coded features."""
-        found = np.zeros((len(x), sum(self.widths)))
-        for model, weights in zip(self.models, self.weights, strict=True):
+        return self._mean((model.predict(x) for model in self.models), len(x))
+
+    def with_disagreement(
+        self, x: Float[np.ndarray, "rows features"]
+    ) -> tuple[Float[np.ndarray, "rows outputs"], Float[np.ndarray, "rows tasks"]]:
+        """Outputs, and how far the models are apart.
+
+        Args:
+            x: coded features.
+
+        Returns:
+            What ``predict`` gives, and ``disagreement`` of the same models.
+        """
+        each = [model.predict(x) for model in self.models]
+        mean = self._mean(each, len(x))
+        return mean, disagreement(each, self.weights, mean, self.widths)
+
+    def _mean(self, each: Iterable[np.ndarray], rows: int) -> np.ndarray:
+        found = np.zeros((rows, sum(self.widths)))
+        for predicted, weights in zip(each, self.weights, strict=True):
             columns = np.repeat(weights, self.widths)
             # What a model predicts of tasks that it has no weight for may be anything.
             used = columns > 0
-            found[:, used] += model.predict(x)[:, used] * columns[used]
+            found[:, used] += predicted[:, used] * columns[used]
         return found
 
     def spec(self) -> dict[str, Any]:
@@ -76,6 +94,42 @@ class MixtureModel:
         for number, model in enumerate(self.models):
             found |= {f"{number}/{name}": array for name, array in model.arrays().items()}
         return found
+
+
+def disagreement(
+    each: Sequence[Float[np.ndarray, "rows outputs"]],
+    weights: Float[np.ndarray, "models tasks"],
+    mean: Float[np.ndarray, "rows outputs"],
+    widths: Sequence[int],
+) -> Float[np.ndarray, "rows tasks"]:
+    """Weighted standard deviation of what models predict, around their mean.
+
+    Args:
+        each: what every model predicts.
+        weights: of every model for every task; those of a task have the sum 1.
+        mean: the weighted mean.
+        widths: columns of every task in the outputs.
+
+    Returns:
+        0 for tasks of several columns, as those of classes.
+
+    Example:
+        >>> each = [np.array([[1.0]]), np.array([[3.0]])]
+        >>> disagreement(each, np.array([[0.5], [0.5]]), np.array([[2.0]]), [1]).tolist()
+        [[1.0]]
+    """
+    found = np.zeros((len(mean), len(widths)))
+    starts = np.cumsum([0, *widths[:-1]])
+    for t, (start, width) in enumerate(zip(starts, widths, strict=True)):
+        if width == 1:
+            of_task = weights[:, t]
+            square = sum(
+                weight * (predicted[:, start] - mean[:, start]) ** 2
+                for predicted, weight in zip(each, of_task, strict=True)
+                if weight > 0
+            )
+            found[:, t] = np.sqrt(square)
+    return found
 
 
 def mixed(

@@ -23,14 +23,18 @@ from jaxmtl.data import (
 from jaxmtl.data import held_out as held_out_rows
 from jaxmtl.methods import TABLE_FAMILIES, Fitted, Work, find_method, held_out, mixed
 from jaxmtl.methods.method import OnProgress
+from jaxmtl.methods.mixture import disagreement
 from jaxmtl.methods.registry import families_for
 from jaxmtl.metrics.of_tasks import Scores, constant_prediction, score
+from jaxmtl.prediction.coverage import Coverage, coverage_left_out, coverage_of
 from jaxmtl.prediction.family_words import said
 from jaxmtl.prediction.gains import Gain, blocks_of, gain_over
+from jaxmtl.prediction.intervals import LEVEL, calibrate
 from jaxmtl.prediction.kept import Kept
-from jaxmtl.prediction.predictor import Predictor, Reading
-from jaxmtl.prediction.time_plan import Cost, TimePlan, cost_of, left_out_note, too_long_note
+from jaxmtl.prediction.predictor import ByFold, Predictor, Reading
+from jaxmtl.prediction.time_plan import TimePlan, cost_of, left_out_note, without_the_longest
 from jaxmtl.statistics.selection import greedy
+from jaxmtl.tasks import output_widths
 from jaxmtl.training import SweepProgress
 
 MIXED = "mixture"
@@ -79,6 +83,7 @@ class Plan:
         spent: seconds of these that are over, as by reading the table.
         longest: seconds beyond which a family is left out where ``seconds`` is None, by what it is
             expected to take; None for none. The first one is always trained.
+        confidence: level of the intervals whose coverage is measured.
 
     Example:
         >>> Plan(folds=3).families[:4]
@@ -92,6 +97,7 @@ class Plan:
     seconds: float | None = None
     spent: float = 0.0
     longest: float | None = LONGEST
+    confidence: float = LEVEL
 
 
 class Line(NamedTuple):
@@ -124,6 +130,7 @@ class TableFit:
         held: predictions of these, by what had not seen them.
         leaderboard: every family, and last their mixture, on the same rows.
         weights: of every family for every task.
+        coverage: what intervals held of the rows shown.
         gain: over the simplest family that looks at the features; None without another one.
         sharing: loss of networks for all targets together over that of one for each; None without
             both.
@@ -139,6 +146,7 @@ class TableFit:
     held: Float[np.ndarray, "shown outputs"]
     leaderboard: tuple[Line, ...]
     weights: Float[np.ndarray, "families tasks"]
+    coverage: Coverage
     gain: Gain | None
     sharing: Gain | None
     notes: tuple[str, ...]
@@ -204,22 +212,34 @@ def fit_table(
         mixed([one.models[k] for one in fitted.values()], mixture.weights, data.tasks)
         for k in range(len(folds))
     )
+    labels = data.y[seen], data.known[seen]
+    widths = output_widths(data.tasks)
+    apart = disagreement(list(held.values()), mixture.weights, mixture.predictions, widths)
+    calibration = calibrate(data.tasks, mixture.predictions, *labels, fold, apart)
     predictor = Predictor(
         coding=coding,
         tasks=data.tasks,
         models=models,
         method=MIXED if len(fitted) > 1 else next(iter(fitted)),
         reading=reading or Reading(),
+        calibration=calibration,
     )
     if len(test):
         shown = test
         bags = {name: _mean_of(one, data.x[test]) for name, one in fitted.items()}
-        own = predictor.outputs(data.x[test])
+        found = predictor.outputs_by_fold(data.x[test])
+        own = found.mean
+        covered = coverage_of(
+            predictor, found, data.y[test], data.known[test], confidence_level=plan.confidence
+        )
     else:
         shown, bags, own = seen, held, mixture.predictions
+        left = ByFold(own[None], apart[None])
+        covered = coverage_left_out(
+            predictor, left, *labels, fold, confidence_level=plan.confidence
+        )
     block = blocks_of(table, columns, rows[shown], plan.seed)
     board = _leaderboard(bags, own, data, shown, learned, seconds)
-    more = [note for one in fitted.values() for note in one.notes]
     return TableFit(
         predictor=predictor,
         columns=columns,
@@ -230,9 +250,10 @@ def fit_table(
         held=own,
         leaderboard=board,
         weights=mixture.weights,
+        coverage=covered,
         gain=_gain(bags, own, data, shown, block),
         sharing=_sharing(bags, data, shown, block),
-        notes=(*made.notes, *folds.notes, *cut, *dict.fromkeys(more), *mixture.notes),
+        notes=(*made.notes, *folds.notes, *cut, *_notes(fitted), *mixture.notes),
     )
 
 
@@ -264,7 +285,8 @@ def _fit_families(
     left_out: list[tuple[str, float]] = []
     names, others = families_for(plan.families, data)
     costs = {name: cost_of(name, data, folds) for name in names}
-    names, too_long = _without_the_longest(plan, costs)
+    longest = plan.longest if plan.seconds is None else None
+    names, too_long = without_the_longest(costs, longest)
     free = None if plan.seconds is None else max(plan.seconds - plan.spent, MOMENT)
     timing = TimePlan({name: costs[name] for name in names}, free)
     kept = None
@@ -303,18 +325,6 @@ def _fit_families(
     return fitted, seconds, (*others, *too_long, *cut)
 
 
-def _without_the_longest(
-    plan: Plan, costs: Mapping[str, Cost]
-) -> tuple[list[str], tuple[str, ...]]:
-    """Families that do not take too long, and what is to be said of the others."""
-    if plan.seconds is not None or plan.longest is None:
-        return list(costs), ()
-    long = {name: cost.whole for name, cost in costs.items() if cost.whole > plan.longest}
-    long.pop(next(iter(costs)), None)
-    said_of = (too_long_note(list(long.items())),) if long else ()
-    return [name for name in costs if name not in long], said_of
-
-
 def _teller(
     name: str, number: int, timing: TimePlan, on_stage: OnStage | None, total: int
 ) -> OnProgress | None:
@@ -330,6 +340,10 @@ def _teller(
         on_stage(Stage(name, number, total, share, left + timing.later(name)))
 
     return tell
+
+
+def _notes(fitted: Mapping[str, Fitted]) -> list[str]:
+    return list(dict.fromkeys(note for one in fitted.values() for note in one.notes))
 
 
 def _mean_of(fitted: Fitted, x: np.ndarray) -> np.ndarray:

@@ -37,6 +37,10 @@ class TableOptions(Options):
             shown="10; of more than 1000 rows 5",
         ),
     ] = None
+    confidence: Annotated[
+        Annotated[float, msgspec.Meta(gt=0, lt=1)],
+        Option(help="Level of the intervals: share of rows that they are to hold."),
+    ] = 0.9
     time_limit: Annotated[
         Annotated[float, msgspec.Meta(gt=0)] | None,
         Option(

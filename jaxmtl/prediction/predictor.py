@@ -10,8 +10,31 @@ from jaxtyping import Float
 from jaxmtl.data import CellTable, Coding, Preprocessing, Table
 from jaxmtl.data.reading.tables import Decimal, Thousands
 from jaxmtl.methods.method import Model
+from jaxmtl.methods.mixture import MixtureModel
 from jaxmtl.plain import class_numbers
+from jaxmtl.prediction.intervals import LEVEL, Bounds, Calibration
 from jaxmtl.tasks import Task, output_widths
+
+
+class ByFold(NamedTuple):
+    """What the models of all folds give for the same rows.
+
+    Attributes:
+        outputs: coded numbers and probabilities.
+        disagreement: how far the parts of a model are apart, for each task.
+
+    Example:
+        >>> ByFold(np.array([[[1.0]], [[2.0]]]), np.zeros((2, 1, 1))).mean.tolist()
+        [[1.5]]
+    """
+
+    outputs: Float[np.ndarray, "folds rows outputs"]
+    disagreement: Float[np.ndarray, "folds rows tasks"]
+
+    @property
+    def mean(self) -> Float[np.ndarray, "rows outputs"]:
+        """Outputs of the predictor."""
+        return np.asarray(np.mean(list(self.outputs), axis=0, dtype=np.float64))
 
 
 class Reading(NamedTuple):
@@ -50,6 +73,7 @@ class Predictor:
         method: that trained them, by name.
         reading: how tables to predict are to be read.
         baselines: models that were trained beside them to compare with, by name.
+        calibration: errors of rows that were left out, from which intervals follow; None without.
 
     Example:
         >>> import jax
@@ -77,6 +101,7 @@ class Predictor:
     method: str
     reading: Reading = Reading()
     baselines: Mapping[str, Model] = dataclasses.field(default_factory=dict)
+    calibration: Calibration | None = None
 
     def __post_init__(self) -> None:
         """Checks that the parts go together."""
@@ -101,7 +126,9 @@ class Predictor:
         Raises:
             KeyError: there is no such baseline.
         """
-        return dataclasses.replace(self, models=(self.baselines[name],), method=name, baselines={})
+        return dataclasses.replace(
+            self, models=(self.baselines[name],), method=name, baselines={}, calibration=None
+        )
 
     def outputs(self, x: Float[np.ndarray, "rows features"]) -> Float[np.ndarray, "rows outputs"]:
         """Coded outputs for coded features: the mean over the folds.
@@ -116,6 +143,56 @@ class Predictor:
         if not others:
             return first
         return np.asarray(np.mean([first, *others], axis=0, dtype=np.float64))
+
+    def outputs_by_fold(self, x: Float[np.ndarray, "rows features"]) -> ByFold:
+        """What every fold's model gives, from which intervals follow.
+
+        Args:
+            x: coded features.
+
+        Returns:
+            Coded numbers and probabilities by fold, whose mean is ``outputs``, and how far the
+            parts of a fold's model are apart.
+        """
+        outputs, apart = [], []
+        for model in self.models:
+            if isinstance(model, MixtureModel):
+                own, disagreement = model.with_disagreement(x)
+            else:
+                own = model.predict(x)
+                disagreement = np.zeros((len(x), len(self.tasks)))
+            outputs.append(np.asarray(own, np.float64))
+            apart.append(disagreement)
+        return ByFold(np.stack(outputs), np.stack(apart))
+
+    def bounds(
+        self,
+        found: ByFold,
+        *,
+        confidence_level: float = LEVEL,
+        joint: bool = False,
+    ) -> Bounds:
+        """Intervals of numbers and sets of classes: see ``jaxmtl.prediction.intervals``.
+
+        Args:
+            found: of ``outputs_by_fold``.
+            confidence_level: share of rows that they are to hold.
+            joint: whether it is the share of rows of which all tasks are held together.
+
+        Returns:
+            Ends and sets by task.
+
+        Raises:
+            ValueError: a run without rows that were left out.
+        """
+        if self.calibration is None:
+            raise ValueError(
+                "intervals: expected a run whose folds left rows out, got one without; train it "
+                "with 'jaxmtl fit TABLE --targets ...'"
+            )
+        return self.calibration.bounds(
+            self.tasks, *found, confidence_level=confidence_level, joint=joint
+        )
 
     def decoded(
         self, outputs: Float[np.ndarray, "rows outputs"]

@@ -15,6 +15,7 @@ from jaxmtl.methods.models import model_of
 from jaxmtl.methods.saved import check_fields, described, with_prefix
 from jaxmtl.prediction.coding_spec import coding_arrays, coding_of, describe_coding, tasks_of
 from jaxmtl.prediction.format_1 import from_format_1
+from jaxmtl.prediction.intervals import calibration_of
 from jaxmtl.prediction.predictor import Predictor
 from jaxmtl.tasks import output_widths
 
@@ -74,6 +75,8 @@ def save_predictor(path: str | os.PathLike[str], predictor: Predictor) -> None:
     parts = {"coding": coding_arrays(predictor.coding)}
     parts |= {f"models/{i}": model.arrays() for i, model in enumerate(predictor.models)}
     parts |= {f"baselines/{name}": model.arrays() for name, model in predictor.baselines.items()}
+    if predictor.calibration is not None:
+        parts["intervals"] = predictor.calibration.arrays()
     for prefix, own in parts.items():
         arrays |= {f"{prefix}/{name}": np.asarray(array) for name, array in own.items()}
     path = Path(path)
@@ -147,7 +150,7 @@ def _predictor_of(spec: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> 
     parts = {f"models/{i}/": model for i, model in enumerate(models)}
     parts |= {f"baselines/{name}/": model for name, model in baselines.items()}
     for name in arrays:
-        if not name.startswith(("coding/", *parts)):
+        if not name.startswith(("coding/", "intervals/", *parts)):
             raise ValueError(f"array {name!r}: expected no such array, got one")
     outputs = sum(output_widths(tasks))
     found = []
@@ -166,4 +169,7 @@ def _predictor_of(spec: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> 
         method=method,
         reading=reading,
         baselines=dict(zip(baselines, found[len(models) :], strict=True)),
+        calibration=calibration_of(
+            with_prefix(arrays, "intervals/"), tasks=tasks, folds=len(models)
+        ),
     )

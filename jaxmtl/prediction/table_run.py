@@ -7,12 +7,13 @@ from typing import Annotated, Any, Literal
 
 import numpy as np
 from jaxtyping import Float
-from msgspec import Meta, Struct
+from msgspec import Meta, Struct, to_builtins
 
 from jaxmtl.data import CellTable
 from jaxmtl.files import write_json_file
 from jaxmtl.metrics.measures import main_measure
 from jaxmtl.prediction.card import machine, versions
+from jaxmtl.prediction.coverage import Coverage
 from jaxmtl.prediction.fit_table import Line, TableFit
 from jaxmtl.prediction.gains import Gain
 from jaxmtl.prediction.options import TABLE
@@ -80,6 +81,7 @@ class TableMetrics(Struct):
     weights: dict[str, dict[str, Share]]
     gain: GainRecord | None = None
     sharing: GainRecord | None = None
+    intervals: Coverage | None = None
 
 
 def write_table_run(
@@ -151,6 +153,7 @@ def check_table_run(config: TableConfig, metrics: TableMetrics, predictor: Predi
     tables = [line.measures for line in metrics.leaderboard]
     tables += [line.relative for line in metrics.leaderboard]
     tables += list(metrics.weights.values())
+    tables += [] if metrics.intervals is None else [metrics.intervals.tasks]
     for gain in (metrics.gain, metrics.sharing):
         tables += [] if gain is None else [gain.percent, gain.low, gain.high]
     for found in tables:
@@ -183,6 +186,7 @@ def _metrics(found: TableFit) -> dict[str, Any]:
         },
         "gain": _gain(found.gain, targets),
         "sharing": _gain(found.sharing, targets),
+        "intervals": to_builtins(found.coverage),
     }
 
 

@@ -234,3 +234,23 @@ def too_long_note(needed: Sequence[tuple[str, float]]) -> str:
 
 def _each(needed: Sequence[tuple[str, float]]) -> str:
     return ", ".join(f"{said(name)} (about {about(time)})" for name, time in needed)
+
+
+def without_the_longest(
+    costs: Mapping[str, Cost], longest: float | None
+) -> tuple[list[str], tuple[str, ...]]:
+    """Families that do not take too long; the first one is always among them.
+
+    Args:
+        costs: by name of the family.
+        longest: seconds that one may take; None for as long as it needs.
+
+    Returns:
+        Their names, and what is to be said of the others.
+    """
+    if longest is None:
+        return list(costs), ()
+    long = {name: cost.whole for name, cost in costs.items() if cost.whole > longest}
+    long.pop(next(iter(costs)), None)
+    said_of = (too_long_note(list(long.items())),) if long else ()
+    return [name for name in costs if name not in long], said_of

@@ -114,7 +114,10 @@ def test_predict_keeps_the_rows_as_they_came_and_notes_what_is_odd(learned, call
     assert done.code == 0, done.err
     with (tmp_path / "out.csv").open(encoding="utf-8-sig", newline="") as file:
         rows = list(csv.DictReader(file))
-    assert list(rows[0])[:5] == ["day", "city", "CO", "O3", "level"]
+    ends = ["O3 lower 90 %", "O3 upper 90 %"]
+    assert list(rows[0])[:7] == ["day", "city", "CO", "O3", *ends, "level"]
+    assert all(float(row[ends[0]]) < float(row["O3"]) < float(row[ends[1]]) for row in rows)
+    assert {row["level one of 90 %"] for row in rows} <= {"high", "low", "high or low"}
     assert [row["city"] for row in rows] == [*"ABC" * 4, "D"]
     shares = [float(rows[0][f"level probability of {name}"]) for name in ("high", "low")]
     assert sum(shares) == pytest.approx(1)
@@ -135,10 +138,37 @@ def test_columns_to_keep_are_chosen(learned, call, tmp_path):
     assert call(*command, "--keep", "city,CO").code == 0
     with (tmp_path / "out.csv").open(encoding="utf-8-sig", newline="") as file:
         header = next(csv.reader(file))
-    assert header[:5] == ["city", "CO", "O3", "level", "level probability of high"]
+    ends = ["O3 lower 90 %", "O3 upper 90 %"]
+    assert header[:7] == ["city", "CO", "O3", *ends, "level", "level one of 90 %"]
+    assert header[7] == "level probability of high"
     refused = call(*command, "--keep", "ctiy", "--force")
     assert refused.code == 2
     assert "got 'ctiy' (did you mean 'city'?)" in refused.err
+
+
+def test_intervals_are_of_the_level_asked_for(learned, call, tmp_path):
+    widths = []
+    command = ["predict", learned / "run", learned / "air.csv", "--quiet", "-o"]
+    for number, options in enumerate(([], ["--confidence", 0.5], ["--joint"])):
+        out = tmp_path / f"{number}.csv"
+        done = call(*command, out, *options)
+        assert done.code == 0, done.err
+        level = "50 %" if 0.5 in options else "90 %"
+        with out.open(encoding="utf-8-sig", newline="") as file:
+            row = next(csv.DictReader(file))
+        widths.append(float(row[f"O3 upper {level}"]) - float(row[f"O3 lower {level}"]))
+    assert widths[1] < widths[0] < widths[2]
+    done = call(*command[:-2], "-o", tmp_path / "3.csv", "--confidence", 0.9999)
+    assert "intervals of O3 are left empty: too few rows for a level of 99.99 %" in done.err
+    refused = call(*command, tmp_path / "4.csv", "--confidence", 90)
+    assert refused.code == 2
+    assert refused.err == "jaxmtl: --confidence: expected a number between 0 and 1, got 90\n"
+
+
+def test_what_intervals_held_is_shown(learned, call):
+    done = call("inspect", learned / "run")
+    assert "How sure is a prediction?  (90 % intervals; held: share of rows" in done.out
+    assert "Intervals for all columns at once (predict --joint) held" in done.out
 
 
 def test_rows_that_carry_targets_are_scored(learned, call, tmp_path):

@@ -37,7 +37,7 @@ def make(rows, tmp_path):
     return make
 
 
-DAYS = [str(np.datetime64("2021-03-01") + day) for day in range(40)]
+DAYS = np.arange("2021-03-01", "2021-04-10", dtype="datetime64[D]").astype(str).tolist()
 
 
 def test_newest_first_is_refused_or_put_in_order(call, make, tmp_path, untrained):

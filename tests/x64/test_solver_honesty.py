@@ -15,9 +15,6 @@ import jaxmtl.aggregation as ag
 
 COLUMNS = 6
 ACCURACY = {np.float64: 1e-6, np.float32: 1e-3}
-# What takes most of the time here is compiling; this halves it.
-OPTIONS = {"xla_cpu_use_fusion_emitters": False, "xla_cpu_parallel_codegen_split_count": 1}
-QUICK = functools.partial(jax.jit, compiler_options=OPTIONS)
 # Names of methods, and CAGrad's c.
 METHODS = {
     "upgrad": None,
@@ -62,7 +59,7 @@ def compiled(name, size):
 
         return jax.lax.map(one, matrices)
 
-    return QUICK(run)
+    return jax.jit(run)
 
 
 def updated(name, matrices):
@@ -236,7 +233,7 @@ def test_derivatives_equal_differences(name):
     def value(j):
         return (aggregator.update(j, aggregator.init(j), **given)[0] * out[0]).sum()
 
-    @QUICK
+    @jax.jit
     def both(j):
         at, along = jax.linearize(value, j)
         (slopes,) = jax.linear_transpose(along, j)(jnp.ones(()))

@@ -13,6 +13,13 @@ from jaxmtl.prediction.folder import SavedRun
 from jaxmtl.report.page.markup import figure, items, name, section, table, terms, text
 from jaxmtl.report.page.shell import whole_page
 from jaxmtl.report.words.numbers import decimals_for, duration, fixed
+from jaxmtl.report.words.table_intervals import (
+    HEADS,
+    caution_words,
+    coverage_rows,
+    joint_words,
+    level_words,
+)
 from jaxmtl.report.words.table_quality import (
     Quality,
     against,
@@ -73,6 +80,7 @@ def table_page(run: SavedRun, picture: str, *, place: str) -> str:
         _header(run, title, found),
         f'<ul class="cards">{"".join(map(_card, found))}</ul>',
         section("Predicted against observed", figure(picture, caption.strip())),
+        section("How sure a prediction is", *_sure(run)) if metrics.get("intervals") else "",
         section("What was kept", _kept(run)),
         section("What was done to the table", *_done(run)),
         section(
@@ -148,6 +156,26 @@ def _kept(run: SavedRun) -> str:
     if (gain := metrics.get("gain")) is not None:
         caption += f", and their error {against(gain)}"
     return table(f"{text(caption)}.", [f"<tr>{head}</tr>"], [rows], "What was kept")
+
+
+def _sure(run: SavedRun) -> list[str]:
+    """Widths of intervals, and what they held."""
+    found = run.metrics["intervals"]
+    rows = []
+    for row in coverage_rows(found, run.predictor.tasks):
+        cells = "".join(f'<td class="word">{text(one)}</td>' for one in row[1:])
+        rows.append(f'<tr><th scope="row">{name(row[0])}</th>{cells}</tr>')
+    head = "".join(f'<th class="first">{one}</th>' for one in ("column", *HEADS[1:]))
+    caption = (
+        f"{level_words(found)} intervals, which follow from the errors of rows that were not "
+        "learned from; held: the share of such rows that they contain, and between what it lies "
+        "with 95 % certainty."
+    )
+    words = (joint_words(found), caution_words(run.config.get("settings") or {}))
+    return [
+        table(text(caption), [f"<tr>{head}</tr>"], [rows], "How sure a prediction is"),
+        *(f"<p>{text(sentence)}</p>" for sentence in words if sentence),
+    ]
 
 
 def _done(run: SavedRun) -> list[str]:

@@ -1,0 +1,142 @@
+"""How sure predictions of a run on a table are: intervals, and what they held."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from jaxmtl.report.words.layout import aligned
+from jaxmtl.report.words.numbers import decimals_for, fixed
+from jaxmtl.statistics.conformal import binomial_interval
+from jaxmtl.tasks import Task
+
+HEADS = ("", "median width", "held", "of the lowest tenth", "of the highest tenth")
+
+
+def interval_lines(metrics: Mapping[str, Any], tasks: Sequence[Task], caution: str) -> list[str]:
+    """Widths and coverage, a task a line.
+
+    Args:
+        metrics: contents of ``metrics.json``.
+        tasks: that are predicted.
+        caution: see ``caution_words``.
+
+    Returns:
+        Lines below a heading; none for a run without intervals.
+    """
+    found = metrics.get("intervals")
+    if found is None:
+        return []
+    rows = [HEADS, *coverage_rows(found, tasks)]
+    rows = rows if any(row[3] for row in rows[1:]) else [row[:3] for row in rows]
+    heading = (
+        f"How sure is a prediction?  ({level_words(found)} intervals; held: share of rows that "
+        "were not learned from"
+    )
+    lines = [f"{heading}, 95 %)", *(f"  {line}" for line in aligned(rows, right=(1,)))]
+    lines += [f"  {sentence}" for sentence in (joint_words(found), caution) if sentence]
+    return lines
+
+
+def coverage_rows(found: Mapping[str, Any], tasks: Sequence[Task]) -> list[tuple[str, ...]]:
+    """Name, width and shares held, a task each.
+
+    Args:
+        found: ``intervals`` of ``metrics.json``.
+        tasks: that are predicted.
+
+    Returns:
+        Texts.
+
+    Example:
+        >>> held = {"rows": 100, "held": 90}
+        >>> of_task = {"all": held, "lowest": None, "highest": None, "width": 3.25}
+        >>> coverage_rows({"level": 0.9, "tasks": {"CO": of_task}}, [Task(name="CO")])
+        [('CO', '3.25', '90 % (82 to 95)', '', '')]
+    """
+    rows = []
+    for task in tasks:
+        own = found["tasks"][task.name]
+        width = own["width"]
+        if width is None:
+            needed = math.ceil(round(found["level"] / (1 - found["level"]), 9))
+            words = f"infinite: takes {needed} labels or more"
+        elif task.has_classes:
+            words = f"{width:.1f} classes"
+        else:
+            words = fixed(width, decimals_for([width], 3)) + (f" {task.unit}" if task.unit else "")
+        parts = [own[part] for part in ("lowest", "highest")]
+        tenths = ["" if part is None else f"{_percent(part)} %" for part in parts]
+        rows.append((task.name, words, held_words(own["all"]), *tenths))
+    return rows
+
+
+def held_words(held: Mapping[str, int]) -> str:
+    """The share of rows held, with its 95 % interval.
+
+    Args:
+        held: counts.
+
+    Returns:
+        A clause.
+
+    Example:
+        >>> held_words({"rows": 100, "held": 90})
+        '90 % (82 to 95)'
+    """
+    if not held["rows"]:
+        return "no labels"
+    low, high = binomial_interval(held["held"], held["rows"])
+    return f"{_percent(held)} % ({100 * low:.0f} to {100 * high:.0f})"
+
+
+def joint_words(found: Mapping[str, Any]) -> str:
+    """What the intervals of all tasks together held.
+
+    Args:
+        found: ``intervals`` of ``metrics.json``.
+
+    Returns:
+        A sentence; empty with one task.
+    """
+    if found["joint"] is None:
+        return ""
+    return f"Intervals for all columns at once (predict --joint) held {held_words(found['joint'])}."
+
+
+def level_words(found: Mapping[str, Any]) -> str:
+    """The level, as "90 %".
+
+    Args:
+        found: with a ``level``.
+
+    Example:
+        >>> level_words({"level": 0.975})
+        '97.5 %'
+    """
+    return f"{100 * found['level']:.10g} %"
+
+
+def caution_words(settings: Mapping[str, Any]) -> str:
+    """Why the level may not be held by new rows.
+
+    Args:
+        settings: of the run.
+
+    Returns:
+        A sentence; empty where rows were parted at random.
+
+    Example:
+        >>> caution_words({"group": "city"})
+        'Rows of a new city may differ more than these did: the level is not guaranteed there.'
+    """
+    if settings.get("group"):
+        what = f"Rows of a new {settings['group']}"
+    elif settings.get("time"):
+        what = "Rows of later times"
+    else:
+        return ""
+    return f"{what} may differ more than these did: the level is not guaranteed there."
+
+
+def _percent(held: Mapping[str, int]) -> str:
+    return f"{100 * held['held'] / held['rows']:.0f}" if held["rows"] else "–"

@@ -1,0 +1,74 @@
+"""Order statistics over folds, against their definition."""
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose
+
+from jaxmtl.statistics.conformal import class_sets, conformal_rank, cv_plus, joint_rank
+from jaxmtl.statistics.spread import BY_PREDICTION, fit_spread
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_ends_are_order_statistics_of_all_shifted_scores(seed):
+    rng = np.random.default_rng(seed)
+    folds = int(rng.integers(1, 6))
+    rows = int(rng.integers(folds, 40))
+    fold = np.arange(rows) % folds
+    scores = np.abs(rng.normal(size=rows)).round(rng.integers(0, 6))  # ties among them
+    centres = rng.normal(size=(folds, 5)) * rng.choice([0, 0.1, 100])
+    spreads = np.exp(rng.normal(size=(folds, 5)))
+    rank = int(rng.integers(1, rows + 1))
+    upper = np.sort([centres[f] + spreads[f] * s for f, s in zip(fold, scores, strict=True)], 0)
+    lower = np.sort([centres[f] - spreads[f] * s for f, s in zip(fold, scores, strict=True)], 0)
+    found = cv_plus(centres, scores, fold, rank, spreads)
+    assert_allclose(found[:, 0], lower[rows - rank], rtol=1e-6, atol=1e-5)
+    assert_allclose(found[:, 1], upper[rank - 1], rtol=1e-6, atol=1e-5)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_class_is_out_where_too_many_true_ones_were_likelier(seed):
+    rng = np.random.default_rng(seed)
+    folds, rows = 3, 24
+    fold, scores = np.arange(rows) % folds, rng.uniform(size=rows)
+    p = rng.dirichlet(np.ones(4), size=(folds, 6))
+    rank = conformal_rank(rows, 0.8)
+    found = class_sets(p, scores, fold, rank)
+    for row, each in enumerate(found):
+        for c, inside in enumerate(each):
+            less = sum(s < 1 - p[f, row, c] for f, s in zip(fold, scores, strict=True))
+            best = p[:, row].mean(axis=0).argmax() == c
+            assert inside == (less < rank or best)
+
+
+def test_ranks_are_those_of_the_definition():
+    assert [conformal_rank(n, 0.9) for n in (8, 9, 18, 19, 99)] == [9, 9, 18, 18, 90]
+    with pytest.raises(ValueError, match="expected a number between 0 and 1, got 90"):
+        conformal_rank(10, 90)
+
+
+@pytest.mark.parametrize("rows", [19, 50])
+def test_joint_ranks_hold_all_tasks_at_the_level(rows):
+    rng = np.random.default_rng(rows)
+    held = []
+    for _ in range(1500):
+        scores = np.abs(rng.normal(size=(rows + 1, 3)) + rng.normal(size=(rows + 1, 1)))
+        rank = joint_rank(scores[:-1], 0.9)
+        bounds = np.inf if rank > rows else np.sort(scores[:-1], axis=0)[rank - 1]
+        held.append((scores[-1] <= bounds).all())
+    assert np.mean(held) >= 0.9 - 2 * 0.0078  # two standard errors
+
+
+def test_errors_that_grow_are_found_and_those_that_do_not_are_not():
+    rng = np.random.default_rng(0)
+    rows, none = 400, np.zeros(400)
+    predicted, fold = rng.normal(size=rows), np.arange(rows) % 5
+    noise = np.abs(rng.normal(size=rows))
+    same = fit_spread(predicted, none, noise, fold, 5)
+    grows = fit_spread(predicted, none, noise * np.exp(predicted), fold, 5)
+    grid, nothing = np.linspace(-2, 2, 9), np.zeros(9)
+    assert np.ptp(np.log(same[0](grid, nothing))) < 0.3
+    assert {model.terms for model in grows} == {BY_PREDICTION}
+    ratio = grows[0](np.array([1.0]), np.zeros(1)) / grows[0](np.array([-1.0]), np.zeros(1))
+    assert 5 < ratio[0] < 11  # exp(2) = 7.4
+    beyond = grows[0](np.array([1e9, 10.0]), np.zeros(2))
+    assert beyond[0] == beyond[1]
