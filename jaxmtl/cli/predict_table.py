@@ -10,8 +10,8 @@ from jaxmtl.cli.reading import how_to_read
 if TYPE_CHECKING:
     from jaxmtl.cli.console import Console
     from jaxmtl.data import CellTable, Coding
+    from jaxmtl.prediction.calibration import Bounds
     from jaxmtl.prediction.folder import SavedRun
-    from jaxmtl.prediction.intervals import Bounds
     from jaxmtl.tasks import Task
 
 NOTE = "note"
@@ -92,7 +92,7 @@ def predicted_table(
 
 def _level(run: "SavedRun", confidence: float | None) -> float:
     """The level asked for, or that of the run."""
-    from jaxmtl.prediction.intervals import LEVEL
+    from jaxmtl.prediction.calibration import LEVEL
 
     if confidence is not None:
         return confidence

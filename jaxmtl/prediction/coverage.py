@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 from msgspec import Meta, Struct
 
-from jaxmtl.prediction.intervals import LEVEL, Bounds
+from jaxmtl.prediction.calibration import LEVEL, Bounds
 from jaxmtl.prediction.predictor import ByFold, Predictor
 from jaxmtl.statistics.conformal import binomial_interval
 

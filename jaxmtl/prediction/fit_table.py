@@ -26,10 +26,11 @@ from jaxmtl.methods.method import OnProgress
 from jaxmtl.methods.mixture import disagreement
 from jaxmtl.methods.registry import families_for
 from jaxmtl.metrics.of_tasks import Scores, constant_prediction, score
+from jaxmtl.prediction.calibration import LEVEL, calibrate
 from jaxmtl.prediction.coverage import Coverage, coverage_left_out, coverage_of
 from jaxmtl.prediction.family_words import said
 from jaxmtl.prediction.gains import Gain, blocks_of, gain_over
-from jaxmtl.prediction.intervals import LEVEL, calibrate
+from jaxmtl.prediction.importance import Importance, permutation_importance
 from jaxmtl.prediction.kept import Kept
 from jaxmtl.prediction.predictor import ByFold, Predictor, Reading
 from jaxmtl.prediction.time_plan import TimePlan, cost_of, left_out_note, without_the_longest
@@ -131,6 +132,7 @@ class TableFit:
         leaderboard: every family, and last their mixture, on the same rows.
         weights: of every family for every task.
         coverage: what intervals held of the rows shown.
+        importance: what each column is worth, on rows that folds left out.
         gain: over the simplest family that looks at the features; None without another one.
         sharing: loss of networks for all targets together over that of one for each; None without
             both.
@@ -147,6 +149,7 @@ class TableFit:
     leaderboard: tuple[Line, ...]
     weights: Float[np.ndarray, "families tasks"]
     coverage: Coverage
+    importance: Importance
     gain: Gain | None
     sharing: Gain | None
     notes: tuple[str, ...]
@@ -251,6 +254,7 @@ def fit_table(
         leaderboard=board,
         weights=mixture.weights,
         coverage=covered,
+        importance=permutation_importance(models, data, folds, seed=plan.seed),
         gain=_gain(bags, own, data, shown, block),
         sharing=_sharing(bags, data, shown, block),
         notes=(*made.notes, *folds.notes, *cut, *_notes(fitted), *mixture.notes),

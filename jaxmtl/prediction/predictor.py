@@ -12,7 +12,7 @@ from jaxmtl.data.reading.tables import Decimal, Thousands
 from jaxmtl.methods.method import Model
 from jaxmtl.methods.mixture import MixtureModel
 from jaxmtl.plain import class_numbers
-from jaxmtl.prediction.intervals import LEVEL, Bounds, Calibration
+from jaxmtl.prediction.calibration import LEVEL, Bounds, Calibration
 from jaxmtl.tasks import Task, output_widths
 
 
@@ -172,7 +172,7 @@ class Predictor:
         confidence_level: float = LEVEL,
         joint: bool = False,
     ) -> Bounds:
-        """Intervals of numbers and sets of classes: see ``jaxmtl.prediction.intervals``.
+        """Intervals of numbers and sets of classes: see ``jaxmtl.prediction.calibration``.
 
         Args:
             found: of ``outputs_by_fold``.

@@ -13,9 +13,9 @@ from jaxmtl.files.errors import FileError, RunFolderError
 from jaxmtl.files.json_file import json_text, parse_json
 from jaxmtl.methods.models import model_of
 from jaxmtl.methods.saved import check_fields, described, with_prefix
+from jaxmtl.prediction.calibration import calibration_of
 from jaxmtl.prediction.coding_spec import coding_arrays, coding_of, describe_coding, tasks_of
 from jaxmtl.prediction.format_1 import from_format_1
-from jaxmtl.prediction.intervals import calibration_of
 from jaxmtl.prediction.predictor import Predictor
 from jaxmtl.tasks import output_widths
 

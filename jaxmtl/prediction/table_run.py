@@ -16,6 +16,7 @@ from jaxmtl.prediction.card import machine, versions
 from jaxmtl.prediction.coverage import Coverage
 from jaxmtl.prediction.fit_table import Line, TableFit
 from jaxmtl.prediction.gains import Gain
+from jaxmtl.prediction.importance import Importance
 from jaxmtl.prediction.options import TABLE
 from jaxmtl.prediction.predictor import Predictor
 from jaxmtl.prediction.records import write_csv
@@ -64,6 +65,22 @@ class GainRecord(Struct):
     high: ByTask
 
 
+class Worth(Struct):
+    """What columns are worth to a task: in the order of the groups, null where it is not known."""
+
+    added: list[float | None]
+    low: list[float | None]
+    high: list[float | None]
+
+
+class ImportanceRecord(Struct):
+    """Columns that were shuffled together, and what that added to the error of every task."""
+
+    rows: Annotated[int, Meta(ge=0)]
+    groups: list[list[str]]
+    tasks: dict[str, Worth]
+
+
 class TableRows(Struct):
     """Rows that were learned from, and whose errors are shown."""
 
@@ -82,6 +99,7 @@ class TableMetrics(Struct):
     gain: GainRecord | None = None
     sharing: GainRecord | None = None
     intervals: Coverage | None = None
+    importance: ImportanceRecord | None = None
 
 
 def write_table_run(
@@ -154,6 +172,12 @@ def check_table_run(config: TableConfig, metrics: TableMetrics, predictor: Predi
     tables += [line.relative for line in metrics.leaderboard]
     tables += list(metrics.weights.values())
     tables += [] if metrics.intervals is None else [metrics.intervals.tasks]
+    if metrics.importance is not None:
+        tables.append(metrics.importance.tasks)
+        number = len(metrics.importance.groups)
+        for worth in metrics.importance.tasks.values():
+            if any(len(part) != number for part in (worth.added, worth.low, worth.high)):
+                raise ValueError(f"metrics.json: importance: expected {number} groups of columns")
     for gain in (metrics.gain, metrics.sharing):
         tables += [] if gain is None else [gain.percent, gain.low, gain.high]
     for found in tables:
@@ -187,6 +211,7 @@ def _metrics(found: TableFit) -> dict[str, Any]:
         "gain": _gain(found.gain, targets),
         "sharing": _gain(found.sharing, targets),
         "intervals": to_builtins(found.coverage),
+        "importance": _importance(found.importance, targets),
     }
 
 
@@ -195,6 +220,18 @@ def _gain(gain: Gain | None, targets: tuple[str, ...]) -> dict[str, Any] | None:
         return None
     parts = ("percent", "low", "high")
     return {"over": gain.over} | {name: _by_task(targets, getattr(gain, name)) for name in parts}
+
+
+def _importance(found: Importance, targets: tuple[str, ...]) -> dict[str, Any]:
+    parts = ("added", "low", "high")
+    return {
+        "rows": found.rows,
+        "groups": [list(group) for group in found.groups],
+        "tasks": {
+            target: {part: list(map(_finite, getattr(found, part)[:, t])) for part in parts}
+            for t, target in enumerate(targets)
+        },
+    }
 
 
 def _line(line: Line, targets: tuple[str, ...]) -> dict[str, Any]:

@@ -169,6 +169,8 @@ def test_what_intervals_held_is_shown(learned, call):
     done = call("inspect", learned / "run")
     assert "How sure is a prediction?  (90 % intervals; held: share of rows" in done.out
     assert "Intervals for all columns at once (predict --joint) held" in done.out
+    assert "What matters?  (what is added to the typical error" in done.out
+    assert "  O3     CO +" in done.out
 
 
 def test_rows_that_carry_targets_are_scored(learned, call, tmp_path):

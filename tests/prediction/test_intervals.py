@@ -5,8 +5,8 @@ import pytest
 
 from jaxmtl.data import infer_columns, table_of_cells
 from jaxmtl.files import FileError
+from jaxmtl.prediction.calibration import calibrate, calibration_of, intervals
 from jaxmtl.prediction.fit_table import Plan, fit_table
-from jaxmtl.prediction.intervals import calibrate, calibration_of, intervals
 from jaxmtl.prediction.save import load_predictor, save_predictor
 from jaxmtl.tasks import Task, number_tasks
 

@@ -10,6 +10,7 @@ from jaxmtl.prediction.fit_table import MIXED
 from jaxmtl.prediction.folder import SavedRun
 from jaxmtl.report.words.layout import aligned
 from jaxmtl.report.words.numbers import duration
+from jaxmtl.report.words.table_importance import importance_lines
 from jaxmtl.report.words.table_intervals import caution_words, interval_lines
 from jaxmtl.report.words.table_quality import error_lines, kept_lines, sharing_words
 from jaxmtl.tasks import Task
@@ -36,6 +37,7 @@ def summarize_table(run: SavedRun) -> str:
         column_lines(columns, tasks, config["left_out"]),
         error_lines(metrics, tasks),
         interval_lines(metrics, tasks, caution_words(config.get("settings") or {})),
+        importance_lines(metrics, tasks),
         [*kept_lines(metrics, tasks), *together],
     ]
     if beside := next_to_each_other(run):
