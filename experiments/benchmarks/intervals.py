@@ -20,7 +20,7 @@ import numpy as np
 from jaxtyping import Float
 from table_sets import AIR_TARGETS, TableSet, split, workbook
 
-from jaxmtl.data import infer_columns, table_of_cells
+from jaxmtl.data import Coding, infer_columns, table_of_cells
 from jaxmtl.prediction.fit_table import Plan, fit_table
 
 ROWS = (60, 120, 300, 1000)
@@ -63,8 +63,10 @@ def held_of(
     made = table(train)
     plan = Plan(families=("mean", *families))
     predictor = fit_table(made, infer_columns(made, targets=names), plan).predictor
-    coded = predictor.coding.encode(table(new))
-    y, known = predictor.coding.targets(table(new))
+    coding = predictor.coding
+    assert isinstance(coding, Coding)
+    coded = coding.encode(table(new))
+    y, known = coding.targets(table(new))
     by_fold = predictor.outputs_by_fold(coded.x)
     bounds = predictor.bounds(by_fold)
     joint = predictor.bounds(by_fold, joint=True)

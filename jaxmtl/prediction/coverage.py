@@ -133,7 +133,7 @@ def coverage_left_out(
     calibration = predictor.calibration
     assert calibration is not None
     kinds = []
-    for joint in (False, True):
+    for all_tasks in (False, True):
         parts = []
         for f in range(len(predictor.models)):
             at = fold == f
@@ -143,12 +143,13 @@ def coverage_left_out(
                     found.outputs[:, at],
                     found.disagreement[:, at],
                     confidence_level=confidence_level,
-                    joint=joint,
+                    joint=all_tasks,
                     without=f,
                 )
             )
         kinds.append(_in_order(parts, fold))
-    return _coverage(predictor, *kinds, y, known, confidence_level)
+    each, joint = kinds
+    return _coverage(predictor, each, joint, y, known, confidence_level)
 
 
 def _in_order(parts: list[Bounds], fold: np.ndarray) -> Bounds:

@@ -168,7 +168,7 @@ def check_table_run(config: TableConfig, metrics: TableMetrics, predictor: Predi
     for what, expected, got in same:
         if expected != got:
             raise ValueError(f"{what}: expected {str(expected)[:80]}, got {str(got)[:80]}")
-    tables = [line.measures for line in metrics.leaderboard]
+    tables: list[Mapping[str, Any]] = [line.measures for line in metrics.leaderboard]
     tables += [line.relative for line in metrics.leaderboard]
     tables += list(metrics.weights.values())
     tables += [] if metrics.intervals is None else [metrics.intervals.tasks]

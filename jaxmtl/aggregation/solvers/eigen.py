@@ -1,6 +1,7 @@
 """Eigenvalues of small symmetric matrices, one at a time on a CPU, and pseudo-inverses by them."""
 
 import functools
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -57,7 +58,7 @@ _alone = jax.custom_batching.custom_vmap(_by_lapack)
 
 
 @_alone.def_vmap
-def _(axis_size: int, batched: list[bool], matrix: Array) -> tuple[tuple[Array, Array], ...]:
+def _(axis_size: int, batched: list[bool], matrix: Array) -> tuple[Any, tuple[bool, bool]]:
     del axis_size, batched
     return jax.lax.map(_alone, matrix), (True, True)
 

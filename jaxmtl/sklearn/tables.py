@@ -1,0 +1,174 @@
+"""What all estimators share: tables from arrays and frames, and the predictor."""
+
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from sklearn.base import BaseEstimator
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_array, check_is_fitted, column_or_1d, validate_data
+
+from jaxmtl.data import CellTable, Coding, infer_columns, table_of_cells
+from jaxmtl.prediction.calibration import Bounds
+from jaxmtl.prediction.fit_table import Plan, fit_table
+from jaxmtl.prediction.predictor import ByFold, Predictor
+from jaxmtl.prediction.save import load_predictor, save_predictor
+
+FEWEST_ROWS = 4
+_SAVED = "saved_predictor"
+
+
+class TableEstimator(BaseEstimator):
+    """What all of them share: tables from arrays and frames, and the predictor."""
+
+    _kind: str | None = None  # of the targets; None: found out
+
+    def __init__(
+        self,
+        *,
+        families: Sequence[str] | None = None,
+        folds: int | None = None,
+        kinds: Mapping[str, str] | None = None,
+        time_limit: float | None = None,
+        random_state: Any = None,
+    ) -> None:
+        """Keeps its arguments; ``fit`` looks at them."""
+        self.families = families
+        self.folds = folds
+        self.kinds = kinds
+        self.time_limit = time_limit
+        self.random_state = random_state
+
+    def _learn(self, X: Any, targets: Mapping[str, Any]) -> None:
+        rows = len(next(iter(targets.values())))
+        folds = self.folds or Plan().folds
+        least = max(FEWEST_ROWS, folds or 0)
+        if rows < least:
+            raise ValueError(f"expected {least} rows or more, got n_samples={rows}")
+        features = self._features(X, reset=True)
+        taken = dict(targets)
+        clash = set(features) & set(taken)
+        if clash:
+            raise ValueError(f"y: expected names that X has not, got {sorted(clash)[0]!r} in both")
+        table = table_of_cells(features | taken)
+        kinds = dict(self.kinds or {})
+        if self._kind is not None:
+            kinds |= {name: self._kind for name in taken if name not in kinds}
+        columns = infer_columns(table, targets=list(taken), kinds=kinds)
+        chosen: dict[str, Any] = {}
+        if self.families is not None:
+            chosen["families"] = tuple(self.families)
+        plan = Plan(
+            folds=self.folds,
+            seed=int(check_random_state(self.random_state).randint(2**31 - 1)),
+            seconds=self.time_limit,
+            **chosen,
+        )
+        found = fit_table(table, columns, plan)
+        self.predictor_ = found.predictor
+        self.leaderboard_ = {
+            line.name: dict(zip(taken, line.scores.relative.tolist(), strict=True))
+            for line in found.leaderboard
+        }
+        self.importance_ = found.importance
+        self.coverage_ = found.coverage
+        self.notes_ = found.notes
+
+    def _features(self, X: Any, *, reset: bool) -> dict[str, Any]:
+        """Columns of a frame by their names, of an array by their numbers."""
+        if hasattr(X, "columns") and all(isinstance(name, str) for name in X.columns):
+            # Cells of any kind: only names and their number are checked.
+            validate_data(self, X, reset=reset, skip_check_array=True)
+            return {name: X[name] for name in X.columns}
+        values = validate_data(
+            self, X, reset=reset, dtype=np.float64, ensure_all_finite="allow-nan"
+        )
+        if np.isinf(values).any():
+            raise ValueError("X: expected finite numbers or NaN, got infinity")
+        return {f"x{i}": column for i, column in enumerate(np.asarray(values).T)}
+
+    def _outputs(self, X: Any) -> tuple[Predictor, ByFold]:
+        check_is_fitted(self, "predictor_")
+        features = self._features(X, reset=False)
+        predictor: Predictor = self.predictor_
+        coding = predictor.coding
+        assert isinstance(coding, Coding)
+        table: CellTable = table_of_cells(features)
+        return predictor, predictor.outputs_by_fold(coding.encode(table).x)
+
+    def _bounds(self, X: Any, level: float, joint: bool) -> tuple[Predictor, ByFold, Bounds]:
+        predictor, found = self._outputs(X)
+        return predictor, found, predictor.bounds(found, confidence_level=level, joint=joint)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """The predictor as the bytes of its file."""
+        own: Any = super().__getstate__()
+        state: dict[str, Any] = dict(own)
+        if "predictor_" in state:
+            with tempfile.TemporaryDirectory() as folder:
+                path = Path(folder, "model.npz")
+                save_predictor(path, state.pop("predictor_"))
+                state[_SAVED] = path.read_bytes()
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Reads the predictor again."""
+        state = dict(state)
+        saved = state.pop(_SAVED, None)
+        super().__setstate__(state)
+        if saved is not None:
+            with tempfile.TemporaryDirectory() as folder:
+                path = Path(folder, "model.npz")
+                path.write_bytes(saved)
+                self.predictor_ = load_predictor(path)
+
+    def __sklearn_tags__(self) -> Any:
+        """Gaps in X are allowed, categories in frames, and several targets."""
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        tags.target_tags.required = True
+        tags.target_tags.single_output = True
+        tags.target_tags.multi_output = True
+        return tags
+
+
+def targets_of(y: Any, *, numeric: bool) -> tuple[np.ndarray, list[str], bool]:
+    """Labels as columns.
+
+    Args:
+        y: (rows,) or (rows, targets), an array or a frame.
+        numeric: whether they are numbers.
+
+    Returns:
+        (rows, targets), the names of the targets, and whether y has one dimension.
+    """
+    names = [str(name) for name in y.columns] if hasattr(y, "columns") else None
+    how: dict[str, Any] = {"dtype": np.float64 if numeric else None, "input_name": "y"}
+    found: Any = check_array(y, ensure_2d=False, ensure_all_finite="allow-nan", **how)
+    one = found.ndim == 1 or (found.shape[1] == 1 and names is None)
+    if found.ndim == 2 and one:
+        found = column_or_1d(found, warn=True)
+    if numeric and np.isinf(found).any():
+        raise ValueError("y: expected finite numbers or NaN, got infinity")
+    found = found.reshape(len(found), -1)
+    return found, names or [f"y{t}" for t in range(found.shape[1])], one
+
+
+def is_gap(one: Any) -> bool:
+    """Whether a label is missing.
+
+    Args:
+        one: None, NaN, or a label.
+    """
+    return one is None or one != one
+
+
+def typed(label: np.ndarray) -> np.ndarray:
+    """Labels without gaps by their own type again.
+
+    Args:
+        label: perhaps as objects.
+    """
+    return np.array(label.tolist()) if label.dtype == object else label

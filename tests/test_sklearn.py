@@ -1,0 +1,111 @@
+"""The estimators of scikit-learn: its own checks, pipelines, searches, frames, gaps, pickles."""
+
+import pickle
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.base import clone
+from sklearn.model_selection import GridSearchCV, cross_val_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from jaxmtl.sklearn import MultiTaskClassifier, MultiTaskEstimator, MultiTaskRegressor
+
+QUICK = {"families": ("mean", "linear"), "folds": 3, "random_state": 0}
+
+
+@parametrize_with_checks([MultiTaskRegressor(**QUICK), MultiTaskClassifier(**QUICK)])
+def test_scikit_learns_checks_pass(estimator, check):
+    if check.func.__name__ == "check_array_api_input":
+        pytest.skip("takes SCIPY_ARRAY_API in the environment")
+    check(estimator)
+
+
+def numbers(rows=80, seed=0):
+    rng = np.random.default_rng(seed)
+    x = rng.normal(size=(rows, 3))
+    return x, x[:, :2] + 0.3 * rng.normal(size=(rows, 2))
+
+
+def test_it_goes_into_pipelines_and_searches():
+    x, y = numbers()
+    line = make_pipeline(StandardScaler(), MultiTaskRegressor(**QUICK))
+    assert cross_val_score(line, x, y, cv=3).min() > 0.7
+    search = GridSearchCV(MultiTaskRegressor(**QUICK), {"families": [("mean",), ("linear",)]}, cv=2)
+    assert search.fit(x, y).best_params_ == {"families": ("linear",)}
+
+
+def test_missing_labels_are_no_hindrance():
+    x, y = numbers()
+    y[:30, 1] = np.nan
+    model = MultiTaskRegressor(**QUICK).fit(x, y)
+    assert model.score(x, y) > 0.8
+    assert model.coverage_.tasks["y1"].all.rows == 50
+
+
+def test_intervals_hold_new_rows():
+    x, y = numbers(400)
+    model = MultiTaskRegressor(**QUICK).fit(x[:200], y[:200])
+    points, ends = model.predict_interval(x[200:], confidence_level=0.8)
+    assert (points == model.predict(x[200:])).all()
+    inside = (ends[:, 0] <= y[200:]) & (y[200:] <= ends[:, 1])
+    assert 0.7 < inside.mean() < 0.9
+    _, wider = model.predict_interval(x[200:], confidence_level=0.8, joint=True)
+    assert (wider[:, 0] < ends[:, 0]).all()
+    single = clone(model).fit(x, y[:, 0])
+    assert single.predict_interval(x[:5])[1].shape == (5, 2)
+
+
+def test_pickles_and_clones_predict_the_same():
+    x, y = numbers()
+    model = MultiTaskRegressor(families=("linear", "extra_trees"), folds=3, random_state=1)
+    model.fit(x, y)
+    again = pickle.loads(pickle.dumps(model))
+    assert (again.predict(x) == model.predict(x)).all()
+    assert (clone(model).fit(x, y).predict(x) == model.predict(x)).all()
+
+
+def test_several_classes_of_any_type_and_unknown_ones():
+    x, y = numbers(120)
+    labels = np.full(y.shape, None, object)
+    labels[:, 0] = np.where(y[:, 0] > 0, 7, 3)
+    labels[:, 1] = np.where(y[:, 1] > 0.5, "high", "low")
+    labels[:20, 1] = None
+    model = MultiTaskClassifier(**QUICK).fit(x, labels)
+    assert [classes.tolist() for classes in model.classes_] == [[3, 7], ["high", "low"]]
+    assert model.score(x, labels) > 0.8
+    sets = model.predict_set(x, confidence_level=0.95)
+    right = [sets[0][i, 0 if one == 3 else 1] for i, one in enumerate(labels[:, 0])]
+    assert np.mean(right) > 0.9
+    shares = model.predict_proba(x)
+    assert [part.shape for part in shares] == [(120, 2), (120, 2)]
+
+
+def test_frames_of_mixed_kinds():
+    x, y = numbers(120)
+    frame = pd.DataFrame(x, columns=list("abc")).assign(city=["A", "B", "C"] * 40)
+    frame.loc[3, "city"] = None
+    targets = pd.DataFrame({"O3": y[:, 0], "level": np.where(y[:, 1] > 0, "high", "low")})
+    targets.loc[:9, "level"] = None
+    model = MultiTaskEstimator(**QUICK).fit(frame, targets)
+    assert model.score(frame, targets) > 0.7
+    assert list(model.predict(frame[:2]).columns) == ["O3", "level"]
+    regressor = MultiTaskRegressor(**QUICK).fit(frame, targets[["O3"]])
+    assert regressor.feature_names_in_.tolist() == ["a", "b", "c", "city"]
+    with pytest.raises(ValueError, match="feature names"):
+        regressor.predict(frame.rename(columns={"city": "town"}))
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (lambda x, y: (x[:3], y[:3]), "expected 4 rows or more, got n_samples=3"),
+        (lambda x, y: (x, y[:-1]), "inconsistent numbers of samples"),
+        (lambda x, y: (x, np.full_like(y, np.inf)), "infinity"),
+    ],
+)
+def test_wrong_use_is_said(change, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        MultiTaskRegressor(**QUICK).fit(*change(*numbers()))
