@@ -58,7 +58,8 @@ def nnx(axis_name=None):
     def trunk(params, batch, stats, key):
         made = nnx.merge(of_trunk, params, stats["trunk"], copy=True)
         z = made(batch[0], key)
-        return z, nnx.State({"trunk": nnx.state(made, nnx.BatchStat)})
+        moved = jax.tree.leaves(nnx.state(made, nnx.BatchStat))
+        return z, jax.tree.unflatten(jax.tree.structure(stats), moved)
 
     def heads(params, z, batch):
         made = [nnx.merge(*parts, copy=True) for parts in zip(of_heads, params, strict=True)]
@@ -235,6 +236,14 @@ def check(engine, library, batches, by_hand):
     assert (last < first).all(), (engine, first, last)
 
 
+def check_several_devices():
+    main = load("recipes/several_devices").main
+    (one, log), (several, others) = (main(devices, 10, jnp.float64) for devices in (1, 2))
+    assert len(jax.tree.leaves(several)[0].devices()) == 2
+    for a, b in zip(jax.tree.leaves((one, log)), jax.tree.leaves((several, others)), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5)
+
+
 def main(recipe, *engines):
     data = pieces.draw_images(0)
     batches = [pieces.batch_of(data, number, ROWS) for number in range(STEPS)]
@@ -243,7 +252,10 @@ def main(recipe, *engines):
     batches = wide(jax.tree.map(lambda *leaves: jnp.stack(leaves), *batches))
     by_hand = {}
     for engine in engines:
-        check(engine, LIBRARIES[recipe], batches, by_hand)
+        if engine == "several":
+            check_several_devices()
+        else:
+            check(engine, LIBRARIES[recipe], batches, by_hand)
     print(*engines, "as by hand")
 
 
