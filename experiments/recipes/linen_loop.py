@@ -89,7 +89,7 @@ def main(steps: int = 300, seed: int = 0) -> tuple[pieces.Log, dict[str, float]]
         log.append(scalars)
 
     x, targets = pieces.draw_images(seed + 1)
-    outputs = model.apply({"params": params, "batch_stats": stats}, x, train=False)
+    outputs = jnp.asarray(model.apply({"params": params, "batch_stats": stats}, x, train=False))
     return pieces.fetch(log), pieces.numbers(pieces.task_losses(outputs, targets))
 
 

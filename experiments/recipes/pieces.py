@@ -6,7 +6,7 @@ other for its shape (yes or no), and a third of the labels is missing: NaN.
 
 import argparse
 import csv
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -71,7 +71,7 @@ def make_optimizer(steps: int) -> optax.GradientTransformation:
     def adam(rate: float) -> optax.GradientTransformation:
         return optax.adam(optax.warmup_cosine_decay_schedule(0.0, rate, steps // 10, steps))
 
-    rates = {"trunk": adam(3e-3), "place": adam(1e-2), "shape": adam(3e-3)}
+    rates: dict[Hashable, Any] = {"trunk": adam(3e-3), "place": adam(1e-2), "shape": adam(3e-3)}
     return optax.chain(optax.clip_by_global_norm(1.0), optax.multi_transform(rates, parts))
 
 

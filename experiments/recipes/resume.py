@@ -54,7 +54,7 @@ def main(
 ) -> tuple[dict[str, PyTree], pieces.Log]:
     """Trains up to so many steps in all; gives what is carried on, and the log of this call."""
     carried, log = start(), []
-    with ocp.training.Checkpointer(Path(folder).resolve()) as checkpoints:
+    with ocp.training.Checkpointer(str(Path(folder).resolve())) as checkpoints:
         if checkpoints.latest is not None:
             carried = checkpoints.load(abstract_state=jax.tree.map(shape_of, carried))
         for number in range(int(carried["state"].number), steps):
