@@ -1,72 +1,122 @@
-"""Gradient aggregation in an Equinox training loop: one jitted step.
+"""An Equinox network with two tasks: convolution, BatchNorm, dropout, computed in bfloat16.
 
-What the library needs is a function of (parameters, batch) that gives one loss a task. The shared
-layer's gradients are aggregated, every head gets its own task's. The model is split into its arrays
-and the rest once, before the loop, and put together in the loss.
+The model is split into its floating arrays and the rest, and put together in the loss; its State
+goes in as an argument and comes out beside the losses. The trunk's gradients are aggregated, every
+head gets its own task's. Clipping, warm-up, a rate a head and labels that are missing: see
+pieces.py.
 
-    python experiments/recipes/equinox_loop.py [--steps 300]
+    python experiments/recipes/equinox_loop.py [--steps 300] [--csv log.csv]
 """
 
-import argparse
+from collections.abc import Callable
+from functools import partial
+from typing import Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import optax
+import pieces
 from jaxtyping import Array, Float, Key, PyTree
+from pieces import Batch
 
 import jaxmtl.aggregation as ag
 
 
-class TwoTasks(eqx.Module):
-    trunk: eqx.nn.Linear
-    head_0: eqx.nn.Linear
-    head_1: eqx.nn.Linear
+class Trunk(eqx.Module):
+    conv: eqx.nn.Conv2d
+    norm: eqx.nn.BatchNorm
+    pool: eqx.nn.MaxPool2d
+    dropout: eqx.nn.Dropout
+    dense: eqx.nn.Linear
 
-    def __init__(self, key: Key[Array, ""]):
+    def __init__(self, key: Key[Array, ""], axis_name: str | tuple[str, ...]):
+        conv_key, dense_key = jax.random.split(key)
+        self.conv = eqx.nn.Conv2d(1, 8, 3, padding=1, use_bias=False, key=conv_key)
+        self.norm = eqx.nn.BatchNorm(8, axis_name, momentum=0.9, mode="batch")
+        self.pool = eqx.nn.MaxPool2d(2, stride=2)
+        self.dropout = eqx.nn.Dropout(0.1)
+        self.dense = eqx.nn.Linear(128, 32, key=dense_key)
+
+    def __call__(
+        self, x: Float[Array, "8 8 1"], state: eqx.nn.State, key: Key[Array, ""] | None
+    ) -> tuple[Float[Array, " 32"], eqx.nn.State]:
+        z = self.conv(jnp.moveaxis(x, -1, 0))
+        # Statistics keep the type that they are stored in.
+        wide = jnp.promote_types(z.dtype, jnp.float32)
+        normed, state = self.norm(z.astype(wide), state)
+        z = self.pool(jax.nn.relu(normed.astype(z.dtype))).ravel()
+        return jax.nn.relu(self.dense(self.dropout(z, key=key))), state
+
+
+class Network(eqx.Module):
+    trunk: Trunk
+    place: eqx.nn.Linear
+    shape: eqx.nn.Linear
+
+    def __init__(self, key: Key[Array, ""], axis_name: str | tuple[str, ...] = "batch"):
         keys = jax.random.split(key, 3)
-        self.trunk = eqx.nn.Linear(4, 16, key=keys[0])
-        self.head_0 = eqx.nn.Linear(16, 1, key=keys[1])
-        self.head_1 = eqx.nn.Linear(16, 1, key=keys[2])
+        self.trunk = Trunk(keys[0], axis_name)
+        self.place = eqx.nn.Linear(32, 1, key=keys[1])
+        self.shape = eqx.nn.Linear(32, 1, key=keys[2])
 
-    def __call__(self, x: Float[Array, " features"]) -> Float[Array, " tasks"]:
-        z = jnp.tanh(self.trunk(x))
-        return jnp.concatenate([self.head_0(z), self.head_1(z)])
+    # Not __call__: multi_transform takes a tree of masks that can be called for a function.
+    def outputs(
+        self, x: Float[Array, "8 8 1"], state: eqx.nn.State, key: Key[Array, ""] | None = None
+    ) -> tuple[Float[Array, " tasks"], eqx.nn.State]:
+        z, state = self.trunk(x, state, key)
+        return self.heads(z), state
+
+    def heads(self, z: Float[Array, " 32"]) -> Float[Array, " tasks"]:
+        outputs = jnp.concatenate([self.place(z), self.shape(z)])
+        return outputs.astype(jnp.promote_types(outputs.dtype, jnp.float32))  # losses want digits
 
 
-def shared(params: PyTree) -> PyTree:
-    return jax.tree_util.tree_map_with_path(
-        lambda path, _: "head" not in jax.tree_util.keystr(path), params
-    )
+def over_rows(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A call for every row, with a key of its own, and the state that all rows have in common."""
+    return jax.vmap(function, in_axes=(0, None, 0), out_axes=(0, None), axis_name="batch")
 
 
-def main(steps: int = 300, seed: int = 0) -> list[Float[Array, " tasks"]]:
-    data_key, init_key, step_key = jax.random.split(jax.random.key(seed), 3)
-    x = jax.random.normal(data_key, (256, 4))
-    y = jnp.stack([x[:, 0] * x[:, 1], 2 * x[:, 0] - x[:, 2]], axis=1)
+def make_loss(
+    rest: PyTree, dtype: Any = jnp.bfloat16
+) -> Callable[..., tuple[dict[str, Array], eqx.nn.State]]:
+    def loss_fn(params: PyTree, batch: Batch, stats: eqx.nn.State, key: Key[Array, ""]) -> Any:
+        x, targets = batch
+        params, x = jax.tree.map(lambda leaf: leaf.astype(dtype), (params, x))
+        model, keys = eqx.combine(params, rest), jax.random.split(key, len(x))
+        outputs, stats = over_rows(model.outputs)(x, stats, keys)
+        return pieces.task_losses(outputs, targets), stats
 
-    params, rest = eqx.partition(TwoTasks(init_key), eqx.is_inexact_array)
+    return loss_fn
 
-    def loss_fn(params: PyTree, batch: tuple[Array, Array]) -> Float[Array, " tasks"]:
-        inputs, targets = batch
-        model = jax.vmap(eqx.combine(params, rest))
-        return ((model(inputs) - targets) ** 2).mean(axis=0)
 
-    aggregator = ag.with_heads(ag.upgrad(), shared, "plain")
-    init, step = ag.aggregated_step(loss_fn, aggregator, optax.adam(1e-2))
-    state = init(params, (x, y), step_key)
-    step = jax.jit(step, donate_argnums=(0, 1))
+def main(steps: int = 300, seed: int = 0) -> tuple[pieces.Log, dict[str, float]]:
+    init_key, step_key = jax.random.split(jax.random.key(seed))
+    data = pieces.draw_images(seed)
+    model, stats = eqx.nn.make_with_state(Network)(init_key)
+    params, rest = eqx.partition(model, eqx.is_inexact_array)
 
-    history = []
+    aggregator = ag.with_heads(ag.upgrad(), pieces.shared, "plain")
+    optimizer = pieces.make_optimizer(steps)
+    made = ag.aggregated_step(make_loss(rest), aggregator, optimizer, has_aux=True)
+    state = made.init(params, pieces.batch_of(data, 0), stats, key=step_key)
+
+    @partial(jax.jit, donate_argnums=(0, 1, 2))
+    def step(params: PyTree, state: Any, stats: eqx.nn.State, batch: Batch) -> Any:
+        present = pieces.labelled(batch)
+        params, state, info = made.step(params, state, batch, stats, present=present)
+        return params, state, info.aux, info.scalars()
+
+    log = []
     for number in range(steps):
-        rows = slice(32 * number % 256, 32 * number % 256 + 32)
-        params, state, info = step(params, state, (x[rows], y[rows]))
-        history.append(info.losses)
-    return history
+        batch = pieces.batch_of(data, number)
+        params, state, stats, scalars = step(params, state, stats, batch)
+        log.append(scalars)
+
+    x, targets = pieces.draw_images(seed + 1)
+    model = eqx.nn.inference_mode(eqx.combine(params, rest))
+    outputs, _ = jax.vmap(model.outputs, (0, None), (0, None))(x, stats)
+    return pieces.fetch(log), pieces.numbers(pieces.task_losses(outputs, targets))
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--steps", type=int, default=300)
-    losses = main(parser.parse_args().steps)
-    print(f"task losses of the first batch: {losses[0]}, of the last: {losses[-1]}")
+    pieces.run(main, __doc__)

@@ -1,68 +1,101 @@
-"""Gradient aggregation in a flax.nnx training loop: one jitted step.
+"""A flax.nnx network with two tasks: convolution, BatchNorm, dropout, computed in bfloat16.
 
-What the library needs is a function of (parameters, batch) that gives one loss a task. The shared
-layer's gradients are aggregated, every head gets its own task's. The model is split into its
-structure and a pytree of parameters once, before the loop, and put together again after it.
+The module is split into its structure, its parameters and the rest, here the running statistics.
+The loss puts them together (copy=True: what is merged inside a transformation is changed there),
+and gives the statistics back beside the losses. The trunk's gradients are aggregated, every head
+gets its own task's. Clipping, warm-up, a rate a head and labels that are missing: see pieces.py.
+nnx_optimizer.py has the loop that keeps module and optimizer as nnx does.
 
-    python experiments/recipes/nnx_loop.py [--steps 300]
+    python experiments/recipes/nnx_loop.py [--steps 300] [--csv log.csv]
 """
 
-import argparse
+from collections.abc import Callable
+from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
-import optax
+import pieces
 from flax import nnx
-from jaxtyping import Array, Float, PyTree
+from jaxtyping import Array, Float, Key, PyTree
+from pieces import Batch
 
 import jaxmtl.aggregation as ag
 
 
-class TwoTasks(nnx.Module):
-    def __init__(self, rngs: nnx.Rngs):
-        self.trunk = nnx.Linear(4, 16, rngs=rngs)
-        self.head_0 = nnx.Linear(16, 1, rngs=rngs)
-        self.head_1 = nnx.Linear(16, 1, rngs=rngs)
+class Trunk(nnx.Module):
+    def __init__(self, dtype: Any, axis_name: str | None, rngs: nnx.Rngs):
+        self.conv = nnx.Conv(1, 8, (3, 3), use_bias=False, dtype=dtype, rngs=rngs)
+        self.norm = nnx.BatchNorm(8, momentum=0.9, dtype=dtype, axis_name=axis_name, rngs=rngs)
+        self.dropout = nnx.Dropout(0.1)
+        self.dense = nnx.Linear(128, 32, dtype=dtype, rngs=rngs)
 
-    def __call__(self, x: Float[Array, "batch features"]) -> Float[Array, "batch tasks"]:
-        z = nnx.tanh(self.trunk(x))
-        return jnp.concatenate([self.head_0(z), self.head_1(z)], axis=1)
-
-
-def shared(params: PyTree) -> PyTree:
-    return jax.tree_util.tree_map_with_path(
-        lambda path, _: "head" not in jax.tree_util.keystr(path), params
-    )
+    def __call__(
+        self, x: Float[Array, "batch 8 8 1"], key: Key[Array, ""] | None = None
+    ) -> Float[Array, "batch 32"]:
+        z = nnx.relu(self.norm(self.conv(x)))
+        z = nnx.max_pool(z, (2, 2), strides=(2, 2)).reshape(len(x), -1)
+        return nnx.relu(self.dense(self.dropout(z, rngs=key)))
 
 
-def main(steps: int = 300, seed: int = 0) -> list[Float[Array, " tasks"]]:
-    data_key, init_key, step_key = jax.random.split(jax.random.key(seed), 3)
-    x = jax.random.normal(data_key, (256, 4))
-    y = jnp.stack([x[:, 0] * x[:, 1], 2 * x[:, 0] - x[:, 2]], axis=1)
+class Network(nnx.Module):
+    """Parameters and statistics are float32, whatever is computed in.
 
-    model = TwoTasks(nnx.Rngs(init_key))
-    structure, params = nnx.split(model, nnx.Param)
+    The name is that of the devices over which a mapped step's BatchNorm takes its means.
+    """
 
-    def loss_fn(params: PyTree, batch: tuple[Array, Array]) -> Float[Array, " tasks"]:
-        inputs, targets = batch
-        return ((nnx.merge(structure, params)(inputs) - targets) ** 2).mean(axis=0)
+    def __init__(self, rngs: nnx.Rngs, dtype: Any = jnp.bfloat16, axis_name: str | None = None):
+        self.trunk = Trunk(dtype, axis_name, rngs)
+        self.place = nnx.Linear(32, 1, dtype=dtype, rngs=rngs)
+        self.shape = nnx.Linear(32, 1, dtype=dtype, rngs=rngs)
 
-    aggregator = ag.with_heads(ag.upgrad(), shared, "plain")
-    init, step = ag.aggregated_step(loss_fn, aggregator, optax.adam(1e-2))
-    state = init(params, (x, y), step_key)
-    step = jax.jit(step, donate_argnums=(0, 1))
+    def __call__(
+        self, x: Float[Array, "batch 8 8 1"], key: Key[Array, ""] | None = None
+    ) -> Float[Array, "batch tasks"]:
+        return self.heads(self.trunk(x, key))
 
-    history = []
+    def heads(self, z: Float[Array, "batch 32"]) -> Float[Array, "batch tasks"]:
+        outputs = jnp.concatenate([self.place(z), self.shape(z)], axis=1)
+        return outputs.astype(jnp.promote_types(outputs.dtype, jnp.float32))  # losses want digits
+
+
+def make_loss(structure: Any) -> Callable[..., tuple[dict[str, Array], PyTree]]:
+    def loss_fn(params: PyTree, batch: Batch, stats: PyTree, key: Key[Array, ""]) -> Any:
+        x, targets = batch
+        model = nnx.merge(structure, params, stats, copy=True)
+        losses = pieces.task_losses(model(x, key), targets)
+        return losses, nnx.state(model, nnx.BatchStat)
+
+    return loss_fn
+
+
+def main(steps: int = 300, seed: int = 0) -> tuple[pieces.Log, dict[str, float]]:
+    init_key, step_key = jax.random.split(jax.random.key(seed))
+    data, model = pieces.draw_images(seed), Network(nnx.Rngs(init_key))
+    structure, params, stats = nnx.split(model, nnx.Param, nnx.BatchStat)
+
+    aggregator = ag.with_heads(ag.upgrad(), pieces.shared, "plain")
+    optimizer = pieces.make_optimizer(steps)
+    made = ag.aggregated_step(make_loss(structure), aggregator, optimizer, has_aux=True)
+    state = made.init(params, pieces.batch_of(data, 0), stats, key=step_key)
+
+    @partial(jax.jit, donate_argnums=(0, 1, 2))
+    def step(params: PyTree, state: Any, stats: PyTree, batch: Batch) -> Any:
+        present = pieces.labelled(batch)
+        params, state, info = made.step(params, state, batch, stats, present=present)
+        return params, state, info.aux, info.scalars()
+
+    log = []
     for number in range(steps):
-        rows = slice(32 * number % 256, 32 * number % 256 + 32)
-        params, state, info = step(params, state, (x[rows], y[rows]))
-        history.append(info.losses)
-    nnx.update(model, params)
-    return history
+        batch = pieces.batch_of(data, number)
+        params, state, stats, scalars = step(params, state, stats, batch)
+        log.append(scalars)
+
+    x, targets = pieces.draw_images(seed + 1)
+    nnx.update(model, params, stats)
+    model.eval()
+    return pieces.fetch(log), pieces.numbers(pieces.task_losses(model(x), targets))
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--steps", type=int, default=300)
-    losses = main(parser.parse_args().steps)
-    print(f"task losses of the first batch: {losses[0]}, of the last: {losses[-1]}")
+    pieces.run(main, __doc__)

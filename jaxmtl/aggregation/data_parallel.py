@@ -1,5 +1,6 @@
 """A batch spread over devices: what has to cross between them for one aggregation."""
 
+import functools
 from collections.abc import Callable
 from typing import Any, Literal
 
@@ -21,7 +22,7 @@ from jaxmtl.aggregation.known import AnyMethod, as_aggregator
 from jaxmtl.aggregation.rows import along_tasks, gram_matrix, keep_present, weighted_sum
 from jaxmtl.aggregation.step import AggregatedStep, StepState, aggregated_step
 from jaxmtl.gradients import LossFn, task_gradients
-from jaxmtl.gradients.loss import gives_aux, in_form_of, loss_vector
+from jaxmtl.gradients.loss import gives_aux, in_form_of, loss_vector, split_aux
 
 Crossing = Literal["columns", "rows", "gram"]
 Counts = Callable[[PyTree], Array]
@@ -59,7 +60,8 @@ def data_parallel_step(
             that the mean over devices is that over the batch. Means over known labels are not: a
             task that is labelled on one device of two would count half. Give ``counts`` for them.
             It may take and give more, see ``aggregated_step``; its arguments are the same on all
-            devices, its key is folded with the number of the device.
+            devices, its key is folded with the number of the device. It may take means over the
+            axis, as a BatchNorm does that is to see the whole batch (``axis_name=`` of flax).
         aggregator: see above.
         optimizer: any optax optimizer.
         mesh: of devices.
@@ -160,7 +162,18 @@ def local_step(
     if present_from_counts and counts is None:
         raise ValueError("present_from_counts: expected counts=... beside it, got None")
     has_aux = gives_aux(loss_fn, has_aux)
-    outside = aggregated_step(loss_fn, aggregator, optimizer, has_aux=has_aux)
+
+    def for_shapes(loss_fn: LossFn, has_aux: bool = False) -> Callable[..., Any]:
+        local = task_gradients(loss_fn, has_aux=has_aux)
+
+        def of_one(*given: PyTree, **keyed: Any) -> Any:
+            # An axis of this name has to be there for losses that take means over devices.
+            one = jax.vmap(lambda _: local(*given, **keyed), axis_name=axis_name)(jnp.zeros(1))
+            return jax.tree.map(lambda leaf: leaf[0], one)
+
+        return of_one
+
+    outside = aggregated_step(loss_fn, aggregator, optimizer, has_aux=has_aux, gradients=for_shapes)
     gradients_fn = _local_gradients(loss_fn, axis_name, counts, has_aux)
 
     def told_present(step: Callable[..., Any]) -> Callable[..., Any]:
@@ -262,17 +275,27 @@ def _local_gradients(
 
     Aux comes with the losses, the mean over devices where it is floating.
     """
-    local = task_gradients(loss_fn, has_aux=has_aux)
 
-    def share_of(batch: PyTree, losses: PyTree, rows: PyTree, number_of: Counts) -> Any:
-        vector = loss_vector(losses)
-        number = number_of(batch).astype(vector.dtype)
+    def share_of(batch: PyTree, dtype: Any, number_of: Counts) -> tuple[Array, Array]:
+        number = number_of(batch).astype(dtype)
         mean = jax.lax.pmean(number, axis_name)
-        share = jnp.where(number > 0, number / jnp.where(number > 0, mean, 1), 0)
-        # A loss over no label may be NaN; it counts for nothing.
-        rows = keep_present(rows, number > 0)
-        rows = jax.tree.map(lambda leaf: along_tasks(share.astype(leaf.dtype), leaf) * leaf, rows)
-        return in_form_of(losses, jnp.where(number > 0, share * vector, 0)), rows
+        known = number > 0
+        return jnp.where(known, number / jnp.where(known, mean, 1), 0), known
+
+    @functools.wraps(loss_fn)
+    def shared(params: PyTree, batch: PyTree, *args: PyTree, **keyed: Any) -> Any:
+        found = loss_fn(params, batch, *args, **keyed)
+        if counts is None:
+            return found
+        losses, aux = split_aux(found, has_aux, "loss_fn", "losses")
+        vector = loss_vector(losses)
+        # Before they are passed back: means over devices, as a BatchNorm over them takes, lead
+        # from the parameters of every device to the losses of all.
+        share, known = share_of(batch, vector.dtype, counts)
+        losses = in_form_of(losses, jnp.where(known, share * vector, 0))
+        return (losses, aux) if has_aux else losses
+
+    local = task_gradients(shared, has_aux=has_aux)
 
     def mean_of(leaf: Any) -> Any:
         floating = jnp.issubdtype(getattr(leaf, "dtype", type(leaf)), jnp.inexact)
@@ -284,7 +307,11 @@ def _local_gradients(
         value, rows = local(params, batch, *args, **keyed)
         losses, aux = value if has_aux else (value, None)
         if counts is not None:
-            losses, rows = share_of(batch, losses, rows, counts)
+            # A loss over no label may be NaN, and so may its slopes; they count for nothing.
+            known = counts(batch) > 0
+            rows = jax.tree.map(
+                lambda leaf: jnp.where(along_tasks(known, leaf) | jnp.isfinite(leaf), leaf, 0), rows
+            )
         return (losses, jax.tree.map(mean_of, aux)), rows
 
     return gradients

@@ -97,7 +97,9 @@ def with_heads(
         )
 
     def flags_of(tree: PyTree) -> list[bool]:
-        marks = shared(tree) if callable(shared) else shared
+        # Booleans in the form of an Equinox module can be called, too.
+        booleans = all(isinstance(mark, bool) for mark in jax.tree.leaves(shared))
+        marks = shared(tree) if callable(shared) and not booleans else shared
         flags = [bool(f) for f in jax.tree.leaves(broadcast_prefix("shared", marks, tree))]
         if not any(flags):
             raise ValueError("shared: expected at least one shared leaf, got none")

@@ -1,5 +1,7 @@
 """Heads beside what is shared in every engine, and labels that are on some devices only."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -142,3 +144,42 @@ def test_what_heads_do_not_go_with_is_told():
         local_step(loss_fn, ag.mgda(), SGD, "d", "rows", present_from_counts=True)
     with pytest.raises(ValueError, match="split: expected a SplitLoss, .* got function"):
         ag.feature_step(loss_fn, ag.mgda(), SGD, "plain")
+
+
+def test_means_over_devices_within_a_loss_lead_to_the_labels_of_all_devices():
+    def centred(over_devices):
+        def loss_fn(params, batch):
+            x, y, known = batch
+            h = jnp.tanh(x @ params["trunk"]["kernel"] + params["trunk"]["bias"][None])
+            h = h - over_devices(h.mean(axis=0))[None]
+            wrong = jnp.where(known, (h @ params["heads"].T - y) ** 2, 0)
+            return wrong.sum(axis=0) / jnp.maximum(known.sum(axis=0), 1)
+
+        return loss_fn
+
+    alone = ag.aggregated_step(centred(lambda mean: mean), ag.sum(), SGD)
+    many = local_step(
+        centred(lambda mean: jax.lax.pmean(mean, "d")),
+        *(ag.sum(), SGD, "d", "rows"),
+        counts=lambda batch: batch[2].sum(axis=0),
+    )
+    (found, info), (expected, wanted) = (
+        one_step(made, (X, Y, KNOWN), devices) for made, devices in ((many, 2), (alone, 1))
+    )
+    agree((found, info.losses), (expected, wanted.losses))
+
+
+def test_booleans_in_a_form_that_can_be_called_are_no_function():
+    @jax.tree_util.register_dataclass
+    @dataclasses.dataclass
+    class Network:
+        trunk: object
+        head: object
+
+        def __call__(self, tree):
+            raise AssertionError
+
+    grads = Network(jnp.ones((2, 3)), jnp.ones((2, 3)))
+    method = ag.with_heads(ag.mean(), Network(True, False), "plain")
+    combined, _, _ = method.update(grads, method.init(grads))
+    assert (combined.trunk.tolist(), combined.head.tolist()) == ([1.0] * 3, [2.0] * 3)

@@ -7,7 +7,8 @@ from pathlib import Path
 from types import ModuleType
 
 FOLDER = Path(__file__).resolve().parents[2] / "experiments"
-sys.path.append(str(FOLDER))  # where a script that is run finds what it shares with others
+# Where a script that is run finds what it shares with others.
+sys.path += [str(FOLDER), str(FOLDER / "recipes")]
 
 
 @functools.cache
