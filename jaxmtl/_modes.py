@@ -10,6 +10,8 @@ import jax
 import optax
 from jaxtyping import Array, Float, PyTree
 
+from jaxmtl._words import not_called
+
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -57,16 +59,36 @@ def check_optimizer(optimizer: Any, name: str = "optimizer") -> None:
     """
     if callable(getattr(optimizer, "init", None)) and callable(getattr(optimizer, "update", None)):
         return
-    if inspect.isroutine(optimizer) or inspect.isclass(optimizer):
-        kind = "class" if inspect.isclass(optimizer) else "function"
-        called = getattr(optimizer, "__name__", "f")
-        raise ValueError(
-            f"{name}: expected one of optax, got the {kind} {called}: call it, {called}(...)"
-        )
+    called = not_called(optimizer, "...")
+    if called is not None:
+        raise ValueError(f"{name}: expected one of optax, got {called[0]}: {called[1]}")
     raise ValueError(
         f"{name}: expected one of optax, a pair init and update, got {type(optimizer).__name__}: "
         "pass optax.adam(1e-3), say"
     )
+
+
+def check_factory(optimizer: Any, name: str = "optimizer") -> None:
+    """Refuses what makes no optimizer of a learning rate.
+
+    Raises:
+        ValueError: it does not.
+
+    Example:
+        >>> check_factory(optax.adam)
+        >>> check_factory(optax.adam(0.1))  # doctest: +ELLIPSIS
+        Traceback (most recent call last):
+            ...
+        ValueError: optimizer: expected a function of the learning rate, such as optax.adam, got ...
+    """
+    if not callable(optimizer):
+        made = callable(getattr(optimizer, "init", None))
+        raise ValueError(
+            f"{name}: expected a function of the learning rate, such as optax.adam, got "
+            f"{'an optimizer' if made else type(optimizer).__name__}: pass lambda rate: ..., or "
+            "optax.adam itself and its rate beside it"
+        )
+    check_optimizer(optimizer(0.1), name)
 
 
 def take_step(
@@ -143,7 +165,8 @@ def take_step(
 _NO_FUNCTION = (
     "optimizer: expected one that goes along the direction it is given, got one that also needs "
     "{}: combined task gradients are the gradient of no function that could be looked at elsewhere "
-    "(a line search, sam); take scalarized_step, or one without, as optax.lbfgs(linesearch=None)"
+    "(a line search, sam); take a loss method (scalarized_step), or one without, as "
+    "optax.lbfgs(linesearch=None)"
 )
 
 

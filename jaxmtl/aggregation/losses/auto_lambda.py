@@ -13,7 +13,7 @@ from jaxmtl._modes import check_optimizer, own_transfers, take_step
 from jaxmtl._pytree import register_dataclass
 from jaxmtl._validate import check_positive, check_static
 from jaxmtl.aggregation.checks import check_kind, check_state
-from jaxmtl.aggregation.info import StepInfo, value_for
+from jaxmtl.aggregation.info import StepInfo, value_for, weighted_loss
 from jaxmtl.aggregation.keys import another_pass, for_shapes, key_apart, step_keys
 from jaxmtl.aggregation.losses.contract import keep_absent
 from jaxmtl.aggregation.settings import Real
@@ -325,6 +325,7 @@ def auto_lambda_step(
         losses, pullback, beside = jax.vjp(
             lambda p: parts(p, batch, *args, **keys.loss), params, has_aux=True
         )
+        here = batch, keys.loss
         number, dtype = losses.shape[0], jnp.promote_types(losses.dtype, jnp.float32)
         own = state.weights, state.weight_optimizer
         check_state(own, lambda: method.init(number, dtype), number)
@@ -338,7 +339,7 @@ def auto_lambda_step(
             losses_at,
             params,
             own,
-            (batch, keys.loss),
+            here,
             (validation_batch, another_pass(keys, 0)),
             ahead,
             present,
@@ -346,16 +347,12 @@ def auto_lambda_step(
         if present is not None:
             weights = jnp.where(present, weights, 0)
 
-        def loss_of(losses: Array) -> Array:
-            # The loss of an absent task may be NaN; its weight is 0.
-            return (weights * jnp.where(weights == 0, 0, losses.astype(weights.dtype))).sum()
-
         (gradient,) = pullback(weights.astype(losses.dtype))
         info = AutoLambdaInfo(
             losses=losses,
             weights=weights,
             aggregation=None,
-            loss=loss_of(losses),
+            loss=weighted_loss(weights, losses),
             aux=beside.aux,
             names=loss_names(beside.named),
             validation=validation,
@@ -367,7 +364,7 @@ def auto_lambda_step(
             state.optimizer,
             params,
             value=value_for(info, present, value),
-            value_fn=lambda params: loss_of(losses_at(params, (batch, keys.loss))),
+            value_fn=lambda params: weighted_loss(weights, losses_at(params, here)),
         )
         return after, AutoLambdaState(kept, inner, following, state.key, state.number + 1), info
 
