@@ -99,6 +99,7 @@ def take_step(
     *,
     value: Float[Array, ""] | None = None,
     value_fn: Callable[[PyTree], Float[Array, ""]] | None = None,
+    no_function: str | None = None,
 ) -> tuple[PyTree, Any]:
     """Parameters and state after an optimizer's update.
 
@@ -115,6 +116,8 @@ def take_step(
         value: the loss that belongs to the gradients, traced; None where there is none.
         value_fn: the loss as a function of the parameters, of which ``grads`` is the gradient; None
             where the direction is the gradient of no function.
+        no_function: what is said of an optimizer that needs one where there is none, with ``{}``
+            for what it needs; None for the words of a step by an aggregator.
 
     Returns:
         The new parameters, the new state.
@@ -135,13 +138,14 @@ def take_step(
         ValueError: optimizer: expected one that takes gradients and parameters alone, ...
     """
     check_optimizer(optimizer)
+    no_function = no_function or _NO_FUNCTION
     extra: dict[str, Any] = {}
     if _climbs(state):  # what it does not take it refuses
         if value_fn is not None:
             gradient = jax.grad(value_fn)
             extra = {"grad_fn": lambda params, number: gradient(params)}
         elif value is not None:
-            raise ValueError(_NO_FUNCTION.format("gradients elsewhere"))
+            raise ValueError(no_function.format("gradients elsewhere"))
     else:
         given = {"value": value, "grad": None if value is None else grads, "value_fn": value_fn}
         extra = {name: what for name, what in given.items() if what is not None}
@@ -154,7 +158,7 @@ def take_step(
                 raise
             needs = re.findall(r"'(\w+)'", missing[1])
             if value is not None and needs == ["value_fn"]:
-                raise ValueError(_NO_FUNCTION.format(", ".join(needs))) from error
+                raise ValueError(no_function.format(", ".join(needs))) from error
             raise ValueError(
                 "optimizer: expected one that takes gradients and parameters alone, got one that "
                 f"also needs {', '.join(needs)}: take its updates in a loop of your own"
@@ -165,8 +169,8 @@ def take_step(
 _NO_FUNCTION = (
     "optimizer: expected one that goes along the direction it is given, got one that also needs "
     "{}: combined task gradients are the gradient of no function that could be looked at elsewhere "
-    "(a line search, sam); take a loss method (scalarized_step), or one without, as "
-    "optax.lbfgs(linesearch=None)"
+    "(a line search, sam); take a loss method, for steps scalarized_step, or an optimizer without, "
+    "as optax.lbfgs(linesearch=None)"
 )
 
 

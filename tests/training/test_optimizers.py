@@ -204,4 +204,6 @@ def test_what_makes_no_optimizer_is_told_in_a_sentence():
     with pytest.raises(ValueError, match=r"the function mgda: call it, mgda\(\)"):
         jaxmtl.fit(MODEL, DATA, params=START, aggregator=ag.mgda)
     with pytest.raises(ValueError, match="expected one that goes along the direction it is given"):
-        jaxmtl.fit(MODEL, DATA, params=START, optimizer=OPTIMIZERS["sam"], aggregator="mgda", epochs=1)
+        jaxmtl.fit(
+            MODEL, DATA, params=START, optimizer=OPTIMIZERS["sam"], aggregator="mgda", epochs=1
+        )
