@@ -10,6 +10,8 @@ import jax
 import optax
 from jaxtyping import Array, Float, PyTree
 
+from jaxmtl._words import not_called
+
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -57,16 +59,36 @@ def check_optimizer(optimizer: Any, name: str = "optimizer") -> None:
     """
     if callable(getattr(optimizer, "init", None)) and callable(getattr(optimizer, "update", None)):
         return
-    if inspect.isroutine(optimizer) or inspect.isclass(optimizer):
-        kind = "class" if inspect.isclass(optimizer) else "function"
-        called = getattr(optimizer, "__name__", "f")
-        raise ValueError(
-            f"{name}: expected one of optax, got the {kind} {called}: call it, {called}(...)"
-        )
+    called = not_called(optimizer, "...")
+    if called is not None:
+        raise ValueError(f"{name}: expected one of optax, got {called[0]}: {called[1]}")
     raise ValueError(
         f"{name}: expected one of optax, a pair init and update, got {type(optimizer).__name__}: "
         "pass optax.adam(1e-3), say"
     )
+
+
+def check_factory(optimizer: Any, name: str = "optimizer") -> None:
+    """Refuses what makes no optimizer of a learning rate.
+
+    Raises:
+        ValueError: it does not.
+
+    Example:
+        >>> check_factory(optax.adam)
+        >>> check_factory(optax.adam(0.1))  # doctest: +ELLIPSIS
+        Traceback (most recent call last):
+            ...
+        ValueError: optimizer: expected a function of the learning rate, such as optax.adam, got ...
+    """
+    if not callable(optimizer):
+        made = callable(getattr(optimizer, "init", None))
+        raise ValueError(
+            f"{name}: expected a function of the learning rate, such as optax.adam, got "
+            f"{'an optimizer' if made else type(optimizer).__name__}: pass lambda rate: ..., or "
+            "optax.adam itself and its rate beside it"
+        )
+    check_optimizer(optimizer(0.1), name)
 
 
 def take_step(
@@ -77,6 +99,7 @@ def take_step(
     *,
     value: Float[Array, ""] | None = None,
     value_fn: Callable[[PyTree], Float[Array, ""]] | None = None,
+    no_function: str | None = None,
 ) -> tuple[PyTree, Any]:
     """Parameters and state after an optimizer's update.
 
@@ -93,6 +116,8 @@ def take_step(
         value: the loss that belongs to the gradients, traced; None where there is none.
         value_fn: the loss as a function of the parameters, of which ``grads`` is the gradient; None
             where the direction is the gradient of no function.
+        no_function: what is said of an optimizer that needs one where there is none, with ``{}``
+            for what it needs; None for the words of a step by an aggregator.
 
     Returns:
         The new parameters, the new state.
@@ -113,13 +138,14 @@ def take_step(
         ValueError: optimizer: expected one that takes gradients and parameters alone, ...
     """
     check_optimizer(optimizer)
+    no_function = no_function or _NO_FUNCTION
     extra: dict[str, Any] = {}
     if _climbs(state):  # what it does not take it refuses
         if value_fn is not None:
             gradient = jax.grad(value_fn)
             extra = {"grad_fn": lambda params, number: gradient(params)}
         elif value is not None:
-            raise ValueError(_NO_FUNCTION.format("gradients elsewhere"))
+            raise ValueError(no_function.format("gradients elsewhere"))
     else:
         given = {"value": value, "grad": None if value is None else grads, "value_fn": value_fn}
         extra = {name: what for name, what in given.items() if what is not None}
@@ -132,7 +158,7 @@ def take_step(
                 raise
             needs = re.findall(r"'(\w+)'", missing[1])
             if value is not None and needs == ["value_fn"]:
-                raise ValueError(_NO_FUNCTION.format(", ".join(needs))) from error
+                raise ValueError(no_function.format(", ".join(needs))) from error
             raise ValueError(
                 "optimizer: expected one that takes gradients and parameters alone, got one that "
                 f"also needs {', '.join(needs)}: take its updates in a loop of your own"
@@ -143,7 +169,8 @@ def take_step(
 _NO_FUNCTION = (
     "optimizer: expected one that goes along the direction it is given, got one that also needs "
     "{}: combined task gradients are the gradient of no function that could be looked at elsewhere "
-    "(a line search, sam); take scalarized_step, or one without, as optax.lbfgs(linesearch=None)"
+    "(a line search, sam); take a loss method, for steps scalarized_step, or an optimizer without, "
+    "as optax.lbfgs(linesearch=None)"
 )
 
 

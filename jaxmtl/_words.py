@@ -1,6 +1,7 @@
 """Ends of sentences about what was given and is not there."""
 
 import difflib
+import inspect
 from collections.abc import Collection
 from typing import Any
 
@@ -40,6 +41,29 @@ def short(value: Any) -> str:
     """
     text = repr(value)
     return text if len(text) <= LONGEST else text[:LONGEST] + "..."
+
+
+def not_called(value: Any, arguments: str = "") -> tuple[str, str] | None:
+    """What is said of a function or class that was given in place of what it returns.
+
+    Args:
+        value: that was given.
+        arguments: as they stand between the brackets of a call.
+
+    Returns:
+        What it is, and what to write; None of what is neither.
+
+    Example:
+        >>> not_called(about, "...")
+        ('the function about', 'call it, about(...)')
+        >>> not_called(3) is None
+        True
+    """
+    if not (inspect.isroutine(value) or inspect.isclass(value)):
+        return None
+    kind = "class" if inspect.isclass(value) else "function"
+    name = getattr(value, "__name__", "f")
+    return f"the {kind} {name}", f"call it, {name}({arguments})"
 
 
 def about(seconds: float) -> str:

@@ -48,7 +48,7 @@ SLOW_EXAMPLES = {
     "jaxmtl.aggregation.imtl_g.imtl_g",
     "jaxmtl.aggregation.krum.krum",
     "jaxmtl.aggregation.losses.auto_lambda.auto_lambda",
-    "jaxmtl.aggregation.losses.auto_lambda.look_ahead_slopes",
+    "jaxmtl.aggregation.losses.look_ahead.look_ahead_slopes",
     "jaxmtl.aggregation.losses.cosmos.cosmos",
     "jaxmtl.aggregation.losses.dwa.dwa",
     "jaxmtl.aggregation.losses.famo.famo",

@@ -7,6 +7,7 @@ from typing import Any
 import jax
 
 from jaxmtl._modes import check_optimizer
+from jaxmtl._words import not_called
 
 
 def check_method(name: str, method: Any, wanted: type) -> None:
@@ -30,11 +31,9 @@ def check_method(name: str, method: Any, wanted: type) -> None:
     """
     if isinstance(method, wanted):
         return
-    what = type(method).__name__
-    advice = "the functions of jaxmtl.aggregation, upgrad() say, make them"
-    if inspect.isroutine(method):
-        called = getattr(method, "__name__", "f")
-        what, advice = f"the function {called}", f"call it, {called}()"
+    made_by = "the functions of jaxmtl.aggregation, upgrad() say, make them"
+    called = None if inspect.isclass(method) else not_called(method)
+    what, advice = called or (type(method).__name__, made_by)
     article = "an" if wanted.__name__[0] in "AEIOU" else "a"
     raise ValueError(f"{name}: expected {article} {wanted.__name__}, got {what}: {advice}")
 

@@ -120,6 +120,19 @@ def value_for(info: StepInfo, present: Array | None, given: Any = None) -> Array
     return known.sum() / jnp.maximum(everyone.sum(dtype=known.dtype), 1)
 
 
+def weighted_loss(
+    weights: Float[Array, " tasks"], losses: Float[Array, " tasks"]
+) -> Float[Array, ""]:
+    """The weighted sum of the losses of the tasks that have a weight; that of an absent may be NaN.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> weighted_loss(jnp.array([2.0, 0.0]), jnp.array([1.5, jnp.nan])).item()
+        3.0
+    """
+    return (weights * jnp.where(weights == 0, 0, losses.astype(weights.dtype))).sum()
+
+
 def info_of(
     losses: Float[Array, " tasks"],
     aggregation: AggregationInfo,
@@ -150,9 +163,7 @@ def info_of(
     """
     weights, loss = aggregation.weights, None
     if weighted and weights is not None and weights.ndim == 1:
-        # The loss of an absent task may be NaN; its weight is 0.
-        known = jnp.where(weights == 0, 0, losses.astype(weights.dtype))
-        loss = (weights * known).sum()
+        loss = weighted_loss(weights, losses)
     return StepInfo(
         losses=losses, weights=weights, aggregation=aggregation, loss=loss, aux=aux, names=names
     )

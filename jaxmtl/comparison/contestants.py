@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import jax
 from jaxtyping import Array, Key
 
+from jaxmtl.comparison.kept_fits import keep_fit, kept_fit, mark_of
 from jaxmtl.data.folds import Data, Folds
 from jaxmtl.files.errors import FileError
 from jaxmtl.files.json_file import read_json_file, write_json_file
@@ -24,6 +25,7 @@ from jaxmtl.training import as_network
 from jaxmtl.training.driver.describe import describe_model, fingerprint
 
 ARMS_FILE = "arms.json"
+KEPT_FILE = "fitted.json"  # of an arm that is a method of the user's own
 
 
 class Contestant(NamedTuple):
@@ -64,11 +66,14 @@ class NamedMethod:
     def fit(
         self, data: Data, folds: Folds, keys: Key[Array, " folds"] | None, work: Work
     ) -> Fitted:
-        """Fits the method; see ``Method.fit``."""
+        """Fits the method, see ``Method.fit``; what a checkpoint has of it comes without models."""
+        file, mark = None, ""
         if work.checkpoint is not None:
-            work = dataclasses.replace(
-                work, checkpoint=os.path.join(work.checkpoint, folder_name(self.name))
-            )
+            folder = os.path.join(work.checkpoint, folder_name(self.name))
+            work = dataclasses.replace(work, checkpoint=folder)
+            file, mark = Path(folder, KEPT_FILE), mark_of(data, folds, keys)
+            if work.resume and (kept := kept_fit(file, mark)) is not None:
+                return kept
         keys = None if keys is None else jax.random.clone(keys)
         fitted = self.method.fit(data, folds, keys, work)
         shape = getattr(getattr(fitted, "scores", None), "shape", None)
@@ -78,6 +83,8 @@ class NamedMethod:
                 f"shape (folds, tasks) = {(len(folds), len(data.tasks))}, got "
                 f"{type(fitted).__name__} with {shape}"
             )
+        if file is not None and jax.process_index() == 0:
+            keep_fit(file, fitted, mark)
         return fitted
 
 

@@ -34,6 +34,7 @@ def write_comparison(
     protocol: str = "",
     command: str = "",
     settings: Mapping[str, Any] = MappingProxyType({}),
+    pages: Mapping[str, str] = MappingProxyType({}),
 ) -> list[Path]:
     """Writes tables, pictures, ``report.html`` and, last of all, ``comparison.json``.
 
@@ -47,6 +48,7 @@ def write_comparison(
         protocol: what was common to all arms, in words.
         command: that repeats it.
         settings: JSON values.
+        pages: by other measures, see ``AboutComparison``.
 
     Returns:
         The files.
@@ -85,6 +87,7 @@ def write_comparison(
         seconds=comparison.seconds,
         notes=comparison.notes,
         machine=", ".join(f"{name} {value}" for name, value in machine().items()),
+        pages=dict(pages),
     )
     written.append(
         write_comparison_page(
@@ -117,7 +120,8 @@ def save_comparison(
     """Saves what was compared as a folder: a page to read, pictures, and tables.
 
     ``report.html`` opens from disk; ``per_seed.csv``, ``leaderboard.csv`` and ``contrasts.csv``
-    have its numbers. Comparisons by other measures of the same runs have folders of their own.
+    have its numbers. Comparisons by other measures of the same runs have folders of their own,
+    and every page leads to the others.
 
     Args:
         folder: of any name.
@@ -140,10 +144,14 @@ def save_comparison(
         ['differences.png', 'leaderboard.csv']
     """
     place = check_folder(folder, force=force, replaceable=lambda old: (old / COMPARISON).exists())
-    for measure, one in {"": comparison, **comparison.others}.items():
-        inside = place / folder_name(measure) if measure else place
-        inside.mkdir(parents=True, exist_ok=True)
-        write_comparison(inside, one)
+    inside = {measure: f"{folder_name(measure)}/" for measure in comparison.others}
+    where = {comparison.measure: ""} | inside
+    for measure, one in {comparison.measure: comparison, **comparison.others}.items():
+        own = place / where[measure]
+        own.mkdir(parents=True, exist_ok=True)
+        back = "../" if where[measure] else ""
+        pages = {name: f"{back}{at}report.html" for name, at in where.items() if name != measure}
+        write_comparison(own, one, pages=pages)
     return place / "report.html"
 
 

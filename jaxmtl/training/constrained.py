@@ -281,8 +281,13 @@ def _train(
                 known = jnp.ones((len(index), config.num_tasks), jnp.bool)
                 known = known if rows.known is None else rows.known
                 rows = rows._replace(known=known & counts[:, None])
-            grads = jax.grad(objective)(packed, state, rows, index, counts)
-            return take_step(optimizer, grads, opt_state, packed), None
+
+            def value_fn(packed: PyTree) -> Array:
+                return objective(packed, state, rows, index, counts)
+
+            value, grads = jax.value_and_grad(value_fn)(packed)
+            moved = take_step(optimizer, grads, opt_state, packed, value=value, value_fn=value_fn)
+            return moved, None
 
         batches = _order(config, num_rows, key, number)
         (packed, opt_state), _ = jax.lax.scan(step, (packed, opt_state), batches)

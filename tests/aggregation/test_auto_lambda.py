@@ -84,6 +84,28 @@ def test_an_optimizer_that_searches_has_the_weighted_loss():
     made = ag.auto_lambda_step(plain, optax.lbfgs(), look_ahead=0.1)
     after, state, info = jax.jit(made.step)(PARAMS, made.init(PARAMS, FIRST), FIRST, SECOND)
     assert info.weights @ plain(after, FIRST) < info.loss
-    made = ag.auto_lambda_step(plain, optax.polyak_sgd(), look_ahead=None)
-    with pytest.raises(ValueError, match="takes gradients and parameters alone, .* needs value"):
+    made = ag.auto_lambda_step(plain, optax.lbfgs(), look_ahead=None)
+    with pytest.raises(ValueError, match="look_ahead: expected a number beside .* needs value_fn"):
         jax.eval_shape(made.step, PARAMS, made.init(PARAMS, FIRST), FIRST, SECOND)
+
+
+def test_ahead_of_a_step_whose_length_depends_on_the_loss():
+    polyak, weights = optax.polyak_sgd(0.5), jnp.array([0.3, 0.7])
+
+    def losses_at(params, x):
+        return ((x @ params["w"] - x[:, :2]) ** 2).mean(axis=0)
+
+    @jax.jit
+    def slopes_of(weights):
+        def validation(weights):
+            value, grads = jax.value_and_grad(lambda p: weights @ losses_at(p, FIRST))(PARAMS)
+            updates, _ = polyak.update(grads, polyak.init(PARAMS), PARAMS, value=value)
+            return losses_at(optax.apply_updates(PARAMS, updates), SECOND).sum()
+
+        return jax.grad(validation)(weights)
+
+    init, step = ag.auto_lambda_step(losses_at, polyak, look_ahead=None)
+    state = init(PARAMS, FIRST)._replace(weights=weights)
+    _, _, info = jax.jit(step)(PARAMS, state, FIRST, SECOND)
+    np.testing.assert_allclose(info.slopes, slopes_of(weights), rtol=1e-4, atol=1e-5)
+    assert abs(info.slopes).max() > 0.01

@@ -1,5 +1,6 @@
 """Arms of one's own: under their given names in tables, sentences and checkpoints."""
 
+import dataclasses
 import os
 import subprocess
 import sys
@@ -14,10 +15,12 @@ from quick import QUICK
 import jaxmtl
 from jaxmtl import aggregation as ag
 from jaxmtl.comparison import Protocol, compare
-from jaxmtl.comparison.contestants import ARMS_FILE, contestants
+from jaxmtl.comparison.contestants import ARMS_FILE, KEPT_FILE, contestants
+from jaxmtl.comparison.kept_fits import mark_of
+from jaxmtl.comparison.train import _rows
 from jaxmtl.data import Table, prepare, random_split
 from jaxmtl.files import FileError
-from jaxmtl.methods import find_method
+from jaxmtl.methods import Work, find_method
 
 PROTOCOL = Protocol(phases=[jaxmtl.Phase(3, learning_rate=0.05)], batch_size=8)
 SEEDS = 2
@@ -38,8 +41,6 @@ class Twice:
     description = "half the error of a ridge"
 
     def fit(self, data, folds, keys, work):
-        import dataclasses
-
         fitted = find_method("ridge").fit(data, folds, keys, work)
         return dataclasses.replace(fitted, scores=fitted.scores / 2)
 
@@ -109,8 +110,6 @@ def test_given_names_stand_everywhere(found):
 
 
 def test_a_network_of_ones_own_is_that_of_the_epoch_chosen(found):
-    from jaxmtl.comparison.train import _rows
-    from jaxmtl.methods import Work
     from jaxmtl.methods.study.bench import Bench
 
     rows = _rows(make_datasets(), range(SEEDS))
@@ -131,13 +130,15 @@ AGAIN = """
 import sys
 sys.path[:0] = sys.argv[2:]
 import test_own_arms as own
+from jaxmtl.comparison import contestants
 from jaxmtl.methods.study import bench
 from jaxmtl.training.phased import program
 
 def never(*args, **options):
-    raise AssertionError("an epoch is computed")
+    raise AssertionError("an epoch is computed, or a method fitted")
 
 program.advance_all = never
+contestants.keep_fit = never
 print(own.run(sys.argv[1], resume=True).per_seed["error"].tolist())
 """
 
@@ -152,6 +153,38 @@ def test_another_process_goes_on_and_computes_nothing_anew(found):
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-2000:]
     assert done.stdout.strip() == str(comparison.per_seed["error"].tolist())
+
+
+def test_what_was_kept_of_a_method_is_of_the_same_rows_and_keys(tmp_path):
+    scores = np.array([[0.1, np.nan], [np.inf, 2.0]], np.float32)
+
+    class Counting(Twice):
+        times = 0
+
+        def fit(self, data, folds, keys, work):
+            self.times += 1
+            fitted = super().fit(data, folds, keys, work)
+            chosen = ({"epoch": np.int64(3), "penalty": np.nan}, {"shape": (1, 2)})
+            return dataclasses.replace(fitted, scores=scores, chosen=chosen, notes=("so",))
+
+    counting = Counting()
+    method = contestants({"own": counting}, "mean", 2)["own"].make(None)
+    rows = _rows(make_datasets(), range(SEEDS))
+    work = Work(checkpoint=tmp_path)
+    first = method.fit(*rows, work)
+    kept = method.fit(*rows, dataclasses.replace(work, resume=True))
+    assert counting.times == 1
+    for name in ("scores", "parameters", "splits", "steps", "diverged"):
+        np.testing.assert_array_equal(getattr(kept, name), getattr(first, name))
+        assert getattr(kept, name).dtype == getattr(first, name).dtype
+    assert kept.chosen[0]["epoch"] == 3
+    assert (kept.notes, kept.models) == (first.notes, ())
+    other = _rows(make_datasets(), range(1, SEEDS + 1))
+    method.fit(*other, dataclasses.replace(work, resume=True))
+    assert counting.times == 2
+    (tmp_path / "own" / KEPT_FILE).write_text('{"mark": "' + mark_of(*other) + '"}')
+    with pytest.raises(FileError, match="expected the result of a method, got something else"):
+        method.fit(*other, dataclasses.replace(work, resume=True))
 
 
 @pytest.mark.parametrize(

@@ -183,16 +183,21 @@ def test_look_ahead_slopes_equal_finite_differences_and_differentiating_the_step
     def curved(params, gradient):  # a step that is not linear in the gradient
         return jax.tree.map(lambda p, g: p - 0.3 * jnp.arcsinh(g), params, gradient)
 
-    for step_fn in (plain, with_momentum, curved):
+    def as_long_as_the_loss(params, gradient, value):
+        return jax.tree.map(lambda p, g: p - 0.3 * value * g, params, gradient)
+
+    for step_fn in (plain, with_momentum, curved, as_long_as_the_loss):
+        takes_value = step_fn is as_long_as_the_loss
 
         @jax.jit
-        def after(weights, step_fn=step_fn):
-            gradient = jax.grad(lambda p: weights @ network_losses(p, batch))(params)
-            return primary @ network_losses(step_fn(params, gradient), validation)
+        def after(weights, step_fn=step_fn, takes_value=takes_value):
+            both = jax.value_and_grad(lambda p: weights @ network_losses(p, batch))(params)
+            given = both[::-1] if takes_value else both[1:]
+            return primary @ network_losses(step_fn(params, *given), validation)
 
         slopes, validated = jax.jit(
-            lambda w, f=step_fn: ag.look_ahead_slopes(
-                network_losses, params, w, batch, validation, f, primary
+            lambda w, f=step_fn, more=takes_value: ag.look_ahead_slopes(
+                network_losses, params, w, batch, validation, f, primary, takes_value=more
             )
         )(weights)
         np.testing.assert_allclose(slopes, jax.jit(jax.grad(after))(weights), rtol=1e-10)

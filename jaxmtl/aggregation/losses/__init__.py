@@ -11,8 +11,6 @@ from jaxmtl.aggregation.losses.auto_lambda import AutoLambdaInfo as AutoLambdaIn
 from jaxmtl.aggregation.losses.auto_lambda import AutoLambdaState as AutoLambdaState
 from jaxmtl.aggregation.losses.auto_lambda import auto_lambda as auto_lambda
 from jaxmtl.aggregation.losses.auto_lambda import auto_lambda_step as auto_lambda_step
-from jaxmtl.aggregation.losses.auto_lambda import look_ahead_slopes as look_ahead_slopes
-from jaxmtl.aggregation.losses.auto_lambda import plain_step as plain_step
 from jaxmtl.aggregation.losses.contract import Scalarizer as Scalarizer
 from jaxmtl.aggregation.losses.contract import from_losses as from_losses
 from jaxmtl.aggregation.losses.contract import from_value as from_value
@@ -26,6 +24,8 @@ from jaxmtl.aggregation.losses.imtl_l import imtl_l as imtl_l
 from jaxmtl.aggregation.losses.learned import learned as learned
 from jaxmtl.aggregation.losses.linear import linear as linear
 from jaxmtl.aggregation.losses.linear import simplex_grid as simplex_grid
+from jaxmtl.aggregation.losses.look_ahead import look_ahead_slopes as look_ahead_slopes
+from jaxmtl.aggregation.losses.look_ahead import plain_step as plain_step
 from jaxmtl.aggregation.losses.pbi import pbi as pbi
 from jaxmtl.aggregation.losses.registry import LOSS_METHODS as LOSS_METHODS
 from jaxmtl.aggregation.losses.registry import LossMethod as LossMethod

@@ -13,14 +13,21 @@ from jaxmtl._modes import check_optimizer, own_transfers, take_step
 from jaxmtl._pytree import register_dataclass
 from jaxmtl._validate import check_positive, check_static
 from jaxmtl.aggregation.checks import check_kind, check_state
-from jaxmtl.aggregation.info import StepInfo, value_for
+from jaxmtl.aggregation.info import StepInfo, value_for, weighted_loss
 from jaxmtl.aggregation.keys import another_pass, for_shapes, key_apart, step_keys
 from jaxmtl.aggregation.losses.contract import keep_absent
+from jaxmtl.aggregation.losses.look_ahead import look_ahead_slopes, plain_step
 from jaxmtl.aggregation.settings import Real
 from jaxmtl.aggregation.step import AggregatedStep
 from jaxmtl.gradients import LossFn
-from jaxmtl.gradients.loss import gives_aux, loss_names, loss_vector, parts_of
+from jaxmtl.gradients.loss import gives_aux, loss_names, parts_of
 from jaxmtl.gradients.tasks import check_parameters
+
+# A search has loops, through which the derivative of its result cannot be pulled back.
+_AHEAD = (
+    "look_ahead: expected a number beside an optimizer that also needs {}, since through the step "
+    "that it would take there is no derivative, got None"
+)
 
 
 class AutoLambdaState(NamedTuple):
@@ -76,55 +83,6 @@ class AutoLambdaInfo(StepInfo):
         )
 
 
-def look_ahead_slopes(
-    loss_fn: LossFn,
-    params: PyTree,
-    weights: Float[Array, " tasks"],
-    batch: PyTree,
-    validation_batch: PyTree,
-    step_fn: Callable[[PyTree, PyTree], PyTree],
-    primary: Float[Array, " tasks"],
-) -> tuple[Float[Array, " tasks"], Float[Array, " tasks"]]:
-    """Derivative in the weights of the validation loss after one weighted step, exact.
-
-    The weighted gradient is sum_t w_t g_t, so that the derivative is g_t'v with v the validation
-    gradient pulled back through the step: all tasks' by one pass along v, without second
-    derivatives of the network, by reverse mode only.
-
-    Args:
-        loss_fn: ``loss_fn(params, batch)`` gives the vector of task losses.
-        params: traced.
-        weights: w, one a task, traced.
-        batch: for the step.
-        validation_batch: on which its result is judged.
-        step_fn: ``step_fn(params, gradient) -> params``, differentiable in the gradient.
-        primary: factors of the validation losses, traced.
-
-    Returns:
-        The derivatives, and the validation losses after the step.
-
-    Example:
-        >>> import jax.numpy as jnp
-        >>> loss_fn = lambda w, x: jnp.stack([w * x, -w * x])
-        >>> slopes, _ = look_ahead_slopes(
-        ...     loss_fn, jnp.array(1.0), jnp.ones(2), 2.0, 3.0,
-        ...     lambda w, g: w - 0.1 * g, jnp.array([1.0, 0.0]))
-        >>> [round(s, 6) for s in slopes.tolist()]
-        [-0.6, 0.6]
-    """
-    losses, pullback = jax.vjp(lambda p: loss_vector(loss_fn(p, batch)), params)
-    (gradient,) = pullback(weights.astype(losses.dtype))
-    ahead, back_through_step = jax.vjp(lambda g: step_fn(params, g), gradient)
-    validation, validation_pullback = jax.vjp(
-        lambda p: loss_vector(loss_fn(p, validation_batch)), ahead
-    )
-    (at_ahead,) = validation_pullback(primary.astype(validation.dtype))
-    (direction,) = back_through_step(at_ahead)
-    # The way back is linear in the weights, and its transpose is the way forth along v.
-    _, transposed = jax.vjp(lambda w: pullback(w)[0], jnp.zeros_like(losses))
-    return transposed(direction)[0], validation
-
-
 @dataclasses.dataclass(frozen=True)
 class AutoLambda:
     """A pair of pure functions that learns task weights through the step that they bring about.
@@ -132,8 +90,8 @@ class AutoLambda:
     Attributes:
         init: ``init(num_tasks, dtype=None) -> state``, weights and the state of their optimizer.
         weigh: ``weigh(loss_fn, params, state, batch, validation_batch, step_fn, present=None) ->
-            (weights, state, slopes, validation)``; see ``look_ahead_slopes`` for ``step_fn`` and
-            what is returned. Weights of tasks that are not present stay as they are.
+            (weights, state, slopes, validation)``; see ``look_ahead_slopes`` for ``step_fn``,
+            ``takes_value`` and what is returned. Weights of tasks that are absent stay as they are.
 
     Example:
         >>> auto_lambda().init(2)[0].tolist()
@@ -201,14 +159,17 @@ def auto_lambda(
         state: tuple[Array, Any],
         batch: PyTree,
         validation_batch: PyTree,
-        step_fn: Callable[[PyTree, PyTree], PyTree],
+        step_fn: Callable[..., PyTree],
         present: Bool[Array, " tasks"] | None = None,
+        *,
+        takes_value: bool = False,
     ) -> tuple[Array, tuple[Array, Any], Array, Array]:
         weights, inner = state
         primaries = factors(weights.shape[0])
         used = weights if present is None else jnp.where(present, weights, 0)
         slopes, validation = look_ahead_slopes(
-            loss_fn, params, used, batch, validation_batch, step_fn, primaries
+            *(loss_fn, params, used, batch, validation_batch, step_fn, primaries),
+            takes_value=takes_value,
         )
         if present is not None:
             slopes = jnp.where(present, slopes, 0)
@@ -246,9 +207,9 @@ def auto_lambda_step(
             ``scalarized_step``: the loss is the weighted sum with the weights of this step.
         look_ahead: the step that is differentiated: a number, which may be traced, for a plain
             gradient step of that size (the authors': the current learning rate), or None for the
-            step that the optimizer would take, with its momentum and decay. Adam hardly depends on
-            the scale of the gradient, and early on on nothing but its sign: give a number there,
-            and with an optimizer that wants more than gradients.
+            step that the optimizer would take, with its momentum and decay, told the value of the
+            weighted loss. Adam hardly depends on the scale of the gradient, and early on on nothing
+            but its sign: give a number there, and beside a line search or ``optax.contrib.sam``.
         primary: numbers of the tasks that count in the validation loss; None for all.
         initial: of every weight; 0.1 as the authors'.
         weight_rate: of Adam on the weights, above 0, may be traced; 1e-4 as the authors'.
@@ -325,37 +286,37 @@ def auto_lambda_step(
         losses, pullback, beside = jax.vjp(
             lambda p: parts(p, batch, *args, **keys.loss), params, has_aux=True
         )
+        here = batch, keys.loss
         number, dtype = losses.shape[0], jnp.promote_types(losses.dtype, jnp.float32)
         own = state.weights, state.weight_optimizer
         check_state(own, lambda: method.init(number, dtype), number)
 
-        def ahead(params: PyTree, gradient: PyTree) -> PyTree:
-            if look_ahead is None:
-                return take_step(optimizer, gradient, state.optimizer, params)[0]
-            return plain_step(params, gradient, look_ahead)
+        def ahead(params: PyTree, gradient: PyTree, *loss: Array) -> PyTree:
+            if look_ahead is not None:
+                return plain_step(params, gradient, look_ahead)
+            told = loss[0] if value is None else value
+            before = state.optimizer
+            return take_step(optimizer, gradient, before, params, value=told, no_function=_AHEAD)[0]
 
         weights, (kept, inner), slopes, validation = method.weigh(
             losses_at,
             params,
             own,
-            (batch, keys.loss),
+            here,
             (validation_batch, another_pass(keys, 0)),
             ahead,
             present,
+            takes_value=look_ahead is None,
         )
         if present is not None:
             weights = jnp.where(present, weights, 0)
-
-        def loss_of(losses: Array) -> Array:
-            # The loss of an absent task may be NaN; its weight is 0.
-            return (weights * jnp.where(weights == 0, 0, losses.astype(weights.dtype))).sum()
 
         (gradient,) = pullback(weights.astype(losses.dtype))
         info = AutoLambdaInfo(
             losses=losses,
             weights=weights,
             aggregation=None,
-            loss=loss_of(losses),
+            loss=weighted_loss(weights, losses),
             aux=beside.aux,
             names=loss_names(beside.named),
             validation=validation,
@@ -367,29 +328,10 @@ def auto_lambda_step(
             state.optimizer,
             params,
             value=value_for(info, present, value),
-            value_fn=lambda params: loss_of(losses_at(params, (batch, keys.loss))),
+            value_fn=lambda params: weighted_loss(weights, losses_at(params, here)),
         )
         return after, AutoLambdaState(kept, inner, following, state.key, state.number + 1), info
 
     init_fn: Callable[..., Any] = init
     step_fn: Callable[..., Any] = step
     return AggregatedStep(init_fn, step_fn)
-
-
-def plain_step(params: PyTree, gradient: PyTree, rate: Any) -> PyTree:
-    """A step of gradient descent.
-
-    Args:
-        params: traced.
-        gradient: of the same structure, traced.
-        rate: its size, may be traced.
-
-    Returns:
-        The parameters after it, in their types.
-
-    Example:
-        >>> import jax.numpy as jnp
-        >>> plain_step(jnp.array([1.0, 2.0]), jnp.array([2.0, 0.0]), 0.5).tolist()
-        [0.0, 2.0]
-    """
-    return jax.tree.map(lambda p, g: p - (rate * g).astype(p.dtype), params, gradient)

@@ -70,6 +70,7 @@ class AboutComparison:
         notes: what else is to be known, such as what was left out; sentences without a full stop.
         labels: what arms are called on the page, by name; others are called by their name,
             without underscores.
+        pages: of the same runs by other measures: where they are from this one, by the measure.
 
     Raises:
         ValueError: the reference is not one of the arms, or there is no seed.
@@ -99,6 +100,7 @@ class AboutComparison:
     machine: str = ""
     notes: Sequence[str] = ()
     labels: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    pages: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Freezes sequences, and checks what the page is built on."""
@@ -125,8 +127,8 @@ def write_comparison_page(
 ) -> Path:
     """Writes the page: answer, pictures, tables, how it was done, and what to beware of.
 
-    The page is one file that refers to nothing outside itself. It needs no script; with one, the
-    leaderboard can be sorted.
+    The page is one file that refers to nothing outside itself but to ``about.pages``. It needs no
+    script; with one, the leaderboard can be sorted.
 
     Args:
         path: of the file, "report.html".
@@ -243,6 +245,9 @@ def _header(sentences: Sequence[str], runs: PerSeed, about: AboutComparison) -> 
     seeds, table = count(len(about.seeds), "seed"), text(about.table)
     targets = ", ".join(name(task.name) for task in about.tasks)
     facts = " · ".join(part for part in (targets, table, seeds) if part)
+    pages = ", ".join(
+        f'<a href="{text(where)}">{name(measure)}</a>' for measure, where in about.pages.items()
+    )
     said = "\n".join(
         f"<p{LONG * (len(sentence) > LONGEST_HEADLINE)}>{text(sentence)}</p>"
         for sentence in sentences
@@ -252,6 +257,7 @@ def _header(sentences: Sequence[str], runs: PerSeed, about: AboutComparison) -> 
             "<header>",
             f"<h1>{text(_title(runs, about))}</h1>",
             f'<p class="about">{facts}</p>',
+            f'<p class="about">By other measures: {pages}</p>' if pages else "",
             f'<div class="answer" role="note" aria-label="Answer">\n{said}\n</div>' if said else "",
             "</header>",
         ]

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, PyTree
 
+from jaxmtl._modes import check_factory
 from jaxmtl._validate import is_concrete
 from jaxmtl.data.rows import Rows, Splits
 from jaxmtl.duplication import HeadIndex, bank_capacity, can_align, check_head_index
@@ -158,6 +159,7 @@ def checked_config(
     head_index: HeadIndex | None,
 ) -> Config:
     """Checks shapes once, without computing anything, and fixes the static choices."""
+    check_factory(options.optimizer)
     if head_index is not None:
         check_head_index(head_index, bank_capacity(params))
     for name, rows in data._asdict().items():

@@ -22,6 +22,7 @@ from jaxmtl.training.phased.combining import (
     Combined,
     Combiner,
     Combining,
+    Weighted,
     blank_of,
     by_losses,
     by_rows,
@@ -187,7 +188,7 @@ def combine_by_choice(
     rows = functools.cache(lambda: task_rows(gradient_of, losses))
     weights, news = jnp.zeros_like(losses), list(states)
     by_gradients: list[tuple[Any, Combined]] = []
-    of_losses = jnp.zeros((), bool)
+    by_weights: list[tuple[Any, Weighted]] = []
     for number, found in enumerate(made(choice, chosen, losses.shape[0])):
         ours = chosen.which == number
         # Each draws what it would draw alone.
@@ -197,9 +198,10 @@ def combine_by_choice(
             by_gradients.append((ours, combined))
             new = combined.state
         else:
-            one, new = by_losses(found, losses, states[number], ahead=ahead, **given)
-            weights = jnp.where(ours, one.astype(losses.dtype), weights)
-            of_losses |= ours
+            weighted = by_losses(found, losses, states[number], ahead=ahead, **given)
+            weights = jnp.where(ours, weighted.weights.astype(losses.dtype), weights)
+            by_weights.append((ours, weighted))
+            new = weighted.state
         news[number] = _where(ours, new, states[number])
     # One backward pass for all loss methods.
     total = Combination(weights.astype(float), jnp.zeros(()), jnp.int32(0))
@@ -207,7 +209,24 @@ def combine_by_choice(
     for ours, combined in by_gradients:
         grads = combined.grads if grads is None else _where(ours, combined.grads, grads)
         total = _where(ours, _told(combined.combination, total), total)
-    return Combined(grads, ChoiceState(chosen, tuple(news)), total)
+    value = jnp.zeros_like(losses[0])
+    for ours, one in (*by_gradients, *by_weights):
+        value = jnp.where(ours, one.value.astype(value.dtype), value)
+    # In a search no member may look for what another's method has not got.
+    loss_of = None if by_gradients else functools.partial(_loss_by_choice, by_weights)
+    return Combined(grads, ChoiceState(chosen, tuple(news)), total, value, loss_of)
+
+
+def _loss_by_choice(
+    by_weights: Sequence[tuple[Array, Weighted]], losses: Float[Array, " tasks"]
+) -> Float[Array, ""]:
+    value, slopes = jnp.zeros_like(losses[0]), jnp.zeros_like(losses)
+    for ours, one in by_weights:
+        found = jax.value_and_grad(one.loss_of)(losses)
+        value, slopes = _where(ours, found, (value, slopes))
+    # The slopes of the others, which may be NaN, are left out of a gradient this way.
+    value, slopes, here = jax.lax.stop_gradient((value, slopes, losses))
+    return value + (slopes * (losses - here)).sum()
 
 
 def _told(combination: Combination, like: Combination) -> Combination:

@@ -9,7 +9,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, Key, PyTree
 
-from jaxmtl.aggregation import Aggregator, AutoLambda, Scalarizer
+from jaxmtl._words import not_called, short
+from jaxmtl.aggregation import AggregationInfo, Aggregator, AutoLambda, Scalarizer
+from jaxmtl.aggregation.info import info_of, value_for, weighted_loss
 from jaxmtl.aggregation.known import make_named, read_name, standing
 from jaxmtl.aggregation.losses import plain_step
 from jaxmtl.aggregation.tables import AGGREGATORS, AHEAD, LOSSES
@@ -19,6 +21,7 @@ Combining = str | Combiner
 """A name, such as ``"cagrad(c=0.4)"``, or what a factory of ``jaxmtl.aggregation`` returns."""
 
 OfTasks = Callable[[Float[Array, " tasks"]], PyTree]
+LossOf = Callable[[Float[Array, " tasks"]], Float[Array, ""]]
 
 
 class Combination(NamedTuple):
@@ -49,11 +52,33 @@ class Combined(NamedTuple):
         grads: for the optimizer, in the form of the parameters.
         state: of the method.
         combination: of this update.
+        value: the loss that belongs to the gradient: that of a loss method, the weighted sum where
+            all parameters went along one; else the mean of the losses of the tasks present.
+        loss_of: the loss of a loss method as a function of those of the tasks; None beside an
+            aggregator, whose direction is the gradient of no function.
     """
 
     grads: PyTree
     state: PyTree
     combination: Combination
+    value: Float[Array, ""]
+    loss_of: LossOf | None = None
+
+
+class Weighted(NamedTuple):
+    """What a loss method says of one update.
+
+    Attributes:
+        weights: of the gradients of the tasks.
+        state: of the method, after it.
+        value: its loss.
+        loss_of: its loss as a function of those of the tasks, with the state before the update.
+    """
+
+    weights: Float[Array, " tasks"]
+    state: PyTree
+    value: Float[Array, ""]
+    loss_of: LossOf
 
 
 class Ahead(NamedTuple):
@@ -100,9 +125,11 @@ def check_combining(method: Any) -> Combining:
         hint = "; jaxmtl.aggregation has them all, and so has jaxmtl compare --list-arms"
         return standing(method, of="aggregator", hint=hint)
     if not isinstance(method, Combiner):
+        called = not_called(method)
+        said = short(method) if called is None else ": ".join(called)
         raise ValueError(
             "aggregator: expected a name such as 'upgrad', or what a function of "
-            f"jaxmtl.aggregation returns, got {method!r}"
+            f"jaxmtl.aggregation returns, got {said}"
         )
     return method
 
@@ -230,10 +257,10 @@ def combine(
         return by_rows(
             found, losses, rows, state, shared=shared, params=params, key=key, present=present
         )
-    weights, state = by_losses(
-        found, losses, state, params=params, key=key, present=present, ahead=ahead
-    )
-    return Combined(gradient_of(weights.astype(losses.dtype)), state, _of_weights(weights))
+    weighted = by_losses(found, losses, state, params=params, key=key, present=present, ahead=ahead)
+    weights, state, value, loss_of = weighted
+    grads = gradient_of(weights.astype(losses.dtype))
+    return Combined(grads, state, _of_weights(weights), value, loss_of)
 
 
 def task_rows(gradient_of: OfTasks, losses: Float[Array, " tasks"]) -> PyTree:
@@ -250,11 +277,16 @@ def by_losses(
     key: Key[Array, ""] | None,
     present: Bool[Array, " tasks"] | None,
     ahead: Ahead | None,
-) -> tuple[Float[Array, " tasks"], PyTree]:
-    """Weights of a loss method, for all parameters alike, and its next state."""
+) -> Weighted:
+    """Weights of a loss method, for all parameters alike, its next state, and its loss."""
     if isinstance(found, Scalarizer):
-        _, state, weights = found.scalarize(losses, state, key=key, present=present)
-        return weights, state
+
+        def loss_of(losses: Array) -> Array:
+            again = None if key is None else jax.random.clone(key)
+            return found.scalarize(losses, state, key=again, present=present)[0]
+
+        value, after, weights = found.scalarize(losses, state, key=key, present=present)
+        return Weighted(weights, after, value, loss_of)
     assert ahead is not None
     weights, state, _, _ = found.weigh(
         ahead.losses,
@@ -264,7 +296,8 @@ def by_losses(
         ahead.following,
         lambda params, gradient: plain_step(params, gradient, ahead.rate),
     )
-    return weights, state
+    loss_of = functools.partial(weighted_loss, weights)
+    return Weighted(weights, state, loss_of(losses), loss_of)
 
 
 def by_rows(
@@ -298,7 +331,22 @@ def by_rows(
         conflict_rate=info.conflict_rate.mean().astype(float),
         unconverged=(~info.converged).sum(dtype=jnp.int32),
     )
-    return Combined(grads, state, seen)
+    return Combined(grads, state, seen, _value(found, losses, info, shared, present))
+
+
+def _value(
+    found: Aggregator,
+    losses: Float[Array, " tasks"],
+    info: AggregationInfo,
+    shared: PyTree,
+    present: Bool[Array, " tasks"] | None,
+) -> Float[Array, ""]:
+    along, apart = (
+        value_for(info_of(losses, info, weighted=weighted, aux=None, names=None), present)
+        for weighted in (found.weighted, False)
+    )
+    everything = jnp.stack([mark.all() for mark in jax.tree.leaves(shared)]).all()
+    return jnp.where(everything, along.astype(losses.dtype), apart)
 
 
 def _of_weights(weights: Float[Array, " tasks"]) -> Combination:

@@ -188,7 +188,11 @@ def make_step(
                 found.deltas,
                 batch.known,
             )
-        packed, opt_state = take_step(optimizer, found.grads, carry.opt_state, carry.packed)
+        packed, opt_state = take_step(
+            *(optimizer, found.grads, carry.opt_state, carry.packed),
+            value=found.value,
+            value_fn=found.value_fn,
+        )
         combining = found.combining
         if config.aggregator is not None:
             choice = isinstance(config.aggregator, Choice)
@@ -217,7 +221,9 @@ def make_step(
             found.seen.state,
         )
         if careful:
-            finite &= all_finite((found.grads, packed, opt_state))
+            finite &= all_finite((found.grads, packed))
+            # The least loss so far, say, is infinite as long as there is none.
+            finite &= all_finite(jax.tree.map(_unless_before, opt_state, carry.opt_state))
             new = jax.tree.map(lambda new, old: jnp.where(finite, new, old), new, carry)
         return new._replace(diverged=~finite)
 
@@ -230,6 +236,8 @@ class Slopes(NamedTuple):
     Attributes:
         grads: for the optimizer.
         seen: of the forward pass.
+        value: the loss that belongs to the gradients, see ``Combined``, with what penalties add.
+        value_fn: it as a function of the packed parameters; None where there is no such function.
         deltas: every task's slopes at the taps, if there are taps.
         combining: next state of what combines the gradients of the tasks.
         combination: sums over the updates of the epoch so far.
@@ -237,6 +245,8 @@ class Slopes(NamedTuple):
 
     grads: PyTree
     seen: Seen
+    value: Float[Array, ""]
+    value_fn: Callable[[PyTree], Float[Array, ""]] | None
     deltas: Array | None = None
     combining: PyTree = None
     combination: Combination | None = None
@@ -252,11 +262,15 @@ def _summed(seen_at: SeenAt, packed: PyTree, taps: Array | None) -> Slopes:
         seen = seen_at(packed, taps)
         return seen.errors.sum() + seen.penalty, seen
 
+    def value_fn(packed: PyTree) -> Array:
+        return objective(packed, None)[0]
+
     if taps is None:
-        grads, seen = jax.grad(objective, has_aux=True)(packed, None)
-        return Slopes(grads, seen)
-    (grads, deltas), seen = jax.grad(objective, argnums=(0, 1), has_aux=True)(packed, taps)
-    return Slopes(grads, seen, deltas)
+        (value, seen), grads = jax.value_and_grad(objective, has_aux=True)(packed, None)
+        return Slopes(grads, seen, value, value_fn)
+    both = jax.value_and_grad(objective, argnums=(0, 1), has_aux=True)
+    (value, seen), (grads, deltas) = both(packed, taps)
+    return Slopes(grads, seen, value, value_fn, deltas)
 
 
 def _combined(
@@ -303,12 +317,31 @@ def _combined(
     # A task's own slopes, whatever its weight.
     deltas = None if taps is None else pullback((jnp.ones_like(errors), penalty * 0))[1]
     total = jax.tree.map(jnp.add, carry.combination, found.combination)
-    return Slopes(grads, seen, deltas, found.state, total)
+
+    def value_fn(packed: PyTree) -> Array:
+        assert found.loss_of is not None
+        (errors, penalty), _ = losses(packed, None)
+        return found.loss_of(errors) + penalty
+
+    return Slopes(
+        grads,
+        seen,
+        value=found.value + penalty,
+        value_fn=None if found.loss_of is None else value_fn,
+        deltas=deltas,
+        combining=found.state,
+        combination=total,
+    )
 
 
 def present_tasks(batch: Rows) -> Bool[Array, " tasks"] | None:
     """Tasks of which the batch has a label; None for all."""
     return None if batch.known is None else batch.known.any(axis=0)
+
+
+def _unless_before(after: Array, before: Array) -> Array:
+    """What follows, and 0 in place of what came from what was not finite already."""
+    return jnp.where(jnp.isfinite(before), after, jnp.zeros_like(after))
 
 
 def all_finite(tree: PyTree) -> Bool[Array, ""]:
