@@ -145,8 +145,9 @@ def targets_of(y: Any, *, numeric: bool) -> tuple[np.ndarray, list[str], bool]:
         (rows, targets), the names of the targets, and whether y has one dimension.
     """
     names = [str(name) for name in y.columns] if hasattr(y, "columns") else None
-    how: dict[str, Any] = {"dtype": np.float64 if numeric else None, "input_name": "y"}
-    found: Any = check_array(y, ensure_2d=False, ensure_all_finite="allow-nan", **how)
+    how: dict[str, Any] = {"ensure_2d": False, "ensure_all_finite": "allow-nan"}
+    how["dtype"] = np.float64 if numeric else None
+    found: Any = check_array(y, input_name="y", **how)
     one = found.ndim == 1 or (found.shape[1] == 1 and names is None)
     if found.ndim == 2 and one:
         found = column_or_1d(found, warn=True)
