@@ -53,6 +53,7 @@ from .losses import sliced as sliced
 from .losses import squared_error as squared_error
 from .models import HardSharing as HardSharing
 from .models import IndependentNetworks as IndependentNetworks
+from .prediction.load import load as load
 from .training import STUDY_PHASES as STUDY_PHASES
 from .training import Event as Event
 from .training import History as History

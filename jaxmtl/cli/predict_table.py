@@ -51,6 +51,7 @@ def predicted_table(
     """
     from jaxmtl.data import Coding, read_cells
     from jaxmtl.data.reading.sheets import find_sheet
+    from jaxmtl.prediction.predicted_columns import level_of, predicted_columns
 
     predictor = run.predictor
     coding = predictor.coding
@@ -74,12 +75,13 @@ def predicted_table(
     outputs = by_fold.mean
     kept = table.names if keep is None else keep
     columns: Columns = {name: _plain_column(table.cells(name)) for name in kept}
-    bounds = level = None
+    bounds = None
+    level = level_of(run.metrics) if confidence is None else confidence
     if predictor.calibration is not None or confidence is not None or joint:
-        level = _level(run, confidence)
         bounds = predictor.bounds(by_fold, confidence_level=level, joint=joint)
         _say_infinite(bounds, level, console)
-    added = _predictions(coding, predictor.words(outputs), outputs, bounds, level)
+    words = predictor.words(outputs)
+    added: Columns = dict(predicted_columns(coding.tasks, words, outputs, bounds, level))
     if any(coded.row_words):
         added[NOTE] = [words or None for words in coded.row_words]
     placed = []
@@ -88,15 +90,6 @@ def predicted_table(
         columns[placed[-1]] = cells
     _say_scores(coding, table, outputs, console)
     return table, columns, placed
-
-
-def _level(run: "SavedRun", confidence: float | None) -> float:
-    """The level asked for, or that of the run."""
-    from jaxmtl.prediction.calibration import LEVEL
-
-    if confidence is not None:
-        return confidence
-    return float((run.metrics.get("intervals") or {}).get("level", LEVEL))
 
 
 def _say_infinite(bounds: "Bounds", level: float, console: "Console") -> None:
@@ -108,36 +101,6 @@ def _say_infinite(bounds: "Bounds", level: float, console: "Console") -> None:
             f"intervals of {', '.join(names)} are left empty: too few rows for a level of "
             f"{100 * level:.10g} %; a lower --confidence has some"
         )
-
-
-def _predictions(
-    coding: "Coding",
-    words: dict[str, Any],
-    outputs: Any,
-    bounds: "Bounds | None",
-    level: float | None,
-) -> Columns:
-    import numpy as np
-
-    from jaxmtl.tasks import output_slices
-
-    at = "" if level is None else f"{100 * level:.10g} %"
-    found: Columns = {}
-    for task, part in zip(coding.tasks, output_slices(coding.tasks), strict=True):
-        found[task.name] = words[task.name].tolist()
-        if bounds is not None and task.name in bounds.ends:
-            for side, column in zip(("lower", "upper"), bounds.ends[task.name].T, strict=True):
-                ends = column.tolist()
-                found[f"{task.name} {side} {at}"] = [e if np.isfinite(e) else None for e in ends]
-        elif bounds is not None:
-            found[f"{task.name} one of {at}"] = [
-                " or ".join(np.array(task.classes, object)[inside])
-                for inside in bounds.sets[task.name]
-            ]
-        if task.has_classes:
-            for name, column in zip(task.classes, outputs[:, part].T, strict=True):
-                found[f"{task.name} probability of {name}"] = column.tolist()
-    return found
 
 
 def _say_scores(coding: "Coding", table: "CellTable", outputs: Any, console: "Console") -> None:
