@@ -72,12 +72,13 @@ def kept_fit(file: Path, mark: str) -> Fitted | None:
     if record.get("mark") != mark:
         return None
     try:
+        numbers: dict[str, Any] = {name: np.array(record[name]) for name in NUMBERS}
         return Fitted(
             models=(),
             scores=np.array(record["scores"], np.float64).astype(record["dtype"]),
             chosen=tuple(record["chosen"]),
             notes=tuple(record["notes"]),
-            **{name: np.array(record[name]) for name in NUMBERS},
+            **numbers,
         )
     except (KeyError, TypeError, ValueError) as error:
         raise FileError(

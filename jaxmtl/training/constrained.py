@@ -139,7 +139,8 @@ def fit_constrained(
         params: initial values instead of those drawn from the key.
         epochs: passes over the training rows. Static.
         learning_rate: of the optimizer.
-        optimizer: factory from a learning rate to an optax optimizer. Static.
+        optimizer: factory from a learning rate to an optax optimizer; it is told the
+            value, the gradient and the function that is lowered if it asks. Static.
         batch_size: samples of one update; None for all rows. Static.
         shuffle: a new order every epoch; else the order of the rows. Static.
         loss: from outputs and targets to (batch, tasks). Static.

@@ -91,7 +91,11 @@ def fit(
             flax.linen perhaps with its other variables, ``{"params": ..., "batch_stats": ...}``.
         epochs: passes over the training rows.
         learning_rate: of the optimizer.
-        optimizer: factory from a learning rate to an optax optimizer.
+        optimizer: factory from a learning rate to an optax optimizer. Those that want more than
+            gradients (``optax.polyak_sgd``, ``optax.contrib.reduce_on_plateau``) are told the loss
+            of the batch whose gradient is taken, the mean of the losses where an aggregator's
+            direction belongs to none. A line search (``lambda rate: optax.lbfgs()``) and
+            ``optax.contrib.sam`` go with the sum and with loss methods.
         batch_size: samples of one update.
         shuffle: a new order every epoch; else the order of the rows.
         loss: from outputs and targets to (batch, tasks).
@@ -184,7 +188,7 @@ def fit_adaptive(
         key: for the initial values and, with ``shuffle``, the order; a typed ``jax.random.key``.
         params: initial values instead of those drawn from the key.
         phases: the schedule.
-        optimizer: factory from a learning rate to an optax optimizer.
+        optimizer: factory from a learning rate to an optax optimizer; see ``fit``.
         batch_size: samples of one update.
         shuffle: a new order every epoch; else the order of the rows.
         loss: from outputs and targets to (batch, tasks).

@@ -89,7 +89,7 @@ def sweep(
             whose leaves may have a leading axis of members: learning rate, threshold, warm-up and
             epochs are leaves.
         stacked: whether the rows differ from member to member. Static.
-        optimizer: factory from a learning rate to an optax optimizer. Static.
+        optimizer: factory from a learning rate to an optax optimizer; see ``fit``. Static.
         batch_size: samples of one update. Static.
         shuffle: a new order every epoch; else the order of the rows. Static.
         loss: from outputs and targets to (batch, tasks). Static.

@@ -220,8 +220,8 @@ def test_a_comparison_is_saved_as_a_page(tmp_path):
     assert "Active parameters" not in page
     other = (tmp_path / "out" / "loss" / "report.html").read_text()
     assert "negative is better" in other
-    assert '<a href="loss/report.html">loss</a>' in page
-    assert '<a href="../report.html">f1</a>' in other
+    assert 'By other measures: <a href="loss/report.html">' in page
+    assert '<a href="../report.html">' in other
     kept = {path.name for path in (tmp_path / "out").iterdir()}
     assert kept == {
         "comparison.json", "contrasts.csv", "differences.png", "leaderboard.csv", "loss",
