@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from jaxtyping import Array, Key
@@ -72,7 +72,7 @@ def kept_fit(file: Path, mark: str) -> Fitted | None:
     if record.get("mark") != mark:
         return None
     try:
-        numbers: dict[str, Any] = {name: np.array(record[name]) for name in NUMBERS}
+        numbers = cast("dict[str, Any]", {name: np.array(record[name]) for name in NUMBERS})
         return Fitted(
             models=(),
             scores=np.array(record["scores"], np.float64).astype(record["dtype"]),

@@ -2,7 +2,7 @@
 
 import dataclasses
 import os
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -120,7 +120,8 @@ class LoadedRun:
         coding = predictor.coding
         assert isinstance(coding, Coding)
         used = {name: frame[name] for name in coding.inputs if name in frame.columns}
-        return predictor.outputs_by_fold(coding.encode(table_of_cells(used)).x)
+        table = table_of_cells(cast("dict[str, Any]", used))
+        return predictor.outputs_by_fold(coding.encode(table).x)
 
 
 _NOTHING = ByFold(np.zeros((1, 0, 1)), np.zeros((1, 0, 1)))
