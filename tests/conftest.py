@@ -12,6 +12,9 @@ os.environ.setdefault("JAX_PLATFORMS", os.environ.get("JAXMTL_TEST_PLATFORM", "c
 import jax
 import pytest
 
+# Run by tests in a process of its own, with two devices.
+collect_ignore = ["experiments/recipe_steps.py"]
+
 jax.config.update("jax_numpy_rank_promotion", "raise")
 if os.environ.get("JAXMTL_TEST_PLATFORM", "cpu") != "cpu":
     # Accelerators round products to fewer digits than tests compare, unless they are told.
