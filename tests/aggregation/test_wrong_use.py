@@ -197,11 +197,12 @@ def test_the_optax_adapter_wants_a_method():
 
 
 def test_an_update_of_ones_own_without_info() -> None:
-    mute: Any = ag.Aggregator(
-        lambda _: (), lambda grads, state, **_: (grads.sum(axis=0), state, None)
-    )
+    def update(grads: Any, state: Any, **_: Any) -> Any:
+        return grads.sum(axis=0), state, None
+
+    unchecked: Any = update
     with pytest.raises(ValueError, match=r"expected update to return .* got NoneType"):
-        ag.as_optax(mute, num_tasks=2).init(jnp.ones(2))
+        ag.as_optax(ag.Aggregator(lambda _: (), unchecked), num_tasks=2).init(jnp.ones(2))
 
 
 def test_gradients_of_foreign_code_in_float64() -> None:
