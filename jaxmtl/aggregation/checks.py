@@ -50,6 +50,31 @@ def check_parts(name: str, method: Any, wanted: type, optimizer: Any) -> None:
     check_optimizer(optimizer)
 
 
+def check_info(info: Any, wanted: type) -> None:
+    """Refuses an update of a method of one's own whose third result is no info.
+
+    Args:
+        info: what the update returned last.
+        wanted: its class.
+
+    Raises:
+        ValueError: it is something else.
+
+    Example:
+        >>> import jaxmtl.aggregation as ag
+        >>> check_info(None, ag.AggregationInfo)  # doctest: +ELLIPSIS
+        Traceback (most recent call last):
+            ...
+        ValueError: aggregator: expected update to return (gradient, state, AggregationInfo)...
+    """
+    if not isinstance(info, wanted):
+        raise ValueError(
+            f"aggregator: expected update to return (gradient, state, {wanted.__name__}), got "
+            f"{type(info).__name__} in the place of the info: make it with "
+            "jaxmtl.aggregation.contract.describe(gram, context)"
+        )
+
+
 def check_kind(state: Any, kind: type) -> None:
     """Refuses what is no state of a step.
 

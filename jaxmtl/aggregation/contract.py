@@ -134,8 +134,8 @@ class Aggregator:
         init: ``init(task_grads) -> state``; task_grads may be shapes only (``jax.eval_shape``).
             Unlike optax it takes gradients, not parameters: the state depends on the number of
             tasks, which parameters do not tell. ``as_optax`` bridges the two.
-        update: see ``UpdateFn``. Pure; runs under ``jit``, ``vmap``, ``scan``; the state keeps its
-            structure, shapes and types.
+        update: see ``contract.UpdateFn``. Pure; runs under ``jit``, ``vmap``, ``scan``; the state
+            keeps its structure, shapes and types.
         rule: of methods that need nothing but the Gram matrix, ``rule(gram, state, context)``, by
             which engines that never form J, and ``grouped``, get the weights. None otherwise.
         weighted: whether the result is a weighted sum of the rows given to this update.
@@ -151,6 +151,16 @@ class Aggregator:
         [0.2924, 1.9006, 1.9006]
         >>> [round(w, 4) for w in aggregator.weights(ag.gram_matrix(grads)).tolist()]
         [1.1111, 0.7895]
+
+    A method of one's own that reads the gradients; one of the Gram matrix is a ``from_rule``:
+
+        >>> from jaxmtl.aggregation.contract import checked, describe
+        >>> def vote(task_grads, state, **given):
+        ...     rows, context = checked(task_grads, **given)  # those of absent tasks are 0
+        ...     info = describe(ag.gram_matrix(rows), context)
+        ...     return {name: jnp.sign(row).sum(axis=0) for name, row in rows.items()}, state, info
+        >>> ag.Aggregator(lambda _: (), vote, weighted=False).update(grads, ())[0]["w"].tolist()
+        [0.0, 2.0, 2.0]
     """
 
     init: Callable[[PyTree], State]

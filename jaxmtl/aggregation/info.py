@@ -10,6 +10,7 @@ from jaxtyping import Array, Float, PyTree
 
 from jaxmtl._modes import own_transfers
 from jaxmtl._pytree import register_dataclass
+from jaxmtl.aggregation.checks import check_info
 from jaxmtl.aggregation.contract import AggregationInfo
 from jaxmtl.gradients.loss import loss_names, loss_vector
 
@@ -161,6 +162,7 @@ def info_of(
         >>> info_of(jnp.array([1.0, 2.0]), found, weighted=True, aux=None, names=None).loss.item()
         3.0
     """
+    check_info(aggregation, AggregationInfo)
     weights, loss = aggregation.weights, None
     if weighted and weights is not None and weights.ndim == 1:
         loss = weighted_loss(weights, losses)

@@ -58,7 +58,8 @@ def accumulator_dtype(task_grads: PyTree) -> Any:
         >>> accumulator_dtype(jnp.ones((2, 3), jnp.bfloat16))
         dtype('float32')
     """
-    return jnp.result_type(jnp.float32, *(leaf.dtype for leaf in jax.tree.leaves(task_grads)))
+    kinds = (jax.dtypes.canonicalize_dtype(leaf.dtype) for leaf in jax.tree.leaves(task_grads))
+    return jnp.result_type(jnp.float32, *kinds)  # as JAX holds them: NumPy's float64 may be float32
 
 
 @jax.jit

@@ -9,7 +9,7 @@ import optax
 from jaxtyping import Array, Bool, Float, Int, Key, PyTree
 
 from jaxmtl._modes import own_transfers, take_step
-from jaxmtl.aggregation.checks import check_kind, check_method, check_parts, check_state
+from jaxmtl.aggregation.checks import check_info, check_kind, check_method, check_parts, check_state
 from jaxmtl.aggregation.contract import AggregationInfo, Aggregator
 from jaxmtl.aggregation.info import StepInfo, info_of, read_value, value_for
 from jaxmtl.aggregation.keys import another_pass, for_shapes, key_apart, step_keys
@@ -40,10 +40,11 @@ class AggregatedStep(NamedTuple):
     """A pair of pure functions.
 
     Attributes:
-        init: ``init(params, batch, *args, key=None) -> state``; batch and arguments only tell the
-            number of tasks. Methods and losses that draw want a ``jax.random.key`` of yours: a
-            fixed one would draw the same numbers in every run. Of a loss without arguments the key
-            may stand in their place.
+        init: ``init(params, batch, *args, key=None) -> state``, whose ``aggregator`` is what the
+            method keeps (of ``recon`` the scores) and ``optimizer`` what the optimizer does;
+            batch and arguments only tell the number of tasks. Methods and losses that draw want a
+            ``jax.random.key`` of yours: a fixed one would draw the same numbers in every run. Of a
+            loss without arguments the key may stand in their place.
         step: ``step(params, state, batch, *args, key=None, present=None, value=None, order=None,
             extra_batches=()) -> (params, state, info)``. The arguments are those of the loss beyond
             parameters and batch. The key is that of this step; None for one that is folded from the
@@ -215,6 +216,9 @@ def as_optax(
         The transformation; its state is an ``AsOptaxState``, whose ``info`` is that of the last
         update.
 
+    Raises:
+        ValueError: no method; at the update, gradients of another number of tasks.
+
     Example:
         >>> import jax.numpy as jnp
         >>> import optax
@@ -242,7 +246,9 @@ def as_optax(
         def info_of(stacked: PyTree) -> AggregationInfo:
             order = jnp.broadcast_to(jnp.arange(num_tasks), (num_tasks, num_tasks))
             ones = jnp.ones(num_tasks)
-            return aggregator.update(stacked, inner, losses=ones, key=key, order=order)[2]
+            info = aggregator.update(stacked, inner, losses=ones, key=key, order=order)[2]
+            check_info(info, AggregationInfo)
+            return info
 
         found = jax.eval_shape(info_of, shapes)
         info = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), found)
@@ -262,6 +268,11 @@ def as_optax(
     ) -> tuple[Any, Any]:
         del ignored
         check_kind(state, AsOptaxState)
+        if count_tasks(updates) != num_tasks:
+            raise ValueError(
+                f"as_optax: expected the gradients of num_tasks={num_tasks} tasks, got those of "
+                f"{count_tasks(updates)} on the first axis"
+            )
         check_state(state.inner, lambda: aggregator.init(updates), count_tasks(updates))
         grads, inner, info = aggregator.update(
             updates,

@@ -1,9 +1,10 @@
 """What every engine says of wrong use: one sentence with what it expected and what to write."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 import pytest
 
@@ -182,10 +183,30 @@ def test_gradients_say_the_same(make):
             make(good)(PARAMS | {"n": leaf}, X)
 
 
-def test_the_optax_adapter_knows_its_number_of_tasks():
-    optimizer = ag.as_optax(ag.gradnorm(), 2)
+@pytest.mark.parametrize("method", [ag.gradnorm(), ag.upgrad()], ids=["with a state", "without"])
+def test_the_optax_adapter_knows_its_number_of_tasks(method):
+    optimizer = ag.as_optax(method, 2)
     rows = {"w": jnp.ones((3, 2))}
-    with pytest.raises(ValueError, match=r"for 3 tasks, got \(2,\): start from init"):
+    with pytest.raises(ValueError, match=r"expected the gradients of num_tasks=2 .* those of 3"):
         optimizer.update(rows, optimizer.init(PARAMS), PARAMS, losses=jnp.ones(3))
+
+
+def test_the_optax_adapter_wants_a_method():
     with pytest.raises(ValueError, match="aggregator: .* got the function mgda: call it, mgda"):
         ag.as_optax(ag.mgda, 2)
+
+
+def test_an_update_of_ones_own_without_info() -> None:
+    def update(grads: Any, state: Any, **_: Any) -> Any:
+        return grads.sum(axis=0), state, None
+
+    unchecked: Any = update
+    with pytest.raises(ValueError, match=r"expected update to return .* got NoneType"):
+        ag.as_optax(ag.Aggregator(lambda _: (), unchecked), num_tasks=2).init(jnp.ones(2))
+
+
+def test_gradients_of_foreign_code_in_float64() -> None:
+    grads = np.array([[1.0, 0.0], [0.0, 1.0]])  # NumPy's own type; a warning would be an error
+    aggregator = ag.upgrad()
+    combined, _, _ = aggregator.update(grads, aggregator.init(grads))
+    np.testing.assert_allclose(combined, [0.5, 0.5], rtol=1e-6)

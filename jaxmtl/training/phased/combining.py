@@ -11,6 +11,7 @@ from jaxtyping import Array, Bool, Float, Int, Key, PyTree
 
 from jaxmtl._words import not_called, short
 from jaxmtl.aggregation import AggregationInfo, Aggregator, AutoLambda, Scalarizer
+from jaxmtl.aggregation.checks import check_info
 from jaxmtl.aggregation.info import info_of, value_for, weighted_loss
 from jaxmtl.aggregation.known import make_named, read_name, standing
 from jaxmtl.aggregation.losses import plain_step
@@ -189,7 +190,9 @@ def blank_of(found: Combiner, num_tasks: int, params: PyTree) -> Combination:
     def weights_of(params: PyTree) -> Any:
         rows = jax.tree.map(lambda p: jnp.zeros((num_tasks, *p.shape), p.dtype), params)
         given: dict[str, Any] = {"losses": jnp.ones(num_tasks), "key": jax.random.key(0)}
-        return found.update(rows, found.init(rows), params=params, **given)[2].weights
+        info = found.update(rows, found.init(rows), params=params, **given)[2]
+        check_info(info, AggregationInfo)
+        return info.weights
 
     return Combination(
         weights=jnp.zeros(num_tasks) if _has_weights(jax.eval_shape(weights_of, params)) else None,
