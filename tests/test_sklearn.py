@@ -98,12 +98,62 @@ def test_frames_of_mixed_kinds():
         regressor.predict(frame.rename(columns={"city": "town"}))
 
 
+def test_labels_come_back_as_they_were_under_their_own_names():
+    x, y = numbers(60)
+    frame = pd.DataFrame(x, index=np.arange(60) + 7)
+    targets = pd.DataFrame({0: y[:, 0], "high": y[:, 1] > 0}, index=frame.index)
+    model = MultiTaskEstimator(**QUICK).fit(frame, targets)
+    predicted = model.predict(frame)
+    assert predicted.columns.tolist() == [0, "high"]
+    assert predicted["high"].dtype == bool
+    assert predicted.index.equals(frame.index)
+    assert model.score(frame, targets) > 0.7
+
+
+def test_labels_that_pandas_calls_missing_and_targets_without_any():
+    x, y = numbers(60)
+    words = pd.DataFrame({"level": pd.array(["low", None, "high"] * 20, dtype="string")})
+    model = MultiTaskClassifier(**QUICK).fit(x, words)
+    assert model.classes_[0].tolist() == ["high", "low"]
+    regressor = MultiTaskRegressor(**QUICK).fit(x, y)
+    one = y * [1, np.nan]
+    assert 0.7 < regressor.score(x, one) < 1
+    with pytest.raises(ValueError, match="expected a target with known labels"):
+        regressor.score(x, y * np.nan)
+
+
+def test_columns_without_names_are_told_by_their_numbers():
+    x, y = numbers(60)
+    frame = pd.DataFrame(x).assign(city=["A", "B"] * 30)
+    frame.columns = range(4)
+    assert MultiTaskRegressor(**QUICK).fit(frame, y).predict(frame).shape == (60, 2)
+    named = MultiTaskRegressor(**QUICK).fit(pd.DataFrame(x, columns=list("abc")), y)
+    with pytest.warns(UserWarning, match="valid feature names"):
+        assert named.predict(x).shape == (60, 2)
+
+
+@pytest.mark.parametrize(
+    ("changed", "sentence"),
+    [
+        ({"families": "linear"}, "families: expected a list of some of mean, linear"),
+        ({"families": ["lines"]}, "families: expected"),
+        ({"folds": 2.5}, "folds: expected None or 2 or more, got 2.5"),
+        ({"time_limit": -1}, "time_limit: expected None or seconds above 0, got -1"),
+    ],
+)
+def test_parameters_are_checked(changed, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        MultiTaskRegressor(**QUICK | changed).fit(*numbers())
+
+
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
         (lambda x, y: (x[:3], y[:3]), "expected 4 rows or more, got n_samples=3"),
         (lambda x, y: (x, y[:-1]), "inconsistent numbers of samples"),
         (lambda x, y: (x, np.full_like(y, np.inf)), "infinity"),
+        (lambda x, y: (pd.DataFrame(x, columns=list("aba")), y), "X: .* got 'a' twice"),
+        (lambda x, y: (x, pd.DataFrame(y, columns=["O3", "O3"])), "y: .* got 'O3' twice"),
     ],
 )
 def test_wrong_use_is_said(change, sentence):

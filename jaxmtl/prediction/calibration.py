@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from jaxmtl.statistics.conformal import class_sets, conformal_rank, cv_plus, joint_rank
-from jaxmtl.statistics.spread import MAX_TERMS, SpreadModel, check_spread, fit_spread
+from jaxmtl.statistics.spread import TERMS, SpreadModel, check_spread, fit_spread
 from jaxmtl.tasks import Task, output_slices
 
 LEVEL = 0.9
@@ -257,8 +257,10 @@ def calibration_of(
                 f"intervals: {name}: expected shape {shape} of kind {kind}, got {array.shape} of "
                 f"{array.dtype}"
             )
-    if not ((fold >= 0) & (fold < folds)).all() or not ((terms >= 0) & (terms <= MAX_TERMS)).all():
-        raise ValueError(f"intervals: expected folds below {folds}, and terms up to {MAX_TERMS}")
+    if not ((fold >= 0) & (fold < folds)).all() or not np.isin(terms, TERMS).all():
+        raise ValueError(
+            f"intervals: expected folds below {folds}, and terms of {', '.join(map(str, TERMS))}"
+        )
     if not np.isfinite(spreads).all() or not (np.isnan(scores) | (scores >= 0)).all():
         raise ValueError("intervals: expected finite spreads, and scores of 0 or more")
     numbers = [t for t, task in enumerate(tasks) if not task.has_classes]

@@ -29,6 +29,11 @@ class Held(Struct):
     rows: Count
     held: Count
 
+    def __post_init__(self) -> None:
+        """Checks what a file says."""
+        if self.held > self.rows:
+            raise ValueError(f"held: expected {self.rows} rows at most, got {self.held}")
+
     @property
     def share(self) -> float:
         """Held rows over rows; NaN without rows."""

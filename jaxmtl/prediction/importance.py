@@ -52,7 +52,10 @@ def permutation_importance(
     seed: int = 0,
     alike: float = ALIKE,
 ) -> Importance:
-    """Shuffles a column among the rows that a fold left out, and predicts them anew.
+    """Shuffles a column among the rows that folds left out, and predicts them anew.
+
+    Values are exchanged between folds too: a fold may have left a single row out, or one group or
+    time, within which a column has one value.
 
     A model that has not seen a row gains nothing on it from a column of noise, so that the expected
     importance of such a column is 0, which that of rows learned from is not. Columns that stand in
@@ -81,18 +84,14 @@ def permutation_importance(
     held = [_some(fold.test, rng, max(most // len(models), 1)) for fold in folds]
     rows = np.concatenate(held)
     y, known = data.y[rows], data.known[rows]
-    before = _losses(_predicted(models, data.x, held), y, known, data.tasks)
+    ends = np.cumsum([len(at) for at in held])[:-1]
+    before = _losses(_predicted(models, np.split(data.x[rows], ends)), y, known, data.tasks)
     more = np.zeros((len(groups), *before.shape))
     for _ in range(REPEATS):
         for g, columns in enumerate(places):
-            shuffled = []
-            for at in held:
-                x = data.x[at]
-                x[:, columns] = x[rng.permutation(len(at))][:, columns]
-                shuffled.append(x)
-            outputs = np.concatenate(
-                [model.predict(x) for model, x in zip(models, shuffled, strict=True)]
-            )
+            x = data.x[rows]
+            x[:, columns] = x[rng.permutation(len(rows))][:, columns]
+            outputs = _predicted(models, np.split(x, ends))
             more[g] += _losses(outputs, y, known, data.tasks) - before
     # Models of different folds have learned from the same rows, so that rows are no independent
     # witnesses: the variance is corrected as for repeated divisions of the same rows.
@@ -147,8 +146,8 @@ def _some(rows: np.ndarray, rng: np.random.Generator, most: int) -> Int[np.ndarr
     return rows if len(rows) <= most else np.sort(rng.choice(rows, most, replace=False))
 
 
-def _predicted(models: Sequence[Model], x: np.ndarray, held: Sequence[np.ndarray]) -> np.ndarray:
-    return np.concatenate([model.predict(x[at]) for model, at in zip(models, held, strict=True)])
+def _predicted(models: Sequence[Model], parts: Sequence[np.ndarray]) -> np.ndarray:
+    return np.concatenate([model.predict(x) for model, x in zip(models, parts, strict=True)])
 
 
 def _losses(

@@ -77,7 +77,7 @@ class ImportanceRecord(Struct):
     """Columns that were shuffled together, and what that added to the error of every task."""
 
     rows: Annotated[int, Meta(ge=0)]
-    groups: list[list[str]]
+    groups: list[Annotated[list[str], Meta(min_length=1)]]
     tasks: dict[str, Worth]
 
 

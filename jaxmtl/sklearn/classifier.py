@@ -9,7 +9,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_consistent_length
 
 from jaxmtl.prediction.calibration import LEVEL
-from jaxmtl.sklearn.tables import TableEstimator, is_gap, targets_of, typed
+from jaxmtl.sklearn.tables import TableEstimator, known_labels, mean_score, targets_of, typed
 
 
 class MultiTaskClassifier(ClassifierMixin, TableEstimator):
@@ -44,15 +44,15 @@ class MultiTaskClassifier(ClassifierMixin, TableEstimator):
         check_consistent_length(X, values)
         found, texts = [], {}
         for name, label in zip(names, values.T, strict=True):
-            gaps = np.array([is_gap(one) for one in label])
-            check_classification_targets(typed(label[~gaps]))
-            known: np.ndarray = typed(label[~gaps])
+            there = known_labels(label)
+            known: np.ndarray = typed(label[there])
+            check_classification_targets(known)
             classes, numbers = np.unique(known, return_inverse=True)
             if len(classes) < 2:
                 raise ValueError(f"{name}: expected several classes, got {len(classes)} class")
             found.append(classes)
             words = np.full(len(label), None, object)
-            words[~gaps] = [f"c{number}" for number in numbers]
+            words[there] = [f"c{number}" for number in numbers]
             texts[name] = words
         self.targets_ = names
         self._each = found
@@ -132,7 +132,9 @@ class MultiTaskClassifier(ClassifierMixin, TableEstimator):
         predicted = self.predict(X).reshape(values.shape)
         found = []
         for label, own in zip(values.T, predicted.T, strict=True):
-            at = np.array([not is_gap(one) for one in label])
+            at = known_labels(label)
+            if not at.any():
+                continue
             weight = None if sample_weight is None else np.asarray(sample_weight)[at]
             found.append(accuracy_score(typed(label[at]), typed(own[at]), sample_weight=weight))
-        return float(np.mean(found))
+        return mean_score(found)

@@ -5,7 +5,9 @@ from typing import Any, Self
 import numpy as np
 from sklearn.metrics import accuracy_score, r2_score
 
-from jaxmtl.sklearn.tables import TableEstimator
+from jaxmtl.sklearn.tables import TableEstimator, known_labels, mean_score, typed, unique_names
+
+TRUE = "TRUE"  # the class of a true value
 
 
 class MultiTaskEstimator(TableEstimator):
@@ -32,8 +34,13 @@ class MultiTaskEstimator(TableEstimator):
         """
         if not hasattr(y, "columns"):
             raise ValueError(f"y: expected a data frame, got {type(y).__name__}")
-        self.targets_ = [str(name) for name in y.columns]
-        self._learn(X, {str(name): y[name] for name in y.columns})
+        self.targets_ = unique_names(y.columns, "y")
+        self._columns = y.columns
+        columns = [y[name] for name in y.columns]
+        known = [column[column.notna()] for column in columns]
+        # A table has words for these.
+        self._of_truth = [bool(len(one)) and {*map(type, one)} <= {bool, np.bool_} for one in known]
+        self._learn(X, dict(zip(self.targets_, columns, strict=True)))
         return self
 
     def predict(self, X: Any) -> Any:
@@ -48,7 +55,14 @@ class MultiTaskEstimator(TableEstimator):
         import pandas as pd
 
         predictor, found = self._outputs(X)
-        return pd.DataFrame(predictor.words(found.mean), index=getattr(X, "index", None))
+        cells = [
+            column == TRUE if truth else column
+            for column, truth in zip(
+                predictor.words(found.mean).values(), self._of_truth, strict=True
+            )
+        ]
+        frame = pd.DataFrame(dict(enumerate(cells)), index=getattr(X, "index", None))
+        return frame.set_axis(self._columns, axis=1)
 
     def score(self, X: Any, y: Any) -> float:
         """Mean over the targets of R², of classes of the share that is right.
@@ -61,9 +75,11 @@ class MultiTaskEstimator(TableEstimator):
             1 at best.
         """
         predicted, found = self.predict(X), []
-        for task in self.predictor_.tasks:
-            label, own = y[task.name], predicted[task.name]
-            at = label.notna().to_numpy()
+        for name, task in zip(self._columns, self.predictor_.tasks, strict=True):
+            label, own = y[name].to_numpy(), predicted[name].to_numpy()
+            at = known_labels(label)
+            if not at.any():
+                continue
             measure = accuracy_score if task.has_classes else r2_score
-            found.append(measure(label[at], own[at]))
-        return float(np.mean(found))
+            found.append(measure(typed(label[at]), typed(own[at])))
+        return mean_score(found)

@@ -8,7 +8,7 @@ from sklearn.metrics import r2_score
 from sklearn.utils.validation import check_consistent_length
 
 from jaxmtl.prediction.calibration import LEVEL
-from jaxmtl.sklearn.tables import TableEstimator, targets_of
+from jaxmtl.sklearn.tables import TableEstimator, mean_score, targets_of
 
 
 class MultiTaskRegressor(RegressorMixin, TableEstimator):
@@ -109,9 +109,11 @@ class MultiTaskRegressor(RegressorMixin, TableEstimator):
         found = []
         for label, own in zip(values.T, predicted.T, strict=True):
             at = np.isfinite(label)
+            if not at.any():
+                continue
             weight = None if sample_weight is None else np.asarray(sample_weight)[at]
             found.append(r2_score(label[at], own[at], sample_weight=weight))
-        return float(np.mean(found))
+        return mean_score(found)
 
     def _shaped(self, values: np.ndarray) -> np.ndarray:
         return values[:, 0] if self._one else values

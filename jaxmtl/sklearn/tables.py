@@ -1,5 +1,6 @@
 """What all estimators share: tables from arrays and frames, and the predictor."""
 
+import numbers
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,6 +12,8 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_array, check_is_fitted, column_or_1d, validate_data
 
 from jaxmtl.data import CellTable, Coding, infer_columns, table_of_cells
+from jaxmtl.data.reading.cell_table import is_nothing
+from jaxmtl.methods import TABLE_FAMILIES
 from jaxmtl.prediction.calibration import Bounds
 from jaxmtl.prediction.fit_table import Plan, fit_table
 from jaxmtl.prediction.predictor import ByFold, Predictor
@@ -42,6 +45,7 @@ class TableEstimator(BaseEstimator):
         self.random_state = random_state
 
     def _learn(self, X: Any, targets: Mapping[str, Any]) -> None:
+        self._check_parameters()
         rows = len(next(iter(targets.values())))
         folds = self.folds or Plan().folds
         least = max(FEWEST_ROWS, folds or 0)
@@ -76,18 +80,35 @@ class TableEstimator(BaseEstimator):
         self.coverage_ = found.coverage
         self.notes_ = found.notes
 
+    def _check_parameters(self) -> None:
+        """Raises ValueError for one of another type or out of range."""
+        names = self.families
+        if names is not None and (isinstance(names, str) or not {*names} <= {*TABLE_FAMILIES}):
+            known = ", ".join(TABLE_FAMILIES)
+            raise ValueError(f"families: expected a list of some of {known}, got {names!r}")
+        whole = isinstance(self.folds, numbers.Integral)
+        if self.folds is not None and not (whole and self.folds >= 2):
+            raise ValueError(f"folds: expected None or 2 or more, got {self.folds!r}")
+        limit = self.time_limit
+        if limit is not None and not (isinstance(limit, numbers.Real) and limit > 0):
+            raise ValueError(f"time_limit: expected None or seconds above 0, got {limit!r}")
+
     def _features(self, X: Any, *, reset: bool) -> dict[str, Any]:
-        """Columns of a frame by their names, of an array by their numbers."""
-        if hasattr(X, "columns") and all(isinstance(name, str) for name in X.columns):
+        """Columns by the names of the frame that was learned from, of others by their numbers."""
+        if hasattr(X, "columns"):
+            unique_names(X.columns, "X")
             # Cells of any kind: only names and their number are checked.
             validate_data(self, X, reset=reset, skip_check_array=True)
-            return {name: X[name] for name in X.columns}
-        values = validate_data(
-            self, X, reset=reset, dtype=np.float64, ensure_all_finite="allow-nan"
-        )
-        if np.isinf(values).any():
-            raise ValueError("X: expected finite numbers or NaN, got infinity")
-        return {f"x{i}": column for i, column in enumerate(np.asarray(values).T)}
+            columns = [X[name] for name in X.columns]
+        else:
+            values = validate_data(
+                self, X, reset=reset, dtype=np.float64, ensure_all_finite="allow-nan"
+            )
+            if np.isinf(values).any():
+                raise ValueError("X: expected finite numbers or NaN, got infinity")
+            columns = list(np.asarray(values).T)
+        names = getattr(self, "feature_names_in_", [f"x{i}" for i in range(len(columns))])
+        return dict(zip(map(str, names), columns, strict=True))
 
     def _outputs(self, X: Any) -> tuple[Predictor, ByFold]:
         check_is_fitted(self, "predictor_")
@@ -144,7 +165,7 @@ def targets_of(y: Any, *, numeric: bool) -> tuple[np.ndarray, list[str], bool]:
     Returns:
         (rows, targets), the names of the targets, and whether y has one dimension.
     """
-    names = [str(name) for name in y.columns] if hasattr(y, "columns") else None
+    names = unique_names(y.columns, "y") if hasattr(y, "columns") else None
     how: dict[str, Any] = {"ensure_2d": False, "ensure_all_finite": "allow-nan"}
     how["dtype"] = np.float64 if numeric else None
     found: Any = check_array(y, input_name="y", **how)
@@ -157,13 +178,65 @@ def targets_of(y: Any, *, numeric: bool) -> tuple[np.ndarray, list[str], bool]:
     return found, names or [f"y{t}" for t in range(found.shape[1])], one
 
 
-def is_gap(one: Any) -> bool:
-    """Whether a label is missing.
+def unique_names(columns: Any, what: str) -> list[str]:
+    """Names of columns as texts.
 
     Args:
-        one: None, NaN, or a label.
+        columns: of a frame.
+        what: which one, for the error.
+
+    Returns:
+        A text each.
+
+    Raises:
+        ValueError: two of them are the same.
+
+    Example:
+        >>> unique_names(["CO", 1], "X")
+        ['CO', '1']
     """
-    return one is None or one != one
+    names = [str(name) for name in columns]
+    twice = [name for i, name in enumerate(names) if name in names[:i]]
+    if twice:
+        raise ValueError(f"{what}: expected columns of different names, got {twice[0]!r} twice")
+    return names
+
+
+def known_labels(label: np.ndarray) -> np.ndarray:
+    """Which labels are not missing.
+
+    Args:
+        label: of one target, of any type.
+
+    Returns:
+        A truth value each.
+
+    Example:
+        >>> known_labels(np.array(["low", None], object)).tolist()
+        [True, False]
+    """
+    return np.array([not is_nothing(one) for one in label], bool)
+
+
+def mean_score(scores: Sequence[float]) -> float:
+    """The mean over the targets.
+
+    Args:
+        scores: of those with known labels.
+
+    Returns:
+        Their mean.
+
+    Raises:
+        ValueError: there is none.
+
+    Example:
+        >>> mean_score([0.5, 1.0])
+        0.75
+    """
+    if not scores:
+        raise ValueError("y: expected a target with known labels, got none")
+    return float(np.mean(scores))
 
 
 def typed(label: np.ndarray) -> np.ndarray:

@@ -9,6 +9,7 @@ from jaxtyping import Float, Int
 KNOTS = (0.5, 0.8)  # quantiles of the predictions, at which the slope may change
 MAX_TERMS = 2 + len(KNOTS)  # slope, changes of it, and the disagreement
 BY_PREDICTION = 1 + len(KNOTS)  # the same without the disagreement
+TERMS = (0, BY_PREDICTION, MAX_TERMS)
 FEWEST = 50  # rows, below which all rows are taken for alike
 _FLOOR = 0.05  # of the mean error: what errors are never expected to be less than
 _DOUBT = 0.5  # standard errors by which a term must be better

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -171,6 +172,25 @@ def test_what_intervals_held_is_shown(learned, call):
     assert "Intervals for all columns at once (predict --joint) held" in done.out
     assert "What matters?  (what is added to the typical error" in done.out
     assert "  O3     CO +" in done.out
+
+
+@pytest.mark.parametrize(
+    ("damage", "sentence"),
+    [
+        (lambda m: m["intervals"]["joint"].update(held=9999), "held: expected"),
+        (lambda m: m["importance"]["groups"].__setitem__(0, []), "of length >= 1"),
+    ],
+)
+def test_damaged_metrics_are_refused_in_a_sentence(learned, call, tmp_path, damage, sentence):
+    shutil.copytree(learned / "run", tmp_path / "run")
+    path = tmp_path / "run" / "metrics.json"
+    metrics = json.loads(path.read_text("utf-8"))
+    damage(metrics)
+    path.write_text(json.dumps(metrics), "utf-8")
+    done = call("inspect", tmp_path / "run")
+    assert done.code == 2
+    assert sentence in done.err
+    assert len(done.err.splitlines()) == 1
 
 
 def test_rows_that_carry_targets_are_scored(learned, call, tmp_path):

@@ -13,6 +13,18 @@ PARTS = tuple(Part(name, "number", 1) for name in "abcde")
 ROWS, FOLDS = 120, 4
 
 
+def test_columns_of_one_value_in_every_fold_are_worth_what_they_tell():
+    x = np.repeat(np.arange(12.0), 3)[:, None]
+    y = 2 * x + np.random.default_rng(0).normal(size=(36, 1))
+    known, part = np.ones(y.shape, bool), Part("altitude", "number", 1)
+    data = Data(x=x, y=y, known=known, tasks=number_tasks(["u"]), parts=(part,))
+    rows, none = np.arange(36), np.zeros(0, int)
+    parts = tuple(SplitIndices(rows[rows // 3 != k], none, rows[rows // 3 == k]) for k in range(12))
+    fitted = find_method("linear").fit(data, Folds(parts=parts), None, Work())
+    at = permutation_importance(fitted.models, data, Folds(parts=parts))
+    assert at.low[0, 0] > 3
+
+
 def found(seed, *, twin=False, tasks=None, missing=0):
     """Of a straight line: u = 2 a + b, v = c, d tells nothing, e is a again or tells nothing."""
     rng = np.random.default_rng(seed)

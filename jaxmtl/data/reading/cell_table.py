@@ -288,12 +288,16 @@ def _listed(cells: Any) -> list[Any]:
     if isinstance(cells, np.ndarray) and cells.dtype.kind == "M":
         cells = cells.astype("datetime64[s]")
     values = cells.tolist() if hasattr(cells, "tolist") else list(cells)
-    return [None if _is_nothing(value) else value for value in values]
+    return [None if is_nothing(value) else value for value in values]
 
 
-def _is_nothing(value: Any) -> bool:
-    """Whether it is NaN, NaT or pandas' NA, of which only the type can be asked."""
-    return type(value).__name__ in ("NAType", "NaTType") or bool(value != value)
+def is_nothing(value: Any) -> bool:
+    """Whether it is None, NaN, NaT or pandas' NA, of which only the type can be asked.
+
+    Args:
+        value: of a cell.
+    """
+    return value is None or type(value).__name__ in ("NAType", "NaTType") or bool(value != value)
 
 
 def _values(

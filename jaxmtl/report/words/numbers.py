@@ -10,6 +10,8 @@ if TYPE_CHECKING:  # pictures load matplotlib, which `predict` has no use for
 
 MINUS = "\u2212"
 NONE = "–"  # stands where there is no number
+MOST_DECIMALS = 9
+LEAST_WRITTEN, MOST_WRITTEN = 1e-6, 1e15  # beyond these, powers of ten are shorter
 
 
 def fixed(value: float, decimals: int) -> str:
@@ -20,14 +22,18 @@ def fixed(value: float, decimals: int) -> str:
         decimals: digits after the point.
 
     Returns:
-        The text, with a true minus sign.
+        The text, with a true minus sign; by a power of ten where decimals cannot show it.
 
     Example:
-        >>> fixed(1234.5, 0), fixed(float("nan"), 2)
-        ('1,234', '–')
+        >>> fixed(1234.5, 0), fixed(float("nan"), 2), fixed(2.5e-11, 9)
+        ('1,234', '–', '2.5e-11')
     """
     if not np.isfinite(value):
         return NONE if np.isnan(value) else ("∞" if value > 0 else f"{MINUS}∞")
+    size = abs(value)
+    if size >= MOST_WRITTEN or (decimals >= MOST_DECIMALS and 0 < size < LEAST_WRITTEN):
+        text = f"{value:.3g}"
+        return f"{MINUS}{text[1:]}" if value < 0 else text
     text = f"{value:,.{decimals}f}"
     return text.replace("-", MINUS if float(text.replace(",", "")) else "")
 
@@ -93,7 +99,7 @@ def decimals_for(values: Sequence[float] | np.ndarray, digits: int = 4) -> int:
     if not len(known):
         return 0
     size = int(np.floor(np.log10(np.median(known))))
-    return min(max(digits - 1 - size, 0), 9)
+    return min(max(digits - 1 - size, 0), MOST_DECIMALS)
 
 
 def percent_decimals(rows: "Sequence[Difference]") -> int:
