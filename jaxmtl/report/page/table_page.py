@@ -56,13 +56,14 @@ MOST_WORTHS = 25
 YARDS = ("mean", "linear", "boosted")  # families that a card shows
 
 
-def table_page(run: SavedRun, picture: str, *, place: str) -> str:
+def table_page(run: SavedRun, picture: str, *, place: str, drawn: int) -> str:
     """The page of a run.
 
     Args:
         run: read from its folder.
         picture: of predicted against observed values, an element.
         place: where the run will be found, for the commands that use it.
+        drawn: targets that the picture shows, the first ones.
 
     Returns:
         The document.
@@ -78,7 +79,9 @@ def table_page(run: SavedRun, picture: str, *, place: str) -> str:
     if len(classes) < len(tasks):
         caption = "One dot a row that was not learned from; on the line predictions are exact. "
     if classes:
-        caption += "Tables count the rows of each class."
+        caption += "Tables count the rows of each class. "
+    if drawn < len(tasks):
+        caption += f"The first {drawn} of {len(tasks)} columns."
     parts = [
         _header(run, title, found),
         f'<ul class="cards">{"".join(map(_card, found))}</ul>',

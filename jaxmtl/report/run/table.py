@@ -10,6 +10,7 @@ from jaxmtl.data import CellTable
 from jaxmtl.prediction.fit_table import TableFit
 from jaxmtl.prediction.folder import load_run
 from jaxmtl.prediction.table_run import write_table_run
+from jaxmtl.tasks import output_widths
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 REPORT = "report.html"
 MANY = 1500  # dots, beyond which a picture in a page holds them as pixels
+MOST_PANELS = 24  # targets that are drawn; each takes half a second
 
 
 def write_table_folder(
@@ -47,7 +49,7 @@ def write_table_folder(
     from jaxmtl.report.pictures.labels import make_labels
     from jaxmtl.report.pictures.style import looks, save
 
-    targets = found.columns.targets
+    targets = found.columns.targets[:MOST_PANELS]
     labels = make_labels((), targets)  # no feature is named in it
     # A browser has fonts that matplotlib has not.
     replaced = dict(zip(labels.tasks, targets, strict=True)) if labels.note else None
@@ -56,17 +58,19 @@ def write_table_folder(
         words = f"Predicted against observed values of {', '.join(targets)}."
         picture = inline_svg(drawn, label=words, prefix="predictions", replaced=replaced)
         save(drawn, folder / "predictions.png", labels)
-    page = table_page(load_run(folder), picture, place=str(folder) if place is None else place)
+    where = str(folder) if place is None else place
+    page = table_page(load_run(folder), picture, place=where, drawn=len(targets))
     (folder / REPORT).write_text(page, encoding="utf-8", newline="\n")
 
 
 def _draw(found: TableFit, labels: "Labels") -> "Figure":
     from jaxmtl.report.pictures.scatter import draw_predictions
 
-    data, shown = found.data, found.shown
-    observed = np.where(data.known[shown], data.y[shown], np.nan)
+    data, shown, tasks = found.data, found.shown, found.data.tasks[:MOST_PANELS]
+    observed = np.where(data.known[shown], data.y[shown], np.nan)[:, : len(tasks)]
+    held = found.held[:, : sum(output_widths(tasks))]
     split = "test" if len(shown) < len(data.x) else "held-out"
-    drawn = draw_predictions(observed, {"this model": found.held}, labels, split, data.tasks)
+    drawn = draw_predictions(observed, {"this model": held}, labels, split, tasks)
     if len(shown) > MANY:
         for ax in drawn.axes:
             for dots in ax.collections:
