@@ -16,11 +16,21 @@ from jaxmtl.sklearn import MultiTaskClassifier, MultiTaskEstimator, MultiTaskReg
 QUICK = {"families": ("mean", "linear"), "folds": 3, "random_state": 0}
 
 
-@parametrize_with_checks([MultiTaskRegressor(**QUICK), MultiTaskClassifier(**QUICK)])
-def test_scikit_learns_checks_pass(estimator, check):
+def checked(estimator, check):
     if check.func.__name__ == "check_array_api_input":
         pytest.skip("takes SCIPY_ARRAY_API in the environment")
     check(estimator)
+
+
+@parametrize_with_checks([MultiTaskRegressor(**QUICK)])
+def test_scikit_learns_checks_pass(estimator, check):
+    checked(estimator, check)
+
+
+@pytest.mark.slow
+@parametrize_with_checks([MultiTaskClassifier(**QUICK)])
+def test_scikit_learns_checks_of_classes_pass(estimator, check):
+    checked(estimator, check)
 
 
 def numbers(rows=80, seed=0):

@@ -241,6 +241,7 @@ def test_its_options_are_refused_elsewhere(learned, call, tmp_path):
     assert "--kinds: only with --preset table" in done.err
 
 
+@pytest.mark.slow
 def test_the_picture_of_many_targets_shows_the_first(call, tmp_path, monkeypatch):
     monkeypatch.setattr("jaxmtl.report.run.table.MOST_PANELS", 1)
     lines = ["x,u,v", *(f"{i},{i},{i}" for i in range(20))]
