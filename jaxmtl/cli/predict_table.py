@@ -95,11 +95,13 @@ def predicted_table(
 def _say_infinite(bounds: "Bounds", level: float, console: "Console") -> None:
     import numpy as np
 
+    from jaxmtl.prediction.predicted_columns import level_words
+
     names = [name for name, ends in bounds.ends.items() if np.isinf(ends).any()]
     if names:
         console.note(
             f"intervals of {', '.join(names)} are left empty: too few rows for a level of "
-            f"{100 * level:.10g} %; a lower --confidence has some"
+            f"{level_words(level)}; a lower --confidence has some"
         )
 
 

@@ -62,7 +62,7 @@ def interval_columns(task: Task, bounds: Bounds, level: float) -> Columns:
         >>> interval_columns(Task(name="CO"), bounds, 0.9)
         {'CO lower 90 %': [1.0], 'CO upper 90 %': [None]}
     """
-    at = f"{100 * level:.10g} %"
+    at = level_words(level)
     if task.has_classes:
         classes = np.array(list(map(str, task.classes)), object)
         words = [" or ".join(classes[inside]) for inside in bounds.sets[task.name]]
@@ -72,6 +72,19 @@ def interval_columns(task: Task, bounds: Bounds, level: float) -> Columns:
         ends = column.tolist()
         found[f"{task.name} {side} {at}"] = [end if np.isfinite(end) else None for end in ends]
     return found
+
+
+def level_words(level: float) -> str:
+    """A level in words.
+
+    Args:
+        level: between 0 and 1.
+
+    Example:
+        >>> level_words(0.975)
+        '97.5 %'
+    """
+    return f"{100 * level:.10g} %"
 
 
 def level_of(metrics: Mapping[str, Any]) -> float:

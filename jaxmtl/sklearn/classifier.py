@@ -9,7 +9,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_consistent_length
 
 from jaxmtl.prediction.calibration import LEVEL
-from jaxmtl.sklearn.tables import TableEstimator, known_labels, mean_score, targets_of, typed
+from jaxmtl.sklearn.tables import TableEstimator, known_labels, score_of_known, targets_of, typed
 
 
 class MultiTaskClassifier(ClassifierMixin, TableEstimator):
@@ -130,11 +130,4 @@ class MultiTaskClassifier(ClassifierMixin, TableEstimator):
         """
         values, _, _ = targets_of(y, numeric=False)
         predicted = self.predict(X).reshape(values.shape)
-        found = []
-        for label, own in zip(values.T, predicted.T, strict=True):
-            at = known_labels(label)
-            if not at.any():
-                continue
-            weight = None if sample_weight is None else np.asarray(sample_weight)[at]
-            found.append(accuracy_score(typed(label[at]), typed(own[at]), sample_weight=weight))
-        return mean_score(found)
+        return score_of_known(accuracy_score, values, predicted, sample_weight)

@@ -8,7 +8,7 @@ from sklearn.metrics import r2_score
 from sklearn.utils.validation import check_consistent_length
 
 from jaxmtl.prediction.calibration import LEVEL
-from jaxmtl.sklearn.tables import TableEstimator, mean_score, targets_of
+from jaxmtl.sklearn.tables import TableEstimator, score_of_known, targets_of
 
 
 class MultiTaskRegressor(RegressorMixin, TableEstimator):
@@ -106,14 +106,7 @@ class MultiTaskRegressor(RegressorMixin, TableEstimator):
         """
         values, _, _ = targets_of(y, numeric=True)
         predicted = self.predict(X).reshape(values.shape)
-        found = []
-        for label, own in zip(values.T, predicted.T, strict=True):
-            at = np.isfinite(label)
-            if not at.any():
-                continue
-            weight = None if sample_weight is None else np.asarray(sample_weight)[at]
-            found.append(r2_score(label[at], own[at], sample_weight=weight))
-        return mean_score(found)
+        return score_of_known(r2_score, values, predicted, sample_weight)
 
     def _shaped(self, values: np.ndarray) -> np.ndarray:
         return values[:, 0] if self._one else values

@@ -2,7 +2,7 @@
 
 import numbers
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -237,6 +237,38 @@ def mean_score(scores: Sequence[float]) -> float:
     if not scores:
         raise ValueError("y: expected a target with known labels, got none")
     return float(np.mean(scores))
+
+
+def score_of_known(
+    measure: Callable[..., Any], values: np.ndarray, predicted: np.ndarray, sample_weight: Any
+) -> float:
+    """The mean over the targets of a measure of the rows whose label is known.
+
+    Args:
+        measure: of labels, predictions and ``sample_weight``.
+        values: (rows, targets), as ``targets_of`` gives them.
+        predicted: of the same shape.
+        sample_weight: of rows; None for 1.
+
+    Returns:
+        The mean.
+
+    Raises:
+        ValueError: no label is known.
+
+    Example:
+        >>> from sklearn.metrics import r2_score
+        >>> labels = np.array([[1.0], [2.0], [np.nan]])
+        >>> score_of_known(r2_score, labels, np.array([[1.0], [2.0], [9.0]]), None)
+        1.0
+    """
+    found = []
+    for label, own in zip(values.T, predicted.T, strict=True):
+        at = known_labels(label)
+        if at.any():
+            weight = None if sample_weight is None else np.asarray(sample_weight)[at]
+            found.append(measure(typed(label[at]), typed(own[at]), sample_weight=weight))
+    return mean_score(found)
 
 
 def typed(label: np.ndarray) -> np.ndarray:

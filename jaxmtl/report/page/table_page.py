@@ -10,6 +10,7 @@ from jaxmtl.metrics.measures import MEASURES
 from jaxmtl.prediction.family_words import said
 from jaxmtl.prediction.fit_table import MIXED
 from jaxmtl.prediction.folder import SavedRun
+from jaxmtl.prediction.predicted_columns import level_words
 from jaxmtl.report.page.markup import figure, items, name, section, table, terms, text
 from jaxmtl.report.page.shell import whole_page
 from jaxmtl.report.words.numbers import decimals_for, duration, fixed
@@ -19,7 +20,6 @@ from jaxmtl.report.words.table_intervals import (
     caution_words,
     coverage_rows,
     joint_words,
-    level_words,
 )
 from jaxmtl.report.words.table_quality import (
     Quality,
@@ -214,9 +214,9 @@ def _sure(run: SavedRun) -> list[str]:
         rows.append(f'<tr><th scope="row">{name(row[0])}</th>{cells}</tr>')
     head = "".join(f'<th class="first">{one}</th>' for one in ("column", *HEADS[1:]))
     caption = (
-        f"{level_words(found)} intervals, which follow from the errors of rows that were not "
-        "learned from; held: the share of such rows that they contain, and between what it lies "
-        "with 95 % certainty."
+        f"{level_words(found['level'])} intervals, which follow from the errors of rows that were "
+        "not learned from; held: the share of such rows that they contain, and between what it "
+        "lies with 95 % certainty."
     )
     words = (joint_words(found), caution_words(run.config.get("settings") or {}))
     return [

@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from jaxmtl.prediction.predicted_columns import level_words
 from jaxmtl.report.words.layout import aligned
 from jaxmtl.report.words.numbers import decimals_for, fixed
 from jaxmtl.statistics.conformal import binomial_interval
@@ -29,8 +30,8 @@ def interval_lines(metrics: Mapping[str, Any], tasks: Sequence[Task], caution: s
     rows = [HEADS, *coverage_rows(found, tasks)]
     rows = rows if any(row[3] for row in rows[1:]) else [row[:3] for row in rows]
     heading = (
-        f"How sure is a prediction?  ({level_words(found)} intervals; held: share of rows that "
-        "were not learned from"
+        f"How sure is a prediction?  ({level_words(found['level'])} intervals; held: share of rows "
+        "that were not learned from"
     )
     lines = [f"{heading}, 95 %)", *(f"  {line}" for line in aligned(rows, right=(1,)))]
     lines += [f"  {sentence}" for sentence in (joint_words(found), caution) if sentence]
@@ -101,19 +102,6 @@ def joint_words(found: Mapping[str, Any]) -> str:
     if found["joint"] is None:
         return ""
     return f"Intervals for all columns at once (predict --joint) held {held_words(found['joint'])}."
-
-
-def level_words(found: Mapping[str, Any]) -> str:
-    """The level, as "90 %".
-
-    Args:
-        found: with a ``level``.
-
-    Example:
-        >>> level_words({"level": 0.975})
-        '97.5 %'
-    """
-    return f"{100 * found['level']:.10g} %"
 
 
 def caution_words(settings: Mapping[str, Any]) -> str:
