@@ -21,6 +21,7 @@ from ._xla import inline_small_loops as inline_small_loops
 from .comparison import compare as compare
 from .comparison import compare_runs as compare_runs
 from .conflict import Evidence as Evidence
+from .conflict import conflict_map as conflict_map
 from .conflict import count_conflicts as count_conflicts
 from .conflict import node_conflict as node_conflict
 from .conflict import sign_conflict as sign_conflict

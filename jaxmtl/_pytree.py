@@ -1,4 +1,4 @@
-"""Dataclasses as pytrees."""
+"""Dataclasses as pytrees, and parts of a pytree by name."""
 
 import dataclasses
 from collections.abc import Iterable
@@ -6,8 +6,11 @@ from typing import Any, TypeVar
 
 import jax
 from jax.tree_util import GetAttrKey
+from jaxtyping import PyTree
 
 Class = TypeVar("Class", bound=type)
+
+Prefix = int | PyTree | None
 
 
 def register_dataclass(cls: Class) -> Class:
@@ -53,3 +56,52 @@ def register_dataclass(cls: Class) -> Class:
 
     jax.tree_util.register_pytree_with_keys(cls, flatten_with_keys, unflatten, flatten)
     return cls
+
+
+def leaf_groups(tree: PyTree, prefix: Prefix = None) -> dict[Any, tuple[int, ...]]:
+    """Which leaves of a pytree make up which group.
+
+    Args:
+        tree: a pytree of arrays or shapes.
+        prefix: None: every leaf is a group. A number d: leaves whose paths agree in the first d
+            keys, so that 1 is one group a layer in the usual dictionary of layers. Else a pytree
+            that is a prefix of the tree and whose leaves are labels: equal labels, one group.
+
+    Returns:
+        From the label of each group (the path, if the prefix is None or a number) to the positions
+        of its leaves in ``jax.tree.leaves(tree)``.
+
+    Raises:
+        ValueError: the prefix does not fit the tree.
+
+    Example:
+        >>> tree = {"bank": {"bias": 0.0, "kernel": 0.0}, "output": {"kernel": 0.0}}
+        >>> leaf_groups(tree, 1)
+        {"['bank']": (0, 1), "['output']": (2,)}
+        >>> leaf_groups(tree, {"bank": {"bias": "b", "kernel": "k"}, "output": "k"})
+        {'b': (0,), 'k': (1, 2)}
+    """
+    if prefix is None or isinstance(prefix, int):
+        paths = [path for path, _ in jax.tree_util.tree_leaves_with_path(tree)]
+        labels = [jax.tree_util.keystr(path[:prefix]) for path in paths]
+    else:
+        labels = jax.tree.leaves(broadcast_prefix("prefix", prefix, tree))
+    groups: dict[Any, list[int]] = {}
+    for position, label in enumerate(labels):
+        groups.setdefault(label, []).append(position)
+    return {label: tuple(positions) for label, positions in groups.items()}
+
+
+def broadcast_prefix(name: str, prefix: PyTree, tree: PyTree) -> PyTree:
+    """Repeats each leaf of a prefix over the subtree that it stands for.
+
+    Raises:
+        ValueError: the prefix does not fit.
+    """
+    try:
+        return jax.tree.map(lambda leaf, below: jax.tree.map(lambda _: leaf, below), prefix, tree)
+    except (ValueError, TypeError) as error:
+        raise ValueError(
+            f"{name}: expected a prefix of the pytree {jax.tree.structure(tree)}, "
+            f"got {jax.tree.structure(prefix)}"
+        ) from error

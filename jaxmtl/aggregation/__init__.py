@@ -6,6 +6,7 @@ pytree whose leaves have the task axis first, as ``jaxmtl.task_gradients`` gives
 which need no task gradients, are ``Scalarizer``s; see ``jaxmtl.aggregation.losses``.
 """
 
+from jaxmtl._pytree import leaf_groups as leaf_groups
 from jaxmtl.aggregation.aligned_mtl import aligned_mtl as aligned_mtl
 from jaxmtl.aggregation.and_mask import and_mask as and_mask
 from jaxmtl.aggregation.cagrad import cagrad as cagrad
@@ -29,7 +30,6 @@ from jaxmtl.aggregation.graddrop import graddrop as graddrop
 from jaxmtl.aggregation.gradnorm import gradnorm as gradnorm
 from jaxmtl.aggregation.gradvac import gradvac as gradvac
 from jaxmtl.aggregation.grouped import grouped as grouped
-from jaxmtl.aggregation.grouped import leaf_groups as leaf_groups
 from jaxmtl.aggregation.heads import with_heads as with_heads
 from jaxmtl.aggregation.imtl_g import imtl_g as imtl_g
 from jaxmtl.aggregation.info import StepInfo as StepInfo

@@ -8,8 +8,9 @@ from jaxtyping import Array, Float, PyTree
 
 from jaxmtl._validate import check_choice, check_within
 from jaxmtl.aggregation.contract import Aggregator, checked, describe
-from jaxmtl.aggregation.rows import accumulator_dtype, along_tasks, gram_matrix
+from jaxmtl.aggregation.rows import along_tasks, gram_matrix
 from jaxmtl.aggregation.settings import Real, in_type
+from jaxmtl.gradients.stacked import accumulator_dtype
 
 
 def and_mask(tau: Real = 1.0, *, rescale: bool = True) -> Aggregator:

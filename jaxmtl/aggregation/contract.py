@@ -9,14 +9,8 @@ from jaxtyping import Array, Bool, Float, Int, Key, PyTree
 
 from jaxmtl._modes import own_transfers
 from jaxmtl.aggregation.parts import kept_unless
-from jaxmtl.aggregation.rows import (
-    accumulator_dtype,
-    gram_matrix,
-    keep_present,
-    num_tasks,
-    scaled_gram,
-    weighted_sum,
-)
+from jaxmtl.aggregation.rows import gram_matrix, keep_present, scaled_gram, weighted_sum
+from jaxmtl.gradients.stacked import accumulator_dtype, num_tasks
 
 State = Any
 

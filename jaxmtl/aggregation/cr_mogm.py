@@ -9,8 +9,9 @@ from jaxmtl._validate import check_within
 from jaxmtl.aggregation.contract import Aggregator, Context, Weighed
 from jaxmtl.aggregation.known import AnyMethod, as_aggregator
 from jaxmtl.aggregation.mgda import mgda
-from jaxmtl.aggregation.rows import accumulator_dtype, keep_present, num_tasks, weighted_sum
+from jaxmtl.aggregation.rows import keep_present, weighted_sum
 from jaxmtl.aggregation.settings import Real, in_type
+from jaxmtl.gradients.stacked import accumulator_dtype, num_tasks
 
 
 class CRMOGMState(NamedTuple):

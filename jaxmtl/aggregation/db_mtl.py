@@ -9,14 +9,9 @@ from jaxtyping import Array, Float, Int, PyTree
 from jaxmtl._validate import check_choice, check_positive, check_within
 from jaxmtl.aggregation.contract import Aggregator, checked, describe, require_losses
 from jaxmtl.aggregation.parts import kept_unless, nonnegative
-from jaxmtl.aggregation.rows import (
-    accumulator_dtype,
-    along_tasks,
-    gram_matrix,
-    num_tasks,
-    weighted_sum,
-)
+from jaxmtl.aggregation.rows import along_tasks, gram_matrix, weighted_sum
 from jaxmtl.aggregation.settings import Real, in_type
+from jaxmtl.gradients.stacked import accumulator_dtype, num_tasks
 
 
 class DBMTLState(NamedTuple):

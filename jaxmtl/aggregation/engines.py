@@ -15,7 +15,6 @@ from jaxmtl.aggregation.contract import AggregationInfo, Aggregator, Rule, descr
 from jaxmtl.aggregation.info import StepInfo, info_of, read_value, value_for
 from jaxmtl.aggregation.keys import for_shapes, key_apart, step_keys
 from jaxmtl.aggregation.known import AnyMethod, as_aggregator
-from jaxmtl.aggregation.rows import accumulator_dtype
 from jaxmtl.aggregation.step import AggregatedStep, StepState
 from jaxmtl.gradients import (
     LossFn,
@@ -25,6 +24,7 @@ from jaxmtl.gradients import (
     trunk_gramian,
 )
 from jaxmtl.gradients.loss import gives_aux, parts_of
+from jaxmtl.gradients.stacked import accumulator_dtype
 from jaxmtl.gradients.tasks import check_parameters
 
 Combine = Callable[..., tuple[PyTree, Any, AggregationInfo]]

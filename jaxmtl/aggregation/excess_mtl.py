@@ -9,8 +9,9 @@ from jaxtyping import Array, Bool, Float, Int, PyTree
 from jaxmtl._validate import check_count, check_positive
 from jaxmtl.aggregation.contract import Aggregator, checked, describe
 from jaxmtl.aggregation.parts import kept_unless
-from jaxmtl.aggregation.rows import accumulator_dtype, gram_matrix, num_tasks, weighted_sum
+from jaxmtl.aggregation.rows import gram_matrix, weighted_sum
 from jaxmtl.aggregation.settings import Real, in_type
+from jaxmtl.gradients.stacked import accumulator_dtype, num_tasks
 
 
 class ExcessMTLState(NamedTuple):

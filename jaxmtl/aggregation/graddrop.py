@@ -8,8 +8,9 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PyTree
 
 from jaxmtl.aggregation.contract import Aggregator, checked, describe, require_key
-from jaxmtl.aggregation.rows import accumulator_dtype, along_tasks, gram_matrix
+from jaxmtl.aggregation.rows import along_tasks, gram_matrix
 from jaxmtl.aggregation.settings import Real
+from jaxmtl.gradients.stacked import accumulator_dtype
 
 
 def graddrop(leak: Real | Float[Array, " tasks"] | Sequence[float] = 0.0) -> Aggregator:

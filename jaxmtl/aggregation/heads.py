@@ -7,11 +7,12 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, PyTree
 
+from jaxmtl._pytree import broadcast_prefix
 from jaxmtl._validate import check_choice
 from jaxmtl.aggregation.contract import Aggregator
-from jaxmtl.aggregation.grouped import broadcast_prefix
 from jaxmtl.aggregation.known import AnyMethod, as_aggregator
-from jaxmtl.aggregation.rows import keep_present, num_tasks, weighted_sum
+from jaxmtl.aggregation.rows import keep_present, weighted_sum
+from jaxmtl.gradients.stacked import num_tasks
 
 HeadGradients = Literal["plain", "weighted"]
 

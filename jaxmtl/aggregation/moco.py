@@ -9,16 +9,11 @@ from jaxtyping import Array, Float, Int, PyTree
 from jaxmtl._validate import check_choice, check_positive
 from jaxmtl.aggregation.contract import Aggregator, checked, describe, require_losses
 from jaxmtl.aggregation.parts import kept_unless, nonnegative, rejoin
-from jaxmtl.aggregation.rows import (
-    accumulator_dtype,
-    along_tasks,
-    gram_matrix,
-    num_tasks,
-    weighted_sum,
-)
+from jaxmtl.aggregation.rows import along_tasks, gram_matrix, weighted_sum
 from jaxmtl.aggregation.settings import Real, in_type
 from jaxmtl.aggregation.solvers import project_simplex
 from jaxmtl.aggregation.solvers.simplex import share_among
+from jaxmtl.gradients.stacked import accumulator_dtype, num_tasks
 
 Simplex = Literal["projection", "softmax"]
 

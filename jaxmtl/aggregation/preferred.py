@@ -9,7 +9,8 @@ from jaxtyping import Array, Float, PyTree
 
 from jaxmtl.aggregation.contract import Aggregator, Context, Weighed
 from jaxmtl.aggregation.known import AnyMethod, as_aggregator
-from jaxmtl.aggregation.rows import along_tasks, num_tasks
+from jaxmtl.aggregation.rows import along_tasks
+from jaxmtl.gradients.stacked import num_tasks
 
 
 def preferred(

@@ -6,9 +6,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Int, PyTree
 
+from jaxmtl._pytree import Prefix, leaf_groups
 from jaxmtl._validate import check_static, check_within
 from jaxmtl.aggregation.contract import Aggregator, Context, checked, describe
-from jaxmtl.aggregation.grouped import Prefix, leaf_groups
 from jaxmtl.aggregation.known import AnyMethod, as_aggregator
 from jaxmtl.aggregation.mean import mean
 from jaxmtl.aggregation.rows import gram_matrix

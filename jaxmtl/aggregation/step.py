@@ -14,9 +14,9 @@ from jaxmtl.aggregation.contract import AggregationInfo, Aggregator
 from jaxmtl.aggregation.info import StepInfo, info_of, read_value, value_for
 from jaxmtl.aggregation.keys import another_pass, for_shapes, key_apart, step_keys
 from jaxmtl.aggregation.known import AnyMethod, as_aggregator
-from jaxmtl.aggregation.rows import num_tasks as count_tasks
 from jaxmtl.gradients import LossFn, task_gradients
 from jaxmtl.gradients.loss import gives_aux
+from jaxmtl.gradients.stacked import num_tasks as count_tasks
 from jaxmtl.gradients.tasks import check_parameters
 
 

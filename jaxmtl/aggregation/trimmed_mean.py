@@ -8,7 +8,8 @@ from jaxtyping import Array, PyTree
 
 from jaxmtl._validate import check_count
 from jaxmtl.aggregation.contract import Aggregator, checked, describe
-from jaxmtl.aggregation.rows import accumulator_dtype, along_tasks, gram_matrix, num_tasks
+from jaxmtl.aggregation.rows import along_tasks, gram_matrix
+from jaxmtl.gradients.stacked import accumulator_dtype, num_tasks
 
 
 def trimmed_mean(trim: int = 1) -> Aggregator:

@@ -12,13 +12,8 @@ from jaxmtl.gradients.dense import Tapped, tap_dense_layers
 from jaxmtl.gradients.features import SplitLoss
 from jaxmtl.gradients.heads import pass_heads
 from jaxmtl.gradients.loss import Beside, LossFn, gives_aux, parts_of, value_of
-from jaxmtl.gradients.tasks import (
-    check_chunk,
-    check_parameters,
-    map_chunks,
-    row_products,
-    weighted_rows,
-)
+from jaxmtl.gradients.stacked import row_products, weighted_rows
+from jaxmtl.gradients.tasks import check_chunk, check_parameters, map_chunks
 
 Engine = Literal["auto", "layers", "rank_one"]
 

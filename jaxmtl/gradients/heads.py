@@ -9,7 +9,7 @@ from jaxtyping import Array, Float, PyTree
 
 from jaxmtl.gradients.dense import leaves_read
 from jaxmtl.gradients.loss import loss_names, loss_vector
-from jaxmtl.gradients.tasks import row_products
+from jaxmtl.gradients.stacked import row_products
 
 Head = Callable[[PyTree, PyTree, PyTree], Float[Array, ""]]
 Heads = Callable[[PyTree, PyTree, PyTree], PyTree]

@@ -6,7 +6,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, PyTree
+from jaxtyping import Array, PyTree
 
 from jaxmtl.gradients.loss import LossFn, gives_aux, parts_of, value_of
 
@@ -142,38 +142,3 @@ def _check_nnx(params: PyTree) -> None:
                 "whose statistics would never move: nnx.split it, train the state of nnx.Param and "
                 "hand on the rest as an argument of the loss, which gives it back with has_aux=True"
             )
-
-
-def row_products(rows: Array, others: Array, dtype: Any) -> Float[Array, "tasks others"]:
-    """Inner products of all pairs of rows, the first axes, summed in the given type.
-
-    Example:
-        >>> import jax.numpy as jnp
-        >>> rows = jnp.array([[1.0, 0.0], [2.0, 1.0]])
-        >>> row_products(rows, rows, jnp.float32).tolist()
-        [[1.0, 2.0], [2.0, 5.0]]
-    """
-    return jax.lax.dot_general(
-        rows.reshape(rows.shape[0], -1).astype(dtype),
-        others.reshape(others.shape[0], -1).astype(dtype),
-        (((1,), (1,)), ((), ())),
-        precision=jax.lax.Precision.HIGHEST,
-    )
-
-
-def weighted_rows(weights: Float[Array, " tasks"], rows: Array, dtype: Any) -> Array:
-    """Sum over the first axis of weight times row, summed in the given type, in that of the rows.
-
-    Example:
-        >>> import jax.numpy as jnp
-        >>> rows = jnp.array([[1.0, 2.0], [4.0, 0.0]])
-        >>> weighted_rows(jnp.array([1.0, 0.5]), rows, jnp.float32).tolist()
-        [3.0, 2.0]
-    """
-    summed = jax.lax.dot_general(
-        weights.astype(dtype),
-        rows.reshape(rows.shape[0], -1).astype(dtype),
-        (((0,), (0,)), ((), ())),
-        precision=jax.lax.Precision.HIGHEST,
-    )
-    return summed.reshape(rows.shape[1:]).astype(rows.dtype)

@@ -1,4 +1,4 @@
-"""Run folders: saved, read again, and drawn."""
+"""Run folders: saved, read again, and drawn; pictures of conflict."""
 
 from typing import TYPE_CHECKING
 
@@ -16,7 +16,11 @@ from jaxmtl.report.words.summary import summarize as summarize
 
 if TYPE_CHECKING:
     from jaxmtl.report.comparison_folder import save_comparison as save_comparison
+    from jaxmtl.report.pictures.conflict_picture import plot_conflict as plot_conflict
 
 # It draws, for which much is loaded that reading has no use for.
-_LAZY = {"comparison_folder": ["save_comparison"]}
+_LAZY = {
+    "comparison_folder": ["save_comparison"],
+    "pictures.conflict_picture": ["plot_conflict"],
+}
 __getattr__, _, _ = lazy_loader.attach(__name__, submod_attrs=_LAZY)
