@@ -11,6 +11,7 @@ from jaxmtl.aggregation.aligned_mtl import aligned_mtl as aligned_mtl
 from jaxmtl.aggregation.and_mask import and_mask as and_mask
 from jaxmtl.aggregation.cagrad import cagrad as cagrad
 from jaxmtl.aggregation.choose import choose as choose
+from jaxmtl.aggregation.colour_schedule import colour_schedule as colour_schedule
 from jaxmtl.aggregation.config import config as config
 from jaxmtl.aggregation.constant import constant as constant
 from jaxmtl.aggregation.contract import AggregationInfo as AggregationInfo
@@ -19,16 +20,21 @@ from jaxmtl.aggregation.contract import Context as Context
 from jaxmtl.aggregation.contract import Weighed as Weighed
 from jaxmtl.aggregation.contract import from_rule as from_rule
 from jaxmtl.aggregation.cr_mogm import cr_mogm as cr_mogm
+from jaxmtl.aggregation.cyclic import cyclic as cyclic
 from jaxmtl.aggregation.data_parallel import data_parallel_step as data_parallel_step
 from jaxmtl.aggregation.db_mtl import db_mtl as db_mtl
 from jaxmtl.aggregation.dualproj import dualproj as dualproj
 from jaxmtl.aggregation.engines import feature_step as feature_step
 from jaxmtl.aggregation.engines import gramian_step as gramian_step
+from jaxmtl.aggregation.every import every as every
 from jaxmtl.aggregation.excess_mtl import excess_mtl as excess_mtl
 from jaxmtl.aggregation.fairgrad import fairgrad as fairgrad
+from jaxmtl.aggregation.fixed_weights import fixed_weights_from as fixed_weights_from
 from jaxmtl.aggregation.graddrop import graddrop as graddrop
 from jaxmtl.aggregation.gradnorm import gradnorm as gradnorm
 from jaxmtl.aggregation.gradvac import gradvac as gradvac
+from jaxmtl.aggregation.gram_product import ProductMethod as ProductMethod
+from jaxmtl.aggregation.gram_product import gram_product_step as gram_product_step
 from jaxmtl.aggregation.grouped import grouped as grouped
 from jaxmtl.aggregation.heads import with_heads as with_heads
 from jaxmtl.aggregation.imtl_g import imtl_g as imtl_g
@@ -47,7 +53,9 @@ from jaxmtl.aggregation.losses import equal as equal
 from jaxmtl.aggregation.losses import famo as famo
 from jaxmtl.aggregation.losses import from_losses as from_losses
 from jaxmtl.aggregation.losses import gls as gls
+from jaxmtl.aggregation.losses import igb as igb
 from jaxmtl.aggregation.losses import imtl_l as imtl_l
+from jaxmtl.aggregation.losses import ldc as ldc
 from jaxmtl.aggregation.losses import linear as linear
 from jaxmtl.aggregation.losses import look_ahead_slopes as look_ahead_slopes
 from jaxmtl.aggregation.losses import make_scalarizer as make_scalarizer
@@ -77,6 +85,7 @@ from jaxmtl.aggregation.rows import gram_matrix as gram_matrix
 from jaxmtl.aggregation.rows import weighted_sum as weighted_sum
 from jaxmtl.aggregation.sand_mask import sand_mask as sand_mask
 from jaxmtl.aggregation.sdmgrad import sdmgrad as sdmgrad
+from jaxmtl.aggregation.sharpness import sharpness_step as sharpness_step
 from jaxmtl.aggregation.step import AggregatedStep as AggregatedStep
 from jaxmtl.aggregation.step import aggregated_step as aggregated_step
 from jaxmtl.aggregation.step import as_optax as as_optax

@@ -15,7 +15,8 @@ from jaxmtl._modes import take_step
 from jaxmtl._validate import check_choice
 from jaxmtl.aggregation.checks import check_kind, check_state
 from jaxmtl.aggregation.contract import Aggregator
-from jaxmtl.aggregation.engines import flat_rows, head_weights, required_rule, unflatten, weigh
+from jaxmtl.aggregation.engines import flat_rows, required_rule, unflatten, weigh
+from jaxmtl.aggregation.heads import head_weights
 from jaxmtl.aggregation.info import info_of, read_value, value_for
 from jaxmtl.aggregation.keys import step_keys
 from jaxmtl.aggregation.known import AnyMethod, as_aggregator

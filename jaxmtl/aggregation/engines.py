@@ -12,9 +12,11 @@ from jaxmtl._modes import own_transfers, take_step
 from jaxmtl._validate import check_choice
 from jaxmtl.aggregation.checks import check_kind, check_parts, check_state
 from jaxmtl.aggregation.contract import AggregationInfo, Aggregator, Rule, describe, gram_context
+from jaxmtl.aggregation.heads import head_weights, with_heads
 from jaxmtl.aggregation.info import StepInfo, info_of, read_value, value_for
 from jaxmtl.aggregation.keys import for_shapes, key_apart, step_keys
 from jaxmtl.aggregation.known import AnyMethod, as_aggregator
+from jaxmtl.aggregation.one_pass import OnePass
 from jaxmtl.aggregation.step import AggregatedStep, StepState
 from jaxmtl.gradients import (
     LossFn,
@@ -23,7 +25,7 @@ from jaxmtl.gradients import (
     task_gramian,
     trunk_gramian,
 )
-from jaxmtl.gradients.loss import gives_aux, parts_of
+from jaxmtl.gradients.loss import gives_aux, parts_of, value_of
 from jaxmtl.gradients.stacked import accumulator_dtype
 from jaxmtl.gradients.tasks import check_parameters
 
@@ -112,8 +114,32 @@ def gramian_step(
 
     has_aux = gives_aux(loss_fn, has_aux)
     parts = parts_of(loss_fn, has_aux)
+    sparing = aggregator
+    if head_gradients is not None:  # of the pair that a SplitLoss has for parameters
+        sparing = with_heads(aggregator, (True, False), head_gradients)
 
     def open_loss(params: PyTree, *given: Any, **keyed: Any) -> tuple[Any, Combine]:
+        if isinstance(sparing, OnePass):
+            return open_once(sparing, params, *given, **keyed)
+        return open_all(params, *given, **keyed)
+
+    def open_once(sparing: OnePass, params: PyTree, *given: Any, **keyed: Any) -> Any:
+        losses, pullback, beside = jax.vjp(
+            lambda p: parts(p, *given, **keyed), params, has_aux=True
+        )
+
+        def combine(losses: Array, state: Any, **rest: Any) -> Any:
+            context = gram_context(losses.shape[0], losses=losses, **rest)
+            return sparing.branch(
+                state,
+                context,
+                lambda: open_all(params, *given, **keyed)[1](losses, state, **rest),
+                lambda: sparing.pull(lambda w: pullback(w)[0], state, context, losses.dtype),
+            )
+
+        return value_of(losses, beside, has_aux), combine
+
+    def open_all(params: PyTree, *given: Any, **keyed: Any) -> tuple[Any, Combine]:
         value, gram, backward = gramian(params, *given, **keyed)
 
         def combine(losses: Array, state: Any, **given: Any) -> Any:
@@ -285,19 +311,6 @@ def step_of(
         return after, StepState(inner, optimizer_state, state.key, state.number + 1), info
 
     return AggregatedStep(init, step)
-
-
-def head_weights(
-    head_gradients: str,
-    weights: Float[Array, " tasks"] | None,
-    losses: Float[Array, " tasks"],
-    present: Bool[Array, " tasks"] | None,
-) -> Float[Array, " tasks"]:
-    """What each head's own gradient is multiplied by; 0 for absent tasks."""
-    if head_gradients == "weighted" and weights is not None:
-        return weights
-    plain = jnp.ones_like(losses if weights is None else weights)
-    return plain if present is None else jnp.where(present, plain, 0)
 
 
 def required_rule(caller: str, aggregator: Aggregator) -> Rule:

@@ -1,11 +1,12 @@
 """Parameters of one task only, next to those that are shared."""
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, PyTree
+from jaxtyping import Array, Bool, Float, PyTree
 
 from jaxmtl._pytree import broadcast_prefix
 from jaxmtl._validate import check_choice
@@ -135,4 +136,24 @@ def with_heads(
         own = weighted_sum(weights, keep_present(heads, present)) if heads else []
         return apart.join(task_grads, combined, own), state, info
 
-    return Aggregator(init, update, weighted=head_gradients == "weighted", apart=apart)
+    return dataclasses.replace(
+        aggregator,  # what spares passes goes on sparing them
+        init=init,
+        update=update,
+        rule=None,
+        weighted=head_gradients == "weighted",
+        apart=apart,
+    )
+
+
+def head_weights(
+    head_gradients: str,
+    weights: Float[Array, " tasks"] | None,
+    losses: Float[Array, " tasks"],
+    present: Bool[Array, " tasks"] | None,
+) -> Float[Array, " tasks"]:
+    """What each head's own gradient is multiplied by; 0 for absent tasks."""
+    if head_gradients == "weighted" and weights is not None:
+        return weights
+    plain = jnp.ones_like(losses if weights is None else weights)
+    return plain if present is None else jnp.where(present, plain, 0)

@@ -1,36 +1,18 @@
 """Bargaining: the Nash solution."""
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
-import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Float
 
 from jaxmtl._validate import check_count, check_positive
 from jaxmtl.aggregation.contract import Aggregator, Context, Weighed, from_rule, preference_vector
+from jaxmtl.aggregation.every import every
 from jaxmtl.aggregation.settings import Real, in_type
 from jaxmtl.aggregation.solvers import fair_weights
 from jaxmtl.aggregation.solvers.linear import Unit, multiply, unit_gram
 from jaxmtl.aggregation.solvers.trust import safe_root
-
-
-class NashMTLState(NamedTuple):
-    """What is kept between solutions.
-
-    Attributes:
-        step: number of updates.
-        weights: last solution, before the limit on the norm.
-        converged: whether it was one.
-        residual: of that solution.
-        solved: tasks that it was a solution for.
-    """
-
-    step: Int[Array, ""]
-    weights: Float[Array, " tasks"]
-    converged: Bool[Array, ""]
-    residual: Float[Array, ""]
-    solved: Bool[Array, " tasks"]
 
 
 def nash_mtl(
@@ -45,7 +27,9 @@ def nash_mtl(
     of convex programs on the CPU and warm-starts from the last step; here it is the unique
     minimiser of w'G w / 2 - sum log w, by Newton steps, with nothing to start from. The weights
     undo every scaling of the rows, so the result has degree 0. As in the authors' code, a result
-    longer than ``max_norm`` is shortened to it (the paper has no such limit).
+    longer than ``max_norm`` is shortened to it (the paper has no such limit). With ``update_every``
+    it is ``every(update_every, nash_mtl(None), max_norm=max_norm)``: the weights that are kept are
+    the solution, and the limit is applied at each update to the sum that they give there.
 
     Zero gradients get weight 0. At a Pareto-stationary point there is no solution: ``converged`` is
     False and the weights are those of the last iteration. ``residual`` is the largest
@@ -55,12 +39,11 @@ def nash_mtl(
 
     Args:
         max_norm: longest result, may be traced; None for no limit.
-        update_every: steps between solutions, static; the weights are kept in between, unless a
-            task is present that they were not solved for.
+        update_every: steps between solutions, static; see ``every``.
         preferences: p, bargaining powers, (G w)_t = p_t / w_t; None for 1.
 
     Returns:
-        The aggregator; its state is a ``NashMTLState``.
+        The aggregator; no state, or with ``update_every`` that of ``every``.
 
     Raises:
         ValueError: max_norm or update_every not above 0; at the update, if there is not one
@@ -80,42 +63,19 @@ def nash_mtl(
         check_positive("max_norm", max_norm)
     check_count("update_every", update_every)
 
-    def solve(gram: Any, context: Context) -> tuple[Array, Array, Array, Array]:
+    def rule(gram: Any, state: Any, context: Context) -> Weighed:
         p = None
         if preferences is not None:
             p = preference_vector("nash_mtl", preferences, context.present, gram.dtype)
         found = fair_weights(gram, context.present, 1.0, p, context.scales)
-        return found.x, found.converged, found.residual, context.present
-
-    def rule(gram: Any, state: NashMTLState, context: Context) -> Weighed:
-        if update_every == 1:
-            found = solve(gram, context)
-        else:
-            # Weights solved without a task say nothing of it: 0, or what was right among others.
-            newcomer = (context.present & ~state.solved).any()
-            found = jax.lax.cond(
-                (state.step % update_every == 0) | newcomer,
-                lambda: solve(gram, context),
-                lambda: state[1:],
-            )
-        following = NashMTLState(state.step + 1, *found)
-        weights, converged, residual, _ = found
-        weights = jnp.where(context.present, weights, 0)
-        if max_norm is not None:
+        weights = found.x
+        if max_norm is not None and update_every == 1:
             unit = unit_gram(gram, context.present, context.scales)
             weights = limit_norm(unit, weights, in_type(max_norm, gram.dtype))
-        return Weighed(weights, following, converged, residual)
+        return Weighed(weights, state, found.converged, found.residual)
 
-    def init_state(tasks: int, dtype: Any) -> NashMTLState:
-        return NashMTLState(
-            step=jnp.int32(0),
-            weights=jnp.zeros(tasks, dtype),
-            converged=jnp.asarray(True),
-            residual=jnp.zeros((), dtype),
-            solved=jnp.zeros(tasks, bool),
-        )
-
-    return from_rule(rule, init_state, scaled=True)
+    solved = from_rule(rule, scaled=True)
+    return solved if update_every == 1 else every(update_every, solved, max_norm=max_norm)
 
 
 def limit_norm(

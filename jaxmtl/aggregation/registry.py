@@ -103,7 +103,7 @@ AGGREGATORS |= {
         config, _G, "an eigenvalue problem", (SYMMETRIC, LINEAR), 1, "Liu et al. 2025, ICLR"
     ),
     "nash_mtl": Method(
-        nash_mtl, _G, "about 10 Newton steps", (SAFE, SYMMETRIC), 0, "Navon et al. 2022, ICML", "m"
+        nash_mtl, _G, "about 10 Newton steps", (SAFE, SYMMETRIC), 0, "Navon et al. 2022, ICML"
     ),
     "fairgrad": Method(
         fairgrad, _G, "about 10 Newton steps", (SAFE, SYMMETRIC), 0, "Ban, Ji 2024, ICML"

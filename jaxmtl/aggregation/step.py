@@ -14,8 +14,9 @@ from jaxmtl.aggregation.contract import AggregationInfo, Aggregator
 from jaxmtl.aggregation.info import StepInfo, info_of, read_value, value_for
 from jaxmtl.aggregation.keys import another_pass, for_shapes, key_apart, step_keys
 from jaxmtl.aggregation.known import AnyMethod, as_aggregator
+from jaxmtl.aggregation.one_pass import OnePass
 from jaxmtl.gradients import LossFn, task_gradients
-from jaxmtl.gradients.loss import gives_aux
+from jaxmtl.gradients.loss import gives_aux, parts_of, value_of
 from jaxmtl.gradients.stacked import num_tasks as count_tasks
 from jaxmtl.gradients.tasks import check_parameters
 
@@ -122,6 +123,7 @@ def aggregated_step(
     aggregator = as_aggregator(aggregator)
     check_parts("aggregator", aggregator, Aggregator, optimizer)
     has_aux = gives_aux(loss_fn, has_aux)
+    parts = parts_of(loss_fn, has_aux)
     gradients_fn = gradients(loss_fn, has_aux=True) if has_aux else gradients(loss_fn)
 
     @own_transfers
@@ -154,23 +156,37 @@ def aggregated_step(
     ) -> tuple[PyTree, StepState, StepInfo]:
         check_kind(state, StepState)
         keys = step_keys(loss_fn, args, state, key)
-        given, task_grads = gradients_fn(params, batch, *args, **keys.loss)
+
+        def all_rows() -> Any:
+            given, task_grads = gradients_fn(params, batch, *args, **keys.loss)
+            losses = read_value(given, has_aux)[0]
+            check_state(state.aggregator, lambda: aggregator.init(task_grads), losses.shape[0])
+            extra_task_grads = [
+                gradients_fn(params, extra, *args, **another_pass(keys, number))[1]
+                for number, extra in enumerate(extra_batches)
+            ]
+            return given, aggregator.update(
+                task_grads,
+                state.aggregator,
+                losses=losses,
+                params=params,
+                extra_task_grads=extra_task_grads,
+                **about,
+            )
+
+        def open_loss() -> Any:
+            losses, pullback, beside = jax.vjp(
+                lambda p: parts(p, batch, *args, **keys.loss), params, has_aux=True
+            )
+            return value_of(losses, beside, has_aux), losses, lambda w: pullback(w)[0]
+
+        about = {"key": keys.method, "present": present, "order": order}
+        if isinstance(aggregator, OnePass):
+            given, combined = aggregator.spare(params, state.aggregator, open_loss, all_rows, about)
+        else:
+            given, combined = all_rows()
         losses, names, aux = read_value(given, has_aux)
-        check_state(state.aggregator, lambda: aggregator.init(task_grads), losses.shape[0])
-        extra_task_grads = [
-            gradients_fn(params, extra, *args, **another_pass(keys, number))[1]
-            for number, extra in enumerate(extra_batches)
-        ]
-        grads, aggregator_state, found = aggregator.update(
-            task_grads,
-            state.aggregator,
-            losses=losses,
-            params=params,
-            key=keys.method,
-            present=present,
-            order=order,
-            extra_task_grads=extra_task_grads,
-        )
+        grads, aggregator_state, found = combined
         info = info_of(losses, found, weighted=aggregator.weighted, aux=aux, names=names)
         value = value_for(info, present, value)
         after, optimizer_state = take_step(optimizer, grads, state.optimizer, params, value=value)

@@ -66,8 +66,8 @@ class ConflictMap:
             threshold: S of Recon, in [-1, 0]; static or traced.
         """
         cosines = of_pairs(self.cosines)
-        number = jnp.isfinite(cosines).sum(-1)
-        below = (cosines < threshold).sum(-1)
+        number = jnp.isfinite(cosines).sum(-1, dtype=cosines.dtype)
+        below = (cosines < threshold).sum(-1, dtype=cosines.dtype)
         return jnp.where(number > 0, below / jnp.maximum(number, 1), jnp.nan)
 
     def scalars(self) -> dict[str, Array]:

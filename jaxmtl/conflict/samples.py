@@ -126,7 +126,7 @@ def sample_conflict(
                 jnp.where(told & jnp.isfinite(found.opposite), found.opposite, 0),
                 _products(found),
             )
-            return jax.tree.map(lambda a, b: a + b, total, new), None
+            return jax.tree.map(lambda a, b: a + b.astype(a.dtype), total, new), None
 
         samples = jax.tree.leaves(batch)[0].shape[0]
         tasks = of_all.norms.shape[-1]
@@ -140,9 +140,9 @@ def sample_conflict(
         number = jnp.diagonal(both)
         pairs = number[:, None] * number[None] - both
         return SampleConflict(
-            rate=_over(below, both),
-            opposite=_over(opposite, both),
-            products=_over(_products(of_all) - own, pairs),
+            rate=_over(below, both, zero.dtype),
+            opposite=_over(opposite, both, zero.dtype),
+            products=_over(_products(of_all) - own, pairs, zero.dtype),
             both=both,
             layers=of_all.layers,
             names=of_all.names,
@@ -157,6 +157,6 @@ def _products(found: ConflictMap) -> Array:
     return jnp.where(zero[..., :, None] | zero[..., None, :], 0, found.products)
 
 
-def _over(total: Array, number: Array) -> Array:
-    number = jnp.broadcast_to(number, total.shape)
-    return jnp.where(number > 0, total / jnp.maximum(number, 1), jnp.nan)
+def _over(total: Array, number: Array, dtype: Any) -> Array:
+    number = jnp.broadcast_to(number, total.shape).astype(dtype)
+    return jnp.where(number > 0, total.astype(dtype) / jnp.maximum(number, 1), jnp.nan)

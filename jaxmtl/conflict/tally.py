@@ -68,7 +68,7 @@ class Tally:
             ValueError: another kind.
         """
         check_choice("kind", kind, SCORES)
-        seen = self.steps > 0
+        seen, dtype = self.steps > 0, self.cosine.dtype
         mean = {
             "cosine": -self.cosine,
             "opposite": self.opposite,
@@ -77,16 +77,16 @@ class Tally:
         if kind in mean:
             values = mean[kind] / jnp.where(seen, self.weight, 1)
         elif kind == "rate":
-            values = self.below / jnp.maximum(self.steps, 1)
+            values = self.below.astype(dtype) / jnp.maximum(self.steps, 1).astype(dtype)
         else:
-            values = getattr(self, kind).astype(self.cosine.dtype)
+            values = getattr(self, kind).astype(dtype)
         return jnp.where(seen, values, jnp.nan)
 
     def of_layers(self, kind: Score = "rate") -> Float[Array, "*lead layers"]:
         """The score of each layer: the mean over its pairs, for ``"below"`` the sum as in Recon."""
         scores = of_pairs(self.score(kind))
         total = jnp.where(jnp.isfinite(scores), scores, 0).sum(-1)
-        number = jnp.isfinite(scores).sum(-1)
+        number = jnp.isfinite(scores).sum(-1, dtype=scores.dtype)
         values = total if kind == "below" else total / jnp.maximum(number, 1)
         return jnp.where(number > 0, values, jnp.nan)
 
@@ -218,12 +218,12 @@ def update_tally(
 
     return dataclasses.replace(
         tally,
-        steps=tally.steps + told,
+        steps=tally.steps + told.astype(jnp.int32),
         weight=mean(tally.weight, jnp.ones_like(tally.weight)),
         cosine=mean(tally.cosine, found.cosines),
         opposite=mean(tally.opposite, found.opposite),
         ratio=mean(tally.ratio, found.norm_ratios),
-        below=tally.below + conflict,
+        below=tally.below + conflict.astype(jnp.int32),
         streak=streak,
         longest=jnp.maximum(tally.longest, streak),
         both=tally.both + both,

@@ -22,7 +22,9 @@ each_kind = pytest.mark.parametrize("name", some(NAMES, *KINDS[:3]))
 def example(name, keep=slice(None)):
     if name == "linear":
         return ag.linear(np.array([0.5, 1.0, 2.0, 1.5])[keep])
-    return ag.dwa(period=2) if name == "dwa" else ag.make_scalarizer(name)
+    if name in ("dwa", "igb"):
+        return ag.make_scalarizer(name, period=2)
+    return ag.make_scalarizer(name)
 
 
 def random_losses(seed):

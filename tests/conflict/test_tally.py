@@ -98,6 +98,13 @@ def test_one_program_for_all_seeds_and_scalars_by_name():
     assert set(alone.scalars()) >= {"conflict/a", "conflict/b", "conflict/a/0/1"}
 
 
+def test_types_are_promoted_by_nobody_but_us():
+    grads, known = history()
+    with jax.numpy_dtype_promotion("strict"):
+        shapes = jax.eval_shape(lambda g, k: tallied.__wrapped__(g, k).scalars(), grads, known)
+    assert {leaf.dtype for leaf in shapes.values()} == {jnp.dtype("float32")}
+
+
 def test_what_does_not_fit_is_one_sentence():
     grads, known = history()
     found = conflict.conflict_map(jax.tree.map(lambda leaf: leaf[0], grads))

@@ -27,6 +27,9 @@ TABLE = {
     "pbi": (ag.pbi(5.0, P), 9.54183238, None),
     "famo": (ag.famo(), 0.50410706, (0.72727272, 0.18181818, 0.09090909)),
     "dwa": (ag.dwa(), 6.5, (1, 1, 1)),
+    "igb": (ag.igb(), np.log(LOSSES).sum(), 1 / LOSSES),
+    # A third of each, and 0.05 of the gaps (0.5, 3.5 / 3, 2 / 3).
+    "ldc": (ag.ldc(0.075), 6.5 / 3 + 0.05 * 7 / 3, (0.95 / 3, 1 / 3, 1.05 / 3)),
 }
 
 
@@ -99,6 +102,38 @@ def test_learned_parameters_follow_adam(name):
         np.testing.assert_allclose(weights, by, rtol=1e-10)
         s = s + adam(slopes)
         np.testing.assert_allclose(state.values, s, rtol=1e-9, atol=1e-12)
+
+
+def test_igb_weighs_by_what_is_left_of_the_first_epoch():
+    method = ag.igb(period=2)
+    state, turn = method.init(3), jax.jit(method.scalarize)
+    for losses in STEPS[:2]:
+        loss, state, weights = turn(losses, state)
+        np.testing.assert_allclose(loss, np.log(losses).sum(), rtol=1e-10)
+        np.testing.assert_allclose(weights, 1 / losses, rtol=1e-10)
+    for losses in STEPS[2:4]:
+        loss, state, weights = turn(losses, state)
+        w = 3 * softmax(losses / np.mean(STEPS[:2], axis=0))
+        np.testing.assert_allclose(loss, (w * np.log(losses)).sum(), rtol=1e-10)
+        np.testing.assert_allclose(weights, w / losses, rtol=1e-10)
+
+
+def test_ldc_learns_its_logits_down_the_same_loss():
+    method, adam, b = ag.ldc(0.3, learning_rate=0.1), Adam(0.1), np.zeros(3)
+    state, turn = method.init(3), jax.jit(method.scalarize)
+
+    def value(b, losses):
+        parts = softmax(b) * losses
+        gaps = [abs(parts[s] - parts[t]) for s, t in itertools.combinations(range(3), 2)]
+        return parts.sum() + 0.3 * 2 * np.mean(gaps)
+
+    for losses in STEPS:
+        loss, state, _ = turn(losses, state)
+        np.testing.assert_allclose(loss, value(b, losses), rtol=1e-10)
+        steps = 1e-6 * np.eye(3)
+        slopes = [(value(b + e, losses) - value(b - e, losses)) / 2e-6 for e in steps]
+        b = b + adam(np.array(slopes))
+        np.testing.assert_allclose(state.values, b, rtol=1e-6, atol=1e-7)
 
 
 def test_famo_follows_its_recurrence():

@@ -20,7 +20,9 @@ from jaxmtl.aggregation.losses.dwa import dwa as dwa
 from jaxmtl.aggregation.losses.equal import equal as equal
 from jaxmtl.aggregation.losses.famo import famo as famo
 from jaxmtl.aggregation.losses.gls import gls as gls
+from jaxmtl.aggregation.losses.igb import igb as igb
 from jaxmtl.aggregation.losses.imtl_l import imtl_l as imtl_l
+from jaxmtl.aggregation.losses.ldc import ldc as ldc
 from jaxmtl.aggregation.losses.learned import learned as learned
 from jaxmtl.aggregation.losses.linear import linear as linear
 from jaxmtl.aggregation.losses.linear import simplex_grid as simplex_grid

@@ -12,7 +12,9 @@ from jaxmtl.aggregation.losses.dwa import dwa
 from jaxmtl.aggregation.losses.equal import equal
 from jaxmtl.aggregation.losses.famo import famo
 from jaxmtl.aggregation.losses.gls import gls
+from jaxmtl.aggregation.losses.igb import igb
 from jaxmtl.aggregation.losses.imtl_l import imtl_l
+from jaxmtl.aggregation.losses.ldc import ldc
 from jaxmtl.aggregation.losses.linear import linear
 from jaxmtl.aggregation.losses.pbi import pbi
 from jaxmtl.aggregation.losses.rlw import rlw
@@ -83,6 +85,19 @@ LOSSES |= {
         "Liu et al. 2021, ICLR",
         "m",
         "log scales, Adam of their own",
+    ),
+    "igb": LossMethod(
+        igb, _L, "none", (MONOTONE, SYMMETRIC), None, "Dai et al. 2023, UAI", state="m"
+    ),
+    "ldc": LossMethod(
+        ldc,
+        _L,
+        "none",
+        (SYMMETRIC,),
+        1,  # while all logits are 0
+        "Xiao et al. 2025",
+        "m",
+        "logits, Adam of their own",
     ),
     "stch": LossMethod(stch, _L, "none", (MONOTONE, SYMMETRIC), None, "Lin et al. 2024, ICML"),
     "cosmos": LossMethod(cosmos, _L, "none", (SYMMETRIC,), None, "Ruchte, Grabocka 2021, ICDM"),
