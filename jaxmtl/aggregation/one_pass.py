@@ -1,6 +1,7 @@
 """Methods that at most updates need one weighted sum of the task gradients, not all of them."""
 
 import dataclasses
+import functools
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -161,7 +162,8 @@ def one_pass(
 
         if due is None or full is None:
             return one_row()
-        return jax.lax.cond(due(state, context), lambda: full(task_grads, state, **given), one_row)
+        all_rows = functools.partial(full, task_grads, state, **given)
+        return jax.lax.cond(due(state, context), all_rows, one_row)
 
     return OnePass(init, update, weighted=weighted, due=due, ask=ask, answer=answer)
 
