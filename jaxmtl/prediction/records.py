@@ -15,10 +15,10 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int
 
-from jaxmtl.data.reading.names import plain_name
 from jaxmtl.duplication import HeadIndex
 from jaxmtl.files.errors import RunFolderError
 from jaxmtl.methods.method import Trace
+from jaxmtl.plain.names import plain_name
 from jaxmtl.training import Event, Run
 
 EVENT_COLUMNS = (

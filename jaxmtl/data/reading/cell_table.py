@@ -12,16 +12,6 @@ from jaxtyping import Bool, Float, Int
 
 from jaxmtl.data._errors import TableError
 from jaxmtl.data.reading.body import rows_without
-from jaxmtl.data.reading.cells import (
-    CellError,
-    MissingValues,
-    Notation,
-    is_missing,
-    looks_like_number,
-    read_cell,
-)
-from jaxmtl.data.reading.names import plain_name
-from jaxmtl.data.reading.numbers import Column, read_numbers, read_plain, refuse_formulas
 from jaxmtl.data.reading.opened import (
     Decimal,
     SheetColumns,
@@ -34,6 +24,16 @@ from jaxmtl.data.reading.opened import (
     ways_of_writing,
     without_totals,
 )
+from jaxmtl.plain.cells import (
+    CellError,
+    MissingValues,
+    Notation,
+    is_missing,
+    looks_like_number,
+    read_cell,
+)
+from jaxmtl.plain.names import plain_name
+from jaxmtl.plain.numbers import Column, read_numbers, read_plain, refuse_formulas
 
 Made = TypeVar("Made")
 

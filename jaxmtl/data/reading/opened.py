@@ -10,13 +10,13 @@ from jaxtyping import Bool, Float
 
 from jaxmtl.data._errors import TableError
 from jaxmtl.data.reading.body import Body, odd_labels, read_body
-from jaxmtl.data.reading.cells import MissingValues, Notation, missing_by_column
 from jaxmtl.data.reading.grid import Area, Grid, column_letter
-from jaxmtl.data.reading.numbers import Column, column_notation, infer_notation
 from jaxmtl.data.reading.text_table import read_text_table
 from jaxmtl.data.reading.total_words import is_total_word
 from jaxmtl.data.reading.totals import find_totals
 from jaxmtl.data.reading.workbook import read_workbook
+from jaxmtl.plain.cells import MissingValues, Notation, missing_by_column
+from jaxmtl.plain.numbers import Column, column_notation, infer_notation
 
 Decimal = Literal[".", ","]
 Thousands = Literal["comma", "point", "space", "apostrophe"]

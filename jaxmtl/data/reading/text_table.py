@@ -8,7 +8,7 @@ from pathlib import Path
 
 from jaxmtl.data._errors import TableError
 from jaxmtl.data.reading.grid import Grid, SheetRow, column_letter
-from jaxmtl.data.reading.names import count_found
+from jaxmtl.plain.names import count_found
 
 _SEPARATORS = (",", ";", "\t")
 _SEARCHED = 50  # rows among which the header is looked for

@@ -6,10 +6,8 @@ from types import NoneType
 from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Float
 
-from jaxmtl.data._errors import TableError
-from jaxmtl.data.reading.cells import (
+from .cells import (
     CellError,
     MissingValues,
     Notation,
@@ -21,9 +19,10 @@ from jaxmtl.data.reading.cells import (
     read_cell,
     tidy,
 )
-from jaxmtl.data.reading.dates import is_date
-from jaxmtl.data.reading.grid import column_letter
-from jaxmtl.data.reading.values import Formula, MarkedText, Percent, SuspectZero
+from .dates import is_day
+from .errors import TableError
+from .names import column_letter
+from .values import Formula, MarkedText, Percent, SuspectZero
 
 _FEW = 3  # numbers of a kind that say something of a column
 # Texts that are the same number in every spelling with decimal points, and blank ones.
@@ -74,7 +73,7 @@ def refuse_formulas(column: Column, source: str, *, computed: bool) -> None:
 
 def read_numbers(
     column: Column, source: str, missing: MissingValues, notation: Notation
-) -> tuple[Float[np.ndarray, " rows"], list[str]]:
+) -> tuple[np.ndarray, list[str]]:
     """The numbers of a column, NaN where missing.
 
     Args:
@@ -110,7 +109,7 @@ def read_numbers(
 
 def read_plain(
     cells: Sequence[Any], missing: MissingValues, notation: Notation
-) -> Float[np.ndarray, " rows"] | None:
+) -> np.ndarray | None:
     """The numbers of a column of nothing but plain texts; None for any other.
 
     No check of the column has anything to say of whole numbers, or of points before other than
@@ -150,7 +149,7 @@ def _other_kind(column: Column, missing: MissingValues) -> str:
     for cell in column.cells:
         if is_blank(cell) or isinstance(cell, Formula | MarkedText):
             continue
-        if is_date(cell) and not isinstance(cell, int):
+        if not isinstance(cell, int) and is_day(cell):
             dates.append(cell)
         elif isinstance(cell, str) and not any(character.isdigit() for character in cell):
             texts.append(tidy(cell))
