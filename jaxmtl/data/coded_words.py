@@ -10,34 +10,6 @@ from jaxtyping import Bool
 _MOST_NAMED = 3  # levels in a note
 
 
-def row_words(
-    columns: Sequence[str],
-    missing: Bool[np.ndarray, "rows columns"],
-    unknown: Bool[np.ndarray, "rows columns"],
-    outside: Bool[np.ndarray, "rows columns"],
-) -> list[str]:
-    """What is odd about each row; empty where nothing is.
-
-    Args:
-        columns: their names.
-        missing: where nothing is known.
-        unknown: where a level is new.
-        outside: where a number is beyond the others.
-
-    Example:
-        >>> no, yes = np.array([[False, False]]), np.array([[True, True]])
-        >>> row_words(["CO", "city"], no, no, yes)
-        ['CO, city outside the range learned from']
-    """
-    words = [""] * len(missing)
-    kinds = ((missing, "missing"), (unknown, "new"), (outside, "outside the range learned from"))
-    for marks, said in kinds:
-        for row in np.flatnonzero(marks.any(axis=1)).tolist():
-            named = ", ".join(columns[j] for j in np.flatnonzero(marks[row]).tolist())
-            words[row] += f"{'; ' if words[row] else ''}{named} {said}"
-    return words
-
-
 def words_of(
     source: str,
     columns: Sequence[Mapping[str, Any]],
