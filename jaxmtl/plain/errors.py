@@ -1,4 +1,4 @@
-"""The one exception for bad tables, of this floor and of ``jaxmtl.data``."""
+"""The exceptions of this floor; ``TableError`` is that of ``jaxmtl.data``, too."""
 
 
 class TableError(ValueError):
@@ -9,4 +9,15 @@ class TableError(ValueError):
         Traceback (most recent call last):
         ...
         jaxmtl.plain.errors.TableError: file a.csv, column 'CO', row 3: expected a number, got 'x'
+    """
+
+
+class RunError(ValueError):
+    """A run folder that cannot be used without the package: its text is one sentence.
+
+    Example:
+        >>> raise RunError("folder run: its network (MMoE) needs JAX; use 'jaxmtl predict' instead")
+        Traceback (most recent call last):
+        ...
+        jaxmtl.plain.errors.RunError: folder run: its network (MMoE) needs JAX; use 'jaxmtl ...
     """

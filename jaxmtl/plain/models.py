@@ -5,8 +5,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .links import bucketed, linked
 from .linear import linear_sums
+from .links import bucketed, linked
 from .mixture import disagreement, weighted_mean
 from .network import NETWORKS, needs_jax
 from .trees import check_ways, forest_sums, tree_sums

@@ -16,7 +16,9 @@ from jaxmtl.data.reading.total_words import is_total_word
 from jaxmtl.data.reading.totals import find_totals
 from jaxmtl.data.reading.workbook import read_workbook
 from jaxmtl.plain.cells import MissingValues, Notation, missing_by_column
-from jaxmtl.plain.numbers import Column, column_notation, infer_notation
+from jaxmtl.plain.notations import POINTS, notations_of
+from jaxmtl.plain.notations import notation_of as notation_of
+from jaxmtl.plain.numbers import Column
 
 Decimal = Literal[".", ","]
 Thousands = Literal["comma", "point", "space", "apostrophe"]
@@ -24,8 +26,6 @@ Thousands = Literal["comma", "point", "space", "apostrophe"]
 WORKBOOKS = (".xlsx", ".xlsm", ".xltx", ".xltm")
 _TEXTS = (".csv", ".tsv", ".txt")
 _MOST_NOTED = 3  # rows of a kind that are noted one by one
-# Points mark thousands, but in columns where they cannot.
-_POINTS = Notation(",", "point")
 
 
 class SheetColumns(NamedTuple):
@@ -114,28 +114,6 @@ def missing_codes(
     return {name: codes.of_column.get(name, codes.everywhere) for name in names}
 
 
-def notation_of(decimal: str | None, thousands: str | None) -> Notation:
-    """How numbers in texts are written, as far as the user says.
-
-    Args:
-        decimal: "." or ","; None where it is not said.
-        thousands: "comma", "point", "space" or "apostrophe"; None where it is not said.
-
-    Raises:
-        TableError: one sign is to mean both.
-    """
-    if (decimal, thousands) == (None, "point"):
-        return _POINTS
-    if decimal is None and thousands is not None:
-        decimal = "."
-    if (decimal, thousands) in ((".", "point"), (",", "comma")):
-        raise TableError(
-            f"decimal: expected another sign than that of the thousands, got {decimal!r} with "
-            f"thousands marked by a {thousands}; choose another one"
-        )
-    return Notation(decimal, thousands)
-
-
 def ways_of_writing(
     read: SheetColumns,
     names: Iterable[str],
@@ -150,19 +128,14 @@ def ways_of_writing(
         missing: what stands for a missing value, by the name of the column.
         notation: as far as the user says.
     """
-    names, notes = list(names), []
-    if notation == Notation() and read.grid.separator in (";", "\t"):
-        columns = (read.columns[name] for name in names)
-        notation, notes = infer_notation(columns, read.grid.source, missing)
-    if notation is _POINTS:
-        return {name: column_notation(read.columns[name]) for name in names}, notes
-    return dict.fromkeys(names, notation), notes
+    columns = [read.columns[name] for name in names]
+    return notations_of(columns, read.grid.source, read.grid.separator, missing, notation)
 
 
 def pointed_notes(source: str, ways: Mapping[str, Notation], notation: Notation) -> list[str]:
     """Says in which columns points were taken for decimal ones after all."""
     pointed = [name for name, way in ways.items() if way != notation]
-    if notation is not _POINTS or not pointed:
+    if notation is not POINTS or not pointed:
         return []
     return [
         f"{source}, columns {', '.join(pointed)}: points are read as decimal ones, as not "

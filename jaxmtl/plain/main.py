@@ -1,0 +1,175 @@
+"""``python run/predict.py rows.csv -o out.csv``: what ``jaxmtl predict`` does, by NumPy alone."""
+
+import argparse
+import contextlib
+import os
+import sys
+import zipfile
+from collections.abc import Iterator, Sequence
+from typing import IO, Any
+
+import numpy as np
+
+from .columns import free_name
+from .errors import RunError, TableError
+from .folder import PlainRun, read_run
+from .notes import NOTE
+from .predict import coded_rows, predicted
+from .table import TextTable, open_table
+from .write import write_rows
+
+BAD_INPUT = 2
+# What NumPy and the standard library raise for arrays and fields that do not go together.
+DAMAGES = (
+    *(ValueError, KeyError, IndexError, TypeError, AttributeError, ArithmeticError),
+    *(EOFError, RecursionError, zipfile.BadZipFile, NotImplementedError),
+)
+
+
+def main(folder: str, arguments: Sequence[str] | None = None) -> int:
+    """Predicts the rows of a text table.
+
+    Args:
+        folder: of the run.
+        arguments: of the command; None for those that it was called with.
+
+    Returns:
+        0, or 2 for bad input, of which one sentence is written to stderr.
+    """
+    given = _parser().parse_args(arguments)
+    try:
+        with np.errstate(all="ignore"):
+            _predict(folder, given)
+    except (RunError, TableError) as error:
+        return _refuse(str(error))
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except OSError as error:
+        return _refuse(f"file {error.filename}: {error.strerror or error}; check the path")
+    except MemoryError:
+        return _refuse("there is not enough memory; predict fewer rows at once")
+    return 0
+
+
+def _refuse(sentence: str) -> int:
+    print(f"predict.py: {' '.join(sentence.split())}", file=sys.stderr)
+    return BAD_INPUT
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="predict.py",
+        description="Predict every row of a text table, in its order and in original units. "
+        "'jaxmtl predict' does the same, and reads and writes workbooks too.",
+    )
+    parser.add_argument("table", metavar="TABLE", help="text table in UTF-8: .csv, .tsv or .txt")
+    parser.add_argument("-o", "--out", help="file to write; without it, standard output")
+    parser.add_argument("--confidence", type=float, help="level of the intervals, such as 0.8")
+    parser.add_argument(
+        "--joint", action="store_true", help="intervals that hold all targets of a row at once"
+    )
+    parser.add_argument("--force", action="store_true", help="replace an older file")
+    return parser
+
+
+def _predict(folder: str, given: argparse.Namespace) -> None:
+    level = given.confidence
+    if level is not None and not 0 < level < 1:
+        raise TableError(f"--confidence: expected a number between 0 and 1, got {level:g}")
+    if given.out is not None and os.path.exists(given.out):
+        if os.path.exists(given.table) and os.path.samefile(given.out, given.table):
+            raise TableError(
+                f"file {given.out}: it is the table to predict from; choose another name"
+            )
+        if not given.force:
+            raise TableError(
+                f"file {given.out}: it exists already; choose another name, or say --force"
+            )
+    with _told(folder):
+        run = read_run(folder)
+    if (level is not None or given.joint) and not run.calibration:
+        raise TableError(
+            f"folder {folder}: expected a run with intervals, got one without; leave --confidence "
+            "and --joint out"
+        )
+    table = open_table(given.table, run.names, run.reading)
+    if run.calibration and level is None:
+        level = run.level
+    with _told(folder):
+        noted = any(any(notes) for _, notes in _rows(run, table, level, given.joint, dry=True))
+        rows = _rows(run, table, level, given.joint)
+        header = next(rows)[0]
+        if noted:
+            header = [*header, free_name(NOTE, header)]
+        lines = (
+            [*line, note or None] if noted else line
+            for piece, notes in rows
+            for line, note in zip(piece, notes, strict=True)
+        )
+        with _opened(given.out) as file:
+            write_rows(file, header, lines)
+
+
+@contextlib.contextmanager
+def _told(folder: str) -> Iterator[None]:
+    """Makes one sentence of whatever a damaged folder leads to."""
+    try:
+        yield
+    except (RunError, TableError):
+        raise
+    except DAMAGES as error:
+        raise RunError(
+            f"folder {folder}: expected the files of a run, got damaged or other ones "
+            f"({type(error).__name__}: {str(error)[:200]}); copy the folder again or repeat the run"
+        ) from error
+
+
+@contextlib.contextmanager
+def _opened(out: str | None) -> Iterator[IO[str]]:
+    """A file that is there only once it is whole, or standard output."""
+    if out is None:
+        yield sys.stdout
+        return
+    draft = f"{out}.unfinished"
+    try:
+        with open(draft, "w", encoding="utf-8-sig", newline="") as file:
+            yield file
+        os.replace(draft, out)
+    finally:
+        with contextlib.suppress(OSError):
+            os.remove(draft)
+
+
+def _rows(
+    run: PlainRun, table: TextTable, level: float | None, joint: bool, *, dry: bool = False
+) -> Iterator[tuple[list[Any], list[str]]]:
+    """The header, then lines and notes of every piece; with ``dry`` notes of every piece alone."""
+    kept = [] if run.coding is None else list(table.places)
+    told = False
+    for piece in table.pieces():
+        coded = coded_rows(run, table, piece)
+        if dry and run.coding is not None:
+            yield [], coded.notes
+            continue
+        columns, notes = predicted(run, coded, level, joint)
+        if dry:
+            yield [], notes
+            continue
+        cells: dict[str, Sequence[Any]] = {name: piece.columns[name].cells for name in kept}
+        for name, own in columns.items():
+            cells[free_name(name, cells)] = own
+        if not told:
+            told = True
+            yield list(cells), []
+        width = len(cells)
+        lines: list[list[Any]] = []
+        of_line: list[str] = []
+        for blank, line, note in zip(
+            piece.blank, zip(*cells.values(), strict=True), notes, strict=True
+        ):
+            lines += [[None] * width for _ in range(blank)]
+            of_line += [""] * blank
+            lines.append(list(line))
+            of_line.append(note)
+        yield lines, of_line
