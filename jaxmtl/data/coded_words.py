@@ -61,7 +61,7 @@ def _rows(number: int) -> str:
 def _far(column: Mapping[str, Any], x: np.ndarray) -> str:
     """How far outside, in the units of the column."""
     low, high = column["low"], column["high"]
-    show = _day if column["kind"] == "date" else "{:.6g}".format
+    show = day if column["kind"] == "date" else "{:.6g}".format
     below, above = x.min(), x.max()
     ends = [show(value) for value, out in ((below, below < low), (above, above > high)) if out]
     return (
@@ -70,6 +70,15 @@ def _far(column: Mapping[str, Any], x: np.ndarray) -> str:
     )
 
 
-def _day(seconds: float) -> str:
+def day(seconds: float) -> str:
+    """The day of a moment.
+
+    Args:
+        seconds: since 1970.
+
+    Example:
+        >>> day(1420070400.0)
+        '2015-01-01'
+    """
     moment = datetime.datetime(1970, 1, 1) + datetime.timedelta(seconds=float(seconds))
     return f"{moment:%Y-%m-%d}"

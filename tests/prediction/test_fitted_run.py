@@ -74,9 +74,12 @@ def test_model_without_a_network(made, lines, tmp_path):
     options = {"method": "ridge", "dataset": made.dataset, "table": made.table}
     predictor = write_fitted_run(tmp_path, fitted, **options)
     assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "card.md",
         "config.json",
         "metrics.json",
         "model.npz",
+        "plain",
+        "predict.py",
         "predictions.csv",
         "predictions.png",
     ]
