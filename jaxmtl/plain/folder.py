@@ -67,7 +67,10 @@ def read_run(folder: str) -> PlainRun:
             )
     with open(os.path.join(folder, "metrics.json"), encoding="utf-8") as file:
         metrics = json.load(file)
-    with np.load(os.path.join(folder, "model.npz"), allow_pickle=False) as file:
+    with (
+        open(os.path.join(folder, "model.npz"), "rb") as opened,
+        np.load(opened, allow_pickle=False) as file,
+    ):
         spec = json.loads(str(file["spec"]))
         if spec["format"] != FORMAT:
             raise RunError(

@@ -2,11 +2,12 @@
 
 import argparse
 import contextlib
+import itertools
 import os
 import sys
 import zipfile
 from collections.abc import Iterator, Sequence
-from typing import IO, Any
+from typing import IO, Any, NamedTuple
 
 import numpy as np
 
@@ -97,15 +98,15 @@ def _predict(folder: str, given: argparse.Namespace) -> None:
     if run.calibration and level is None:
         level = run.level
     with _told(folder):
-        noted = any(any(notes) for _, notes in _rows(run, table, level, given.joint, dry=True))
-        rows = _rows(run, table, level, given.joint)
-        header = next(rows)[0]
-        if noted:
-            header = [*header, free_name(NOTE, header)]
+        # All cells are looked at before anything is written.
+        noted = any(any(notes) for notes in _notes(run, table))
+        pieces = _pieces(run, table, level, given.joint)
+        first = next(pieces)
+        header = [*first.names, free_name(NOTE, first.names)] if noted else first.names
         lines = (
             [*line, note or None] if noted else line
-            for piece, notes in rows
-            for line, note in zip(piece, notes, strict=True)
+            for piece in itertools.chain([first], pieces)
+            for line, note in zip(piece.lines, piece.notes, strict=True)
         )
         with _opened(given.out) as file:
             write_rows(file, header, lines)
@@ -141,35 +142,36 @@ def _opened(out: str | None) -> Iterator[IO[str]]:
             os.remove(draft)
 
 
-def _rows(
-    run: PlainRun, table: TextTable, level: float | None, joint: bool, *, dry: bool = False
-) -> Iterator[tuple[list[Any], list[str]]]:
-    """The header, then lines and notes of every piece; with ``dry`` notes of every piece alone."""
-    kept = [] if run.coding is None else list(table.places)
-    told = False
+class _Predicted(NamedTuple):
+    """Lines of a piece of a table, with a note for each, blank lines among them."""
+
+    names: list[str]
+    lines: list[list[Any]]
+    notes: list[str]
+
+
+def _notes(run: PlainRun, table: TextTable) -> Iterator[list[str]]:
+    """What is to be said of the rows of each piece."""
     for piece in table.pieces():
         coded = coded_rows(run, table, piece)
-        if dry and run.coding is not None:
-            yield [], coded.notes
-            continue
-        columns, notes = predicted(run, coded, level, joint)
-        if dry:
-            yield [], notes
-            continue
-        cells: dict[str, Sequence[Any]] = {name: piece.columns[name].cells for name in kept}
+        # Of numbers, a prediction that is not finite is to be said, too.
+        yield coded.notes if run.coding is not None else predicted(run, coded, None, False)[1]
+
+
+def _pieces(
+    run: PlainRun, table: TextTable, level: float | None, joint: bool
+) -> Iterator[_Predicted]:
+    """Columns of the table, which those of numbers alone do not repeat, and predictions."""
+    for piece in table.pieces():
+        columns, notes = predicted(run, coded_rows(run, table, piece), level, joint)
+        kept = {} if run.coding is None else {n: c.cells for n, c in piece.columns.items()}
+        cells: dict[str, Sequence[Any]] = {**kept}
         for name, own in columns.items():
             cells[free_name(name, cells)] = own
-        if not told:
-            told = True
-            yield list(cells), []
-        width = len(cells)
-        lines: list[list[Any]] = []
-        of_line: list[str] = []
-        for blank, line, note in zip(
-            piece.blank, zip(*cells.values(), strict=True), notes, strict=True
-        ):
-            lines += [[None] * width for _ in range(blank)]
-            of_line += [""] * blank
-            lines.append(list(line))
-            of_line.append(note)
-        yield lines, of_line
+        found = _Predicted(list(cells), [], [])
+        for blank, note, *line in zip(piece.blank, notes, *cells.values(), strict=True):
+            found.lines.extend([None] * len(cells) for _ in range(blank))
+            found.notes.extend("" for _ in range(blank))
+            found.lines.append(line)
+            found.notes.append(note)
+        yield found

@@ -73,7 +73,7 @@ class TextTable(NamedTuple):
         rows: list[list[str]] = []
         numbers: list[int] = []
         blank: list[int] = []
-        before = 0
+        before = width = 0
         for number, row in _records(self.path, self.separator):
             if number <= self.header:
                 width = len(row)

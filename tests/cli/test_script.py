@@ -57,9 +57,8 @@ def test_it_writes_what_predict_writes(learned, call, alone, tmp_path):
     assert (done.returncode, done.stderr) == (0, "")
     assert (tmp_path / "out.csv").read_bytes() == expected.read_bytes()
     assert rows_of(expected)[-2][-1].startswith("city new; CO outside")
-    # Without a name, to standard output.
-    assert main(str(learned / "run"), [str(new), "--confidence", "0.5", "--joint"]) == 0
-    call("predict", learned / "run", new, "-o", expected, "--force", "--confidence=.5", "--joint")
+    done = alone(learned / "run", new)  # without a name, to standard output
+    assert list(csv.reader(done.stdout.splitlines())) == rows_of(expected)
 
 
 def test_intervals_are_of_the_level_asked_for(learned, call, tmp_path):
