@@ -61,6 +61,7 @@ def predicted_table(
         path,
         expected=coding.inputs,
         sheet=find_sheet(path, sheet),
+        of_run=True,
         **how_to_read(predictor.reading, header_row=header_row),
     )
     coded = coding.encode(table)

@@ -61,7 +61,7 @@ def row_notes(
     missing = gaps.any(axis=1)
     if missing.any():
         summary.append(f"{missing.sum()} of {len(x)} rows have a missing feature and no prediction")
-    odd = ~np.isfinite(predicted).all(axis=1) & ~missing
+    odd = np.asarray(~np.isfinite(predicted).all(axis=1) & ~missing)
     if odd.any():
         first = _values(coding.features, x[int(np.argmax(odd))])
         summary.append(

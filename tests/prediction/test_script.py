@@ -13,7 +13,7 @@ from jaxmtl.prediction.fit_table import Plan, fit_table
 from jaxmtl.prediction.predictor import Reading
 from jaxmtl.prediction.table_run import write_table_run
 
-READING = {"missing_values": ("-99", "rain=9"), "decimal": ","}
+READING = {"missing_values": ("-99", "rain=9", "O3=-7"), "decimal": ","}
 HEADER = ["when", "CO", "street", "wet", "rain", "O3", "level", "visits"]
 
 
@@ -64,7 +64,9 @@ def test_rows_of_every_kind(folder, tmp_path, monkeypatch, joint):
     lines[30:30] = [[], [""] * 8]
     for row in lines[10:14]:
         row[5:] = [""] * 3
-    table = write(tmp_path / "new.csv", [*lines, [], []])
+    width = 5 if joint else len(HEADER)  # a table to predict need not have the targets
+    lines = [row[:width] for row in lines]
+    table = write(tmp_path / "new.csv", [*lines, [], []], header=HEADER[:width])
     options = ["--joint"] if joint else []
     written = [tmp_path / "one.csv", tmp_path / "other.csv"]
     command = ["predict", str(folder), str(table), "-o", str(written[0]), "--quiet", *options]

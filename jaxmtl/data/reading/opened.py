@@ -93,7 +93,11 @@ def open_columns(
 
 
 def missing_codes(
-    path: Path, values: Iterable[float | str] | float | str, names: Sequence[str]
+    path: Path,
+    values: Iterable[float | str] | float | str,
+    names: Sequence[str],
+    *,
+    of_run: bool = False,
 ) -> dict[str, MissingValues]:
     """What stands for a missing value, by the name of the column.
 
@@ -101,12 +105,13 @@ def missing_codes(
         path: the file, for the sentence of an error.
         values: numbers or texts, or "CO=0" for one column.
         names: of the columns in use.
+        of_run: whether the values are those of a run, of which not all columns need be here.
 
     Raises:
         TableError: a value for a column that is not in use.
     """
     codes = missing_by_column(values, names)
-    if codes.unknown:
+    if codes.unknown and not of_run:
         raise TableError(
             f"file {path}: expected a column in use before the equals sign of a missing value, got "
             f"{codes.unknown[0]!r}; choose among {', '.join(names)}"
