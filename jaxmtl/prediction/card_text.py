@@ -64,8 +64,8 @@ def _what(predictor: Predictor) -> list[str]:
     for task in predictor.tasks:
         words = _KINDS[task.kind] + (f" in {task.unit}" if task.unit else "")
         if task.has_classes:
-            sign = " < " if task.kind == "ordered" else ", "
-            words += f": {sign.join(map(str, task.classes))}"
+            order = " in this order" if task.kind == "ordered" else ""
+            words += f"{order}: {', '.join(map(str, task.classes))}"
         lines.append(f"- {_plain(task.name)}, {_plain(words)}")
     many = len(predictor.models)
     lines += ["", f"Method: {predictor.method}" + (f", the mean of {many} folds" * (many > 1))]
@@ -147,12 +147,12 @@ def _table_quality(tasks: Sequence[Task], metrics: Mapping[str, Any]) -> list[st
         f"On {rows['shown']} rows, each predicted by what had not learned from it "
         f"({rows['learned']} rows in {rows['folds']} folds were learned from):",
         "",
-        "| target | error | against the mean's | share explained or right | intervals held |",
+        "| target | error | against the mean's | how well | intervals held |",
         "|---|---|---|---|---|",
     ]
     for task in tasks:
         measured, measure = best["measures"][task.name], main_measure(task)
-        share = measured.get("accuracy" if task.has_classes else "r2")
+        share, words = ("accuracy", "right") if task.has_classes else ("r2", "explained (R²)")
         held = ""
         if intervals is not None:
             own = intervals["tasks"][task.name]["all"]
@@ -161,7 +161,7 @@ def _table_quality(tasks: Sequence[Task], metrics: Mapping[str, Any]) -> list[st
             task.name,
             f"{measure.title_of(task, '')} {_number(measured[measure.name])}",
             _percent(best["relative"][task.name]),
-            _percent(share),
+            f"{_percent(measured.get(share))} {words}",
             held,
         )
         lines.append(f"| {' | '.join(map(_cell, cells))} |")
@@ -175,8 +175,8 @@ def _limits(
 ) -> list[str]:
     settings = config["settings"] or {}
     lines = [
-        "- Errors and intervals are those of rows like the ones learned from; for other places, "
-        "times or instruments nothing is known of them.",
+        "- Errors are those of rows like the ones learned from; how large they are for other "
+        "places, times or instruments is not known.",
         "- Values outside the ranges above, and levels that are not among those learned from, "
         "lead to guesses; the last column of predictions names them.",
     ]
@@ -216,7 +216,7 @@ def _number(value: float | None) -> str:
 
 
 def _percent(value: float | None) -> str:
-    return "not known" if value is None else f"{100 * value:.0f} %"
+    return "not known" if value is None else f"{round(100 * value)} %"
 
 
 def _plain(text: Any) -> str:

@@ -120,7 +120,7 @@ class LoadedRun:
 
     def _numbers(self, frame: "pd.DataFrame") -> Float[np.ndarray, "rows features"]:
         """Numbers of a frame, NaN where they are missing or stand for that in the run."""
-        values = frame.to_numpy(np.float64, na_value=np.nan)
+        values = frame.to_numpy(np.float64, na_value=np.nan, copy=True)
         codes = missing_by_column(self.run.reading.missing_values, list(frame.columns))
         for j, name in enumerate(frame.columns):
             own = codes.of_column.get(name, codes.everywhere)

@@ -185,6 +185,8 @@ def test_the_card_says_what_one_has_to_know(learned, made_run):
     assert "| city | category | A, B, C |" in text
     assert "| day | date | 2021-01-01 to 2021-12-" in text
     assert "On 120 rows, each predicted by what had not learned from it" in text
+    assert " % explained (R²) | " in text
+    assert " % right | " in text
     assert "needs NumPy alone" in text
     study = (made_run / "card.md").read_text(encoding="utf-8")
     assert "| PM2.5 | " in study
