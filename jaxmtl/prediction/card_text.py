@@ -182,7 +182,7 @@ def _limits(
     ]
     if settings.get("group"):
         lines.append(f"- Whole groups of {_plain(settings['group'])} were kept together.")
-    elif settings and not settings.get("time"):
+    elif settings and not settings.get("time") and settings.get("split", "random") == "random":
         lines.append(
             "- Rows were divided at random: for forecasts, errors are larger than shown here."
         )
