@@ -19,7 +19,7 @@ from .predict import coded_rows, predicted
 from .table import TextTable, open_table
 from .write import write_rows
 
-BAD_INPUT = 2
+BAD_INPUT, UNREAD, INTERRUPTED = 2, 1, 130
 # What NumPy and the standard library raise for arrays and fields that do not go together.
 DAMAGES = (
     *(ValueError, KeyError, IndexError, TypeError, AttributeError, ArithmeticError),
@@ -36,6 +36,10 @@ def main(folder: str, arguments: Sequence[str] | None = None) -> int:
 
     Returns:
         0, or 2 for bad input, of which one sentence is written to stderr.
+
+    Example:
+        >>> main("run", ["new.csv", "--confidence", "90"])
+        2
     """
     given = _parser().parse_args(arguments)
     try:
@@ -45,11 +49,14 @@ def main(folder: str, arguments: Sequence[str] | None = None) -> int:
         return _refuse(str(error))
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
+        return UNREAD
     except OSError as error:
         return _refuse(f"file {error.filename}: {error.strerror or error}; check the path")
     except MemoryError:
         return _refuse("there is not enough memory; predict fewer rows at once")
+    except KeyboardInterrupt:
+        _refuse("interrupted; nothing was written")
+        return INTERRUPTED
     return 0
 
 
@@ -137,6 +144,10 @@ def _opened(out: str | None) -> Iterator[IO[str]]:
         with open(draft, "w", encoding="utf-8-sig", newline="") as file:
             yield file
         os.replace(draft, out)
+    except OSError as error:
+        raise TableError(
+            f"file {out}: cannot be written ({error.strerror or error}); choose another place"
+        ) from error
     finally:
         with contextlib.suppress(OSError):
             os.remove(draft)

@@ -52,6 +52,13 @@ def saved_model(saved: Mapping[str, Any], arrays: Arrays) -> SavedModel:
 
     Raises:
         ValueError: a kind that there is not, or trees without an end.
+
+    Example:
+        >>> saved_model({"kind": "oracle", "spec": {}}, {})
+        ... # doctest: +ELLIPSIS
+        Traceback (most recent call last):
+            ...
+        ValueError: model: expected one of the kinds network, ..., got 'oracle'
     """
     kind, spec = saved["kind"], saved["spec"]
     if kind not in KINDS:
@@ -73,6 +80,11 @@ def outputs_of_model(model: SavedModel, x: np.ndarray) -> np.ndarray:
 
     Returns:
         (rows, outputs): numbers, and probabilities of classes.
+
+    Example:
+        >>> line = {"slopes": np.array([[2.0]]), "intercept": np.array([1.0])}
+        >>> outputs_of_model(SavedModel("linear", {}, line), np.array([[3.0]])).tolist()
+        [[7.0]]
     """
     return KINDS[model.kind](model.spec, model.arrays, x)
 
@@ -89,6 +101,14 @@ def outputs_and_disagreement(
 
     Returns:
         (rows, outputs), and (rows, tasks), which is 0 for what is no mixture.
+
+    Example:
+        >>> one = {"kind": "constant", "spec": {}}
+        >>> arrays = {"0/outputs": np.array([1.0]), "1/outputs": np.array([3.0]),
+        ...           "weights": np.array([[0.5], [0.5]])}
+        >>> mixture = SavedModel("mixture", {"models": [one, one], "widths": [1]}, arrays)
+        >>> outputs_and_disagreement(mixture, np.zeros((1, 2)), 1)
+        (array([[2.]]), array([[1.]]))
     """
     if model.kind != "mixture":
         return np.asarray(outputs_of_model(model, x), float), np.zeros((len(x), tasks))

@@ -77,6 +77,16 @@ def tree_sums(trees: Mapping[str, np.ndarray], x: np.ndarray) -> np.ndarray:
 
     Returns:
         (rows, outputs).
+
+    Example:
+        >>> leaf = np.array([0, 1, 2])
+        >>> trees = {
+        ...     "baseline": np.array([10.0]), "roots": np.array([0]),
+        ...     "output_of_tree": np.array([0]), "feature": leaf * 0, "missing_left": leaf > 9,
+        ...     "threshold": np.array([0.5, 0, 0]), "left": np.array([1, 1, 2]),
+        ...     "right": np.array([2, 1, 2]), "value": np.array([0.0, 1.0, 2.0])}
+        >>> tree_sums(trees, np.array([[0.5], [0.6]])).tolist()
+        [[11.0], [12.0]]
     """
     x, rows = np.asarray(x, float), np.arange(len(x))
     found = np.repeat(trees["baseline"][None].astype(float), len(x), axis=0)

@@ -125,6 +125,9 @@ def test_nothing_is_overwritten(learned, tmp_path, capsys):
     for place, said in ((out, "it exists already"), (table, "it is the table to predict from")):
         assert main(str(learned / "run"), [str(table), "-o", str(place)]) == 2
         assert said in capsys.readouterr().err
+    nowhere = str(tmp_path / "no" / "out.csv")
+    assert main(str(learned / "run"), [str(table), "-o", nowhere]) == 2
+    assert f"file {nowhere}: cannot be written (No such file" in capsys.readouterr().err
     assert main(str(learned / "run"), [str(table), "-o", str(out), "--confidence", "2"]) == 2
     assert out.read_text(encoding="utf-8") == "mine"
     assert main(str(learned / "run"), [str(table), "-o", str(out), "--force"]) == 0

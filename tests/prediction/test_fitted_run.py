@@ -170,6 +170,8 @@ def test_other_network_has_no_picture_of_a_bank(made, tmp_path, undrawn):
     x = made.table.x
     expected = made.dataset.decode(model.predict(made.dataset.encode(x)))
     np.testing.assert_array_equal(run.predict(x), expected)
+    card = (tmp_path / "card.md").read_text(encoding="utf-8")
+    assert "- Its network (MMoE) needs JAX: `predict.py` refuses it, `jaxmtl predict` does" in card
 
 
 @pytest.mark.parametrize(
