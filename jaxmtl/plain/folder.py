@@ -40,6 +40,11 @@ class PlainRun(NamedTuple):
     calibration: dict[str, np.ndarray]
     level: float
 
+    @property
+    def targets(self) -> list[str]:
+        """Names of the tasks."""
+        return [task["name"] for task in self.tasks]
+
 
 def read_run(folder: str) -> PlainRun:
     """Reads a run folder, without unpickling anything.

@@ -5,7 +5,6 @@ import contextlib
 import itertools
 import os
 import sys
-import zipfile
 from collections.abc import Iterator, Sequence
 from typing import IO, Any, NamedTuple
 
@@ -20,11 +19,6 @@ from .table import TextTable, open_table
 from .write import write_rows
 
 BAD_INPUT, UNREAD, INTERRUPTED = 2, 1, 130
-# What NumPy and the standard library raise for arrays and fields that do not go together.
-DAMAGES = (
-    *(ValueError, KeyError, IndexError, TypeError, AttributeError, ArithmeticError),
-    *(EOFError, RecursionError, zipfile.BadZipFile, NotImplementedError),
-)
 
 
 def main(folder: str, arguments: Sequence[str] | None = None) -> int:
@@ -69,7 +63,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="predict.py",
         description="Predict every row of a text table, in its order and in original units. "
-        "'jaxmtl predict' does the same, and reads and writes workbooks too.",
+        "'jaxmtl predict' does the same, reads and writes workbooks too, and leaves out rows that "
+        "are totals or remarks.",
     )
     parser.add_argument("table", metavar="TABLE", help="text table in UTF-8: .csv, .tsv or .txt")
     parser.add_argument("-o", "--out", help="file to write; without it, standard output")
@@ -106,7 +101,7 @@ def _predict(folder: str, given: argparse.Namespace) -> None:
         level = run.level
     with _told(folder):
         # All cells are looked at before anything is written.
-        noted = any(any(notes) for notes in _notes(run, table))
+        noted = any([any(notes) for notes in _notes(run, table)])
         pieces = _pieces(run, table, level, given.joint)
         first = next(pieces)
         header = [*first.names, free_name(NOTE, first.names)] if noted else first.names
@@ -124,9 +119,11 @@ def _told(folder: str) -> Iterator[None]:
     """Makes one sentence of whatever a damaged folder leads to."""
     try:
         yield
-    except (RunError, TableError):
+    except (RunError, TableError, MemoryError):
         raise
-    except DAMAGES as error:
+    except Exception as error:  # whatever NumPy, zipfile and json raise for what they do not know
+        if isinstance(error, OSError) and error.filename is not None:
+            raise
         raise RunError(
             f"folder {folder}: expected the files of a run, got damaged or other ones "
             f"({type(error).__name__}: {str(error)[:200]}); copy the folder again or repeat the run"

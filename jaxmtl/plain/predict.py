@@ -1,6 +1,5 @@
 """From pieces of a table to columns of predictions, as ``jaxmtl predict`` writes them."""
 
-from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -119,13 +118,8 @@ def predicted(
     if level is not None:
         apart = np.stack([disagreement for _, disagreement in found])
         bounds = bounds_of(run.calibration, run.tasks, by_fold, apart, level=level, joint=joint)
-    words = dict(zip(names_of(run.tasks), decode(run.tasks, outputs), strict=True))
-    return columns_of(run.tasks, words, outputs, bounds, level or 0.0), coded.notes
-
-
-def names_of(tasks: list[dict[str, Any]]) -> list[str]:
-    """Names of the tasks."""
-    return [task["name"] for task in tasks]
+    words = dict(zip(run.targets, decode(run.tasks, outputs), strict=True))
+    return columns_of(run.tasks, words, outputs, bounds, level or run.level), coded.notes
 
 
 def _of_numbers(run: PlainRun, coded: Coded, outputs: np.ndarray) -> tuple[Columns, list[str]]:
@@ -134,10 +128,8 @@ def _of_numbers(run: PlainRun, coded: Coded, outputs: np.ndarray) -> tuple[Colum
     values[missing] = np.nan
     finite = np.isfinite(values)
     notes = notes_on_numbers(run.names, coded.gaps, ~finite.all(axis=1) & ~missing, coded.outside)
-    columns: Mapping[str, Any] = {
+    columns: Columns = {
         name: [value if known else None for value, known in zip(own, there, strict=True)]
-        for name, own, there in zip(
-            names_of(run.tasks), values.T.tolist(), finite.T.tolist(), strict=True
-        )
+        for name, own, there in zip(run.targets, values.T.tolist(), finite.T.tolist(), strict=True)
     }
-    return dict(columns), notes
+    return columns, notes

@@ -16,7 +16,7 @@ from .coding import level_text
 from .dates import DateParts, date_parts, seconds_of
 from .errors import TableError
 from .names import all_columns, find_columns, plain_name
-from .notations import notation_of, notations_of
+from .notations import column_notation, notation_of, notations_of
 from .numbers import Column, read_numbers
 from .separators import HINT, SEARCHED, find_separator, is_comment
 
@@ -222,6 +222,11 @@ def open_table(path: str, names: Sequence[str], reading: Mapping[str, Any]) -> T
     of_numbers = [column for column in first.columns.values() if _of_numbers(column, said)]
     ways, _ = notations_of(of_numbers, source, separator, missing, said)
     usual = next(iter(ways.values()), said)
+    for column in of_numbers:
+        pointed = column_notation(column)
+        # Points that are decimal ones in the first rows are so in the last few, too.
+        if ways[column.name] == Notation() and pointed.decimal == ".":
+            ways[column.name] = pointed
     return table._replace(notations={name: ways.get(name, usual) for name in places})
 
 

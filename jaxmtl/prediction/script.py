@@ -17,6 +17,9 @@ NumPy is all that it needs. What it does is in the folder beside it.
 import os
 import sys
 
+if sys.version_info < (3, 11):
+    sys.exit("predict.py: expected Python 3.11 or newer; call it with another one")
+
 from plain.main import main
 
 if __name__ == "__main__":

@@ -165,6 +165,12 @@ def test_damaged_folders_are_one_sentence(learned, tmp_path, capsys):
         assert said in found.err
         assert found.err.count("\n") == 1
         assert found.out == ""
+    whole = (learned / "run" / "model.npz").read_bytes()
+    for place in range(0, len(whole), len(whole) // 40):
+        for content in (whole[:place], whole[:place] + b"\xa5" + whole[place + 1 :]):
+            (folder / "model.npz").write_bytes(content)
+            code = main(str(folder), [table])
+            assert (code, capsys.readouterr().err.count("\n")) in ((0, 0), (2, 1))
     for name, content in (("model.npz", b"PK\3\4"), ("metrics.json", b"[")):
         (folder / name).write_bytes(content)
         assert main(str(folder), [table]) == 2

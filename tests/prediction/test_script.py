@@ -91,6 +91,25 @@ def test_spelling_of_numbers_is_found_out_as_by_predict(tmp_path):
     assert found.numbers(next(found.pieces()), "CO").tolist() == [3753.0, 867.0]
 
 
+def test_the_last_rows_are_read_as_the_first(tmp_path, monkeypatch):
+    monkeypatch.setattr(plain_table, "PIECE", 2)
+    (tmp_path / "a.csv").write_text("CO\n1.5\n2\n3.753\n867\n", encoding="utf-8")
+    found = plain_table.open_table(str(tmp_path / "a.csv"), ["CO"], {})
+    pieces = [found.numbers(piece, "CO").tolist() for piece in found.pieces()]
+    assert pieces == [[1.5, 2.0], [3.753, 867.0]]
+
+
+def test_nothing_is_written_if_a_late_row_is_odd(folder, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(plain_table, "PIECE", 4)
+    lines = list(lines_of(20, 2))
+    lines[1][1], lines[17][0] = "", "soon"  # a note on an early row does not end the look
+    table = write(tmp_path / "new.csv", lines)
+    assert main(str(folder), [str(table)]) == 2
+    found = capsys.readouterr()
+    assert found.out == ""
+    assert "column 'when', row 19: expected a date or time, got 'soon'" in found.err
+
+
 def test_the_header_is_in_the_row_of_the_run(tmp_path):
     (tmp_path / "a.csv").write_text("of the ministry\n\nCO\n1\n", encoding="utf-8")
     found = plain_table.open_table(str(tmp_path / "a.csv"), ["CO"], {"header_row": 3})
