@@ -51,6 +51,7 @@ def predicted_table(
     """
     from jaxmtl.data import Coding, read_cells
     from jaxmtl.data.reading.sheets import find_sheet
+    from jaxmtl.plain.columns import free_name
     from jaxmtl.prediction.predicted_columns import level_of, predicted_columns
 
     predictor = run.predictor
@@ -60,6 +61,7 @@ def predicted_table(
         path,
         expected=coding.inputs,
         sheet=find_sheet(path, sheet),
+        of_run=True,
         **how_to_read(predictor.reading, header_row=header_row),
     )
     coded = coding.encode(table)
@@ -86,7 +88,7 @@ def predicted_table(
         added[NOTE] = [words or None for words in coded.row_words]
     placed = []
     for name, cells in added.items():
-        placed.append(_free(name, columns))
+        placed.append(free_name(name, columns))
         columns[placed[-1]] = cells
     _say_scores(coding, table, outputs, console)
     return table, columns, placed
@@ -144,12 +146,3 @@ def _plain(cell: Any) -> Any:
     """A cell as a file takes it; dates stay dates."""
     kept = (str, int, float, datetime.datetime, datetime.date, datetime.time)
     return cell if cell is None or isinstance(cell, kept) else str(cell)
-
-
-def _free(name: str, taken: Columns) -> str:
-    """A name that the table does not have itself."""
-    found, number = name, 1
-    while found in taken:
-        number += 1
-        found = f"{name} predicted" if number == 2 else f"{name} predicted {number - 1}"
-    return found

@@ -138,7 +138,7 @@ def _as_text(sheet: Any, text: str) -> Any:
     """A cell that is no formula, even if it begins with an equals sign."""
     from openpyxl.cell import WriteOnlyCell
 
-    from jaxmtl.data.reading.names import plain_name
+    from jaxmtl.plain.names import plain_name
 
     cell = WriteOnlyCell(
         sheet, value="".join(one for one in plain_name(text) if one not in NOT_IN_XML)

@@ -10,34 +10,6 @@ from jaxtyping import Bool
 _MOST_NAMED = 3  # levels in a note
 
 
-def row_words(
-    columns: Sequence[str],
-    missing: Bool[np.ndarray, "rows columns"],
-    unknown: Bool[np.ndarray, "rows columns"],
-    outside: Bool[np.ndarray, "rows columns"],
-) -> list[str]:
-    """What is odd about each row; empty where nothing is.
-
-    Args:
-        columns: their names.
-        missing: where nothing is known.
-        unknown: where a level is new.
-        outside: where a number is beyond the others.
-
-    Example:
-        >>> no, yes = np.array([[False, False]]), np.array([[True, True]])
-        >>> row_words(["CO", "city"], no, no, yes)
-        ['CO, city outside the range learned from']
-    """
-    words = [""] * len(missing)
-    kinds = ((missing, "missing"), (unknown, "new"), (outside, "outside the range learned from"))
-    for marks, said in kinds:
-        for row in np.flatnonzero(marks.any(axis=1)).tolist():
-            named = ", ".join(columns[j] for j in np.flatnonzero(marks[row]).tolist())
-            words[row] += f"{'; ' if words[row] else ''}{named} {said}"
-    return words
-
-
 def words_of(
     source: str,
     columns: Sequence[Mapping[str, Any]],
@@ -89,7 +61,7 @@ def _rows(number: int) -> str:
 def _far(column: Mapping[str, Any], x: np.ndarray) -> str:
     """How far outside, in the units of the column."""
     low, high = column["low"], column["high"]
-    show = _day if column["kind"] == "date" else "{:.6g}".format
+    show = day if column["kind"] == "date" else "{:.6g}".format
     below, above = x.min(), x.max()
     ends = [show(value) for value, out in ((below, below < low), (above, above > high)) if out]
     return (
@@ -98,6 +70,15 @@ def _far(column: Mapping[str, Any], x: np.ndarray) -> str:
     )
 
 
-def _day(seconds: float) -> str:
+def day(seconds: float) -> str:
+    """The day of a moment.
+
+    Args:
+        seconds: since 1970.
+
+    Example:
+        >>> day(1420070400.0)
+        '2015-01-01'
+    """
     moment = datetime.datetime(1970, 1, 1) + datetime.timedelta(seconds=float(seconds))
     return f"{moment:%Y-%m-%d}"

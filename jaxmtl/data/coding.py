@@ -12,12 +12,13 @@ from jaxtyping import Bool, Float, Int
 
 from jaxmtl import plain
 from jaxmtl.data._errors import TableError
-from jaxmtl.data.coded_words import row_words, words_of
+from jaxmtl.data.coded_words import words_of
 from jaxmtl.data.coding_json import FORM, check_coding
 from jaxmtl.data.columns import Columns
 from jaxmtl.data.folds import Part
 from jaxmtl.data.reading.cell_table import CellTable
 from jaxmtl.data.typed import dates_of, levels_of
+from jaxmtl.plain.notes import row_words
 from jaxmtl.tasks import Task, check_outputs
 
 

@@ -5,8 +5,8 @@ import datetime
 from collections.abc import Mapping
 from typing import Any
 
-from jaxmtl.data.dates import DateOrder
 from jaxmtl.data.kinds import ColumnKind
+from jaxmtl.plain.dates import DateOrder
 from jaxmtl.tasks import Task
 
 _MOST_SHOWN = 4  # levels of a category in a line

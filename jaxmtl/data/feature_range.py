@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 
-MOST_NAMED = 3  # columns of which the farthest value is told
+from jaxmtl.plain.notes import MOST_NAMED
 
 
 class FeatureRange(NamedTuple):
@@ -98,25 +98,3 @@ def describe_outside(
         f"{count} of {len(x)} {rows} hold values outside those of the training rows, where "
         f"predictions are guesses: {', '.join(told)}"
     )
-
-
-def outside_names(
-    outside: Bool[np.ndarray, " features"], names: Sequence[str], most: int = MOST_NAMED
-) -> str:
-    """The names of the columns that are marked, a few of them if they are many.
-
-    Args:
-        outside: of one row.
-        names: of the features.
-        most: that are named.
-
-    Returns:
-        Names separated by commas.
-
-    Example:
-        >>> outside_names(np.array([True, False, True, True]), ["a", "b", "c", "d"], most=2)
-        'a, c and 1 more'
-    """
-    found = [name for name, mark in zip(names, outside, strict=True) if mark]
-    more = f" and {len(found) - most} more" if len(found) > most else ""
-    return ", ".join(found[:most]) + more

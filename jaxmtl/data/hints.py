@@ -5,10 +5,10 @@ from jaxtyping import Float, Int
 
 from jaxmtl.data._errors import TableError
 from jaxmtl.data.columns import Columns
-from jaxmtl.data.dates import DateOrder
 from jaxmtl.data.reading.cell_table import CellTable
 from jaxmtl.data.tells import Values, rows_looked_at, tells, worth_a_look
 from jaxmtl.data.typed import dates_of, levels_of, looks_of
+from jaxmtl.plain.dates import DateOrder
 
 Codes = dict[str, Int[np.ndarray, " rows"]]
 

@@ -8,14 +8,14 @@ from jaxtyping import Float
 
 from jaxmtl.data._errors import TableError
 from jaxmtl.data.columns import Column, Columns
-from jaxmtl.data.dates import DAY, Dates
 from jaxmtl.data.hints import hints_of
 from jaxmtl.data.infer_tasks import infer_task
 from jaxmtl.data.kinds import Declared, check_names, said_of
 from jaxmtl.data.reading.cell_table import CellTable
-from jaxmtl.data.reading.names import plain_name
 from jaxmtl.data.typed import dates_of, levels_of, looks_of
 from jaxmtl.plain import date_features
+from jaxmtl.plain.dates import DAY, Dates
+from jaxmtl.plain.names import plain_name
 
 _NEARLY_ALL = 0.8  # of the cells different: a name, not a category
 _FEW_ROWS = 20  # up to which nearly all different is no sign

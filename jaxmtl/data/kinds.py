@@ -6,8 +6,8 @@ from typing import Literal, NamedTuple
 
 from jaxmtl._options.text import short
 from jaxmtl._words import did_you_mean
-from jaxmtl.data.dates import DateOrder
-from jaxmtl.data.reading.names import plain_name
+from jaxmtl.plain.dates import DateOrder
+from jaxmtl.plain.names import plain_name
 
 ColumnKind = Literal["number", "category", "date"]
 _SAID = {

@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from jaxmtl.data._errors import TableError
-from jaxmtl.data.reading.cells import tidy
+from jaxmtl.plain.cells import tidy
 
 _WORDS = {
     "train": ("train", "training", "训练", "训练集"),

@@ -10,7 +10,9 @@ from jaxtyping import Float
 
 from jaxmtl import plain
 from jaxmtl.data._errors import TableError
-from jaxmtl.data.dates import (
+from jaxmtl.data.reading.cell_table import CellTable
+from jaxmtl.plain.cells import is_missing, looks_like_number, tidy
+from jaxmtl.plain.dates import (
     DateOrder,
     DateParts,
     Dates,
@@ -18,9 +20,7 @@ from jaxmtl.data.dates import (
     possible_orders,
     seconds_of,
 )
-from jaxmtl.data.reading.cell_table import CellTable
-from jaxmtl.data.reading.cells import is_missing, looks_like_number, tidy
-from jaxmtl.data.reading.values import ErrorText
+from jaxmtl.plain.values import ErrorText
 
 
 class Looks(NamedTuple):

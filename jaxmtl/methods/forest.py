@@ -7,12 +7,12 @@ from typing import Any, ClassVar
 import numpy as np
 from jaxtyping import Bool, Float, Float32, Int32, UInt8
 
-from jaxmtl.methods.levels import bucketed
 from jaxmtl.methods.links import Link, check_floor, links_from_json, links_to_json, outputs_of
 from jaxmtl.methods.saved import check_arrays, check_below, check_fields, with_prefix
+from jaxmtl.plain.links import bucketed
+from jaxmtl.plain.trees import check_ways, forest_sums
 
 BYTES_OF_A_SET = 32  # 256 buckets
-_WALKERS = 1 << 20  # rows times trees that go down at once
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
@@ -62,42 +62,7 @@ class Forest:
 
     def add_up(self, x: Float32[np.ndarray, "rows features"]) -> Float[np.ndarray, "rows own"]:
         """Baseline and what the trees add, for features with buckets in place of levels."""
-        found = np.repeat(self.baseline[None].astype(float), len(x), axis=0)
-        step = max(_WALKERS // max(len(self.roots), 1), 1)
-        for at in range(0, len(x), step):
-            part = slice(at, at + step)
-            leaves = self._leaves(np.ascontiguousarray(x[part]))
-            # Tree after tree, so that the sum of a row hangs on no other row.
-            for column in leaves.T:
-                found[part] += self.value[column]
-        return found
-
-    def _leaves(self, x: np.ndarray) -> np.ndarray:
-        rows, features = x.shape
-        cells = x.ravel()
-        reached = np.repeat(self.roots[None], rows, axis=0).ravel()
-        place = np.flatnonzero(reached >= 0)
-        node, start = reached[place], place // max(len(self.roots), 1) * features
-        while len(place):
-            asked = self.feature[node]
-            is_set = asked >= features
-            if is_set.any():
-                number = np.where(is_set, asked - features, 0)
-                value = cells[start + np.where(is_set, self.set_column[number], asked)]
-                bucket = np.where(is_set, value, 0).astype(np.int64)
-                member = self.sets[number, bucket >> 3] >> (bucket & 7) & 1
-                left = np.where(is_set, member == 1, value <= self.threshold[node])
-            else:
-                value = cells[start + asked]
-                left = value <= self.threshold[node]
-            unknown = np.isnan(value)
-            if unknown.any():
-                left = np.where(unknown, self.missing_left[node], left)
-            node = np.where(left, self.left[node], self.right[node])
-            going = node >= 0
-            reached[place[~going]] = node[~going]
-            place, node, start = place[going], node[going], start[going]
-        return ~reached.reshape(rows, len(self.roots))
+        return forest_sums(self.arrays(), x)
 
     def arrays(self) -> dict[str, np.ndarray]:
         """All fields but ``outputs``."""
@@ -231,9 +196,6 @@ def _check_forest(
     check_below("feature", arrays["feature"], features + sets)
     if not set(arrays["set_column"].tolist()) <= codes:
         raise ValueError("array 'set_column': expected places of codes, got others")
-    here = np.arange(nodes)
     for name in ("roots", "left", "right"):
         check_below(name, arrays[name], nodes, least=-leaves)
-        # Children stand behind their parents: every way down has an end.
-        if name != "roots" and ((arrays[name] >= 0) & (arrays[name] <= here)).any():
-            raise ValueError(f"array {name!r}: expected children behind their parents, got others")
+    check_ways(arrays, own_leaves=False)

@@ -1,12 +1,12 @@
 """Columns that hold the number of a level: their levels in few buckets, and a column each."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float, Int, UInt8
+from jaxtyping import Float, UInt8
 
 from jaxmtl.data.folds import Data
+from jaxmtl.plain.links import level_numbers
 
 MOST_BUCKETS = 255  # that of all other levels stands behind them: 256 numbers fit a byte
 
@@ -55,33 +55,6 @@ def buckets_of(
     found = np.full(size, len(frequent), np.uint8)
     found[frequent] = np.arange(len(frequent))
     return found
-
-
-def level_numbers(codes: Float[np.ndarray, "*shape"], size: int) -> Int[np.ndarray, "*shape"]:
-    """Codes as whole numbers; what is out of range is the last level, that of levels not met."""
-    known = (codes >= 0) & (codes < size)  # false for NaN as well
-    return np.where(known, codes, size - 1).astype(np.int64)
-
-
-def bucketed(
-    x: Float[np.ndarray, "rows features"],
-    codes: Sequence[tuple[int, np.ndarray]],
-) -> Float[np.ndarray, "rows features"]:
-    """The features with buckets in place of the numbers of levels.
-
-    Args:
-        x: coded features.
-        codes: place of each column that holds numbers of levels, and the bucket of every level.
-
-    Returns:
-        A new array where there are such columns, else the very one.
-    """
-    if not codes:
-        return x
-    x = x.copy()
-    for column, buckets in codes:
-        x[:, column] = buckets[level_numbers(x[:, column], len(buckets))]
-    return x
 
 
 def codes_from_json(what: str, saved: Any, features: int) -> tuple[tuple[int, int], ...]:

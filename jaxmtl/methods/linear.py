@@ -8,11 +8,12 @@ import numpy as np
 from jaxtyping import Array, Float, Key
 
 from jaxmtl.data.folds import Data, Folds
-from jaxmtl.methods.levels import codes_from_json, level_numbers
+from jaxmtl.methods.levels import codes_from_json
 from jaxmtl.methods.links import Link, check_floor, links_from_json, links_to_json, outputs_of
 from jaxmtl.methods.method import Fitted, Work
 from jaxmtl.methods.of_each_task import check_numbers, fit_each_fold
 from jaxmtl.methods.saved import check_arrays, check_fields
+from jaxmtl.plain.linear import linear_sums
 
 PENALTIES = np.logspace(-4, 3, 15)
 
@@ -47,18 +48,7 @@ class LinearModel:
 
     def predict(self, x: Float[np.ndarray, "rows features"]) -> Float[np.ndarray, "rows outputs"]:
         """Outputs for coded features; that of a row hangs on no other row."""
-        x = np.asarray(x, float)
-        if self.levels is None:
-            sums = np.einsum("rf,fo->ro", x, self.slopes) + self.intercept
-        else:
-            places = [column for column, _ in self.codes]
-            numbers = np.delete(x, places, axis=1)
-            sums = np.einsum("rf,fo->ro", numbers, np.delete(self.slopes, places, axis=0))
-            sums += self.intercept
-            at = 0
-            for column, size in self.codes:
-                sums += self.levels[at + level_numbers(x[:, column], size)]
-                at += size
+        sums = linear_sums(x, self.slopes, self.intercept, self.codes, self.levels)
         return sums if self.floor is None else outputs_of(self.links, sums, self.floor)
 
     def spec(self) -> dict[str, Any]:

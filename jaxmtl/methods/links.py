@@ -7,6 +7,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 from jaxtyping import Float
 
+from jaxmtl.plain.links import linked
 from jaxmtl.tasks import Task
 
 LinkKind = Literal["same", "exp", "softmax", "shares"]
@@ -62,20 +63,7 @@ def outputs_of(
         >>> outputs_of(links, np.array([[3.0, 0.0, 0.0]]), np.zeros(3)).tolist()
         [[3.0, 0.5, 0.5]]
     """
-    at = 0
-    for link in links:
-        columns = slice(at, at + link.width)
-        at += link.width
-        part = sums[:, columns]
-        if link.kind == "exp":
-            sums[:, columns] = np.exp(part)
-        elif link.kind != "same":
-            if link.kind == "softmax":
-                part = np.exp(part - part.max(axis=1, keepdims=True))
-                part = part / part.sum(axis=1, keepdims=True)
-            part = part + floor[columns]
-            sums[:, columns] = part / part.sum(axis=1, keepdims=True)
-    return sums
+    return linked(links_to_json(links), sums, floor)
 
 
 def floors(

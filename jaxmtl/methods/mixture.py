@@ -9,6 +9,7 @@ from jaxtyping import Float
 
 from jaxmtl.methods.method import Model
 from jaxmtl.methods.saved import check_arrays, check_fields, described, with_prefix
+from jaxmtl.plain.mixture import disagreement, weighted_mean
 from jaxmtl.tasks import Task, output_widths
 
 MOST_MODELS = 1000
@@ -75,13 +76,7 @@ class MixtureModel:
         return mean, disagreement(each, self.weights, mean, self.widths)
 
     def _mean(self, each: Iterable[np.ndarray], rows: int) -> np.ndarray:
-        found = np.zeros((rows, sum(self.widths)))
-        for predicted, weights in zip(each, self.weights, strict=True):
-            columns = np.repeat(weights, self.widths)
-            # What a model predicts of tasks that it has no weight for may be anything.
-            used = columns > 0
-            found[:, used] += predicted[:, used] * columns[used]
-        return found
+        return weighted_mean(each, self.weights, self.widths, rows)
 
     def spec(self) -> dict[str, Any]:
         """Kinds and specs of the models, and the widths."""
@@ -94,42 +89,6 @@ class MixtureModel:
         for number, model in enumerate(self.models):
             found |= {f"{number}/{name}": array for name, array in model.arrays().items()}
         return found
-
-
-def disagreement(
-    each: Sequence[Float[np.ndarray, "rows outputs"]],
-    weights: Float[np.ndarray, "models tasks"],
-    mean: Float[np.ndarray, "rows outputs"],
-    widths: Sequence[int],
-) -> Float[np.ndarray, "rows tasks"]:
-    """Weighted standard deviation of what models predict, around their mean.
-
-    Args:
-        each: what every model predicts.
-        weights: of every model for every task; those of a task have the sum 1.
-        mean: the weighted mean.
-        widths: columns of every task in the outputs.
-
-    Returns:
-        0 for tasks of several columns, as those of classes.
-
-    Example:
-        >>> each = [np.array([[1.0]]), np.array([[3.0]])]
-        >>> disagreement(each, np.array([[0.5], [0.5]]), np.array([[2.0]]), [1]).tolist()
-        [[1.0]]
-    """
-    found = np.zeros((len(mean), len(widths)))
-    starts = np.cumsum([0, *widths[:-1]])
-    for t, (start, width) in enumerate(zip(starts, widths, strict=True)):
-        if width == 1:
-            of_task = weights[:, t]
-            square = sum(
-                weight * (predicted[:, start] - mean[:, start]) ** 2
-                for predicted, weight in zip(each, of_task, strict=True)
-                if weight > 0
-            )
-            found[:, t] = np.sqrt(square)
-    return found
 
 
 def mixed(

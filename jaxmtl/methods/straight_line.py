@@ -8,12 +8,13 @@ import numpy as np
 from jaxtyping import Array, Float, Key
 
 from jaxmtl.data.folds import Data, Folds
-from jaxmtl.methods.levels import MOST_BUCKETS, buckets_of, code_columns, level_numbers
+from jaxmtl.methods.levels import MOST_BUCKETS, buckets_of, code_columns
 from jaxmtl.methods.linear import LinearModel
 from jaxmtl.methods.links import Link, floors
 from jaxmtl.methods.logistic import fit_logistic
 from jaxmtl.methods.method import Fitted, Work
 from jaxmtl.methods.of_each_task import fit_each_fold, tasks_known_together
+from jaxmtl.plain.links import level_numbers
 
 # Penalties over the square of the largest size; the strongest, which leaves the mean, comes first.
 SHARES = np.concatenate([[np.inf], np.logspace(2, -8, 21)])

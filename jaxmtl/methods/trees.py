@@ -11,6 +11,7 @@ from jaxmtl.data.folds import Data, Folds
 from jaxmtl.methods.method import Fitted, Work
 from jaxmtl.methods.of_each_task import check_numbers, fit_each_fold
 from jaxmtl.methods.saved import check_arrays, check_below, check_fields
+from jaxmtl.plain.trees import check_ways, tree_sums
 
 MOST_TREES = 200
 
@@ -58,21 +59,7 @@ class TreesModel:
 
     def predict(self, x: Float[np.ndarray, "rows features"]) -> Float[np.ndarray, "rows outputs"]:
         """Outputs for coded features."""
-        x, rows = np.asarray(x, float), np.arange(len(x))
-        found = np.repeat(self.baseline[None].astype(float), len(x), axis=0)
-        for root, output in zip(self.roots, self.output_of_tree, strict=True):
-            node = np.full(len(x), root)
-            while True:
-                asked = x[rows, self.feature[node]]
-                left = np.where(
-                    np.isnan(asked), self.missing_left[node], asked <= self.threshold[node]
-                )
-                following = np.where(left, self.left[node], self.right[node])
-                if (following == node).all():
-                    break
-                node = following
-            found[:, output] += self.value[node]
-        return found
+        return tree_sums(self.arrays(), x)
 
     def spec(self) -> dict[str, Any]:
         """Nothing but the arrays."""
@@ -107,12 +94,9 @@ def trees_model_of(
     below = {"roots": nodes[0], "output_of_tree": outputs, "feature": features}
     for name, most in below.items():
         check_below(name, arrays[name], most)
-    here = np.arange(nodes[0])
     for name in ("left", "right"):
         check_below(name, arrays[name], nodes[0])
-        # Children stand behind their parents: every way down has an end.
-        if (arrays[name] < here).any():
-            raise ValueError(f"array {name!r}: expected children behind their parents, got others")
+    check_ways(arrays, own_leaves=True)
     return TreesModel(**arrays)
 
 

@@ -7,11 +7,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from jaxmtl.statistics.conformal import class_sets, conformal_rank, cv_plus, joint_rank
-from jaxmtl.statistics.spread import TERMS, SpreadModel, check_spread, fit_spread
+from jaxmtl.plain.bounds import bounds_of
+from jaxmtl.plain.columns import LEVEL as LEVEL
+from jaxmtl.plain.conformal import conformal_rank, cv_plus
+from jaxmtl.plain.spread import TERMS, SpreadModel, check_spread
+from jaxmtl.statistics.spread import fit_spread
 from jaxmtl.tasks import Task, output_slices
-
-LEVEL = 0.9
 
 
 class Bounds(NamedTuple):
@@ -60,7 +61,7 @@ def intervals(
                [18., 22.]])
 
     References:
-        See ``jaxmtl.statistics.conformal.cv_plus``.
+        See ``jaxmtl.plain.conformal.cv_plus``.
     """
     centres = np.atleast_2d(np.asarray(predictions, float))
     scores = np.abs(np.asarray(residuals, float))
@@ -136,42 +137,16 @@ class Calibration:
         Returns:
             Ends and sets by task.
         """
-        here = np.ones(len(self.fold), bool) if without is None else self.fold != without
-        ranks = self._ranks(here, confidence_level, joint)
-        ends: dict[str, np.ndarray] = {}
-        sets: dict[str, np.ndarray] = {}
-        for t, (task, part) in enumerate(zip(tasks, output_slices(tasks), strict=True)):
-            known = here & np.isfinite(self.scores[:, t])
-            if joint:
-                known &= np.isfinite(self.scores).all(axis=1)
-            scores = self.scores[known, t]
-            fold = self.fold[known] if without is None else np.zeros(known.sum(), int)
-            own = outputs[..., part]
-            if task.has_classes:
-                inside = class_sets(own, scores, fold, ranks[t])
-                sets[task.name] = _without_gaps(inside) if task.kind == "ordered" else inside
-                continue
-            models = range(len(outputs)) if without is None else [without]
-            apart = np.zeros(outputs.shape[:2]) if disagreement is None else disagreement[..., t]
-            spread = np.stack(
-                [
-                    self._spread(f, t)(centre, each)
-                    for f, centre, each in zip(models, own[..., 0], apart, strict=True)
-                ]
-            )
-            found = cv_plus(own[..., 0], scores, fold, ranks[t], spread)
-            ends[task.name] = np.maximum(found, 0) if task.kind == "count" else found
-        return Bounds(ends, sets)
-
-    def _ranks(self, here: np.ndarray, level: float, joint: bool) -> list[int]:
-        scores = self.scores[here]
-        if joint:
-            whole = scores[np.isfinite(scores).all(axis=1)]
-            return [joint_rank(whole, level)] * scores.shape[1]
-        return [conformal_rank(int(n), level) for n in np.isfinite(scores).sum(axis=0)]
-
-    def _spread(self, fold: int, task: int) -> SpreadModel:
-        return SpreadModel.of_array(self.spreads[fold, task], int(self.terms[task]))
+        found = bounds_of(
+            self.arrays(),
+            [task.to_json() for task in tasks],
+            outputs,
+            disagreement,
+            level=confidence_level,
+            joint=joint,
+            without=without,
+        )
+        return Bounds(*found)
 
     def arrays(self) -> dict[str, np.ndarray]:
         """What ``calibration_of`` takes."""
@@ -267,10 +242,3 @@ def calibration_of(
     for f, t in np.ndindex(folds, len(numbers)):
         check_spread(spreads[f, numbers[t]])
     return Calibration(fold=fold, scores=scores, terms=terms, spreads=spreads)
-
-
-def _without_gaps(inside: np.ndarray) -> np.ndarray:
-    """Sets of ordered classes with all between the least and the largest."""
-    up = np.maximum.accumulate(inside, axis=1)
-    down = np.maximum.accumulate(inside[:, ::-1], axis=1)[:, ::-1]
-    return up & down

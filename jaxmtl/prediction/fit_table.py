@@ -23,9 +23,9 @@ from jaxmtl.data import (
 from jaxmtl.data import held_out as held_out_rows
 from jaxmtl.methods import TABLE_FAMILIES, Fitted, Work, find_method, held_out, mixed
 from jaxmtl.methods.method import OnProgress
-from jaxmtl.methods.mixture import disagreement
 from jaxmtl.methods.registry import families_for
 from jaxmtl.metrics.of_tasks import Scores, constant_prediction, score
+from jaxmtl.plain.mixture import disagreement
 from jaxmtl.prediction.calibration import LEVEL, calibrate
 from jaxmtl.prediction.coverage import Coverage, coverage_left_out, coverage_of
 from jaxmtl.prediction.family_words import said

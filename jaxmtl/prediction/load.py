@@ -5,8 +5,10 @@ import os
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
+from jaxtyping import Float
 
 from jaxmtl.data import Coding, table_of_cells
+from jaxmtl.plain.cells import missing_by_column
 from jaxmtl.prediction.folder import SavedRun, load_run
 from jaxmtl.prediction.predicted_columns import interval_columns, level_of, predicted_columns
 from jaxmtl.prediction.predictor import ByFold, Predictor
@@ -35,7 +37,8 @@ class LoadedRun:
         """Predictions in the units of the table, and probabilities of classes.
 
         Args:
-            frame: with the columns that the run predicts from.
+            frame: with the columns that the run predicts from. What stood for a missing value in
+                the run's table does so here.
 
         Returns:
             One row for each of its rows, with its index; a column a target, and for classes
@@ -54,7 +57,7 @@ class LoadedRun:
                 raise ValueError(
                     f"frame: expected the columns {', '.join(names)}, got no {missing[0]!r}"
                 )
-            values = predictor.predict(frame[names].to_numpy(np.float64))
+            values = predictor.predict(self._numbers(frame[names]))
             return pd.DataFrame(values, columns=list(predictor.coding.targets), index=frame.index)
         found = self._by_fold(frame)
         columns = predicted_columns(predictor.coding.tasks, predictor.words(found.mean), found.mean)
@@ -115,12 +118,25 @@ class LoadedRun:
             columns |= {f"{name} {end}": worth[end] for end in ("low", "high")}
         return pd.DataFrame(columns, index=index, dtype=float)
 
+    def _numbers(self, frame: "pd.DataFrame") -> Float[np.ndarray, "rows features"]:
+        """Numbers of a frame, NaN where they are missing or stand for that in the run."""
+        values = frame.to_numpy(np.float64, na_value=np.nan, copy=True)
+        codes = missing_by_column(self.run.reading.missing_values, list(frame.columns))
+        for j, name in enumerate(frame.columns):
+            own = codes.of_column.get(name, codes.everywhere)
+            values[np.isin(values[:, j], list(own.numbers)), j] = np.nan
+        return values
+
     def _by_fold(self, frame: "pd.DataFrame") -> ByFold:
         predictor: Predictor = self.run.predictor
         coding = predictor.coding
         assert isinstance(coding, Coding)
         used = {name: frame[name] for name in coding.inputs if name in frame.columns}
-        table = table_of_cells(cast("dict[str, Any]", used))
+        table = table_of_cells(
+            cast("dict[str, Any]", used),
+            missing_values=predictor.reading.missing_values,
+            of_run=True,
+        )
         return predictor.outputs_by_fold(coding.encode(table).x)
 
 

@@ -1,15 +1,15 @@
 """Predictions as columns of a table: values, ends of intervals, classes, probabilities."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 
-from jaxmtl.prediction.calibration import LEVEL, Bounds
-from jaxmtl.tasks import Task, output_slices
-
-Columns = dict[str, list[Any]]
+from jaxmtl.plain.columns import LEVEL, Columns, columns_of, interval_columns_of
+from jaxmtl.plain.columns import level_of as level_of
+from jaxmtl.plain.columns import level_words as level_words
+from jaxmtl.prediction.calibration import Bounds
+from jaxmtl.tasks import Task
 
 
 def predicted_columns(
@@ -35,15 +35,7 @@ def predicted_columns(
         >>> predicted_columns([Task(name="CO")], {"CO": np.array([1.5])}, np.array([[1.5]]))
         {'CO': [1.5]}
     """
-    found: Columns = {}
-    for task, part in zip(tasks, output_slices(tasks), strict=True):
-        found[task.name] = words[task.name].tolist()
-        if bounds is not None:
-            found |= interval_columns(task, bounds, level)
-        if task.has_classes:
-            for name, column in zip(task.classes, outputs[:, part].T, strict=True):
-                found[f"{task.name} probability of {name}"] = column.tolist()
-    return found
+    return columns_of([task.to_json() for task in tasks], words, outputs, bounds, level)
 
 
 def interval_columns(task: Task, bounds: Bounds, level: float) -> Columns:
@@ -62,38 +54,4 @@ def interval_columns(task: Task, bounds: Bounds, level: float) -> Columns:
         >>> interval_columns(Task(name="CO"), bounds, 0.9)
         {'CO lower 90 %': [1.0], 'CO upper 90 %': [None]}
     """
-    at = level_words(level)
-    if task.has_classes:
-        classes = np.array(list(map(str, task.classes)), object)
-        words = [" or ".join(classes[inside]) for inside in bounds.sets[task.name]]
-        return {f"{task.name} one of {at}": words}
-    found: Columns = {}
-    for side, column in zip(("lower", "upper"), bounds.ends[task.name].T, strict=True):
-        ends = column.tolist()
-        found[f"{task.name} {side} {at}"] = [end if np.isfinite(end) else None for end in ends]
-    return found
-
-
-def level_words(level: float) -> str:
-    """A level in words.
-
-    Args:
-        level: between 0 and 1.
-
-    Example:
-        >>> level_words(0.975)
-        '97.5 %'
-    """
-    return f"{100 * level:.10g} %"
-
-
-def level_of(metrics: Mapping[str, Any]) -> float:
-    """The level of a run's intervals.
-
-    Args:
-        metrics: contents of ``metrics.json``.
-
-    Returns:
-        0.9 where the run does not say.
-    """
-    return float((metrics.get("intervals") or {}).get("level", LEVEL))
+    return interval_columns_of(task.to_json(), bounds, level)

@@ -7,7 +7,6 @@ page of the country and garbles every header that is not ASCII. ``pandas.read_cs
 
 import csv
 import os
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,10 +14,11 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int
 
-from jaxmtl.data.reading.names import plain_name
 from jaxmtl.duplication import HeadIndex
 from jaxmtl.files.errors import RunFolderError
 from jaxmtl.methods.method import Trace
+from jaxmtl.plain.write import as_text as as_text
+from jaxmtl.plain.write import write_rows
 from jaxmtl.training import Event, Run
 
 EVENT_COLUMNS = (
@@ -34,8 +34,6 @@ EVENT_COLUMNS = (
 )
 SPLITS = ("train", "validation", "test")
 ADAPTIVE, HARD, MEAN, LINE = "adaptive", "hard sharing", "mean", "straight line"
-FORMULAS = ("=", "+", "-", "@")  # what a cell begins with that is taken for one
-NUMBER = re.compile(r"[+-]?\d[\d.,]*([eE][+-]?\d+)?", re.ASCII)  # as it stands in a .csv file
 MOST_BYTES = 64 * 2**20  # of a table that is read
 
 
@@ -57,26 +55,7 @@ def write_csv(
         ['臭氧,CO', '0.1,']
     """
     with Path(path).open("w", encoding="utf-8-sig", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow([as_text(plain_name(name)) for name in header])
-        writer.writerows([_text(cell) for cell in row] for row in rows)
-
-
-def as_text(cell: str) -> str:
-    """A text that a spreadsheet program does not take for a formula.
-
-    Args:
-        cell: of a .csv file.
-
-    Returns:
-        The same, behind an apostrophe if it needs one; a number does not.
-
-    Example:
-        >>> as_text("=1+1"), as_text("PM2.5"), as_text("-0.5")
-        ("'=1+1", 'PM2.5', '-0.5')
-    """
-    is_formula = cell.lstrip().startswith(FORMULAS) and not NUMBER.fullmatch(cell.strip())
-    return f"'{cell}" if is_formula else cell
+        write_rows(file, header, rows)
 
 
 def write_history(
@@ -285,9 +264,3 @@ def head_index_of(run: Run) -> HeadIndex:
     if run.head_index is None:
         raise ValueError("run: expected a run of a network with a bank, got one without")
     return run.head_index
-
-
-def _text(cell: Any) -> str:
-    if cell is None or (isinstance(cell, float | np.floating) and np.isnan(cell)):
-        return ""
-    return as_text(cell) if isinstance(cell, str) else str(cell)

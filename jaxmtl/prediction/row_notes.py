@@ -6,12 +6,9 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float
 
-from jaxmtl.data.feature_range import describe_outside, outside_names
+from jaxmtl.data.feature_range import describe_outside
+from jaxmtl.plain.notes import notes_on_numbers
 from jaxmtl.prediction.predictor import Predictor
-
-NOT_FINITE = "prediction is not finite"
-MISSING = "missing feature"
-OUTSIDE = "outside the training rows"
 
 
 class RowNotes(NamedTuple):
@@ -58,31 +55,26 @@ def row_notes(
         ('', 'outside the training rows: CO')
     """
     x = np.asarray(x, dtype=np.float64)
-    coding, notes = predictor.preprocessing, [[] for _ in x]
+    coding = predictor.preprocessing
     summary = []
-    missing = np.zeros(len(x), bool)
-    if predictor.reading.missing_features == "drop":
-        missing = np.isnan(x).any(axis=1)
-    for row in np.flatnonzero(missing).tolist():
-        notes[row].append(f"{MISSING}: {outside_names(np.isnan(x[row]), coding.features)}")
+    gaps = np.isnan(x) & (predictor.reading.missing_features == "drop")
+    missing = gaps.any(axis=1)
     if missing.any():
         summary.append(f"{missing.sum()} of {len(x)} rows have a missing feature and no prediction")
-    odd = ~np.isfinite(predicted).all(axis=1) & ~missing
-    for row in np.flatnonzero(odd).tolist():
-        notes[row].append(NOT_FINITE)
+    odd = np.asarray(~np.isfinite(predicted).all(axis=1) & ~missing)
     if odd.any():
         first = _values(coding.features, x[int(np.argmax(odd))])
         summary.append(
             f"{odd.sum()} of {len(x)} rows have a prediction that is not finite and is left blank, "
             f"with all features known: {first}"
         )
+    outside = np.zeros(x.shape, bool)
     if coding.feature_range is not None:
         outside = coding.feature_range.beyond(x) > 0
-        for row in np.flatnonzero(outside.any(axis=1)).tolist():
-            notes[row].append(f"{OUTSIDE}: {outside_names(outside[row], coding.features)}")
         said = describe_outside(coding.feature_range, coding.features, x)
         summary += [] if said is None else [said]
-    return RowNotes(tuple("; ".join(parts) for parts in notes), tuple(summary))
+    notes = notes_on_numbers(coding.features, gaps, odd, outside)
+    return RowNotes(tuple(notes), tuple(summary))
 
 
 def _values(names: Sequence[str], row: np.ndarray, most: int = 4) -> str:

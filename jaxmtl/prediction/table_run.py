@@ -13,6 +13,7 @@ from jaxmtl.data import CellTable
 from jaxmtl.files import write_json_file
 from jaxmtl.metrics.measures import main_measure
 from jaxmtl.prediction.card import machine, versions
+from jaxmtl.prediction.card_text import write_card
 from jaxmtl.prediction.coverage import Coverage
 from jaxmtl.prediction.fit_table import Line, TableFit
 from jaxmtl.prediction.gains import Gain
@@ -22,6 +23,7 @@ from jaxmtl.prediction.predictor import Predictor
 from jaxmtl.prediction.records import write_csv
 from jaxmtl.prediction.run_json import FORMAT, ByTask
 from jaxmtl.prediction.save import MODEL, save_predictor
+from jaxmtl.prediction.script import write_script
 from jaxmtl.tasks import output_slices
 
 OUT_OF_FOLD, TEST = "out of fold", "test"
@@ -122,25 +124,26 @@ def write_table_run(
     """
     columns, predictor = found.columns, found.predictor
     notes = (*table.notes, *columns.notes, *found.notes)
-    write_json_file(
-        folder / "config.json",
-        {
-            "format": FORMAT,
-            "preset": TABLE,
-            "method": predictor.method,
-            "features": list(columns.features),
-            "targets": list(columns.targets),
-            "columns": [column.to_json() for column in columns.columns],
-            "left_out": [list(one) for one in columns.left_out],
-            "source": table.source,
-            "notes": list(dict.fromkeys(notes)),
-            "settings": None if settings is None else dict(settings),
-            "versions": versions(),
-            "machine": machine(),
-            "written": datetime.datetime.now().astimezone().isoformat(timespec="seconds"),
-        },
-    )
-    write_json_file(folder / "metrics.json", _metrics(found))
+    config = {
+        "format": FORMAT,
+        "preset": TABLE,
+        "method": predictor.method,
+        "features": list(columns.features),
+        "targets": list(columns.targets),
+        "columns": [column.to_json() for column in columns.columns],
+        "left_out": [list(one) for one in columns.left_out],
+        "source": table.source,
+        "notes": list(dict.fromkeys(notes)),
+        "settings": None if settings is None else dict(settings),
+        "versions": versions(),
+        "machine": machine(),
+        "written": datetime.datetime.now().astimezone().isoformat(timespec="seconds"),
+    }
+    metrics = _metrics(found)
+    write_json_file(folder / "config.json", config)
+    write_json_file(folder / "metrics.json", metrics)
+    write_card(folder, predictor, config, metrics)
+    write_script(folder)
     save_predictor(folder / MODEL, predictor)
     _write_predictions(folder / "predictions.csv", found, table)
 

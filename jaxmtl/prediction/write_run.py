@@ -16,6 +16,7 @@ from jaxmtl.methods.study.parameters import parameter_counts
 from jaxmtl.models import HardSharing
 from jaxmtl.prediction.belonging import undo_events
 from jaxmtl.prediction.card import describe_phases, machine, versions
+from jaxmtl.prediction.card_text import write_card
 from jaxmtl.prediction.measures import measure, measure_fitted
 from jaxmtl.prediction.predictor import Predictor, Reading
 from jaxmtl.prediction.records import (
@@ -29,6 +30,7 @@ from jaxmtl.prediction.records import (
 )
 from jaxmtl.prediction.run_json import FORMAT, STUDY
 from jaxmtl.prediction.save import MODEL, save_predictor
+from jaxmtl.prediction.script import write_script
 from jaxmtl.prediction.yardsticks import yardsticks
 from jaxmtl.tasks import number_tasks
 from jaxmtl.training import Phase, Run
@@ -152,6 +154,8 @@ def write_study(
     config["start"] = start.tolist()
     write_json_file(folder / "config.json", config)
     write_json_file(folder / "metrics.json", metrics)
+    write_card(folder, predictor, config, metrics)
+    write_script(folder)
     save_predictor(folder / MODEL, predictor)
     write_history(folder / "history.csv", runs, dataset.targets)
     write_events(folder / "events.csv", run, dataset.targets, sheet_rows)
@@ -203,6 +207,8 @@ def write_fitted(
     config = _configuration(dataset, table, metrics["status"], method, settings)
     write_json_file(folder / "config.json", config)
     write_json_file(folder / "metrics.json", metrics)
+    write_card(folder, predictor, config, metrics)
+    write_script(folder)
     save_predictor(folder / MODEL, predictor)
     if fitted.traces:
         traces = dict(zip(metrics["runs"], fitted.traces, strict=True))

@@ -9,6 +9,8 @@ import jax
 import numpy as np
 import openpyxl
 import pytest
+from made_air import NAMES as TABLE_NAMES
+from made_air import write
 
 from jaxmtl.cli import run
 from jaxmtl.training import Events, History, Run
@@ -124,3 +126,12 @@ def made_run(tmp_path_factory: pytest.TempPathFactory, table: Path) -> Path:
 def own_run(made_run: Path, tmp_path: Path) -> Path:
     """A copy to be changed at will."""
     return Path(shutil.copytree(made_run, tmp_path / "own"))
+
+
+@pytest.fixture(scope="session")
+def learned(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A text table and a run of it, not to be changed by a test."""
+    place = tmp_path_factory.mktemp("table")
+    table = write(place / "air.csv", 120)
+    assert run(["fit", str(table), *TABLE_NAMES, "--out", str(place / "run"), "--quiet"]) == 0
+    return place

@@ -14,6 +14,9 @@ from jaxmtl.report import load_run
 NAMES = ["--preset", "study", "--features", "SO2,CO", "--targets", "PM2.5,O3"]
 SHORT = ["--phases", "4,1,2;2", "--hard-epochs", "3"]
 FILES = {
+    "card.md",
+    "plain",
+    "predict.py",
     "config.json",
     "metrics.json",
     "history.csv",

@@ -4,36 +4,10 @@ import csv
 import json
 import shutil
 
-import numpy as np
 import pytest
+from made_air import NAMES, write
 
 from jaxmtl.methods import find_method
-
-NAMES = ["--targets", "O3,level", "--families", "mean,linear"]
-
-
-def write(path, rows, *, targets=True, seed=0):
-    rng = np.random.default_rng(seed)
-    lines = []
-    for i in range(rows):
-        city, co = "ABC"[i % 3], rng.uniform(0, 2)
-        o3 = 20 + 30 * co + 10 * (city == "B") + rng.normal()
-        gap = "" if i % 11 == 5 else f"{co:.3f}"
-        line = [f"2021-{1 + i % 12:02d}-{1 + i % 28:02d}", city, gap]
-        lines.append(line + ([f"{o3:.2f}", "high" if o3 > 55 else "low"] if targets else []))
-    with path.open("w", encoding="utf-8", newline="") as file:
-        csv.writer(file).writerows([["day", "city", "CO"] + ["O3", "level"] * targets, *lines])
-    return path
-
-
-@pytest.fixture(scope="module")
-def learned(tmp_path_factory):
-    from jaxmtl.cli import run
-
-    place = tmp_path_factory.mktemp("table")
-    table = write(place / "air.csv", 120)
-    assert run(["fit", str(table), *NAMES, "--out", str(place / "run"), "--quiet"]) == 0
-    return place
 
 
 def test_inspect_says_what_was_made_of_it_and_how_good_it_is(learned, call):
@@ -46,9 +20,12 @@ def test_inspect_says_what_was_made_of_it_and_how_good_it_is(learned, call):
     board = {line["name"]: line["relative"]["O3"] for line in saved["leaderboard"]}
     assert board["linear"] < 0.1 < 0.9 < board["mean"]
     assert {path.name for path in (learned / "run").iterdir()} == {
+        "card.md",
         "config.json",
         "metrics.json",
         "model.npz",
+        "plain",
+        "predict.py",
         "predictions.csv",
         "predictions.png",
         "report.html",

@@ -5,7 +5,7 @@ import pytest
 from made_workbooks import MAIN, row
 
 from jaxmtl.data import TableError, read_table
-from jaxmtl.data.reading.cells import CellError, MissingValues, read_cell
+from jaxmtl.plain.cells import CellError, MissingValues, read_cell
 
 NONE = MissingValues()
 FORMATS = f"""<styleSheet xmlns="{MAIN}"><numFmts><numFmt numFmtId="170" formatCode='0.0"%"'/>

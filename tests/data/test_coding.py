@@ -1,9 +1,10 @@
 """What a model sees of a table, and that it comes back from JSON to the bit."""
 
+import ast
 import datetime
-import importlib.util
 import json
 import math
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -308,15 +309,21 @@ def test_another_coding_is_refused_in_one_sentence(change):
     assert len(str(caught.value)) < 200
 
 
-def test_the_plain_file_works_alone(tmp_path):
-    # As a copy beside a saved model, on values as a program has them.
-    copy = tmp_path / "predictor.py"
-    text = Path(plain.__file__).read_text(encoding="utf-8")
-    assert "jaxmtl" not in text.replace("``jaxmtl", "")
-    copy.write_text(text, encoding="utf-8")
-    spec = importlib.util.spec_from_file_location("predictor", copy)
-    alone = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(alone)
+def test_the_plain_folder_imports_numpy_and_itself_alone():
+    for path in Path(plain.__path__[0]).glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                names = [alias.name for alias in node.names]
+            elif isinstance(node, ast.ImportFrom) and not node.level:
+                names = [node.module]
+            else:
+                continue
+            for name in names:
+                top = name.partition(".")[0]
+                assert top == "numpy" or top in sys.stdlib_module_names, (path.name, name)
+
+
+def test_values_as_a_program_has_them_are_coded_alike():
     values = {
         "day": DAYS,
         "city": CELLS["city"],
@@ -326,11 +333,11 @@ def test_the_plain_file_works_alone(tmp_path):
         "flat": [None if value is None else float(value) for value in CELLS["flat"]],
     }
     coding = json.loads(json.dumps(CODING.to_json()))
-    found = alone.encode(coding, values)
+    found = plain.encode(coding, values)
     assert np.array_equal(found.x, CODING.encode(TABLE).x)
-    assert [tuple(part[:3]) for part in alone.parts_of(coding)] == list(CODING.parts)
+    assert [tuple(part[:3]) for part in plain.parts_of(coding)] == list(CODING.parts)
     for name, bad in (("CO", ["x"]), ("CO", [math.inf]), ("day", ["soon"])):
         with pytest.raises(ValueError, match=f"column '{name}': expected"):
-            alone.encode(coding, {**values, name: bad * N})
+            plain.encode(coding, {**values, name: bad * N})
     with pytest.raises(ValueError, match="expected 'day' among them"):
-        alone.encode(coding, {"CO": [1.0]})
+        plain.encode(coding, {"CO": [1.0]})

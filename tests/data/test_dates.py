@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from jaxmtl.data import TableError, table_of_cells
-from jaxmtl.data.dates import date_parts, seconds_of
 from jaxmtl.data.typed import dates_of
+from jaxmtl.plain.dates import date_parts, seconds_of
 
 
 def moment(text):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from jaxmtl.data import TableError, read_table
-from jaxmtl.data.reading.cells import CellError, MissingValues, Notation, read_cell
+from jaxmtl.plain.cells import CellError, MissingValues, Notation, read_cell
 
 
 def refused(path, **options):

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jaxmtl.data import TableError, read_table
-from jaxmtl.data.reading.cells import CellError, MissingValues, read_cell
 from jaxmtl.data.reading.grid import column_letter
+from jaxmtl.plain.cells import CellError, MissingValues, read_cell
 
 HEADERS = ["日期", "SO2", "CO", "PM2.5", "O3_8h"]
 ROWS = [

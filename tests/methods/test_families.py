@@ -23,7 +23,9 @@ from jaxmtl.methods.links import floors
 from jaxmtl.methods.logistic import SHARES, fit_logistic
 from jaxmtl.methods.models import model_of
 from jaxmtl.methods.of_each_task import rows_drawn
+from jaxmtl.methods.saved import described
 from jaxmtl.methods.straight_line import StraightLine
+from jaxmtl.plain.models import outputs_of_model, saved_model
 from jaxmtl.statistics.selection import choose_from_others
 from jaxmtl.tasks import number_tasks, output_slices
 
@@ -89,6 +91,9 @@ def test_a_saved_model_predicts_the_same_and_a_row_hangs_on_no_other(name):
     again = model_of(model.kind, model.spec(), model.arrays(), **given)
     expected = model.predict(data.x)
     np.testing.assert_array_equal(again.predict(data.x), expected)
+    without_jax = outputs_of_model(saved_model(described(model), model.arrays()), data.x)
+    off = np.abs(without_jax - expected).max(axis=0)
+    assert (off <= 1e-5 * np.maximum(expected.std(axis=0), 1e-3)).all()
     alone = np.concatenate([again.predict(data.x[i : i + 1]) for i in range(40)])
     np.testing.assert_array_equal(alone, expected[:40])
     with pytest.raises(ValueError, match="expected"):

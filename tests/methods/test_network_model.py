@@ -12,7 +12,12 @@ from jaxmtl import models
 from jaxmtl.constraints import Box
 from jaxmtl.methods.models import model_of
 from jaxmtl.methods.network_model import NetworkModel
-from jaxmtl.methods.network_spec import network_classes
+from jaxmtl.methods.network_spec import describe_network, network_classes
+from jaxmtl.methods.saved import described
+from jaxmtl.models.layers import ACTIVATIONS as ACTIVATION_NAMES
+from jaxmtl.models.layers import activation_fn
+from jaxmtl.plain.models import network_that_needs_jax, outputs_of_model, saved_model
+from jaxmtl.plain.network import ACTIVATIONS
 from jaxmtl.training import as_network
 
 FIELDS = {
@@ -156,3 +161,57 @@ def test_bank_is_saved_without_spare_columns():
 def test_networks_that_no_file_can_hold_are_refused(network, said):
     with pytest.raises(ValueError, match=said):
         NetworkModel(network=network, params={}).spec()
+
+
+PLAIN = {
+    "shared": ("TableNet", {"line": True}),
+    "all numbers": (
+        "TableNet",
+        {"numbers": [], "levels": [], "codes": [], "sizes": [], "line": True, "hidden": [3, 4]},
+    ),
+    "separate": ("TableNet", {"sharing": "separate", "embedding": "none", "activation": "relu"}),
+    "rank_one": ("TableNet", {"sharing": "rank_one", "activation": "selu", "hidden": [3, 4]}),
+    "bank": ("TableNet", {"sharing": "bank", "hidden": [3, 2]}),
+    "bank and line": ("TableNet", {"sharing": "bank", "hidden": [3, 2], "line": True}),
+    "hard sharing": ("HardSharing", {}),
+    "equal widths": ("HardSharing", {"outputs": [1, 1, 1], "towers": [], "dtype": jnp.float32}),
+}
+
+
+@pytest.mark.parametrize("name", PLAIN)
+def test_without_jax_it_predicts_the_same(name):
+    network, fields = PLAIN[name]
+    model = drawn(getattr(models, network)(**{**FIELDS[network], **fields}))
+    x = np.random.default_rng(1).normal(size=(9, 5)).astype(np.float32)
+    x[:, 3] = [0, 1, 2, 3, 4, -1, np.nan, 2, 1]  # of a code
+    if "dtype" in fields or network == "HardSharing" or name == "all numbers":
+        x = np.nan_to_num(x)
+    expected = model.predict(x)
+    found = outputs_of_model(saved_model(described(model), model.arrays()), x)
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5 * expected.std())
+
+
+@pytest.mark.parametrize("name", ["mish", *ACTIVATION_NAMES])
+def test_activations_without_jax_are_those_with_it(name):
+    z = np.array([-90, -3, -0.5, 0, 0.5, 3, 90], np.float32)
+    expected = jax.nn.mish(z) if name == "mish" else activation_fn(name)(jnp.asarray(z))
+    found = ACTIVATIONS[name](z)
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
+
+
+def test_which_networks_need_jax():
+    names = [name for name in FIELDS if network_that_needs_jax([saved_as(name)]) is None]
+    assert names == ["HardSharing", "TableNet"]
+    half = saved_as("HardSharing")
+    half["spec"]["fields"]["dtype"] = "bfloat16"
+    inside = {
+        "kind": "mixture",
+        "spec": {"models": [{"kind": "table network", "spec": {"network": half["spec"]}}]},
+    }
+    assert network_that_needs_jax([saved_as("TableNet"), inside]) == "HardSharing in bfloat16"
+
+
+def saved_as(name):
+    network = getattr(models, name)(**FIELDS[name])
+    return {"kind": "network", "spec": describe_network(network)}

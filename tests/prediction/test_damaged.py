@@ -78,7 +78,7 @@ def asked(of_equal_bytes) -> Callable[[Path], np.ndarray]:
 def check(whole, asked, tmp_path):
     """Does something to a file of the run, and looks what comes of it."""
     folder = Path(shutil.copytree(whole, tmp_path / "run"))
-    before = {path.name: path.read_bytes() for path in whole.iterdir()}
+    before = {path.name: path.read_bytes() for path in whole.iterdir() if path.is_file()}
     unharmed = asked(whole)
 
     def check(name: str, content: bytes | None) -> bool:

@@ -74,9 +74,12 @@ def test_model_without_a_network(made, lines, tmp_path):
     options = {"method": "ridge", "dataset": made.dataset, "table": made.table}
     predictor = write_fitted_run(tmp_path, fitted, **options)
     assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "card.md",
         "config.json",
         "metrics.json",
         "model.npz",
+        "plain",
+        "predict.py",
         "predictions.csv",
         "predictions.png",
     ]
@@ -167,6 +170,8 @@ def test_other_network_has_no_picture_of_a_bank(made, tmp_path, undrawn):
     x = made.table.x
     expected = made.dataset.decode(model.predict(made.dataset.encode(x)))
     np.testing.assert_array_equal(run.predict(x), expected)
+    card = (tmp_path / "card.md").read_text(encoding="utf-8")
+    assert "- Its network (MMoE) needs JAX: `predict.py` refuses it, `jaxmtl predict` does" in card
 
 
 @pytest.mark.parametrize(

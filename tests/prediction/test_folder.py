@@ -153,7 +153,7 @@ def test_existing_folder_is_refused_before_anything_is_written(made, save, tmp_p
 @pytest.mark.parametrize("name", ["save_predictor", "write_predictions"])
 def test_failure_in_the_middle_leaves_the_older_run(made, save, tmp_path, monkeypatch, name):
     folder = save(tmp_path / "run", made, settings={"number": 1})
-    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
     def half(path, *args):
         path.write_text("half")
@@ -162,7 +162,8 @@ def test_failure_in_the_middle_leaves_the_older_run(made, save, tmp_path, monkey
     monkeypatch.setattr(f"jaxmtl.prediction.write_run.{name}", half)
     with pytest.raises(RunFolderError, match="the disk is full"):
         save(folder, made, force=True, settings={"number": 2})
-    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+    after = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    assert after == before
     assert [path.name for path in tmp_path.iterdir()] == ["run"]
 
 
@@ -205,9 +206,9 @@ def test_other_format_is_refused(made, save, tmp_path):
 
 def test_repeated_saving_gives_the_same_bytes(made, save, tmp_path):
     first, second = save(tmp_path / "a", made), save(tmp_path / "b", made)
-    for path in first.iterdir():
-        if path.name != "config.json":  # it says when it was written
-            assert path.read_bytes() == (second / path.name).read_bytes()
+    for path in first.rglob("*"):
+        if path.is_file() and path.name not in ("config.json", "card.md"):  # they say when
+            assert path.read_bytes() == (second / path.relative_to(first)).read_bytes()
 
 
 def test_bfloat16_survives(make, save, tmp_path):

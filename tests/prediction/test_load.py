@@ -7,6 +7,7 @@ import pytest
 import jaxmtl
 from jaxmtl.data import infer_columns, table_of_cells
 from jaxmtl.prediction.fit_table import Plan, fit_table
+from jaxmtl.prediction.predictor import Reading
 from jaxmtl.prediction.table_run import write_table_run
 
 
@@ -24,7 +25,9 @@ def folder(frame, tmp_path_factory):
     made = tmp_path_factory.mktemp("run")
     table = table_of_cells({name: frame[name] for name in frame})
     columns = infer_columns(table, targets=["O3", "level"])
-    found = fit_table(table, columns, Plan(families=("mean", "linear"), folds=4))
+    reading = Reading(missing_values=(-99.0, "O3=0"))
+    plan = Plan(families=("mean", "linear"), folds=4)
+    found = fit_table(table, columns, plan, reading=reading)
     write_table_run(made, found, table)
     return made
 
@@ -58,3 +61,21 @@ def test_what_columns_are_worth_is_a_frame(folder):
 def test_a_column_that_is_not_there_is_named(folder, frame):
     with pytest.raises(ValueError, match="'CO'"):
         jaxmtl.load(folder).predict(frame[["city"]])
+
+
+def test_what_stood_for_a_gap_does_so_in_a_frame(folder, frame):
+    run = jaxmtl.load(folder)
+    gaps = frame[["CO", "city"]].iloc[:5].assign(CO=[np.nan, 1.0, 2.0, np.nan, 0.5])
+    pd.testing.assert_frame_equal(run.predict(gaps.fillna({"CO": -99})), run.predict(gaps))
+
+
+def test_a_run_of_numbers_takes_frames_too(made, save, tmp_path):
+    reading = Reading(missing_features="drop", missing_values=(-99.0,))
+    run = jaxmtl.load(save(tmp_path / "run", made, reading=reading))
+    frame = pd.DataFrame({"CO": [1.0, -99.0], "SO2": [20.0, 30.0]}, index=["a", "b"])
+    found = run.predict(frame)
+    assert (list(found), list(found.index)) == (["PM2.5", "O3"], ["a", "b"])
+    gap = pd.DataFrame({"CO": pd.array([1, None], "Int64"), "SO2": [20, 30]}, index=["a", "b"])
+    pd.testing.assert_frame_equal(run.predict(gap), found)
+    with pytest.raises(ValueError, match="expected a run whose folds left rows out"):
+        run.intervals(frame)

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
+from jaxmtl.plain.spread import BY_PREDICTION
 from jaxmtl.statistics.conformal import class_sets, conformal_rank, cv_plus, joint_rank
-from jaxmtl.statistics.spread import BY_PREDICTION, fit_spread
+from jaxmtl.statistics.spread import fit_spread
 
 
 @pytest.mark.parametrize("seed", range(20))

@@ -12,12 +12,12 @@ import numpy as np
 from jaxtyping import Int
 
 from jaxmtl.data._errors import TableError
-from jaxmtl.data.reading.cells import tidy
 from jaxmtl.data.reading.dates import is_date
 from jaxmtl.data.reading.grid import Grid, SheetRow, column_letter, rows_named
-from jaxmtl.data.reading.names import all_columns, count_found, find_columns
 from jaxmtl.data.reading.total_words import is_total_word
-from jaxmtl.data.reading.values import ErrorText, is_blank
+from jaxmtl.plain.cells import tidy
+from jaxmtl.plain.names import all_columns, count_found, find_columns
+from jaxmtl.plain.values import ErrorText, is_blank
 
 _SEARCHED = 50  # rows among which a header is looked for, if it is not the first one
 _FIRST = 2  # rows by which a column is taken for one of dates

@@ -12,16 +12,6 @@ from jaxtyping import Bool, Float, Int
 
 from jaxmtl.data._errors import TableError
 from jaxmtl.data.reading.body import rows_without
-from jaxmtl.data.reading.cells import (
-    CellError,
-    MissingValues,
-    Notation,
-    is_missing,
-    looks_like_number,
-    read_cell,
-)
-from jaxmtl.data.reading.names import plain_name
-from jaxmtl.data.reading.numbers import Column, read_numbers, read_plain, refuse_formulas
 from jaxmtl.data.reading.opened import (
     Decimal,
     SheetColumns,
@@ -34,6 +24,16 @@ from jaxmtl.data.reading.opened import (
     ways_of_writing,
     without_totals,
 )
+from jaxmtl.plain.cells import (
+    CellError,
+    MissingValues,
+    Notation,
+    is_missing,
+    looks_like_number,
+    read_cell,
+)
+from jaxmtl.plain.names import plain_name
+from jaxmtl.plain.numbers import Column, read_numbers, read_plain, refuse_formulas
 
 Made = TypeVar("Made")
 
@@ -168,6 +168,7 @@ def read_cells(
     thousands: Thousands | None = None,
     header_row: int | None = None,
     visible_rows: bool = False,
+    of_run: bool = False,
 ) -> CellTable:
     """Reads all columns of a sheet, or some, as cells; nothing in them is refused yet.
 
@@ -185,6 +186,8 @@ def read_cells(
         thousands: see ``read_table``.
         header_row: see ``read_table``.
         visible_rows: see ``read_table``.
+        of_run: whether the missing values are those of a run, which may name columns that are not
+            here.
 
     Returns:
         The cells.
@@ -214,7 +217,7 @@ def read_cells(
     )
     grid, body, columns = read
     used = [name for name in columns if wanted is None or name in wanted]
-    missing = missing_codes(path, missing_values, tuple(columns))
+    missing = missing_codes(path, missing_values, tuple(columns), of_run=of_run)
     ways, said = ways_of_writing(read, body.numbers, missing, notation)
     notes = [*grid.notes, *body.notes, *said]
     values, plain = _values(read, missing, ways)
@@ -249,6 +252,7 @@ def table_of_cells(
     *,
     source: str = "the table",
     missing_values: Iterable[float | str] | float | str = (),
+    of_run: bool = False,
 ) -> CellTable:
     """A table of cells that are at hand, such as the columns of a data frame.
 
@@ -256,6 +260,7 @@ def table_of_cells(
         columns: cells by name: numbers, texts, dates, truth values, and None or NaN where missing.
         source: what the sentence of an error begins with.
         missing_values: see ``read_table``.
+        of_run: see ``read_cells``.
 
     Returns:
         The table, with rows counted from 1.
@@ -272,7 +277,7 @@ def table_of_cells(
         raise TableError(f"{source}: expected columns of one length, got {lengths or 'none'}")
     rows = np.arange(1, next(iter(lengths.values())) + 1)
     listed = rows.tolist()
-    missing = missing_codes(Path(source), missing_values, tuple(columns))
+    missing = missing_codes(Path(source), missing_values, tuple(columns), of_run=of_run)
     return CellTable(
         columns={
             name: Column(name, place, _listed(cells), listed)

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float
 
 from jaxmtl.data._errors import TableError
-from jaxmtl.data.reading.values import is_blank
+from jaxmtl.plain.values import is_blank
 
 _TIME = r"(?:[T\s]+(?P<hour>\d{1,2})[:.](?P<minute>\d{2})(?:[:.](?P<second>\d{2}(?:[.,]\d+)?))?)?"
 _ZONE = r"\s*(?P<zone>Z|[+-]\d{2}:?\d{2})?"

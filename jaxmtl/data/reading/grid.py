@@ -6,6 +6,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from jaxmtl.plain.names import column_letter as column_letter
+
 LAST_ROW, LAST_COLUMN = 1_048_576, 16_384  # of a workbook's sheet
 
 
@@ -57,16 +59,6 @@ class Grid:
     skipped: list[int] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     computed: bool = False
-
-
-def column_letter(number: int) -> str:
-    """The letters over a column, counted from 0, as spreadsheets show them."""
-    letters = ""
-    number += 1
-    while number:
-        number, rest = divmod(number - 1, 26)
-        letters = chr(ord("A") + rest) + letters
-    return letters
 
 
 def rows_named(numbers: Sequence[int] | np.ndarray) -> str:

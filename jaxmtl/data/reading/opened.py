@@ -10,13 +10,15 @@ from jaxtyping import Bool, Float
 
 from jaxmtl.data._errors import TableError
 from jaxmtl.data.reading.body import Body, odd_labels, read_body
-from jaxmtl.data.reading.cells import MissingValues, Notation, missing_by_column
 from jaxmtl.data.reading.grid import Area, Grid, column_letter
-from jaxmtl.data.reading.numbers import Column, column_notation, infer_notation
 from jaxmtl.data.reading.text_table import read_text_table
 from jaxmtl.data.reading.total_words import is_total_word
 from jaxmtl.data.reading.totals import find_totals
 from jaxmtl.data.reading.workbook import read_workbook
+from jaxmtl.plain.cells import MissingValues, Notation, missing_by_column
+from jaxmtl.plain.notations import POINTS, notations_of
+from jaxmtl.plain.notations import notation_of as notation_of
+from jaxmtl.plain.numbers import Column
 
 Decimal = Literal[".", ","]
 Thousands = Literal["comma", "point", "space", "apostrophe"]
@@ -24,8 +26,6 @@ Thousands = Literal["comma", "point", "space", "apostrophe"]
 WORKBOOKS = (".xlsx", ".xlsm", ".xltx", ".xltm")
 _TEXTS = (".csv", ".tsv", ".txt")
 _MOST_NOTED = 3  # rows of a kind that are noted one by one
-# Points mark thousands, but in columns where they cannot.
-_POINTS = Notation(",", "point")
 
 
 class SheetColumns(NamedTuple):
@@ -93,7 +93,11 @@ def open_columns(
 
 
 def missing_codes(
-    path: Path, values: Iterable[float | str] | float | str, names: Sequence[str]
+    path: Path,
+    values: Iterable[float | str] | float | str,
+    names: Sequence[str],
+    *,
+    of_run: bool = False,
 ) -> dict[str, MissingValues]:
     """What stands for a missing value, by the name of the column.
 
@@ -101,39 +105,18 @@ def missing_codes(
         path: the file, for the sentence of an error.
         values: numbers or texts, or "CO=0" for one column.
         names: of the columns in use.
+        of_run: whether the values are those of a run, of which not all columns need be here.
 
     Raises:
         TableError: a value for a column that is not in use.
     """
     codes = missing_by_column(values, names)
-    if codes.unknown:
+    if codes.unknown and not of_run:
         raise TableError(
             f"file {path}: expected a column in use before the equals sign of a missing value, got "
             f"{codes.unknown[0]!r}; choose among {', '.join(names)}"
         )
     return {name: codes.of_column.get(name, codes.everywhere) for name in names}
-
-
-def notation_of(decimal: str | None, thousands: str | None) -> Notation:
-    """How numbers in texts are written, as far as the user says.
-
-    Args:
-        decimal: "." or ","; None where it is not said.
-        thousands: "comma", "point", "space" or "apostrophe"; None where it is not said.
-
-    Raises:
-        TableError: one sign is to mean both.
-    """
-    if (decimal, thousands) == (None, "point"):
-        return _POINTS
-    if decimal is None and thousands is not None:
-        decimal = "."
-    if (decimal, thousands) in ((".", "point"), (",", "comma")):
-        raise TableError(
-            f"decimal: expected another sign than that of the thousands, got {decimal!r} with "
-            f"thousands marked by a {thousands}; choose another one"
-        )
-    return Notation(decimal, thousands)
 
 
 def ways_of_writing(
@@ -150,19 +133,14 @@ def ways_of_writing(
         missing: what stands for a missing value, by the name of the column.
         notation: as far as the user says.
     """
-    names, notes = list(names), []
-    if notation == Notation() and read.grid.separator in (";", "\t"):
-        columns = (read.columns[name] for name in names)
-        notation, notes = infer_notation(columns, read.grid.source, missing)
-    if notation is _POINTS:
-        return {name: column_notation(read.columns[name]) for name in names}, notes
-    return dict.fromkeys(names, notation), notes
+    columns = [read.columns[name] for name in names]
+    return notations_of(columns, read.grid.source, read.grid.separator, missing, notation)
 
 
 def pointed_notes(source: str, ways: Mapping[str, Notation], notation: Notation) -> list[str]:
     """Says in which columns points were taken for decimal ones after all."""
     pointed = [name for name, way in ways.items() if way != notation]
-    if notation is not _POINTS or not pointed:
+    if notation is not POINTS or not pointed:
         return []
     return [
         f"{source}, columns {', '.join(pointed)}: points are read as decimal ones, as not "

@@ -6,7 +6,7 @@ from typing import IO, Any
 
 from jaxmtl.data.reading.grid import LAST_COLUMN, LAST_ROW, SheetRow
 from jaxmtl.data.reading.package import local, new_parser
-from jaxmtl.data.reading.values import MarkedText, is_blank
+from jaxmtl.plain.values import MarkedText, is_blank
 
 _CHUNK = 2**20
 # Rows of plain numbers, shared texts and blanks, as nearly all rows are: matched and split by

@@ -11,8 +11,6 @@ from jaxtyping import Float, Int
 
 from jaxmtl.data._errors import TableError
 from jaxmtl.data.reading.body import rows_without
-from jaxmtl.data.reading.names import plain_name
-from jaxmtl.data.reading.numbers import read_numbers, refuse_formulas
 from jaxmtl.data.reading.opened import (
     Decimal,
     Thousands,
@@ -24,6 +22,8 @@ from jaxmtl.data.reading.opened import (
     ways_of_writing,
     without_totals,
 )
+from jaxmtl.plain.names import plain_name
+from jaxmtl.plain.numbers import read_numbers, refuse_formulas
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -8,11 +8,9 @@ from pathlib import Path
 
 from jaxmtl.data._errors import TableError
 from jaxmtl.data.reading.grid import Grid, SheetRow, column_letter
-from jaxmtl.data.reading.names import count_found
+from jaxmtl.plain.names import count_found
+from jaxmtl.plain.separators import HINT, SEARCHED, cells_of, find_separator, is_comment
 
-_SEPARATORS = (",", ";", "\t")
-_SEARCHED = 50  # rows among which the header is looked for
-_HINT = re.compile(r'"?sep=(.)"?\1*\s*', re.IGNORECASE)
 _CHUNK = 2**16  # rows that are lists at a time
 _DIGITS = re.compile(r"\s*[+-]?\d*\s*")
 
@@ -33,10 +31,10 @@ def read_text_table(path: Path, names: Collection[str], header_row: int | None =
     """
     source = f"file {path}"
     lines = list(io.StringIO(_decode(path), newline=""))
-    hint = _HINT.fullmatch(lines[0].strip("\r\n")) if lines else None
+    hint = HINT.fullmatch(lines[0].strip("\r\n")) if lines else None
     if hint is not None:
         lines[0] = "\n"
-    separator = hint[1] if hint is not None else _find_separator(lines[:_SEARCHED], names)
+    separator = hint[1] if hint is not None else find_separator(lines[:SEARCHED], names)
     if header_row is not None:
         lines[: _first_of(lines, separator, header_row)] = ["\n"] * (header_row - 1)
     skipped = _drop_comments(lines, separator, names)
@@ -69,30 +67,6 @@ def _decode(path: Path) -> str:
     )
 
 
-def _cells(line: str, separator: str) -> list[str]:
-    """The cells of one line; none of a line that is no line of a table."""
-    try:
-        return next(csv.reader([line], delimiter=separator), [])
-    except csv.Error:
-        return []
-
-
-def _is_comment(line: str) -> bool:
-    return line.lstrip(' "').startswith("#")
-
-
-def _find_separator(lines: list[str], names: Collection[str]) -> str:
-    """The separator under which a row shows most of the names, then the header most cells."""
-
-    def score(separator: str) -> tuple[int, int]:
-        rows = [row for line in lines if "".join(row := _cells(line, separator)).strip(" ,;\t")]
-        plain = [row for row in rows if not _is_comment(row[0])] or rows or [[]]
-        found = max((count_found(dict(enumerate(row)), names) for row in rows), default=0)
-        return found, len(plain[0])
-
-    return max(_SEPARATORS, key=score)
-
-
 def _first_of(lines: list[str], separator: str, number: int) -> int:
     """How many lines stand before the row of that number; a cell may hold line breaks."""
     reader = csv.reader(lines, delimiter=separator)
@@ -106,8 +80,8 @@ def _first_of(lines: list[str], separator: str, number: int) -> int:
 
 def _first_width(lines: list[str], separator: str) -> int:
     """How many cells the first line has that is no comment; 0 where there is none."""
-    data = (line for line in lines if line.strip(" ,;\t\r\n") and not _is_comment(line))
-    return len(_cells(next(data, ""), separator))
+    data = (line for line in lines if line.strip(" ,;\t\r\n") and not is_comment(line))
+    return len(cells_of(next(data, ""), separator))
 
 
 def _drop_comments(lines: list[str], separator: str, names: Collection[str]) -> list[int]:
@@ -117,9 +91,9 @@ def _drop_comments(lines: list[str], separator: str, names: Collection[str]) -> 
         before, inside = inside, inside != bool(line.count('"') % 2)
         if before or not line.strip(" ,;\t\r\n"):
             continue
-        if not width and _is_comment(line):
+        if not width and is_comment(line):
             bare = line.lstrip(' "').lstrip("# ")
-            cells = _cells(bare, separator)
+            cells = cells_of(bare, separator)
             found = count_found(dict(enumerate(cells)), names)
             alone = found == 1 == len(names)
             if len(cells) > 1 and (
@@ -129,9 +103,9 @@ def _drop_comments(lines: list[str], separator: str, names: Collection[str]) -> 
                 width = len(cells)
                 continue
         elif not width:
-            width = len(_cells(line, separator))
+            width = len(cells_of(line, separator))
             continue
-        elif not _is_comment(line) or len(_cells(line, separator)) == width:
+        elif not is_comment(line) or len(cells_of(line, separator)) == width:
             continue
         lines[i] = "\n"
         skipped.append(i + 1)
@@ -183,7 +157,7 @@ def _describe(
     if width := re.search(r"Expected (\d+) fields in line (\d+), saw (\d+)", error):
         expected, row, got = (int(number) for number in width.groups())
         place = f"{source}, row {row + skipped}, column {column_letter(got - 1)}"
-        rows = [_cells(line, separator) for line in lines[: max(row + skipped, _SEARCHED)]]
+        rows = [cells_of(line, separator) for line in lines[: max(row + skipped, SEARCHED)]]
         found = [count_found(dict(enumerate(cells)), names) for cells in rows]
         number = found.index(max(found)) + 1
         said = f"{place}: expected at most {expected} cells, as many as in the first row, got {got}"

@@ -10,7 +10,7 @@ from jaxmtl.data._errors import TableError
 from jaxmtl.data.reading.grid import Area, Grid, SheetRow
 from jaxmtl.data.reading.package import Package, Relation, open_package
 from jaxmtl.data.reading.sheet_xml import SheetError, SheetParser, read_strings
-from jaxmtl.data.reading.values import ErrorText, Formula, Percent, SuspectZero
+from jaxmtl.plain.values import ErrorText, Formula, Percent, SuspectZero
 
 # Programs that compute every formula before they write it.
 _COMPUTING = ("libreoffice", "openoffice", "gnumeric", "wps", "numbers", "onlyoffice", "collabora")

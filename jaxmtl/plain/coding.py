@@ -1,7 +1,4 @@
-"""What a saved predictor computes, in NumPy alone: this file is copied beside it.
-
-It imports nothing of the package, and works wherever its file lies.
-"""
+"""From columns of a table to coded features, and from outputs to predictions."""
 
 import datetime
 import math

@@ -6,11 +6,20 @@ import unicodedata
 from collections.abc import Iterable
 from typing import Any
 
-from jaxmtl.data._errors import TableError
-from jaxmtl.data.reading.grid import column_letter
-from jaxmtl.data.reading.values import is_blank
+from .errors import TableError
+from .values import is_blank
 
 _LONGEST = 80  # characters of a header in a list of all headers
+
+
+def column_letter(number: int) -> str:
+    """The letters over a column, counted from 0, as spreadsheets show them."""
+    letters = ""
+    number += 1
+    while number:
+        number, rest = divmod(number - 1, 26)
+        letters = chr(ord("A") + rest) + letters
+    return letters
 
 
 def plain_name(name: str) -> str:

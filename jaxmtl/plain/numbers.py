@@ -1,29 +1,26 @@
 """From cells of columns to numbers: how they are written is asked of a column as a whole."""
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from types import NoneType
 from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Float
 
-from jaxmtl.data._errors import TableError
-from jaxmtl.data.reading.cells import (
+from .cells import (
     CellError,
     MissingValues,
     Notation,
     describe_formula,
-    has_decimal_comma,
     is_blank,
     is_point_grouped,
-    may_have_decimal_comma,
     read_cell,
     tidy,
 )
-from jaxmtl.data.reading.dates import is_date
-from jaxmtl.data.reading.grid import column_letter
-from jaxmtl.data.reading.values import Formula, MarkedText, Percent, SuspectZero
+from .dates import is_day
+from .errors import TableError
+from .names import column_letter
+from .values import Formula, MarkedText, Percent, SuspectZero
 
 _FEW = 3  # numbers of a kind that say something of a column
 # Texts that are the same number in every spelling with decimal points, and blank ones.
@@ -74,7 +71,7 @@ def refuse_formulas(column: Column, source: str, *, computed: bool) -> None:
 
 def read_numbers(
     column: Column, source: str, missing: MissingValues, notation: Notation
-) -> tuple[Float[np.ndarray, " rows"], list[str]]:
+) -> tuple[np.ndarray, list[str]]:
     """The numbers of a column, NaN where missing.
 
     Args:
@@ -110,7 +107,7 @@ def read_numbers(
 
 def read_plain(
     cells: Sequence[Any], missing: MissingValues, notation: Notation
-) -> Float[np.ndarray, " rows"] | None:
+) -> np.ndarray | None:
     """The numbers of a column of nothing but plain texts; None for any other.
 
     No check of the column has anything to say of whole numbers, or of points before other than
@@ -150,7 +147,7 @@ def _other_kind(column: Column, missing: MissingValues) -> str:
     for cell in column.cells:
         if is_blank(cell) or isinstance(cell, Formula | MarkedText):
             continue
-        if is_date(cell) and not isinstance(cell, int):
+        if not isinstance(cell, int) and is_day(cell):
             dates.append(cell)
         elif isinstance(cell, str) and not any(character.isdigit() for character in cell):
             texts.append(tidy(cell))
@@ -165,53 +162,6 @@ def _other_kind(column: Column, missing: MissingValues) -> str:
         shown = " and ".join(repr(text[:40]) for text in first[:2])
         return f"expected numbers, got a column of texts, as {shown}; {advice}"
     return ""
-
-
-def infer_notation(
-    columns: Iterable[Column], source: str, missing: Mapping[str, MissingValues]
-) -> tuple[Notation, list[str]]:
-    """Decimal commas, if every cell of a text table agrees with them.
-
-    Args:
-        columns: all that hold numbers.
-        source: of the table.
-        missing: what stands for a missing value, by the name of the column.
-
-    Returns:
-        How numbers are written, and a note where that was found out.
-    """
-    example = None
-    for column in columns:
-        texts = missing[column.name].texts
-        for i, cell in enumerate(column.cells):
-            if not isinstance(cell, str) or not ("," in cell or "." in cell):
-                continue
-            text = tidy(cell)
-            if text in texts:
-                continue
-            grouped = "," in text and is_point_grouped(text)
-            if not grouped and not may_have_decimal_comma(text):
-                return Notation(), []
-            if example is None and (grouped or has_decimal_comma(text)):
-                example = f"{column.named(source, i)}: {text!r}"
-    if example is None:
-        return Notation(), []
-    return Notation(decimal=","), [
-        f"{example} and the like are read with decimal commas, with which all cells agree; "
-        "--decimal says so, or otherwise"
-    ]
-
-
-def column_notation(column: Column) -> Notation:
-    """Points for thousands, but in a column where they cannot mark them.
-
-    Args:
-        column: of a table in which points mark thousands.
-    """
-    for cell in column.cells:
-        if isinstance(cell, str) and "." in cell and not is_point_grouped(tidy(cell)):
-            return Notation(decimal=".")
-    return Notation(",", "point")
 
 
 def _check_percents(column: Column, source: str, values: np.ndarray) -> list[str]:

@@ -6,9 +6,8 @@ from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
-from jaxtyping import Float
 
-from jaxmtl.data.reading.cells import tidy
+from .cells import tidy
 
 DateOrder = Literal["ymd", "dmy", "mdy"]
 DAY = 86400.0  # seconds
@@ -75,7 +74,7 @@ class Dates(NamedTuple):
         has_times: whether there are times besides, other than midnight.
     """
 
-    seconds: Float[np.ndarray, " rows"]
+    seconds: np.ndarray
     has_days: bool
     has_times: bool
 
@@ -107,6 +106,17 @@ def date_parts(cell: Any, *, stamps: bool = False) -> DateParts | None:
     if not isinstance(cell, str) or not cell or len(cell) > 60:
         return None
     return _of_text(tidy(cell), stamps=stamps)
+
+
+def is_day(cell: Any) -> bool:
+    """Whether a cell holds a date, with or without a time.
+
+    Example:
+        >>> is_day("2021-04-29"), is_day("20210429"), is_day("12:30"), is_day(3.5)
+        (True, True, False, False)
+    """
+    parts = date_parts(cell, stamps=isinstance(cell, str))
+    return parts is not None and parts.form != "time"
 
 
 def _of_text(text: str, *, stamps: bool) -> DateParts | None:

@@ -6,8 +6,8 @@ from collections.abc import Collection, Iterable
 from numbers import Real
 from typing import Any, NamedTuple
 
-from jaxmtl.data.reading.values import Formula, MarkedText
-from jaxmtl.data.reading.values import is_blank as is_blank
+from .values import Formula, MarkedText
+from .values import is_blank as is_blank
 
 # Texts that no one writes for a number, in the spellings of pandas, R, SQL and Excel's =NA().
 _BLANKS = frozenset({"", "nan", "na", "n/a", "#n/a", "<na>", "null", "none"})
