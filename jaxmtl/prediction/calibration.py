@@ -130,8 +130,7 @@ class Calibration:
             disagreement: how far the parts of that model are apart; None for 0.
             confidence_level: share of rows to hold.
             joint: whether it is the share of rows of which all tasks are held together.
-            without: a fold whose rows are taken for new ones: its own errors are not used, and its
-                model, which has not seen them, predicts. ``outputs`` is then of one fold.
+            without: a fold whose rows are taken for new ones: its own errors are not used.
 
         Returns:
             Ends and sets by task.
@@ -145,23 +144,43 @@ class Calibration:
             if joint:
                 known &= np.isfinite(self.scores).all(axis=1)
             scores = self.scores[known, t]
-            fold = self.fold[known] if without is None else np.zeros(known.sum(), int)
+            fold = self.fold[known]
             own = outputs[..., part]
             if task.has_classes:
                 inside = class_sets(own, scores, fold, ranks[t])
                 sets[task.name] = _without_gaps(inside) if task.kind == "ordered" else inside
                 continue
-            models = range(len(outputs)) if without is None else [without]
             apart = np.zeros(outputs.shape[:2]) if disagreement is None else disagreement[..., t]
             spread = np.stack(
                 [
                     self._spread(f, t)(centre, each)
-                    for f, centre, each in zip(models, own[..., 0], apart, strict=True)
+                    for f, (centre, each) in enumerate(zip(own[..., 0], apart, strict=True))
                 ]
             )
             found = cv_plus(own[..., 0], scores, fold, ranks[t], spread)
             ends[task.name] = np.maximum(found, 0) if task.kind == "count" else found
         return Bounds(ends, sets)
+
+    def rows_used(self, *, joint: bool = False) -> tuple[int, ...]:
+        """Rows whose errors intervals of each task follow from.
+
+        Args:
+            joint: whether only rows with all labels count.
+        """
+        known = np.isfinite(self.scores)
+        counts = [known.all(axis=1).sum()] * known.shape[1] if joint else known.sum(axis=0)
+        return tuple(map(int, counts))
+
+    def infinite(self, *, confidence_level: float = LEVEL, joint: bool = False) -> tuple[bool, ...]:
+        """Of which tasks intervals are infinite, and sets hold all classes, for want of rows.
+
+        Args:
+            confidence_level: share of rows to hold.
+            joint: whether it is the share of rows of which all tasks are held together.
+        """
+        ranks = self._ranks(np.ones(len(self.fold), bool), confidence_level, joint)
+        used = self.rows_used(joint=joint)
+        return tuple(rank > rows for rank, rows in zip(ranks, used, strict=True))
 
     def _ranks(self, here: np.ndarray, level: float, joint: bool) -> list[int]:
         scores = self.scores[here]

@@ -20,6 +20,7 @@ from jaxmtl.report.words.table_intervals import (
     caution_words,
     coverage_rows,
     joint_words,
+    short_words,
 )
 from jaxmtl.report.words.table_quality import (
     Quality,
@@ -218,7 +219,11 @@ def _sure(run: SavedRun) -> list[str]:
         "not learned from; held: the share of such rows that they contain, and between what it "
         "lies with 95 % certainty."
     )
-    words = (joint_words(found), caution_words(run.config.get("settings") or {}))
+    words = [
+        *short_words(found, run.predictor.tasks),
+        joint_words(found),
+        caution_words(run.config.get("settings") or {}),
+    ]
     return [
         table(text(caption), [f"<tr>{head}</tr>"], [rows], "How sure a prediction is"),
         *(f"<p>{text(sentence)}</p>" for sentence in words if sentence),
