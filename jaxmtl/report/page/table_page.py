@@ -1,7 +1,7 @@
 """A run on a table of any kind as one page that opens from disk, for whoever reads the answer."""
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from jaxmtl.data import Column
@@ -13,8 +13,8 @@ from jaxmtl.prediction.folder import SavedRun
 from jaxmtl.prediction.predicted_columns import level_words
 from jaxmtl.report.page.markup import figure, items, name, section, table, terms, text
 from jaxmtl.report.page.shell import whole_page
+from jaxmtl.report.page.table_columns import what_is_shared, what_matters
 from jaxmtl.report.words.numbers import decimals_for, duration, fixed
-from jaxmtl.report.words.table_importance import worths
 from jaxmtl.report.words.table_intervals import (
     HEADS,
     caution_words,
@@ -46,6 +46,9 @@ CARDS = """
 .cards .own > * { font-weight: 600; color: var(--ink); }
 details { margin: 2.6rem 0 0; border-top: 1px solid var(--grid); padding-top: .7rem; }
 summary { cursor: pointer; font-weight: 600; font-size: 1.2rem; }
+details.inner { margin: 1rem 0 0; border: 0; padding: 0; }
+.inner summary { font-size: 1rem; }
+.picture > div { margin: 0 auto; }
 td.word { white-space: normal; }
 td.worth { background: color-mix(in srgb, #2a78d6 calc(var(--share) * .55), transparent); }
 .picture { padding-bottom: .5rem; }
@@ -53,11 +56,12 @@ td.worth { background: color-mix(in srgb, #2a78d6 calc(var(--share) * .55), tran
 """
 MOST_IN_TITLE = 4  # names
 MOST_COLUMNS = 60  # that are listed
-MOST_WORTHS = 25
 YARDS = ("mean", "linear", "boosted")  # families that a card shows
 
 
-def table_page(run: SavedRun, picture: str, *, place: str, drawn: int) -> str:
+def table_page(
+    run: SavedRun, picture: str, *, place: str, drawn: int, others: Mapping[str, str] | None = None
+) -> str:
     """The page of a run.
 
     Args:
@@ -65,11 +69,12 @@ def table_page(run: SavedRun, picture: str, *, place: str, drawn: int) -> str:
         picture: of predicted against observed values, an element.
         place: where the run will be found, for the commands that use it.
         drawn: targets that the picture shows, the first ones.
+        others: pictures of ``draw_others``, elements by name.
 
     Returns:
         The document.
     """
-    metrics, tasks = run.metrics, run.predictor.tasks
+    metrics, tasks, others = run.metrics, run.predictor.tasks, others or {}
     found = qualities(metrics, tasks)
     names = [task.name for task in tasks]
     more = len(names) - MOST_IN_TITLE
@@ -88,7 +93,8 @@ def table_page(run: SavedRun, picture: str, *, place: str, drawn: int) -> str:
         f'<ul class="cards">{"".join(map(_card, found))}</ul>',
         section("Predicted against observed", figure(picture, caption.strip())),
         section("How sure a prediction is", *_sure(run)) if metrics.get("intervals") else "",
-        section("What matters", _matters(run)) if metrics.get("importance") else "",
+        section("What matters", *what_matters(run, others.get("importance", ""))),
+        section("What the targets share", *what_is_shared(run, others.get("relations", ""))),
         section("What was kept", _kept(run)),
         section("What was done to the table", *_done(run)),
         section(
@@ -164,46 +170,6 @@ def _kept(run: SavedRun) -> str:
     if (gain := metrics.get("gain")) is not None:
         caption += f", and their error {against(gain)}"
     return table(f"{text(caption)}.", [f"<tr>{head}</tr>"], [rows], "What was kept")
-
-
-def _matters(run: SavedRun) -> str:
-    """What columns are worth, the most to any task first; shaded where it can be told from 0."""
-    metrics, tasks = run.metrics, run.predictor.tasks
-    by_task = [{one.columns: one for one in worths(metrics, task)} for task in tasks]
-    largest = [max((one.added for one in own.values()), default=0.0) for own in by_task]
-
-    def share(columns: str, t: int) -> float:
-        one = by_task[t].get(columns)
-        sure = one is not None and one.low > 0 and largest[t] > 0
-        return one.added / largest[t] if sure and one is not None else 0.0
-
-    groups = list(dict.fromkeys(columns for own in by_task for columns in own))
-    numbers = range(len(tasks))
-    groups.sort(key=lambda columns: -max(share(columns, t) for t in numbers))
-    rows = []
-    for columns in groups[:MOST_WORTHS]:
-        cells = []
-        for t in numbers:
-            one, shade = by_task[t].get(columns), round(100 * share(columns, t))
-            if one is None:
-                cells.append("<td>–</td>")
-                continue
-            digits = decimals_for([own.added for own in by_task[t].values()], 2)
-            ends = f"{fixed(one.low, digits)} to {fixed(one.high, digits)}"
-            cells.append(
-                f'<td class="worth" style="--share:{shade}%" title="{text(ends)}">'
-                f"{fixed(one.added, digits)}</td>"
-            )
-        rows.append(f'<tr><th scope="row">{name(columns)}</th>{"".join(cells)}</tr>')
-    heads = "".join(f"<th>{name(task.name)}</th>" for task in tasks)
-    more = len(groups) - MOST_WORTHS
-    caption = (
-        "What is added to the typical error, of classes to the log loss, if a column is shuffled "
-        f"among {metrics['importance']['rows']} rows that were not learned from; columns that tell "
-        "the same are shuffled together. Shaded: more than nothing, with 95 % certainty."
-    )
-    caption += f" {more} more columns matter less." if more > 0 else ""
-    return table(text(caption), [f'<tr><th class="first">column</th>{heads}</tr>'], [rows], "Worth")
 
 
 def _sure(run: SavedRun) -> list[str]:
