@@ -11,6 +11,7 @@ from jaxmtl.prediction.family_words import said
 from jaxmtl.prediction.fit_table import MIXED
 from jaxmtl.prediction.folder import SavedRun
 from jaxmtl.prediction.predicted_columns import level_words
+from jaxmtl.prediction.sample import SAMPLE
 from jaxmtl.report.page.markup import figure, items, name, section, table, terms, text
 from jaxmtl.report.page.shell import whole_page
 from jaxmtl.report.page.table_columns import what_is_shared, what_matters
@@ -49,12 +50,21 @@ summary { cursor: pointer; font-weight: 600; font-size: 1.2rem; }
 details.inner { margin: 1rem 0 0; border: 0; padding: 0; }
 .inner summary { font-size: 1rem; }
 .picture > div { margin: 0 auto; }
+.picture > div svg { min-width: 0; max-width: none; }
+td.short { text-align: left; }
+.cards dd { margin: 0; }
+.cards.many { grid-template-columns: repeat(auto-fill, minmax(10rem, 1fr)); gap: .6rem; }
+.many li { padding: .5rem .7rem; }
+.many .large { font-size: 1.1rem; }
+.many dl { font-size: .8rem; gap: 0 .4rem; }
 td.word { white-space: normal; }
 td.worth { background: color-mix(in srgb, #2a78d6 calc(var(--share) * .55), transparent); }
 .picture { padding-bottom: .5rem; }
 .picture svg { overflow: visible; }
 """
 MOST_IN_TITLE = 4  # names
+MANY = 6  # targets, beyond which cards are small and pictures opened on demand
+FEW_COLUMNS = 15  # that are listed without being asked for
 MOST_COLUMNS = 60  # that are listed
 YARDS = ("mean", "linear", "boosted")  # families that a card shows
 
@@ -88,10 +98,15 @@ def table_page(
         caption += "Tables count the rows of each class. "
     if drawn < len(tasks):
         caption += f"The first {drawn} of {len(tasks)} columns."
+    many = len(tasks) > MANY
+    picture = figure(picture, caption.strip())
+    if many:  # it is longer than all the rest
+        shown = f"<summary>{drawn} pictures, one a column</summary>"
+        picture = f'<details class="inner">{shown}{picture}</details>'
     parts = [
         _header(run, title, found),
-        f'<ul class="cards">{"".join(map(_card, found))}</ul>',
-        section("Predicted against observed", figure(picture, caption.strip())),
+        f'<ul class="cards{" many" if many else ""}">{"".join(map(_card, found))}</ul>',
+        section("Predicted against observed", picture),
         section("How sure a prediction is", *_sure(run)) if metrics.get("intervals") else "",
         section("What matters", *what_matters(run, others.get("importance", ""))),
         section("What the targets share", *what_is_shared(run, others.get("relations", ""))),
@@ -101,6 +116,9 @@ def table_page(
             "Next",
             "<p>Rows with the same columns, of which the predicted ones may be missing:</p>",
             f"<pre><code>jaxmtl predict {text(new)}</code></pre>",
+            f"<p>How predictions change with a column, over rows that {SAMPLE} keeps, coded; "
+            "remove that file before you pass the folder on, if no row may be passed on:</p>",
+            f"<pre><code>jaxmtl inspect {text(shlex.quote(place))} --feature NAME</code></pre>",
         ),
         _details(run),
     ]
@@ -177,7 +195,7 @@ def _sure(run: SavedRun) -> list[str]:
     found = run.metrics["intervals"]
     rows = []
     for row in coverage_rows(found, run.predictor.tasks):
-        cells = "".join(f'<td class="word">{text(one)}</td>' for one in row[1:])
+        cells = "".join(f'<td class="short">{text(one)}</td>' for one in row[1:])
         rows.append(f'<tr><th scope="row">{name(row[0])}</th>{cells}</tr>')
     head = "".join(f'<th class="first">{one}</th>' for one in ("column", *HEADS[1:]))
     caption = (
@@ -209,8 +227,11 @@ def _done(run: SavedRun) -> list[str]:
     more = len(columns) - MOST_COLUMNS
     caption = f"{len(columns)} columns were used" + (f", {more} not shown." if more > 0 else ".")
     left = [f"{name(one)}: {text(why)}" for one, why in run.config["left_out"]]
+    used = table(caption, [f"<tr>{head}</tr>"], [rows], "Columns")
+    if len(columns) > FEW_COLUMNS:
+        used = f'<details class="inner"><summary>{len(columns)} columns</summary>{used}</details>'
     return [
-        table(caption, [f"<tr>{head}</tr>"], [rows], "Columns"),
+        used,
         f"<h3>Left out</h3>{items(left)}" if left else "",
         f"<h3>Worth knowing</h3>{items(list(map(text, run.config['notes'])))}"
         if run.config["notes"]

@@ -7,15 +7,18 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from jaxmtl.report.pictures.labels import Labels, make_labels
+from jaxmtl.report.pictures.labels import LONGEST, Labels, make_labels
 from jaxmtl.report.pictures.style import BLUE, FAINT, INK, SOFT, new_figure, panels
 from jaxmtl.report.words.numbers import decimals_for, fixed
+from jaxmtl.report.words.table_importance import group_words
 from jaxmtl.tasks import Task
 
 DARK = "#252525"  # on shades, which are light in a dark page too
 MOST_BARS = 8  # columns of a task
 FEW = 3  # tasks that have bars
 MOST_ROWS = 25  # columns in a matrix
+LEAST = 0.03  # of a task's largest, which can be seen as a shade
+FEWEST_ROWS = 5
 MOST_WRITTEN = 8  # tasks, beyond which numbers do not fit into the cells
 MOST_TASKS = 40  # columns of the matrix
 
@@ -54,8 +57,12 @@ def draw_importance(metrics: Mapping[str, Any], tasks: Sequence[Task], labels: L
 
 
 def _group_name(group: Sequence[str]) -> str:
-    first, *others = group
-    return first if not others else f"{first} (+{len(others)} alike)"
+    words = group_words(group)
+    return (
+        words
+        if len(group) == 1 or len(words) <= LONGEST
+        else f"{group[0]} (+{len(group) - 1} alike)"
+    )
 
 
 def _table(metrics: Mapping[str, Any], tasks: Sequence[Task]) -> np.ndarray:
@@ -144,7 +151,9 @@ def _rows(share: np.ndarray) -> np.ndarray:
     """The first of every task, then the second of every one, until there are enough."""
     ranks = np.argsort(np.argsort(-share, axis=0, kind="stable"), axis=0)
     best = np.where(share > 0, ranks, len(share)).min(axis=1)
-    first = np.lexsort((-share.max(axis=1), best))[:MOST_ROWS]
+    first = np.lexsort((-share.max(axis=1), best))
+    seen = share[first].max(axis=1, initial=0.0) >= LEAST
+    first = first[seen | (np.arange(len(first)) < FEWEST_ROWS)][:MOST_ROWS]
     # As neighbours those that matter to the same task.
     return first[np.lexsort((-share[first].max(axis=1), share[first].argmax(axis=1)))]
 

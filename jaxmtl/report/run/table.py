@@ -44,7 +44,7 @@ def write_table_folder(
     """
     write_table_run(folder, found, table, settings=settings)
     # matplotlib takes half a second to load.
-    from jaxmtl.report.page.inline_svg import inline_svg
+    from jaxmtl.report.page.inline_svg import inline_svg, sized
     from jaxmtl.report.page.table_page import table_page
     from jaxmtl.report.pictures.labels import make_labels
     from jaxmtl.report.pictures.style import looks, save
@@ -58,6 +58,7 @@ def write_table_folder(
         drawn = _draw(found, labels)
         words = f"Predicted against observed values of {', '.join(targets)}."
         picture = inline_svg(drawn, label=words, prefix="predictions", replaced=replaced)
+        picture = sized(picture, drawn)
         save(drawn, folder / "predictions.png", labels)
     where = str(folder) if place is None else place
     run = load_run(folder)

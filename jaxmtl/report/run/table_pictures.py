@@ -5,14 +5,13 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from jaxmtl.prediction.folder import SavedRun
-from jaxmtl.report.page.inline_svg import inline_svg
+from jaxmtl.report.page.inline_svg import inline_svg, sized
 from jaxmtl.report.pictures.importance_picture import draw_importance, importance_labels
 from jaxmtl.report.pictures.labels import Labels, make_labels
 from jaxmtl.report.pictures.relations_picture import draw_relations
 from jaxmtl.report.pictures.style import looks, save
 
 IMPORTANCE, RELATIONS = "importance", "relations"
-REM = 4.6  # of a page, an inch: type is then as large as its text
 
 
 def draw_others(folder: Path, run: SavedRun) -> dict[str, str]:
@@ -46,5 +45,4 @@ def draw_others(folder: Path, run: SavedRun) -> dict[str, str]:
 def _written(drawn: Figure, folder: Path, name: str, what: str, labels: Labels) -> str:
     picture = inline_svg(drawn, label=what, prefix=name)
     save(drawn, folder / f"{name}.png", labels)
-    wide = REM * drawn.get_size_inches()[0]
-    return f'<div style="max-width: {wide:.0f}rem">{picture}</div>'
+    return sized(picture, drawn)

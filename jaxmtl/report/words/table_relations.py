@@ -76,7 +76,7 @@ def relation_words(metrics: Mapping[str, Any]) -> str:
         one = told[0]
         more = len(told) - 1
         also = (
-            f" The same is true of {more} more {'pairs' if more > 1 else 'pair'}." if more else ""
+            f" Something remains of {more} more {'pairs' if more > 1 else 'pair'}." if more else ""
         )
         return (
             f"{_both(one)} ({one.labels:.2f}); after the features {one.rest:.2f} remains "
