@@ -58,11 +58,9 @@ def draw_importance(metrics: Mapping[str, Any], tasks: Sequence[Task], labels: L
 
 def _group_name(group: Sequence[str]) -> str:
     words = group_words(group)
-    return (
-        words
-        if len(group) == 1 or len(words) <= LONGEST
-        else f"{group[0]} (+{len(group) - 1} alike)"
-    )
+    if len(group) == 1 or len(words) <= LONGEST:
+        return words
+    return f"{group[0]} (+{len(group) - 1} alike)"
 
 
 def _table(metrics: Mapping[str, Any], tasks: Sequence[Task]) -> np.ndarray:
@@ -143,7 +141,7 @@ def _matrix(found: np.ndarray, tasks: Sequence[Task], labels: Labels) -> Figure:
     ax.tick_params(which="minor", length=0)
     for spine in ax.spines.values():
         spine.set_visible(False)
-    ax.set_xlabel("shade: share of what the task's best column adds", fontsize=8, color=SOFT)
+    ax.set_xlabel("shade: share of what a target's best column adds", fontsize=8, color=SOFT)
     return figure
 
 
