@@ -58,7 +58,11 @@ def rows_needed(confidence_level: float, *, joint: bool = False) -> int:
     """
     check_level(confidence_level)
     beyond = 1 if joint else 0
-    return math.ceil(round((confidence_level + beyond) / (1 - confidence_level), 9))
+    # By as good a division as floats are; the rank itself decides.
+    rows = max(int((confidence_level + beyond) / (1 - confidence_level)) - 1, 1)
+    while conformal_rank(rows, confidence_level) + beyond > rows:
+        rows += 1
+    return rows
 
 
 def conformal_rank(rows: int, confidence_level: float) -> int:

@@ -66,7 +66,7 @@ def test_what_is_no_level_is_told_what_one_is(level):
 
 
 def test_a_level_needs_as_many_rows_as_its_rank_does():
-    for level in (0.5, 0.8, 0.9, 0.95, 0.99):
+    for level in (0.5, 0.8, 0.9, 0.95, 0.99, 0.9999):
         least = rows_needed(level)
         assert conformal_rank(least, level) == least
         assert conformal_rank(least - 1, level) == least
