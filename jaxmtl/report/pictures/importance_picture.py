@@ -8,12 +8,20 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from jaxmtl.report.pictures.labels import LONGEST, Labels, make_labels
-from jaxmtl.report.pictures.style import BLUE, FAINT, INK, SOFT, new_figure, panels
+from jaxmtl.report.pictures.style import (
+    BLUE,
+    FAINT,
+    INK,
+    ON_DARK,
+    ON_LIGHT,
+    SOFT,
+    new_figure,
+    panels,
+)
 from jaxmtl.report.words.numbers import decimals_for, fixed
 from jaxmtl.report.words.table_importance import group_words
 from jaxmtl.tasks import Task
 
-DARK = "#252525"  # on shades, which are light in a dark page too
 MOST_BARS = 8  # columns of a task
 FEW = 3  # tasks that have bars
 MOST_ROWS = 25  # columns in a matrix
@@ -166,5 +174,5 @@ def _write(ax: Axes, added: np.ndarray, shown: np.ndarray) -> None:
                     ha="center",
                     va="center",
                     fontsize=7.5,
-                    color="#FEFEFE" if shown[row, t] > 0.6 else DARK,
+                    color=ON_DARK if shown[row, t] > 0.6 else ON_LIGHT,
                 )

@@ -8,10 +8,9 @@ from jaxtyping import Float, Int
 from matplotlib.figure import Figure
 
 from jaxmtl.report.pictures.labels import Labels
-from jaxmtl.report.pictures.style import SOFT, new_figure
+from jaxmtl.report.pictures.style import ON_DARK, ON_LIGHT, SOFT, new_figure
 from jaxmtl.report.words.numbers import fixed
 
-DARK = "#252525"  # on shades, which are light in a dark page too
 MOST_WRITTEN = 16  # tasks, beyond which numbers do not fit into the cells
 
 
@@ -71,7 +70,7 @@ def draw_relations(found: Mapping[str, Any], labels: Labels) -> Figure:
                     ha="center",
                     va="center",
                     fontsize=9.0 if number <= 6 else 7.0,
-                    color="#FEFEFE" if abs(value) > 0.6 else DARK,
+                    color=ON_DARK if abs(value) > 0.6 else ON_LIGHT,
                 )
     names = [labels.tasks[t] for t in order]
     size = 8.0 if number <= MOST_WRITTEN else 6.0
