@@ -60,7 +60,7 @@ def inspect(
     """
     from jaxmtl.report import load_run, summarize
 
-    beside = {"--target": target, "--table": table, "--out": out}
+    beside = {"--target": target, "--table": table, "--out": out, "--force": force or None}
     for flag, value in beside.items():
         if feature is None and value is not None:
             raise ValueError(
@@ -101,14 +101,14 @@ def _dependence(
             f"--feature: expected a column that the run predicts from, got {feature!r}{why}"
         )
     shown = _targets(target, [task.name for task in tasks])
-    x = read_sample(run.folder, len(coding.features)) if table is None else _rows(run, table)
-    curves = partial_dependence(run.predictor, x, feature)
+    with new_file(out, force=force) as path:
+        x = read_sample(run.folder, len(coding.features)) if table is None else _rows(run, table)
+        curves = partial_dependence(run.predictor, x, feature)
+        write_dependence(path, curves, tasks, shown)
     outputs = [i for t in shown for i in range(*output_slices(tasks)[t].indices(2**31))]
     for curve in curves:
         say("\n".join(dependence_lines(curve, outputs)) + "\n")
     say("\n".join(caution_lines(len(run.predictor.models))))
-    with new_file(out, force=force) as path:
-        write_dependence(path, curves, tasks, shown)
     say(f"\nwritten to {out}")
 
 

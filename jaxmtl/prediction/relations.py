@@ -11,7 +11,8 @@ from jaxmtl.tasks import Task, output_slices
 FEWEST = 10  # rows that carry both labels
 MOST_TASKS = 64  # the first ones, beyond which pairs are too many to look at
 LEVEL_95 = 0.975  # quantile of the t distribution
-_LEAST = 1e-12  # of a variance, in shares of the mean square: less is rounding
+_FLAT = 1e-10  # deviation over the mean: less is rounding
+_LEAST = 1e-12  # of a product of two variances near 1 of those rows that carry both labels
 
 
 class Relations(NamedTuple):
@@ -108,10 +109,12 @@ def _correlations(
     from scipy.stats import t as student
 
     blocks = int(block.max()) + 1
+    largest = np.abs(values).max(axis=0)  # whose square may be no float
+    values = values / np.where(largest > 0, largest, 1)
     mean = values.sum(axis=0) / np.maximum(there.sum(axis=0), 1)
     centred = np.where(there, values - mean, 0.0)
     size = np.sqrt((centred**2).sum(axis=0) / np.maximum(there.sum(axis=0), 1))
-    flat = size <= _LEAST**0.5 * np.maximum(np.abs(mean), 1e-300)
+    flat = size <= _FLAT * np.abs(mean)
     centred = np.where(flat, 0.0, centred / np.where(size > 0, size, 1))
     parts = [_moments(centred[block == b], there[block == b]) for b in range(blocks)]
     total = np.sum(parts, axis=0)
@@ -119,8 +122,7 @@ def _correlations(
     number = total[0]
     found[number < FEWEST] = np.nan
     z = np.arctanh(np.clip(found, -1 + 1e-12, 1 - 1e-12))
-    square, used = np.zeros_like(z), np.zeros_like(z)
-    without = []
+    used, without = np.zeros_like(z), []
     for part in parts:
         shared = part[0] > 0
         other = np.arctanh(np.clip(_of_moments(total - part), -1 + 1e-12, 1 - 1e-12))
