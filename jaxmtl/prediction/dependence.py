@@ -28,8 +28,8 @@ class Dependence(NamedTuple):
         column: of the table.
         part: of a date: "year", "season", "weekday" or "hour"; empty of other columns.
         labels: the values in words.
-        values: where they lie on an axis: numbers, and years with a fraction; else their place among
-            months, days, even hours or levels.
+        values: where they lie on an axis: numbers, and years with a fraction; else their place
+            among months, days, even hours or levels.
         is_number: whether ``values`` are on a scale, so that points may be joined by a line.
         names: what is predicted: a name a task, of classes "level probability of good".
         mean: outputs at every value.
