@@ -108,6 +108,42 @@ def test_frames_of_mixed_kinds():
         regressor.predict(frame.rename(columns={"city": "town"}))
 
 
+def test_intervals_and_sets_of_mixed_kinds():
+    x, y = numbers(200)
+    frame = pd.DataFrame(x, index=np.arange(200) + 7)
+    targets = pd.DataFrame({"O3": y[:, 0], "high": y[:, 1] > 0}, index=frame.index)
+    model = MultiTaskEstimator(**QUICK).fit(frame, targets)
+    points, ends = model.predict_interval(frame, 0.8)
+    assert points.equals(model.predict(frame))
+    assert ends.index.equals(frame.index)
+    assert list(ends) == [("O3", "lower"), ("O3", "upper"), ("high", False), ("high", True)]
+    inside = (ends["O3", "lower"] <= targets["O3"]) & (targets["O3"] <= ends["O3", "upper"])
+    assert 0.7 < inside.mean() < 0.9
+    right = np.where(targets["high"], ends["high", True], ends["high", False])
+    assert right.mean() > 0.75
+    joint = model.predict_interval(frame, 0.8, joint=True)[1]
+    assert (joint["O3", "lower"] <= ends["O3", "lower"]).all()
+    with pytest.raises(ValueError, match="such as 0.9, got '90 %'"):
+        model.predict_interval(frame, "90 %")
+
+
+def test_kinds_are_spoken_of_as_the_argument_that_they_are():
+    x, y = numbers(40)
+    for kinds, sentence in (
+        ({"x0": "numbre"}, r"kinds: expected a kind of 'x0' .* \(did you mean 'number'\?\)"),
+        ({"x9": "number"}, "kinds: expected .*'x9'"),
+        ({"x0": 3}, r"kinds: expected None or kinds by the name of the column, .* got \{'x0': 3\}"),
+        ("x0=number", "kinds: expected None or kinds by the name of the column"),
+    ):
+        with pytest.raises(ValueError, match=sentence) as raised:
+            MultiTaskRegressor(**QUICK, kinds=kinds).fit(x, y)
+        assert "--" not in str(raised.value)
+    two = np.stack([y[:, 0], y[:, 1] > 0], axis=1)
+    model = MultiTaskEstimator(**QUICK).fit(x, pd.DataFrame(two, columns=["u", "v w"]))
+    (note,) = [one for one in model.notes_ if "predicted as a number" in one]
+    assert "kinds={'v w': 'class'} predicts which of them" in note
+
+
 def test_labels_come_back_as_they_were_under_their_own_names():
     x, y = numbers(60)
     frame = pd.DataFrame(x, index=np.arange(60) + 7)

@@ -118,6 +118,7 @@ def fit_table_command(
     from jaxmtl.prediction.card import fingerprint
     from jaxmtl.prediction.folder import is_run_folder
     from jaxmtl.prediction.kept import kept_in, names_kept, remove_kept
+    from jaxmtl.prediction.sample import SAMPLE
     from jaxmtl.report import load_run, summarize
     from jaxmtl.report.run.table import REPORT, write_table_folder
 
@@ -150,6 +151,7 @@ def fit_table_command(
     place = shlex.quote(out)
     console.say(f"\nwritten to {out}: open {Path(out) / REPORT} in a browser")
     console.say(f"new rows: jaxmtl predict {place} NEW.xlsx -o OUT.xlsx")
+    console.say(f"a column: jaxmtl inspect {place} --feature NAME  (over rows kept in {SAMPLE})")
 
 
 def _learn(

@@ -1,11 +1,21 @@
-"""``jaxmtl inspect``: what happened in a run."""
+"""``jaxmtl inspect``: what happened in a run, and how its predictions change with a column."""
 
-from typing import Annotated
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from jaxmtl.cli.errors import in_one_sentence, say
 from jaxmtl.cli.paths import path_of
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from jaxmtl.prediction.folder import SavedRun
+
+ENDINGS = (".png", ".svg")
+MOST_TARGETS = 16  # that are shown at once
 
 
 @in_one_sentence
@@ -13,6 +23,34 @@ def inspect(
     folder: Annotated[
         str, typer.Argument(metavar="DIR", help="Run folder that 'fit' has written.")
     ],
+    feature: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Show how predictions change with this column."),
+    ] = None,
+    target: Annotated[
+        str | None,
+        typer.Option(metavar="NAMES", help="With --feature: these only.", show_default="all"),
+    ] = None,
+    table: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TABLE",
+            help="With --feature: rows over which predictions are averaged.",
+            show_default="some that the run keeps",
+        ),
+    ] = None,
+    out: Annotated[
+        str | None,
+        typer.Option(
+            "-o",
+            "--out",
+            help="With --feature: picture to write, .png or .svg.",
+            show_default="dependence.png in DIR",
+        ),
+    ] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="With --out: replace the file if it is there.")
+    ] = False,
 ) -> None:
     """Say what was made of the table, what was kept, and how well it predicts.
 
@@ -22,4 +60,82 @@ def inspect(
     """
     from jaxmtl.report import load_run, summarize
 
-    say(summarize(load_run(path_of("DIR", folder))))
+    beside = {"--target": target, "--table": table, "--out": out, "--force": force or None}
+    for flag, value in beside.items():
+        if feature is None and value is not None:
+            raise ValueError(
+                f"{flag}: expected only with --feature NAME; name one, or leave it out"
+            )
+    run = load_run(path_of("DIR", folder))
+    if feature is None:
+        say(summarize(run))
+        return
+    path = run.folder / "dependence.png" if out is None else Path(out)
+    _dependence(run, feature, target, table, path, force=force or out is None)
+
+
+def _dependence(
+    run: "SavedRun", feature: str, target: str | None, table: str | None, out: Path, *, force: bool
+) -> None:
+    """Says how predictions change with a column, and draws it."""
+    from jaxmtl.data import Coding
+    from jaxmtl.files import new_file
+    from jaxmtl.prediction.dependence import nearest, partial_dependence
+    from jaxmtl.prediction.sample import read_sample
+    from jaxmtl.report.pictures.dependence_picture import write_dependence
+    from jaxmtl.report.words.table_dependence import caution_lines, dependence_lines
+    from jaxmtl.tasks import output_slices
+
+    if out.suffix.lower() not in ENDINGS:
+        raise ValueError(f"--out: expected a file that ends in .png or .svg, got {str(out)!r}")
+    coding, tasks = run.predictor.coding, run.predictor.tasks
+    if not isinstance(coding, Coding):
+        raise ValueError(
+            f"--feature: {run.folder} is a run of the study, of which it is not known; leave it "
+            "out, or train with 'jaxmtl fit TABLE --targets ...'"
+        )
+    if feature not in coding.inputs:
+        left = dict(run.config["left_out"]).get(feature)
+        why = nearest(feature, coding.inputs) if left is None else f", which was left out ({left})"
+        raise ValueError(
+            f"--feature: expected a column that the run predicts from, got {feature!r}{why}"
+        )
+    shown = _targets(target, [task.name for task in tasks])
+    with new_file(out, force=force) as path:
+        x = read_sample(run.folder, len(coding.features)) if table is None else _rows(run, table)
+        curves = partial_dependence(run.predictor, x, feature)
+        write_dependence(path, curves, tasks, shown)
+    outputs = [i for t in shown for i in range(*output_slices(tasks)[t].indices(2**31))]
+    for curve in curves:
+        say("\n".join(dependence_lines(curve, outputs)) + "\n")
+    say("\n".join(caution_lines(len(run.predictor.models))))
+    say(f"\nwritten to {out}")
+
+
+def _targets(given: str | None, names: Sequence[str]) -> list[int]:
+    """Numbers of the targets to show."""
+    from jaxmtl._options import parse_names
+    from jaxmtl.prediction.dependence import nearest
+
+    if given is None:
+        if len(names) > MOST_TARGETS:
+            say(f"The first {MOST_TARGETS} of {len(names)} targets; name others with --target.\n")
+        return list(range(min(len(names), MOST_TARGETS)))
+    for name in (chosen := parse_names(given)):
+        if name not in names:
+            raise ValueError(
+                f"--target: expected targets of the run, got {name!r}{nearest(name, names)}"
+            )
+    return [names.index(name) for name in chosen]
+
+
+def _rows(run: "SavedRun", path: str) -> "np.ndarray":
+    """Coded rows of a table, some of them where it has many."""
+    from jaxmtl.cli.reading import how_to_read
+    from jaxmtl.data import Coding, read_cells
+    from jaxmtl.prediction.sample import some_rows
+
+    coding = run.predictor.coding
+    assert isinstance(coding, Coding)
+    cells = read_cells(path, expected=coding.inputs, **how_to_read(run.predictor.reading))
+    return some_rows(coding.encode(cells).x)

@@ -10,7 +10,6 @@ from jaxmtl.cli.reading import how_to_read
 if TYPE_CHECKING:
     from jaxmtl.cli.console import Console
     from jaxmtl.data import CellTable, Coding
-    from jaxmtl.prediction.calibration import Bounds
     from jaxmtl.prediction.folder import SavedRun
     from jaxmtl.tasks import Task
 
@@ -81,7 +80,7 @@ def predicted_table(
     level = level_of(run.metrics) if confidence is None else confidence
     if predictor.calibration is not None or confidence is not None or joint:
         bounds = predictor.bounds(by_fold, confidence_level=level, joint=joint)
-        _say_infinite(bounds, level, console)
+        _say_short(run, level, joint, console)
     words = predictor.words(outputs)
     added: Columns = dict(predicted_columns(coding.tasks, words, outputs, bounds, level))
     if any(coded.row_words):
@@ -94,17 +93,20 @@ def predicted_table(
     return table, columns, placed
 
 
-def _say_infinite(bounds: "Bounds", level: float, console: "Console") -> None:
-    import numpy as np
+def _say_short(run: "SavedRun", level: float, joint: bool, console: "Console") -> None:
+    """That intervals are left empty, and sets hold all classes, for want of rows."""
+    from jaxmtl.prediction.shortage import shortage_words
 
-    from jaxmtl.prediction.predicted_columns import level_words
-
-    names = [name for name, ends in bounds.ends.items() if np.isinf(ends).any()]
-    if names:
-        console.note(
-            f"intervals of {', '.join(names)} are left empty: too few rows for a level of "
-            f"{level_words(level)}; a lower --confidence has some"
-        )
+    predictor = run.predictor
+    short = predictor.shortages(confidence_level=level, joint=joint)
+    said: dict[str, list[str]] = {}
+    for task in predictor.tasks:
+        if task.name in short:
+            words = shortage_words(level, short[task.name], joint=joint, classes=task.has_classes)
+            left = "sets hold all classes" if task.has_classes else "intervals are left empty"
+            said.setdefault(f"{left}: {words}", []).append(task.name)
+    for words, names in said.items():
+        console.note(f"{', '.join(names)}: {words}; a lower --confidence takes fewer")
 
 
 def _say_scores(coding: "Coding", table: "CellTable", outputs: Any, console: "Console") -> None:

@@ -30,8 +30,7 @@ def bounds_of(
         disagreement: (folds, rows, tasks), how far the parts of that model are apart; None for 0.
         level: share of rows to hold.
         joint: whether it is the share of rows of which all tasks are held together.
-        without: a fold whose rows are taken for new ones: its own errors are not used, and its
-            model, which has not seen them, predicts. ``outputs`` is then of one fold.
+        without: a fold whose rows are taken for new ones: its own errors are not used.
 
     Returns:
         (rows, 2), lower and upper ends, and (rows, classes), whether a class is in the set, each by
@@ -52,7 +51,7 @@ def bounds_of(
     """
     every, of_row = calibration["scores"], calibration["fold"]
     here = np.ones(len(of_row), bool) if without is None else of_row != without
-    ranks = _ranks(every[here], level, joint)
+    ranks = ranks_of(every[here], level, joint)
     ends: dict[str, np.ndarray] = {}
     sets: dict[str, np.ndarray] = {}
     at = 0
@@ -63,18 +62,17 @@ def bounds_of(
         if joint:
             known &= np.isfinite(every).all(axis=1)
         scores = every[known, t]
-        fold = of_row[known] if without is None else np.zeros(known.sum(), int)
+        fold = of_row[known]
         if task["kind"] in CLASSES:
             inside = class_sets(own, scores, fold, ranks[t])
             sets[task["name"]] = without_gaps(inside) if task["kind"] == "ordered" else inside
             continue
-        models = range(len(outputs)) if without is None else [without]
         apart = np.zeros(outputs.shape[:2]) if disagreement is None else disagreement[..., t]
         terms = int(calibration["terms"][t])
         spread = np.stack(
             [
                 SpreadModel.of_array(calibration["spreads"][f, t], terms)(centre, each)
-                for f, centre, each in zip(models, own[..., 0], apart, strict=True)
+                for f, (centre, each) in enumerate(zip(own[..., 0], apart, strict=True))
             ]
         )
         found = cv_plus(own[..., 0], scores, fold, ranks[t], spread)
@@ -82,7 +80,8 @@ def bounds_of(
     return ends, sets
 
 
-def _ranks(scores: np.ndarray, level: float, joint: bool) -> list[int]:
+def ranks_of(scores: np.ndarray, level: float, joint: bool) -> list[int]:
+    """The rank of the errors of each task that bounds it, from their scores (rows, tasks)."""
     if joint:
         whole = scores[np.isfinite(scores).all(axis=1)]
         return [joint_rank(whole, level)] * scores.shape[1]

@@ -5,11 +5,61 @@ to be the one whose error is the k-th largest, and intervals need no other assum
 """
 
 import math
+import numbers
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
 _HALVINGS = 24  # of the range in which an order statistic is looked for, the range of the folds
+_DIGITS = 10  # of the ends of intervals
+_ROUNDING = 1e-4  # of the last of them: less than that is rounding of the computation
+
+
+def check_level(confidence_level: Any) -> None:
+    """Raises unless a level is one.
+
+    Args:
+        confidence_level: share of rows that intervals are to hold.
+
+    Raises:
+        ValueError: it is not a number between 0 and 1.
+
+    Example:
+        >>> check_level(90)
+        Traceback (most recent call last):
+            ...
+        ValueError: confidence_level: expected a number between 0 and 1, such as 0.9, got 90
+    """
+    number = isinstance(confidence_level, numbers.Real) and not isinstance(confidence_level, bool)
+    if not (number and 0 < confidence_level < 1):
+        raise ValueError(
+            "confidence_level: expected a number between 0 and 1, such as 0.9, got "
+            f"{confidence_level!r:.40}"
+        )
+
+
+def rows_needed(confidence_level: float, *, joint: bool = False) -> int:
+    """How many errors have to be known for intervals of a level to be finite.
+
+    Args:
+        confidence_level: 1 - a.
+        joint: whether they hold all tasks together; more are needed where the tasks differ.
+
+    Returns:
+        The least n of which ``conformal_rank``, or one more, is no more than n.
+
+    Example:
+        >>> rows_needed(0.9), rows_needed(0.99), rows_needed(0.9, joint=True)
+        (9, 99, 19)
+    """
+    check_level(confidence_level)
+    beyond = 1 if joint else 0
+    # By as good a division as floats are; the rank itself decides.
+    rows = max(int((confidence_level + beyond) / (1 - confidence_level)) - 1, 1)
+    while conformal_rank(rows, confidence_level) + beyond > rows:
+        rows += 1
+    return rows
 
 
 def conformal_rank(rows: int, confidence_level: float) -> int:
@@ -29,10 +79,7 @@ def conformal_rank(rows: int, confidence_level: float) -> int:
         >>> conformal_rank(9, 0.9), conformal_rank(8, 0.9), conformal_rank(99, 0.9)
         (9, 9, 90)
     """
-    if not 0 < confidence_level < 1:
-        raise ValueError(
-            f"confidence_level: expected a number between 0 and 1, got {confidence_level}"
-        )
+    check_level(confidence_level)
     # 100 x 0.9 is 90.00000000000001.
     return min(math.ceil(round((rows + 1) * confidence_level, 9)), rows + 1)
 
@@ -91,9 +138,10 @@ def cv_plus(
         spreads: s, (folds, rows), more than 0; None for 1.
 
     Returns:
-        (rows, 2), lower and upper ends; infinite where the rank is beyond the rows. The mean of the
-        folds' predictions is always between them: at low levels folds that disagree would leave
-        none.
+        (rows, 2), lower and upper ends, rounded outward to 10 digits, so that a value that is equal
+        to an end but for rounding is held; infinite where the rank is beyond the rows. The mean of
+        the folds' predictions is always between them: at low levels folds that disagree would
+        leave none.
 
     Example:
         >>> cv_plus(np.array([[5.0], [6.0]]), np.array([1.0, 2.0, 3.0]), np.array([0, 0, 1]), 3)
@@ -115,7 +163,18 @@ def cv_plus(
     own, centres, spreads = [own[f] for f in used], centres[used], spreads[used]
     upper = _order_statistic(centres, spreads, own, rank)
     lower = -_order_statistic(-centres, spreads, own, rank)
-    return np.stack([np.minimum(lower, middle), np.maximum(upper, middle)], axis=1)
+    lower, upper = np.minimum(lower, middle), np.maximum(upper, middle)
+    size = np.abs(centres).max(axis=0) + np.maximum(middle - lower, upper - middle)
+    return np.stack([-_rounded_up(-lower, size), _rounded_up(upper, size)], axis=1)
+
+
+def _rounded_up(values: np.ndarray, size: np.ndarray) -> np.ndarray:
+    """Up to a number of few digits, unless that much is rounding of sums of this size."""
+    places = np.floor(np.log10(np.where(size > 0, size, 1.0)))
+    unit = 10.0 ** np.clip(_DIGITS - 1 - places, -300, 300)
+    # A unit of 0.001 is no number of the machine, 1000 is: what is divided by it is nearest.
+    large, small = np.maximum(unit, 1.0), np.maximum(1 / unit, 1.0)
+    return np.ceil(values * large / small - _ROUNDING) / large * small + 0.0
 
 
 def _order_statistic(

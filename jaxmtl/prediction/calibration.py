@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from jaxmtl.plain.bounds import bounds_of
+from jaxmtl.plain.bounds import bounds_of, ranks_of
 from jaxmtl.plain.columns import LEVEL as LEVEL
 from jaxmtl.plain.conformal import conformal_rank, cv_plus
 from jaxmtl.plain.spread import TERMS, SpreadModel, check_spread
@@ -131,8 +131,7 @@ class Calibration:
             disagreement: how far the parts of that model are apart; None for 0.
             confidence_level: share of rows to hold.
             joint: whether it is the share of rows of which all tasks are held together.
-            without: a fold whose rows are taken for new ones: its own errors are not used, and its
-                model, which has not seen them, predicts. ``outputs`` is then of one fold.
+            without: a fold whose rows are taken for new ones: its own errors are not used.
 
         Returns:
             Ends and sets by task.
@@ -147,6 +146,27 @@ class Calibration:
             without=without,
         )
         return Bounds(*found)
+
+    def rows_used(self, *, joint: bool = False) -> tuple[int, ...]:
+        """Rows whose errors intervals of each task follow from.
+
+        Args:
+            joint: whether only rows with all labels count.
+        """
+        known = np.isfinite(self.scores)
+        counts = [known.all(axis=1).sum()] * known.shape[1] if joint else known.sum(axis=0)
+        return tuple(map(int, counts))
+
+    def infinite(self, *, confidence_level: float = LEVEL, joint: bool = False) -> tuple[bool, ...]:
+        """Of which tasks intervals are infinite, and sets hold all classes, for want of rows.
+
+        Args:
+            confidence_level: share of rows to hold.
+            joint: whether it is the share of rows of which all tasks are held together.
+        """
+        ranks = ranks_of(self.scores, confidence_level, joint)
+        used = self.rows_used(joint=joint)
+        return tuple(rank > rows for rank, rows in zip(ranks, used, strict=True))
 
     def arrays(self) -> dict[str, np.ndarray]:
         """What ``calibration_of`` takes."""

@@ -8,9 +8,11 @@ from msgspec import Meta, Struct
 
 from jaxmtl.prediction.calibration import LEVEL, Bounds
 from jaxmtl.prediction.predictor import ByFold, Predictor
+from jaxmtl.prediction.shortage import Shortage
 from jaxmtl.statistics.conformal import binomial_interval
 
 Count = Annotated[int, Meta(ge=0)]
+COMPARED = 50  # rows of a fold, that say how much higher one model predicts than another
 ENDS = 20  # rows, below which a tenth of them says nothing
 
 
@@ -74,6 +76,8 @@ class Coverage(Struct):
         tasks: by name.
         joint: rows of which the joint intervals hold all tasks; None with one task, or where no row
             has all labels.
+        shortages: tasks with too few rows for finite intervals of new rows; None in an older file.
+        joint_shortage: the same of intervals that hold all tasks; None where there are enough.
 
     Example:
         >>> Coverage(level=0.9, tasks={}, joint=None).level
@@ -83,6 +87,8 @@ class Coverage(Struct):
     level: Annotated[float, Meta(gt=0, lt=1)]
     tasks: dict[str, TaskCoverage]
     joint: Held | None
+    shortages: dict[str, Shortage] | None = None
+    joint_shortage: Shortage | None = None
 
 
 def coverage_of(
@@ -118,10 +124,16 @@ def coverage_left_out(
     y: Float[np.ndarray, "rows tasks"],
     known: Bool[np.ndarray, "rows tasks"],
     fold: Int[np.ndarray, " rows"],
+    x: Float[np.ndarray, "rows features"],
     *,
     confidence_level: float = LEVEL,
 ) -> Coverage:
     """What intervals hold of the rows that folds left out: those of a fold from the others' errors.
+
+    What the others' models would predict of a row, had they not seen it, is taken to be what the
+    fold's own model predicts and by how much theirs are higher on rows that both have seen. Where
+    a model is all but constant, rows of equal labels are then as far from it in all folds; else
+    those of the fold whose constant is the highest would all seem to be beyond the others'.
 
     Args:
         predictor: with a calibration.
@@ -129,6 +141,7 @@ def coverage_left_out(
         y: their labels.
         known: which are known.
         fold: which fold left a row out, from 0.
+        x: their coded features.
         confidence_level: of the intervals.
 
     Returns:
@@ -137,16 +150,18 @@ def coverage_left_out(
     """
     calibration = predictor.calibration
     assert calibration is not None
+    higher = _higher(predictor, x, fold)
+    folds = len(predictor.models)
     kinds = []
     for all_tasks in (False, True):
         parts = []
-        for f in range(len(predictor.models)):
+        for f in range(folds):
             at = fold == f
             parts.append(
                 calibration.bounds(
                     predictor.tasks,
-                    found.outputs[:, at],
-                    found.disagreement[:, at],
+                    found.outputs[:, at] + higher[f][:, None],
+                    np.repeat(found.disagreement[:, at], folds, axis=0),
                     confidence_level=confidence_level,
                     joint=all_tasks,
                     without=f,
@@ -155,6 +170,29 @@ def coverage_left_out(
         kinds.append(_in_order(parts, fold))
     each, joint = kinds
     return _coverage(predictor, each, joint, y, known, confidence_level)
+
+
+def _higher(
+    predictor: Predictor, x: Float[np.ndarray, "rows features"], fold: Int[np.ndarray, " rows"]
+) -> Float[np.ndarray, "folds folds outputs"]:
+    """By how much the outputs of a fold's model are higher than those of another's, on average."""
+    folds = len(predictor.models)
+    places = [np.flatnonzero(fold == k) for k in range(folds)]
+    # Anywhere in the fold: its rows may be sorted.
+    some = [at[np.linspace(0, len(at) - 1, min(len(at), COMPARED)).astype(int)] for at in places]
+    rows = x[np.concatenate(some)]
+    ends = np.cumsum([len(at) for at in some])[:-1]
+    level = np.array(
+        [
+            [part.mean(axis=0) for part in np.split(model.predict(rows).astype(float), ends)]
+            for model in predictor.models
+        ]
+    )
+    found = np.zeros((folds, folds, level.shape[-1]))
+    for f, g in np.ndindex(folds, folds):
+        seen = [k for k in range(folds) if k not in (f, g)] or list(range(folds))
+        found[f, g] = (level[g] - level[f])[seen].mean(axis=0)
+    return found
 
 
 def _in_order(parts: list[Bounds], fold: np.ndarray) -> Bounds:
@@ -201,7 +239,14 @@ def _coverage(
         )
     whole = known.all(axis=1)
     several = len(predictor.tasks) > 1 and bool(whole.any())
-    return Coverage(level=level, tasks=tasks, joint=_held(together[whole]) if several else None)
+    short = predictor.shortages(confidence_level=level, joint=True) if several else {}
+    return Coverage(
+        level=level,
+        tasks=tasks,
+        joint=_held(together[whole]) if several else None,
+        shortages=predictor.shortages(confidence_level=level),
+        joint_shortage=next(iter(short.values()), None),
+    )
 
 
 def _held(inside: np.ndarray) -> Held:

@@ -239,7 +239,7 @@ def fit_table(
         shown, bags, own = seen, held, mixture.predictions
         left = ByFold(own[None], apart[None])
         covered = coverage_left_out(
-            predictor, left, *labels, fold, confidence_level=plan.confidence
+            predictor, left, *labels, fold, data.x[seen], confidence_level=plan.confidence
         )
     block = blocks_of(table, columns, rows[shown], plan.seed)
     board = _leaderboard(bags, own, data, shown, learned, seconds)

@@ -9,9 +9,11 @@ from jaxtyping import Float
 
 from jaxmtl.data import Coding, table_of_cells
 from jaxmtl.plain.cells import missing_by_column
+from jaxmtl.prediction.dependence import partial_dependence
 from jaxmtl.prediction.folder import SavedRun, load_run
 from jaxmtl.prediction.predicted_columns import interval_columns, level_of, predicted_columns
 from jaxmtl.prediction.predictor import ByFold, Predictor
+from jaxmtl.prediction.sample import read_sample, some_rows
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -127,17 +129,57 @@ class LoadedRun:
             values[np.isin(values[:, j], list(own.numbers)), j] = np.nan
         return values
 
+    def dependence(self, column: str, frame: "pd.DataFrame | None" = None) -> "pd.DataFrame":
+        """How predictions change with a column: see ``partial_dependence``.
+
+        Args:
+            column: that the run predicts from.
+            frame: rows over which predictions are averaged; None for those that the run keeps.
+
+        Returns:
+            A row a value; "part" (of a date), "value", and for each target such as "PM2.5" also
+            "PM2.5 low" and "PM2.5 high", of classes "level probability of good" and so on.
+
+        Raises:
+            ValueError: there is no such column, or it has one value only.
+            FileError: the run keeps no rows.
+        """
+        import pandas as pd
+
+        predictor = self.run.predictor
+        if frame is None:
+            x = read_sample(self.run.folder, len(_coding_of(predictor).features))
+        else:
+            x = some_rows(self._coded(frame))
+        parts = []
+        for curve in partial_dependence(predictor, x, column):
+            columns: dict[str, Any] = {"part": curve.part, "value": list(curve.labels)}
+            if curve.is_number and not curve.part:
+                columns["value"] = curve.values
+            for i, name in enumerate(curve.names):
+                columns |= {name: curve.mean[:, i]}
+                columns |= {f"{name} low": curve.low[:, i], f"{name} high": curve.high[:, i]}
+            parts.append(pd.DataFrame(columns))
+        return pd.concat(parts, ignore_index=True)
+
     def _by_fold(self, frame: "pd.DataFrame") -> ByFold:
-        predictor: Predictor = self.run.predictor
-        coding = predictor.coding
-        assert isinstance(coding, Coding)
+        return self.run.predictor.outputs_by_fold(self._coded(frame))
+
+    def _coded(self, frame: "pd.DataFrame") -> np.ndarray:
+        coding = _coding_of(self.run.predictor)
         used = {name: frame[name] for name in coding.inputs if name in frame.columns}
         table = table_of_cells(
             cast("dict[str, Any]", used),
-            missing_values=predictor.reading.missing_values,
+            missing_values=self.run.reading.missing_values,
             of_run=True,
         )
-        return predictor.outputs_by_fold(coding.encode(table).x)
+        return coding.encode(table).x
+
+
+def _coding_of(predictor: Predictor) -> Coding:
+    if not isinstance(predictor.coding, Coding):
+        raise ValueError("expected a run on a table of columns of any kind, got one of the study")
+    return predictor.coding
 
 
 _NOTHING = ByFold(np.zeros((1, 0, 1)), np.zeros((1, 0, 1)))

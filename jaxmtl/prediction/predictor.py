@@ -13,6 +13,7 @@ from jaxmtl.methods.method import Model
 from jaxmtl.methods.mixture import MixtureModel
 from jaxmtl.plain import class_numbers
 from jaxmtl.prediction.calibration import LEVEL, Bounds, Calibration
+from jaxmtl.prediction.shortage import Shortage, shortage_of
 from jaxmtl.tasks import Task, output_widths
 
 
@@ -193,6 +194,29 @@ class Predictor:
         return self.calibration.bounds(
             self.tasks, *found, confidence_level=confidence_level, joint=joint
         )
+
+    def shortages(
+        self, *, confidence_level: float = LEVEL, joint: bool = False
+    ) -> dict[str, Shortage]:
+        """Tasks with too few rows for intervals of a level, and how many it takes.
+
+        Args:
+            confidence_level: share of rows that intervals are to hold.
+            joint: whether it is the share of rows of which all tasks are held together.
+
+        Returns:
+            By the name of the task; empty where all intervals are finite.
+        """
+        found = self.calibration
+        if found is None:
+            return {}
+        infinite = found.infinite(confidence_level=confidence_level, joint=joint)
+        used = found.rows_used(joint=joint)
+        return {
+            task.name: shortage_of(confidence_level, rows, joint=joint)
+            for task, short, rows in zip(self.tasks, infinite, used, strict=True)
+            if short
+        }
 
     def decoded(
         self, outputs: Float[np.ndarray, "rows outputs"]

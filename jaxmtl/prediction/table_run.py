@@ -16,12 +16,14 @@ from jaxmtl.prediction.card import machine, versions
 from jaxmtl.prediction.card_text import write_card
 from jaxmtl.prediction.coverage import Coverage
 from jaxmtl.prediction.fit_table import Line, TableFit
-from jaxmtl.prediction.gains import Gain
+from jaxmtl.prediction.gains import Gain, blocks_of
 from jaxmtl.prediction.importance import Importance
 from jaxmtl.prediction.options import TABLE
 from jaxmtl.prediction.predictor import Predictor
 from jaxmtl.prediction.records import write_csv
+from jaxmtl.prediction.relations import Relations, relations_of
 from jaxmtl.prediction.run_json import FORMAT, ByTask
+from jaxmtl.prediction.sample import write_sample
 from jaxmtl.prediction.save import MODEL, save_predictor
 from jaxmtl.prediction.script import write_script
 from jaxmtl.tasks import output_slices
@@ -83,6 +85,23 @@ class ImportanceRecord(Struct):
     tasks: dict[str, Worth]
 
 
+Matrix = list[list[Annotated[float, Meta(ge=-1, le=1)] | None]]
+
+
+class RelationsRecord(Struct):
+    """Correlations of pairs of tasks; see ``Relations``."""
+
+    tasks: list[str]
+    rows: list[list[Annotated[int, Meta(ge=0)]]]
+    labels: Matrix
+    labels_low: Matrix
+    labels_high: Matrix
+    predictions: Matrix
+    rest: Matrix
+    rest_low: Matrix
+    rest_high: Matrix
+
+
 class TableRows(Struct):
     """Rows that were learned from, and whose errors are shown."""
 
@@ -102,6 +121,7 @@ class TableMetrics(Struct):
     sharing: GainRecord | None = None
     intervals: Coverage | None = None
     importance: ImportanceRecord | None = None
+    relations: RelationsRecord | None = None
 
 
 def write_table_run(
@@ -139,12 +159,21 @@ def write_table_run(
         "machine": machine(),
         "written": datetime.datetime.now().astimezone().isoformat(timespec="seconds"),
     }
-    metrics = _metrics(found)
+    seed = int((settings or {}).get("seed") or 0)
+    relations = relations_of(
+        found.data.tasks,
+        found.held,
+        found.data.y[found.shown],
+        found.data.known[found.shown],
+        blocks_of(table, columns, found.rows[found.shown], seed),
+    )
+    metrics = _metrics(found) | {"relations": _relations(relations, columns.targets)}
     write_json_file(folder / "config.json", config)
     write_json_file(folder / "metrics.json", metrics)
     write_card(folder, predictor, config, metrics)
     write_script(folder)
     save_predictor(folder / MODEL, predictor)
+    write_sample(folder, found.data.x)
     _write_predictions(folder / "predictions.csv", found, table)
 
 
@@ -181,6 +210,13 @@ def check_table_run(config: TableConfig, metrics: TableMetrics, predictor: Predi
         for worth in metrics.importance.tasks.values():
             if any(len(part) != number for part in (worth.added, worth.low, worth.high)):
                 raise ValueError(f"metrics.json: importance: expected {number} groups of columns")
+    if (relations := metrics.relations) is not None:
+        number = len(relations.tasks)
+        if not set(relations.tasks) <= set(config.targets):
+            raise ValueError("metrics.json: relations: expected targets of the run")
+        for name in Relations._fields[1:]:
+            if [len(row) for row in getattr(relations, name)] != [number] * number:
+                raise ValueError(f"metrics.json: relations: expected {number} tasks each way")
     for gain in (metrics.gain, metrics.sharing):
         tables += [] if gain is None else [gain.percent, gain.low, gain.high]
     for found in tables:
@@ -234,6 +270,18 @@ def _importance(found: Importance, targets: tuple[str, ...]) -> dict[str, Any]:
             target: {part: list(map(_finite, getattr(found, part)[:, t])) for part in parts}
             for t, target in enumerate(targets)
         },
+    }
+
+
+def _relations(found: Relations | None, targets: tuple[str, ...]) -> dict[str, Any] | None:
+    if found is None:
+        return None
+    places, rows, *matrices = found
+    listed = ([[_finite(round(one, 4)) for one in row] for row in part] for part in matrices)
+    return {
+        "tasks": [targets[t] for t in places],
+        "rows": rows.tolist(),
+        **dict(zip(Relations._fields[2:], listed, strict=True)),
     }
 
 

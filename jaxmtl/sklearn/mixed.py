@@ -5,6 +5,8 @@ from typing import Any, Self
 import numpy as np
 from sklearn.metrics import accuracy_score, r2_score
 
+from jaxmtl.prediction.calibration import LEVEL
+from jaxmtl.prediction.predictor import ByFold, Predictor
 from jaxmtl.sklearn.tables import TableEstimator, known_labels, mean_score, typed, unique_names
 
 TRUE = "TRUE"  # the class of a true value
@@ -20,6 +22,9 @@ class MultiTaskEstimator(TableEstimator):
         >>> model = MultiTaskEstimator(families=("mean", "linear"), random_state=0).fit(X, y)
         >>> model.predict(X)["level"].tolist()[:2]
         ['low', 'low']
+        >>> points, ends = model.predict_interval(X, confidence_level=0.8)
+        >>> [column for column in ends]
+        [('twice', 'lower'), ('twice', 'upper'), ('level', 'high'), ('level', 'low')]
     """
 
     def fit(self, X: Any, y: Any) -> Self:
@@ -52,9 +57,45 @@ class MultiTaskEstimator(TableEstimator):
         Returns:
             A data frame with the columns of y.
         """
+        return self._points(*self._outputs(X), X)
+
+    def predict_interval(
+        self, X: Any, confidence_level: float = LEVEL, *, joint: bool = False
+    ) -> tuple[Any, Any]:
+        """Predictions, between what numbers lie, and which classes a row may be of.
+
+        Args:
+            X: as in ``fit``.
+            confidence_level: share of new rows whose interval or set holds the target.
+            joint: whether all targets of a row are to be held together.
+
+        Returns:
+            Points as ``predict`` gives them, and a data frame with two levels of columns: of a
+            number "lower" and "upper", infinite where there are too few rows for the level; of
+            classes whether each of them is in the set.
+
+        Raises:
+            ValueError: a level that is not between 0 and 1.
+        """
         import pandas as pd
 
-        predictor, found = self._outputs(X)
+        predictor, found, bounds = self._bounds(X, confidence_level, joint)
+        parts: dict[tuple[Any, Any], Any] = {}
+        for name, task, truth in zip(self._columns, predictor.tasks, self._of_truth, strict=True):
+            if task.has_classes:
+                heads = [word == TRUE if truth else word for word in task.classes]
+                columns = bounds.sets[task.name]
+            else:
+                heads, columns = ["lower", "upper"], bounds.ends[task.name]
+            parts |= {(name, head): own for head, own in zip(heads, columns.T, strict=True)}
+        index = getattr(X, "index", None)
+        frame = pd.DataFrame(dict(enumerate(parts.values())), index=index)
+        ends = frame.set_axis(pd.MultiIndex.from_tuples(list(parts)), axis=1)
+        return self._points(predictor, found, X), ends
+
+    def _points(self, predictor: Predictor, found: ByFold, X: Any) -> Any:
+        import pandas as pd
+
         cells = [
             column == TRUE if truth else column
             for column, truth in zip(

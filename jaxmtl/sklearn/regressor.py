@@ -17,8 +17,9 @@ class MultiTaskRegressor(RegressorMixin, TableEstimator):
     Args:
         families: names of methods to train and mix; None for all of ``TABLE_FAMILIES``.
         folds: parts of the rows; None: 10, of more than 1000 rows 5.
-        kinds: of columns by name, as ``--kinds`` has them; columns of arrays are x0, x1 and so on,
-            targets y0, y1.
+        kinds: of columns by name, such as {"city": "category"}: "number", "category", "date",
+            "count", "class", or levels in their order, "good<fair<poor"; columns of arrays are x0,
+            x1 and so on, targets y0, y1.
         time_limit: seconds that learning may take, about; None for as long as it needs.
         random_state: of folds and methods.
 

@@ -1,6 +1,7 @@
 """What all estimators share: tables from arrays and frames, and the predictor."""
 
 import numbers
+import re
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -11,6 +12,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_array, check_is_fitted, column_or_1d, validate_data
 
+from jaxmtl._words import short
 from jaxmtl.data import CellTable, Coding, infer_columns, table_of_cells
 from jaxmtl.data.reading.cell_table import is_nothing
 from jaxmtl.methods import TABLE_FAMILIES
@@ -18,9 +20,11 @@ from jaxmtl.prediction.calibration import Bounds
 from jaxmtl.prediction.fit_table import Plan, fit_table
 from jaxmtl.prediction.predictor import ByFold, Predictor
 from jaxmtl.prediction.save import load_predictor, save_predictor
+from jaxmtl.statistics.conformal import check_level
 
 FEWEST_ROWS = 4
 _SAVED = "saved_predictor"
+_OPTION = re.compile(r"--kinds ([^=]+)=(\w+)")
 
 
 class TableEstimator(BaseEstimator):
@@ -60,7 +64,10 @@ class TableEstimator(BaseEstimator):
         kinds = dict(self.kinds or {})
         if self._kind is not None:
             kinds |= {name: self._kind for name in taken if name not in kinds}
-        columns = infer_columns(table, targets=list(taken), kinds=kinds)
+        try:
+            columns = infer_columns(table, targets=list(taken), kinds=kinds)
+        except ValueError as error:
+            raise ValueError(_as_argument(str(error))) from None
         chosen: dict[str, Any] = {}
         if self.families is not None:
             chosen["families"] = tuple(self.families)
@@ -78,7 +85,7 @@ class TableEstimator(BaseEstimator):
         }
         self.importance_ = found.importance
         self.coverage_ = found.coverage
-        self.notes_ = found.notes
+        self.notes_ = tuple(map(_as_argument, (*columns.notes, *found.notes)))
 
     def _check_parameters(self) -> None:
         """Raises ValueError for one of another type or out of range."""
@@ -89,6 +96,15 @@ class TableEstimator(BaseEstimator):
         whole = isinstance(self.folds, numbers.Integral)
         if self.folds is not None and not (whole and self.folds >= 2):
             raise ValueError(f"folds: expected None or 2 or more, got {self.folds!r}")
+        kinds = self.kinds
+        texts = isinstance(kinds, Mapping) and all(
+            isinstance(part, str) for pair in kinds.items() for part in pair
+        )
+        if kinds is not None and not texts:
+            raise ValueError(
+                "kinds: expected None or kinds by the name of the column, such as "
+                f"{{'city': 'category'}}, got {short(kinds)}"
+            )
         limit = self.time_limit
         if limit is not None and not (isinstance(limit, numbers.Real) and limit > 0):
             raise ValueError(f"time_limit: expected None or seconds above 0, got {limit!r}")
@@ -120,6 +136,7 @@ class TableEstimator(BaseEstimator):
         return predictor, predictor.outputs_by_fold(coding.encode(table).x)
 
     def _bounds(self, X: Any, level: float, joint: bool) -> tuple[Predictor, ByFold, Bounds]:
+        check_level(level)
         predictor, found = self._outputs(X)
         return predictor, found, predictor.bounds(found, confidence_level=level, joint=joint)
 
@@ -153,6 +170,12 @@ class TableEstimator(BaseEstimator):
         tags.target_tags.single_output = True
         tags.target_tags.multi_output = True
         return tags
+
+
+def _as_argument(words: str) -> str:
+    """What is said to a user of the shell, to one of an estimator."""
+    named = _OPTION.sub(lambda found: f"kinds={{{found[1]!r}: {found[2]!r}}}", words)
+    return named.replace("--kinds", "kinds")
 
 
 def targets_of(y: Any, *, numeric: bool) -> tuple[np.ndarray, list[str], bool]:

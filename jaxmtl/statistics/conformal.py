@@ -3,10 +3,12 @@
 What a saved run needs of it is ``jaxmtl.plain.conformal``.
 """
 
+from jaxmtl.plain.conformal import check_level as check_level
 from jaxmtl.plain.conformal import class_sets as class_sets
 from jaxmtl.plain.conformal import conformal_rank as conformal_rank
 from jaxmtl.plain.conformal import cv_plus as cv_plus
 from jaxmtl.plain.conformal import joint_rank as joint_rank
+from jaxmtl.plain.conformal import rows_needed as rows_needed
 
 
 def binomial_interval(successes: int, trials: int, level: float = 0.95) -> tuple[float, float]:

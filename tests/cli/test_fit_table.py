@@ -4,6 +4,7 @@ import csv
 import json
 import shutil
 
+import numpy as np
 import pytest
 from made_air import NAMES, write
 
@@ -22,6 +23,7 @@ def test_inspect_says_what_was_made_of_it_and_how_good_it_is(learned, call):
     assert {path.name for path in (learned / "run").iterdir()} == {
         "card.md",
         "config.json",
+        "importance.png",
         "metrics.json",
         "model.npz",
         "plain",
@@ -29,6 +31,7 @@ def test_inspect_says_what_was_made_of_it_and_how_good_it_is(learned, call):
         "predictions.csv",
         "predictions.png",
         "report.html",
+        "sample.npz",
     }
     assert "for forecasts learn with --time day" in done.out
 
@@ -137,10 +140,63 @@ def test_intervals_are_of_the_level_asked_for(learned, call, tmp_path):
         widths.append(float(row[f"O3 upper {level}"]) - float(row[f"O3 lower {level}"]))
     assert widths[1] < widths[0] < widths[2]
     done = call(*command[:-2], "-o", tmp_path / "3.csv", "--confidence", 0.9999)
-    assert "intervals of O3 are left empty: too few rows for a level of 99.99 %" in done.err
+    words = "intervals are left empty: a 99.99 % interval needs at least 9999 rows with a known"
+    assert f"O3: {words}" in done.err
     refused = call(*command, tmp_path / "4.csv", "--confidence", 90)
     assert refused.code == 2
     assert refused.err == "jaxmtl: --confidence: expected a number between 0 and 1, got 90\n"
+
+
+def test_it_is_shown_how_predictions_change_with_a_column(learned, call, tmp_path):
+    picture = tmp_path / "curve.svg"
+    done = call("inspect", learned / "run", "--feature", "CO", "--target", "O3", "--out", picture)
+    assert done.code == 0, done.err
+    heading, names, *lines = done.out.splitlines()
+    assert heading.startswith("Mean prediction by CO  (over 120 rows; in brackets between what")
+    assert names.split() == ["CO", "O3"]
+    points = [line.split() for line in lines[:12]]
+    steps = np.diff(np.array([point[:2] for point in points], float), axis=0)
+    assert np.allclose(steps[:, 1] / steps[:, 0], 30, rtol=0.2)
+    assert "not what would happen if it were changed" in " ".join(done.out.split())
+    assert "O3" in picture.read_text(encoding="utf-8")
+    again = call("inspect", learned / "run", "--feature", "CO", "--out", picture)
+    assert (again.code, again.out) == (2, "")
+    assert "--force" in again.err
+
+
+def test_rows_of_ones_own_take_the_place_of_those_kept(learned, call, tmp_path):
+    run = shutil.copytree(learned / "run", tmp_path / "run")
+    (run / "sample.npz").unlink()
+    refused = call("inspect", run, "--feature", "day")
+    assert (refused.code, refused.out) == (2, "")
+    assert "it keeps no rows (sample.npz)" in refused.err
+    assert "name a table" in refused.err
+    new = write(tmp_path / "new.csv", 40, targets=False, seed=1)
+    done = call("inspect", run, "--feature", "day", "--table", new)
+    assert done.code == 0, done.err
+    assert "day, over the months of a year  (over 40 rows" in done.out
+    assert "level probability of high" in done.out
+    assert (run / "dependence.png").is_file()
+    assert call("inspect", run).code == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (["--feature", "Co2"], "that the run predicts from, got 'Co2' (did you mean CO?)"),
+        (
+            ["--feature", "CO", "--target", "o3x"],
+            "--target: expected targets of the run, got 'o3x'",
+        ),
+        (["--feature", "CO", "--out", "a.pdf"], "--out: expected a file that ends in .png or .svg"),
+        (["--target", "O3"], "--target: expected only with --feature NAME"),
+    ],
+)
+def test_a_column_that_cannot_be_shown_is_one_sentence(learned, call, options, sentence):
+    done = call("inspect", learned / "run", *options)
+    assert (done.code, done.out) == (2, "")
+    assert sentence in done.err
+    assert done.err.count("\n") == 1
 
 
 def test_what_intervals_held_is_shown(learned, call):

@@ -75,6 +75,37 @@ def test_rows_without_a_label_are_left_out_of_its_errors_alone():
     assert np.isfinite(bounds.ends["y"]).all()
 
 
+def test_what_is_mostly_0_is_held_as_often_as_it_is_said_to_be():
+    """The mean of a fold with fewer other values is higher: its zeros are no further from it."""
+    rng = np.random.default_rng(3)
+    y = np.where(rng.uniform(size=400) < 0.95, 0.0, rng.exponential(5, 400))
+    level = np.where(rng.uniform(size=400) < 0.95, "no", "yes")
+    made = table_of_cells({"a": rng.normal(size=400).tolist(), "y": y.tolist(), "z": list(level)})
+    columns = infer_columns(made, targets=["y", "z"], kinds={"y": "number"})
+    found = fit_table(made, columns, Plan(families=("mean",), folds=5))
+    bounds = found.predictor.bounds(found.predictor.outputs_by_fold(found.data.x[:1]))
+    ((lower, upper),) = bounds.ends["y"]
+    share = np.mean((lower <= y) & (y <= upper))
+    assert share > 0.93
+    assert abs(found.coverage.tasks["y"].all.share - share) < 0.02
+    share = np.mean(bounds.sets["z"][0][(level == "yes").astype(int)])
+    assert abs(found.coverage.tasks["z"].all.share - share) < 0.02
+
+
+def test_how_many_rows_are_missing_is_known():
+    found = learn(60, missing=52)
+    short = found.predictor.shortages()
+    assert {name: (one.needed, one.there) for name, one in short.items()} == {"z": (9, 8)}
+    assert found.coverage.shortages == short
+    joint = found.predictor.shortages(joint=True)
+    assert {name: (one.needed, one.there) for name, one in joint.items()} == dict.fromkeys(
+        "yz", (19, 8)
+    )
+    assert found.coverage.joint_shortage == joint["y"]
+    assert set(found.predictor.shortages(confidence_level=0.99)) == {"y", "z"}
+    assert found.predictor.shortages(confidence_level=0.5) == {}
+
+
 def test_they_are_saved_with_the_predictor(learned, tmp_path):
     save_predictor(tmp_path, learned.predictor)
     read = load_predictor(tmp_path)

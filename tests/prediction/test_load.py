@@ -58,6 +58,20 @@ def test_what_columns_are_worth_is_a_frame(folder):
     assert found.loc["CO", "O3 low"] > 0
 
 
+def test_how_predictions_change_with_a_column_is_a_frame(folder, frame):
+    run = jaxmtl.load(folder)
+    found = run.dependence("CO")
+    shares = [f"level probability of {name}" for name in ("high", "low")]
+    names = [name for one in ["O3", *shares] for name in (one, f"{one} low", f"{one} high")]
+    assert list(found) == ["part", "value", *names]
+    assert np.corrcoef(found["value"], found["O3"])[0, 1] > 0.99
+    assert (found["O3 low"] <= found["O3 high"]).all()
+    own = run.dependence("city", frame[:10])
+    assert own["value"].tolist() == ["A", "B"]
+    with pytest.raises(ValueError, match="did you mean city"):
+        run.dependence("town city")
+
+
 def test_a_column_that_is_not_there_is_named(folder, frame):
     with pytest.raises(ValueError, match="'CO'"):
         jaxmtl.load(folder).predict(frame[["city"]])

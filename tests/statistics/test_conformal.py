@@ -1,11 +1,19 @@
 """Order statistics over folds, against their definition."""
 
+import re
+
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
 from jaxmtl.plain.spread import BY_PREDICTION
-from jaxmtl.statistics.conformal import class_sets, conformal_rank, cv_plus, joint_rank
+from jaxmtl.statistics.conformal import (
+    class_sets,
+    conformal_rank,
+    cv_plus,
+    joint_rank,
+    rows_needed,
+)
 from jaxmtl.statistics.spread import fit_spread
 
 
@@ -49,8 +57,38 @@ def test_a_class_is_out_where_too_many_true_ones_were_likelier(seed):
 
 def test_ranks_are_those_of_the_definition():
     assert [conformal_rank(n, 0.9) for n in (8, 9, 18, 19, 99)] == [9, 9, 18, 18, 90]
-    with pytest.raises(ValueError, match="expected a number between 0 and 1, got 90"):
-        conformal_rank(10, 90)
+
+
+@pytest.mark.parametrize("level", [0, 1, 90, -0.1, float("nan"), float("inf"), True, "0.9", None])
+def test_what_is_no_level_is_told_what_one_is(level):
+    sentence = f"confidence_level: expected a number between 0 and 1, such as 0.9, got {level!r}"
+    with pytest.raises(ValueError, match=re.escape(sentence)):
+        conformal_rank(10, level)
+
+
+def test_a_level_needs_as_many_rows_as_its_rank_does():
+    for level in (0.5, 0.8, 0.9, 0.95, 0.99, 0.9999):
+        least = rows_needed(level)
+        assert conformal_rank(least, level) == least
+        assert conformal_rank(least - 1, level) == least
+        alike = np.arange(2.0 * rows_needed(level, joint=True)).reshape(-1, 2)
+        assert joint_rank(alike, level) <= len(alike)
+        assert joint_rank(alike[1:], level) > len(alike) - 1
+
+
+def test_closed_ends_hold_what_is_equal_to_them_but_for_rounding():
+    """Zeros around which models are constant: m - s (m / s) is 0 or next to it."""
+    rng = np.random.default_rng(0)
+    for _ in range(30):
+        centres = rng.uniform(0.01, 0.2, (5, 1))
+        spreads = rng.uniform(0.01, 0.4, (5, 1))
+        fold = np.arange(100) % 5
+        labels = np.where(np.arange(100) < 95, 0.0, 3.7)
+        scores = np.abs(labels - centres[fold, 0]) / spreads[fold, 0]
+        lower, upper = cv_plus(centres, scores, fold, 95, spreads)[0]
+        assert lower == 0
+        assert upper < 0.5
+        assert cv_plus(centres, scores, fold, 100, spreads)[0, 1] >= 3.7
 
 
 @pytest.mark.parametrize("rows", [19, 50])

@@ -1,6 +1,7 @@
 """Pictures as part of a page: vector graphics that take the page's fonts and colours."""
 
 import io
+import math
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -24,6 +25,7 @@ COLOURS = {
     "#FFFFFF": "paper",
 }
 METADATA = dict.fromkeys(("Creator", "Date", "Format", "Type"))
+REM = (4.6, 5.6)  # of a page, an inch, at least and at most
 DPI = 200  # of the parts that are pixels
 NAMESPACE = re.compile(r"\{[^}]*\}")
 LINK = re.compile(r"(?:url\(#|^#)([^)]+)\)?")
@@ -78,6 +80,26 @@ def inline_svg(
     root.set("role", "img")
     root.set("aria-label", clean(label))
     return ElementTree.tostring(root, encoding="unicode")
+
+
+def sized(picture: str, figure: Figure) -> str:
+    """A picture whose type is about as large as the page's: wide ones scroll on a small screen.
+
+    Args:
+        picture: of ``inline_svg``.
+        figure: that it shows.
+
+    Returns:
+        An element for ``markup.figure``.
+
+    Example:
+        >>> from jaxmtl.report.pictures.style import new_figure
+        >>> sized("<svg></svg>", new_figure(10, 1))
+        '<div style="min-width: 46rem; max-width: 56rem"><svg></svg></div>'
+    """
+    wide = figure.get_size_inches()[0]
+    least, most = (math.floor(rem * wide) for rem in REM)
+    return f'<div style="min-width: {least}rem; max-width: {most}rem">{picture}</div>'
 
 
 def _leave_out(root: ElementTree.Element) -> None:

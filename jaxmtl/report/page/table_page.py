@@ -1,7 +1,7 @@
 """A run on a table of any kind as one page that opens from disk, for whoever reads the answer."""
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from jaxmtl.data import Column
@@ -11,15 +11,17 @@ from jaxmtl.prediction.family_words import said
 from jaxmtl.prediction.fit_table import MIXED
 from jaxmtl.prediction.folder import SavedRun
 from jaxmtl.prediction.predicted_columns import level_words
+from jaxmtl.prediction.sample import SAMPLE
 from jaxmtl.report.page.markup import figure, items, name, section, table, terms, text
 from jaxmtl.report.page.shell import whole_page
+from jaxmtl.report.page.table_columns import what_is_shared, what_matters
 from jaxmtl.report.words.numbers import decimals_for, duration, fixed
-from jaxmtl.report.words.table_importance import worths
 from jaxmtl.report.words.table_intervals import (
     HEADS,
     caution_words,
     coverage_rows,
     joint_words,
+    short_words,
 )
 from jaxmtl.report.words.table_quality import (
     Quality,
@@ -45,18 +47,31 @@ CARDS = """
 .cards .own > * { font-weight: 600; color: var(--ink); }
 details { margin: 2.6rem 0 0; border-top: 1px solid var(--grid); padding-top: .7rem; }
 summary { cursor: pointer; font-weight: 600; font-size: 1.2rem; }
+details.inner { margin: 1rem 0 0; border: 0; padding: 0; }
+.inner summary { font-size: 1rem; }
+.picture > div { margin: 0 auto; }
+.picture > div svg { min-width: 0; max-width: none; }
+td.short { text-align: left; }
+.cards dd { margin: 0; }
+.cards.many { grid-template-columns: repeat(auto-fill, minmax(10rem, 1fr)); gap: .6rem; }
+.many li { padding: .5rem .7rem; }
+.many .large { font-size: 1.1rem; }
+.many dl { font-size: .8rem; gap: 0 .4rem; }
 td.word { white-space: normal; }
 td.worth { background: color-mix(in srgb, #2a78d6 calc(var(--share) * .55), transparent); }
 .picture { padding-bottom: .5rem; }
 .picture svg { overflow: visible; }
 """
 MOST_IN_TITLE = 4  # names
+MANY = 6  # targets, beyond which cards are small and pictures opened on demand
+FEW_COLUMNS = 15  # that are listed without being asked for
 MOST_COLUMNS = 60  # that are listed
-MOST_WORTHS = 25
 YARDS = ("mean", "linear", "boosted")  # families that a card shows
 
 
-def table_page(run: SavedRun, picture: str, *, place: str, drawn: int) -> str:
+def table_page(
+    run: SavedRun, picture: str, *, place: str, drawn: int, others: Mapping[str, str] | None = None
+) -> str:
     """The page of a run.
 
     Args:
@@ -64,11 +79,12 @@ def table_page(run: SavedRun, picture: str, *, place: str, drawn: int) -> str:
         picture: of predicted against observed values, an element.
         place: where the run will be found, for the commands that use it.
         drawn: targets that the picture shows, the first ones.
+        others: pictures of ``draw_others``, elements by name.
 
     Returns:
         The document.
     """
-    metrics, tasks = run.metrics, run.predictor.tasks
+    metrics, tasks, others = run.metrics, run.predictor.tasks, others or {}
     found = qualities(metrics, tasks)
     names = [task.name for task in tasks]
     more = len(names) - MOST_IN_TITLE
@@ -82,18 +98,27 @@ def table_page(run: SavedRun, picture: str, *, place: str, drawn: int) -> str:
         caption += "Tables count the rows of each class. "
     if drawn < len(tasks):
         caption += f"The first {drawn} of {len(tasks)} columns."
+    many = len(tasks) > MANY
+    picture = figure(picture, caption.strip())
+    if many:  # it is longer than all the rest
+        shown = f"<summary>{drawn} pictures, one a column</summary>"
+        picture = f'<details class="inner">{shown}{picture}</details>'
     parts = [
         _header(run, title, found),
-        f'<ul class="cards">{"".join(map(_card, found))}</ul>',
-        section("Predicted against observed", figure(picture, caption.strip())),
+        f'<ul class="cards{" many" if many else ""}">{"".join(map(_card, found))}</ul>',
+        section("Predicted against observed", picture),
         section("How sure a prediction is", *_sure(run)) if metrics.get("intervals") else "",
-        section("What matters", _matters(run)) if metrics.get("importance") else "",
+        section("What matters", *what_matters(run, others.get("importance", ""))),
+        section("What the targets share", *what_is_shared(run, others.get("relations", ""))),
         section("What was kept", _kept(run)),
         section("What was done to the table", *_done(run)),
         section(
             "Next",
             "<p>Rows with the same columns, of which the predicted ones may be missing:</p>",
             f"<pre><code>jaxmtl predict {text(new)}</code></pre>",
+            f"<p>How predictions change with a column, over rows that {SAMPLE} keeps, coded; "
+            "remove that file before you pass the folder on, if no row may be passed on:</p>",
+            f"<pre><code>jaxmtl inspect {text(shlex.quote(place))} --feature NAME</code></pre>",
         ),
         _details(run),
     ]
@@ -165,52 +190,12 @@ def _kept(run: SavedRun) -> str:
     return table(f"{text(caption)}.", [f"<tr>{head}</tr>"], [rows], "What was kept")
 
 
-def _matters(run: SavedRun) -> str:
-    """What columns are worth, the most to any task first; shaded where it can be told from 0."""
-    metrics, tasks = run.metrics, run.predictor.tasks
-    by_task = [{one.columns: one for one in worths(metrics, task)} for task in tasks]
-    largest = [max((one.added for one in own.values()), default=0.0) for own in by_task]
-
-    def share(columns: str, t: int) -> float:
-        one = by_task[t].get(columns)
-        sure = one is not None and one.low > 0 and largest[t] > 0
-        return one.added / largest[t] if sure and one is not None else 0.0
-
-    groups = list(dict.fromkeys(columns for own in by_task for columns in own))
-    numbers = range(len(tasks))
-    groups.sort(key=lambda columns: -max(share(columns, t) for t in numbers))
-    rows = []
-    for columns in groups[:MOST_WORTHS]:
-        cells = []
-        for t in numbers:
-            one, shade = by_task[t].get(columns), round(100 * share(columns, t))
-            if one is None:
-                cells.append("<td>–</td>")
-                continue
-            digits = decimals_for([own.added for own in by_task[t].values()], 2)
-            ends = f"{fixed(one.low, digits)} to {fixed(one.high, digits)}"
-            cells.append(
-                f'<td class="worth" style="--share:{shade}%" title="{text(ends)}">'
-                f"{fixed(one.added, digits)}</td>"
-            )
-        rows.append(f'<tr><th scope="row">{name(columns)}</th>{"".join(cells)}</tr>')
-    heads = "".join(f"<th>{name(task.name)}</th>" for task in tasks)
-    more = len(groups) - MOST_WORTHS
-    caption = (
-        "What is added to the typical error, of classes to the log loss, if a column is shuffled "
-        f"among {metrics['importance']['rows']} rows that were not learned from; columns that tell "
-        "the same are shuffled together. Shaded: more than nothing, with 95 % certainty."
-    )
-    caption += f" {more} more columns matter less." if more > 0 else ""
-    return table(text(caption), [f'<tr><th class="first">column</th>{heads}</tr>'], [rows], "Worth")
-
-
 def _sure(run: SavedRun) -> list[str]:
     """Widths of intervals, and what they held."""
     found = run.metrics["intervals"]
     rows = []
     for row in coverage_rows(found, run.predictor.tasks):
-        cells = "".join(f'<td class="word">{text(one)}</td>' for one in row[1:])
+        cells = "".join(f'<td class="short">{text(one)}</td>' for one in row[1:])
         rows.append(f'<tr><th scope="row">{name(row[0])}</th>{cells}</tr>')
     head = "".join(f'<th class="first">{one}</th>' for one in ("column", *HEADS[1:]))
     caption = (
@@ -218,7 +203,11 @@ def _sure(run: SavedRun) -> list[str]:
         "not learned from; held: the share of such rows that they contain, and between what it "
         "lies with 95 % certainty."
     )
-    words = (joint_words(found), caution_words(run.config.get("settings") or {}))
+    words = [
+        *short_words(found, run.predictor.tasks),
+        joint_words(found),
+        caution_words(run.config.get("settings") or {}),
+    ]
     return [
         table(text(caption), [f"<tr>{head}</tr>"], [rows], "How sure a prediction is"),
         *(f"<p>{text(sentence)}</p>" for sentence in words if sentence),
@@ -238,8 +227,11 @@ def _done(run: SavedRun) -> list[str]:
     more = len(columns) - MOST_COLUMNS
     caption = f"{len(columns)} columns were used" + (f", {more} not shown." if more > 0 else ".")
     left = [f"{name(one)}: {text(why)}" for one, why in run.config["left_out"]]
+    used = table(caption, [f"<tr>{head}</tr>"], [rows], "Columns")
+    if len(columns) > FEW_COLUMNS:
+        used = f'<details class="inner"><summary>{len(columns)} columns</summary>{used}</details>'
     return [
-        table(caption, [f"<tr>{head}</tr>"], [rows], "Columns"),
+        used,
         f"<h3>Left out</h3>{items(left)}" if left else "",
         f"<h3>Worth knowing</h3>{items(list(map(text, run.config['notes'])))}"
         if run.config["notes"]

@@ -6,7 +6,7 @@ from matplotlib.axes import Axes
 
 from jaxmtl.plain import class_numbers
 from jaxmtl.report.pictures.labels import Labels, find_fonts
-from jaxmtl.report.pictures.style import INK
+from jaxmtl.report.pictures.style import ON_DARK, ON_LIGHT
 from jaxmtl.tasks import Task
 
 MOST_NUMBERS = 12  # classes, beyond which numbers do not fit into the cells
@@ -65,7 +65,7 @@ def draw_confusion(
                 ha="center",
                 va="center",
                 fontsize=8.0,
-                color="white" if share[row, column] > 0.5 else INK,
+                color=ON_DARK if share[row, column] > 0.5 else ON_LIGHT,
             )
     names = _names(task, labels)
     ax.set_xticks(range(task.width), names, rotation=45 if max(map(len, names)) > 4 else 0)

@@ -64,7 +64,7 @@ def make_labels(features: Sequence[str], tasks: Sequence[str]) -> Labels:
         >>> make_labels(["SO2"], ["PM2.5"])[:2]
         (('SO2',), ('PM2.5',))
     """
-    inputs, outputs = [_shorten(name) for name in features], [_shorten(name) for name in tasks]
+    inputs, outputs = _shortened(features), _shortened(tasks)
     fonts = find_fonts("".join(inputs + outputs))
     replaced = []
     if fonts is None:
@@ -151,8 +151,23 @@ def _characters(path: str) -> frozenset[int]:
         return frozenset()
 
 
+def _shortened(names: Sequence[str]) -> list[str]:
+    """Beginnings; of long names that begin alike, the ends too."""
+    found = [_shorten(name) for name in names]
+    return [
+        f"{name[: LONGEST // 2 - 1]}…{name[-LONGEST // 2 :]}"
+        if len(name) > LONGEST and found.count(short) > 1
+        else short
+        for name, short in zip(map(_clean, names), found, strict=True)
+    ]
+
+
+def _clean(name: str) -> str:
+    return "".join(" " if unicodedata.category(c) in ("Cc", "Zl", "Zp") else c for c in name)
+
+
 def _shorten(name: str) -> str:
-    clean = "".join(" " if unicodedata.category(c) in ("Cc", "Zl", "Zp") else c for c in name)
+    clean = _clean(name)
     return clean if len(clean) <= LONGEST else f"{clean[: LONGEST - 1]}…"
 
 

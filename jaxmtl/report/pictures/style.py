@@ -21,6 +21,9 @@ SHARED = "#7F7F7F"
 INK = "#262626"
 FAINT = "#B8B8B8"
 SOFT = "#595959"  # of texts in second place
+# On cells with a shade of their own, which are as light or dark in a dark page: no page changes
+# these two, as it does INK and white.
+ON_LIGHT, ON_DARK = "#252525", "#FEFEFE"
 
 TASK_COLOURS = (GREEN, PURPLE, ORANGE, SKY, BLUE, VERMILION)
 RUN_COLOURS = {"adaptive": BLUE, "hard sharing": VERMILION}

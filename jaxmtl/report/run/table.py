@@ -30,7 +30,7 @@ def write_table_folder(
     settings: Mapping[str, Any] | None = None,
     place: str | None = None,
 ) -> None:
-    """Writes all files of a run: see ``write_table_run``, ``predictions.png`` and ``report.html``.
+    """Writes all files of a run: see ``write_table_run``, its pictures and ``report.html``.
 
     Args:
         folder: that exists.
@@ -44,10 +44,11 @@ def write_table_folder(
     """
     write_table_run(folder, found, table, settings=settings)
     # matplotlib takes half a second to load.
-    from jaxmtl.report.page.inline_svg import inline_svg
+    from jaxmtl.report.page.inline_svg import inline_svg, sized
     from jaxmtl.report.page.table_page import table_page
     from jaxmtl.report.pictures.labels import make_labels
     from jaxmtl.report.pictures.style import looks, save
+    from jaxmtl.report.run.table_pictures import draw_others
 
     targets = found.columns.targets[:MOST_PANELS]
     labels = make_labels((), targets)  # no feature is named in it
@@ -57,9 +58,12 @@ def write_table_folder(
         drawn = _draw(found, labels)
         words = f"Predicted against observed values of {', '.join(targets)}."
         picture = inline_svg(drawn, label=words, prefix="predictions", replaced=replaced)
+        picture = sized(picture, drawn)
         save(drawn, folder / "predictions.png", labels)
     where = str(folder) if place is None else place
-    page = table_page(load_run(folder), picture, place=where, drawn=len(targets))
+    run = load_run(folder)
+    others = draw_others(folder, run)
+    page = table_page(run, picture, place=where, drawn=len(targets), others=others)
     (folder / REPORT).write_text(page, encoding="utf-8", newline="\n")
 
 

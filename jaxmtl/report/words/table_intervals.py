@@ -1,12 +1,13 @@
 """How sure predictions of a run on a table are: intervals, and what they held."""
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from jaxmtl.prediction.predicted_columns import level_words
+from jaxmtl.prediction.shortage import Shortage, shortage_words
 from jaxmtl.report.words.layout import aligned
 from jaxmtl.report.words.numbers import decimals_for, fixed
+from jaxmtl.report.words.table_quality import names_in_words
 from jaxmtl.statistics.conformal import binomial_interval
 from jaxmtl.tasks import Task
 
@@ -34,8 +35,42 @@ def interval_lines(metrics: Mapping[str, Any], tasks: Sequence[Task], caution: s
         "that were not learned from"
     )
     lines = [f"{heading}, 95 %)", *(f"  {line}" for line in aligned(rows, right=(1,)))]
-    lines += [f"  {sentence}" for sentence in (joint_words(found), caution) if sentence]
+    sentences = [*short_words(found, tasks), joint_words(found), caution]
+    lines += [f"  {sentence}" for sentence in sentences if sentence]
     return lines
+
+
+def short_words(found: Mapping[str, Any], tasks: Sequence[Task]) -> list[str]:
+    """Why intervals are infinite, and sets hold all classes.
+
+    Args:
+        found: ``intervals`` of ``metrics.json``.
+        tasks: that are predicted.
+
+    Returns:
+        A sentence for all tasks of which the same is to be said.
+
+    Example:
+        >>> of_task = {"width": None}
+        >>> short_words({"level": 0.9, "tasks": {"CO": of_task},
+        ...              "shortages": {"CO": {"needed": 9, "there": 8}}}, [Task(name="CO")])
+        ['CO: a 90 % interval needs at least 9 rows with a known value; there are 8.']
+    """
+    shortages = found.get("shortages")
+    said: dict[str, list[str]] = {}
+    for task in tasks:
+        width = found["tasks"][task.name]["width"]
+        full = task.has_classes and width == task.width
+        if shortages is None or (width is not None and not full and task.name not in shortages):
+            continue
+        if (short := shortages.get(task.name)) is not None:
+            words = shortage_words(found["level"], Shortage(**short), classes=task.has_classes)
+        elif full:
+            words = f"all {task.width} classes are possible for every row at this level"
+        else:
+            words = "intervals are finite for new rows, not where parts of these rows are left out"
+        said.setdefault(words, []).append(task.name)
+    return [f"{names_in_words(names)}: {words}." for words, names in said.items()]
 
 
 def coverage_rows(found: Mapping[str, Any], tasks: Sequence[Task]) -> list[tuple[str, ...]]:
@@ -59,10 +94,9 @@ def coverage_rows(found: Mapping[str, Any], tasks: Sequence[Task]) -> list[tuple
         own = found["tasks"][task.name]
         width = own["width"]
         if width is None:
-            needed = math.ceil(round(found["level"] / (1 - found["level"]), 9))
-            words = f"infinite: takes {needed} labels or more"
+            words = "infinite"
         elif task.has_classes:
-            words = f"{width:.1f} classes"
+            words = f"{width:.1f} of {task.width} classes"
         else:
             words = fixed(width, decimals_for([width], 3)) + (f" {task.unit}" if task.unit else "")
         parts = [own[part] for part in ("lowest", "highest")]
@@ -101,6 +135,9 @@ def joint_words(found: Mapping[str, Any]) -> str:
     """
     if found["joint"] is None:
         return ""
+    if (short := found.get("joint_shortage")) is not None:
+        words = shortage_words(found["level"], Shortage(**short), joint=True)
+        return f"{words[0].upper()}{words[1:]}."
     return f"Intervals for all columns at once (predict --joint) held {held_words(found['joint'])}."
 
 

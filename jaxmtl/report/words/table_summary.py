@@ -2,6 +2,7 @@
 
 import collections
 import shlex
+import textwrap
 from collections.abc import Sequence
 
 from jaxmtl.data import Column
@@ -12,7 +13,8 @@ from jaxmtl.report.words.layout import aligned
 from jaxmtl.report.words.numbers import duration
 from jaxmtl.report.words.table_importance import importance_lines
 from jaxmtl.report.words.table_intervals import caution_words, interval_lines
-from jaxmtl.report.words.table_quality import error_lines, kept_lines, sharing_words
+from jaxmtl.report.words.table_quality import WIDTH, error_lines, kept_lines, sharing_words
+from jaxmtl.report.words.table_relations import relation_words
 from jaxmtl.tasks import Task
 
 MOST_COLUMNS = 30  # that are listed
@@ -31,6 +33,8 @@ def summarize_table(run: SavedRun) -> str:
     config, metrics, tasks = run.config, run.metrics, run.predictor.tasks
     sentence = sharing_words(metrics, tasks)
     together = [f"  {sentence}  (together against one by one)"] if sentence else []
+    if shared := relation_words(metrics):
+        together += textwrap.wrap(shared, WIDTH, initial_indent="  ", subsequent_indent="    ")
     columns = [Column.from_json(saved) for saved in config["columns"]]
     parts = [
         _heading(run),

@@ -1,0 +1,48 @@
+"""Pictures of a run on a table that follow from its metrics, as files and as parts of its page."""
+
+from pathlib import Path
+
+from matplotlib.figure import Figure
+
+from jaxmtl.prediction.folder import SavedRun
+from jaxmtl.report.page.inline_svg import inline_svg, sized
+from jaxmtl.report.pictures.importance_picture import draw_importance, importance_labels
+from jaxmtl.report.pictures.labels import Labels, make_labels
+from jaxmtl.report.pictures.relations_picture import draw_relations
+from jaxmtl.report.pictures.style import looks, save
+
+IMPORTANCE, RELATIONS = "importance", "relations"
+
+
+def draw_others(folder: Path, run: SavedRun) -> dict[str, str]:
+    """Draws ``importance.png`` and, of three tasks or more, ``relations.png``.
+
+    Args:
+        folder: of the run, to write into.
+        run: read from it.
+
+    Returns:
+        Elements of a page by name.
+    """
+    found: dict[str, str] = {}
+    metrics, tasks = run.metrics, run.predictor.tasks
+    if metrics.get("importance") is not None:
+        labels = importance_labels(metrics, tasks)
+        with looks(labels):
+            drawn = draw_importance(metrics, tasks, labels)
+            what = "What columns are worth to each target; the same as numbers below."
+            found[IMPORTANCE] = _written(drawn, folder, IMPORTANCE, what, labels)
+    relations = metrics.get("relations")
+    if relations is not None and len(relations["tasks"]) > 2:
+        labels = make_labels((), relations["tasks"])
+        with looks(labels):
+            drawn = draw_relations(relations, labels)
+            what = "Correlations of the targets, before and after the features."
+            found[RELATIONS] = _written(drawn, folder, RELATIONS, what, labels)
+    return found
+
+
+def _written(drawn: Figure, folder: Path, name: str, what: str, labels: Labels) -> str:
+    picture = inline_svg(drawn, label=what, prefix=name)
+    save(drawn, folder / f"{name}.png", labels)
+    return sized(picture, drawn)
