@@ -13,6 +13,10 @@ def inspect(
     folder: Annotated[
         str, typer.Argument(metavar="DIR", help="Run folder that 'fit' has written.")
     ],
+    worst: Annotated[
+        bool,
+        typer.Option("--worst", help="Where it is wrong, and the rows with the largest errors."),
+    ] = False,
 ) -> None:
     """Say what was made of the table, what was kept, and how well it predicts.
 
@@ -22,4 +26,10 @@ def inspect(
     """
     from jaxmtl.report import load_run, summarize
 
-    say(summarize(load_run(path_of("DIR", folder))))
+    run = load_run(path_of("DIR", folder))
+    if not worst:
+        say(summarize(run))
+        return
+    from jaxmtl.report.words.table_wrong import worst_text
+
+    say(worst_text(run.metrics, run.predictor.tasks))

@@ -22,6 +22,7 @@ from jaxmtl.prediction.predictor import Predictor
 from jaxmtl.prediction.records import write_csv
 from jaxmtl.prediction.run_json import FORMAT, ByTask
 from jaxmtl.prediction.save import MODEL, save_predictor
+from jaxmtl.prediction.where_wrong import WhereWrong, where_wrong
 from jaxmtl.tasks import output_slices
 
 OUT_OF_FOLD, TEST = "out of fold", "test"
@@ -100,6 +101,7 @@ class TableMetrics(Struct):
     sharing: GainRecord | None = None
     intervals: Coverage | None = None
     importance: ImportanceRecord | None = None
+    where_wrong: WhereWrong | None = None
 
 
 def write_table_run(
@@ -140,7 +142,10 @@ def write_table_run(
             "written": datetime.datetime.now().astimezone().isoformat(timespec="seconds"),
         },
     )
-    write_json_file(folder / "metrics.json", _metrics(found))
+    # TableFit holds all that this follows from: who wants no folder does not pay for it.
+    wrong = where_wrong(table, columns, found.data, found.rows, found.shown, found.held)
+    metrics = _metrics(found) | {"where_wrong": to_builtins(wrong)}
+    write_json_file(folder / "metrics.json", metrics)
     save_predictor(folder / MODEL, predictor)
     _write_predictions(folder / "predictions.csv", found, table)
 
@@ -178,6 +183,8 @@ def check_table_run(config: TableConfig, metrics: TableMetrics, predictor: Predi
         for worth in metrics.importance.tasks.values():
             if any(len(part) != number for part in (worth.added, worth.low, worth.high)):
                 raise ValueError(f"metrics.json: importance: expected {number} groups of columns")
+    if metrics.where_wrong is not None:
+        metrics.where_wrong.check(predictor.tasks)
     for gain in (metrics.gain, metrics.sharing):
         tables += [] if gain is None else [gain.percent, gain.low, gain.high]
     for found in tables:

@@ -1,0 +1,358 @@
+"""Where predictions are wrong: when, at which predictions, in which categories, and in which rows.
+
+All of it is of rows that were not learned from. Many parts are looked at, some of which are worse
+by chance alone: the intervals of all parts of a division hold together.
+"""
+
+from typing import Annotated, Any
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+from msgspec import Meta, Struct
+
+from jaxmtl.data import CellTable, Columns, Data
+from jaxmtl.prediction.divisions import (
+    ROWS_OF_A_SPAN,
+    Division,
+    Kind,
+    divisions_by_category,
+    divisions_of_time,
+    moments_of,
+)
+from jaxmtl.prediction.predictor import values_of
+from jaxmtl.prediction.reliability import Reliability, reliability_of
+from jaxmtl.prediction.worst_rows import WorstRows, worst_rows
+from jaxmtl.statistics.batch_means import Batches, Means
+from jaxmtl.statistics.conformal import binomial_ends
+from jaxmtl.tasks import Task, output_slices
+
+TENTHS = 10
+WORST_LEVELS = 5
+MOST_CELLS, FEWEST_ROWS = 1_000_000, 20_000  # rows times tasks that are divided
+LEVEL = 0.95
+
+Count = Annotated[int, Meta(ge=0)]
+Size = Annotated[float, Meta(ge=0)]
+
+
+class Parts(Struct):
+    """Errors of a task in the parts of a division; null where there are too few rows.
+
+    Attributes:
+        rows: of each part, whose label is known.
+        typical: typical error (RMSE); of classes the share of the rows that is wrong.
+        low: lower ends of its interval: 95 % sure of all parts together.
+        high: upper ends.
+        bias: of numbers the mean of observed less predicted; null for classes.
+        bias_low: lower ends of its interval.
+        bias_high: upper ends.
+        predicted: of numbers the mean prediction.
+
+    Example:
+        >>> Parts([9], [1.0], [0.5], [2.0], [0.1], [-0.3], [0.5], [7.0]).rows
+        [9]
+    """
+
+    rows: list[Count]
+    typical: list[Size | None]
+    low: list[Size | None]
+    high: list[Size | None]
+    bias: list[float | None]
+    bias_low: list[float | None]
+    bias_high: list[float | None]
+    predicted: list[float | None]
+
+    def __post_init__(self) -> None:
+        """Checks what a file says."""
+        for name in self.__struct_fields__:
+            if len(getattr(self, name)) != len(self.rows):
+                raise ValueError(f"{name}: expected {len(self.rows)} parts")
+
+
+class Divided(Struct):
+    """Errors in the parts of a division.
+
+    Attributes:
+        kind: "prediction" for tenths of what is predicted, "time" for spans of it, "month" of the
+            year, "hour" of the day.
+        column: by which rows are divided; empty for the prediction.
+        labels: of the parts; none for tenths, which are those of each task.
+        tasks: by name; classes are not divided by prediction.
+
+    Example:
+        >>> Divided("month", "day", ["Jan"], {}).kind
+        'month'
+    """
+
+    kind: Kind
+    column: str
+    labels: list[str]
+    tasks: dict[str, Parts]
+
+    def __post_init__(self) -> None:
+        """Checks what a file says."""
+        for name, parts in self.tasks.items():
+            if self.kind != "prediction" and len(parts.rows) != len(self.labels):
+                raise ValueError(f"{name}: expected {len(self.labels)} parts of {self.column}")
+
+
+class LevelError(Struct):
+    """Errors where a category is of one level; see ``Parts``."""
+
+    column: str
+    level: str
+    rows: Count
+    typical: Size
+    low: Size
+    high: Size
+    bias: float | None
+
+
+class Levels(Struct):
+    """The levels of categories with the largest errors.
+
+    Attributes:
+        looked: levels with enough rows, of all columns: the intervals of all hold together.
+        worst: at most five, first the one whose error is the largest for sure.
+
+    Example:
+        >>> Levels(looked=0, worst=[]).looked
+        0
+    """
+
+    looked: Count
+    worst: Annotated[list[LevelError], Meta(max_length=WORST_LEVELS)]
+
+
+class WhereWrong(Struct):
+    """Where predictions are wrong.
+
+    Attributes:
+        divided: rows whose errors are divided: all, or some where there are very many.
+        typical: typical error of all rows by task; of classes the share that is wrong.
+        divisions: by prediction, and by time where the table has dates.
+        levels: of categories, by task.
+        worst: single rows.
+        reliability: of the probabilities of classes, by task.
+
+    Example:
+        >>> WhereWrong.__struct_fields__[:3]
+        ('divided', 'typical', 'divisions')
+    """
+
+    divided: Count
+    typical: dict[str, Size | None]
+    divisions: list[Divided]
+    levels: dict[str, Levels]
+    worst: WorstRows
+    reliability: dict[str, Reliability]
+
+    def check(self, tasks: tuple[Task, ...]) -> None:
+        """Raises ValueError unless it is of these tasks.
+
+        Args:
+            tasks: that are predicted.
+        """
+        names = [task.name for task in tasks]
+        classes = {task.name for task in tasks if task.has_classes}
+        numbers = [name for name in names if name not in classes]
+        tables = [("typical", self.typical, names)]
+        tables += [("levels", self.levels, names)] if self.levels else []
+        tables += [
+            (one.kind, one.tasks, numbers if one.kind == "prediction" else names)
+            for one in self.divisions
+        ]
+        for what, found, expected in tables:
+            if list(found) != expected:
+                raise ValueError(
+                    f"metrics.json: {what}: expected the targets {', '.join(expected)}, got "
+                    f"{', '.join(found)[:80]}"
+                )
+        strange = {*self.reliability, *(row.task for row in self.worst.classes)} - classes
+        strange |= {row.task for row in self.worst.numbers} - set(numbers)
+        if strange:
+            raise ValueError(f"metrics.json: {min(strange)!r} is no target of its kind")
+
+
+def where_wrong(
+    table: CellTable,
+    columns: Columns,
+    data: Data,
+    rows: Int[np.ndarray, " rows"],
+    shown: Int[np.ndarray, " shown"],
+    held: Float[np.ndarray, "shown outputs"],
+) -> WhereWrong:
+    """Divides the errors of predictions, and finds the rows with the largest.
+
+    Args:
+        table: from which the data were made.
+        columns: what its columns are.
+        data: what is true.
+        rows: places of its rows in the table.
+        shown: numbers of the rows in ``data`` that are predicted.
+        held: what they were predicted to be by what had not seen them.
+
+    Returns:
+        Errors by prediction, time and category, and the rows with the largest errors.
+    """
+    tasks, slices = data.tasks, output_slices(data.tasks)
+    places = rows[shown]
+    typical: dict[str, float | None] = {}
+    for t, (task, part) in enumerate(zip(tasks, slices, strict=True)):
+        at = _known(data, shown, held[:, part], t)
+        off = _errors(task, held[at, part], data.y[shown[at], t])
+        mean = float(np.mean(off if task.has_classes else off**2)) if len(off) else np.nan
+        typical[task.name] = _number(mean if task.has_classes else np.sqrt(mean))
+    some = _in_order(table, columns, places, max(MOST_CELLS // len(tasks), FEWEST_ROWS))
+    by_time, by_level = _divisions(table, columns, places[some])
+    grouped = [(one, Batches(one.part, len(one.labels))) for one in (*by_time, *by_level)]
+    found = [Divided("prediction", "", [], {})]
+    found += [Divided(one.kind, one.column, list(one.labels), {}) for one in by_time if one.kind]
+    levels: dict[str, Levels] = {}
+    reliability: dict[str, Reliability] = {}
+    number = sum(task.has_classes for task in tasks)
+    for t, (task, part) in enumerate(zip(tasks, slices, strict=True)):
+        at = _known(data, shown[some], held[some, part], t)
+        own, y = held[some[at], part], data.y[shown[some[at]], t]
+        of_task = _OfTask(task, own, y)
+        whole = bool(at.all())
+        divided = [
+            batches if whole else Batches(one.part[at], len(one.labels)) for one, batches in grouped
+        ]
+        if task.has_classes:
+            told = reliability_of(task.classes, own, y.astype(int), looks=number)
+            if told is not None:
+                reliability[task.name] = told
+        else:
+            found[0].tasks[task.name] = of_task.parts(_tenths(of_task.predicted))
+        for i in range(len(by_time)):
+            found[1 + i].tasks[task.name] = of_task.parts(divided[i])
+        if by_level:
+            levels[task.name] = of_task.levels(by_level, divided[len(by_time) :])
+    return WhereWrong(
+        divided=len(some),
+        typical=typical,
+        divisions=[one for one in found if one.tasks],
+        levels=levels,
+        worst=worst_rows(table, columns, data, rows, shown, held, typical),
+        reliability=reliability,
+    )
+
+
+class _OfTask:
+    """Errors of the rows in which one task is known."""
+
+    def __init__(self, task: Task, own: np.ndarray, y: np.ndarray) -> None:
+        self._task, self._off = task, _errors(task, own, y)
+        self.predicted = values_of(task, own)
+        with np.errstate(over="ignore"):
+            self._size = self._off if task.has_classes else self._off**2
+
+    def parts(self, batches: Batches) -> Parts:
+        enough = batches.rows >= ROWS_OF_A_SPAN
+        looks = int(enough.sum())
+        typical, low, high = self._typical(batches, looks)
+        none = np.full(len(batches.rows), np.nan)
+        bias, bias_low, bias_high, predicted = none, none, none, none
+        if not self._task.has_classes:
+            means = batches.means(self._off)
+            bias, (bias_low, bias_high) = means.mean, means.ends(looks, level=LEVEL)
+            predicted = batches.means(self.predicted).mean
+        ends = [np.where(enough, end, np.nan) for end in (low, high, bias_low, bias_high)]
+        return Parts(
+            rows=batches.rows.tolist(),
+            typical=_numbers(typical),
+            low=_numbers(ends[0]),
+            high=_numbers(ends[1]),
+            bias=_numbers(bias),
+            bias_low=_numbers(ends[2]),
+            bias_high=_numbers(ends[3]),
+            predicted=_numbers(predicted),
+        )
+
+    def levels(self, divisions: list[Division], batches: list[Batches]) -> Levels:
+        looked = sum(int((one.rows >= ROWS_OF_A_SPAN).sum()) for one in batches)
+        worst: list[LevelError] = []
+        for division, one in zip(divisions, batches, strict=True):
+            typical, low, high = self._typical(one, looked)
+            known = (one.rows >= ROWS_OF_A_SPAN) & np.isfinite(low) & np.isfinite(high)
+            bias = one.means(self._off).mean
+            for i in np.flatnonzero(known).tolist():
+                ends = (_number(value) or 0.0 for value in (typical[i], low[i], high[i]))
+                off = None if self._task.has_classes else _number(bias[i])
+                rows = int(one.rows[i])
+                worst.append(LevelError(division.column, division.labels[i], rows, *ends, off))
+        worst.sort(key=lambda level: -level.low)
+        return Levels(looked=looked, worst=worst[:WORST_LEVELS])
+
+    def _typical(self, batches: Batches, looks: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """The typical error or share wrong of each part, and the ends of its interval."""
+        means = batches.means(self._size)
+        if self._task.has_classes:
+            return means.mean, *_ends_of_shares(means, batches.rows, looks)
+        low, high = means.ends(looks, level=LEVEL, positive=True)
+        return np.sqrt(means.mean), np.sqrt(low), np.sqrt(high)
+
+
+def _ends_of_shares(means: Means, rows: np.ndarray, looks: int) -> tuple[np.ndarray, np.ndarray]:
+    """The wider of what rows that stand alone and what rows like their neighbours allow."""
+    number = np.maximum(rows, 1)
+    wrong = np.rint(np.nan_to_num(means.mean) * number).astype(int)
+    low, high = binomial_ends(wrong, number, 1 - (1 - LEVEL) / max(looks, 1))
+    by_batches = means.ends(looks, level=LEVEL)
+    return (
+        np.clip(np.fmin(low, by_batches[0]), 0, 1),
+        np.clip(np.fmax(high, by_batches[1]), 0, 1),
+    )
+
+
+def _errors(task: Task, own: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Observed less predicted; of classes 1 where the predicted one is wrong."""
+    predicted = values_of(task, own)
+    return (predicted != y).astype(float) if task.has_classes else y - predicted
+
+
+def _known(
+    data: Data, shown: np.ndarray, own: Float[np.ndarray, "shown width"], t: int
+) -> Bool[np.ndarray, " shown"]:
+    """Where a task is known, and was predicted: a run may have diverged."""
+    return data.known[shown, t] & np.isfinite(own).all(axis=1)
+
+
+def _in_order(
+    table: CellTable, columns: Columns, places: np.ndarray, most: int
+) -> Int[np.ndarray, " some"]:
+    """Numbers of the rows, or of some drawn from them, in the order of time or of the table."""
+    some = np.arange(len(places))
+    if len(some) > most:
+        some = np.random.default_rng(0).choice(len(places), most, replace=False)
+    moments = moments_of(table, columns, places[some])
+    keys = [places[some]] if moments is None else [places[some], moments.values]
+    return some[np.lexsort(keys)]
+
+
+def _divisions(
+    table: CellTable, columns: Columns, places: np.ndarray
+) -> tuple[list[Division], list[Division]]:
+    moments = moments_of(table, columns, places)
+    by_time = [] if moments is None else divisions_of_time(moments)
+    return by_time, divisions_by_category(table, columns, places)
+
+
+def _tenths(predicted: np.ndarray) -> Batches:
+    """Rows by what is predicted of them, in ten parts where there are enough."""
+    number = min(max(len(predicted) // ROWS_OF_A_SPAN, 1), TENTHS)
+    edges = np.zeros(0)
+    if number > 1:
+        edges = np.unique(np.quantile(predicted, np.arange(1, number) / number))
+        edges = edges[edges > predicted.min()]
+    return Batches(np.searchsorted(edges, predicted, side="right"), len(edges) + 1)
+
+
+def _number(value: Any) -> float | None:
+    """As a file keeps it: six digits say all there is."""
+    return float(f"{value:.6g}") if np.isfinite(value) else None
+
+
+def _numbers(values: Float[np.ndarray, " parts"]) -> list[float | None]:
+    return [_number(value) for value in values.tolist()]
