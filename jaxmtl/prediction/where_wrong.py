@@ -43,13 +43,15 @@ class Parts(Struct):
         typical: typical error (RMSE); of classes the share of the rows that is wrong.
         low: lower ends of its interval: 95 % sure of all parts together.
         high: upper ends.
+        times: how many times larger errors are than those of all rows, for sure: the lower end of
+            the ratio of mean absolute errors, which a few extreme rows sway less than squares.
         bias: of numbers the mean of observed less predicted; null for classes.
         bias_low: lower ends of its interval.
         bias_high: upper ends.
         predicted: of numbers the mean prediction.
 
     Example:
-        >>> Parts([9], [1.0], [0.5], [2.0], [0.1], [-0.3], [0.5], [7.0]).rows
+        >>> Parts([9], [1.0], [0.5], [2.0], [0.7], [0.1], [-0.3], [0.5], [7.0]).rows
         [9]
     """
 
@@ -57,6 +59,7 @@ class Parts(Struct):
     typical: list[Size | None]
     low: list[Size | None]
     high: list[Size | None]
+    times: list[Size | None]
     bias: list[float | None]
     bias_low: list[float | None]
     bias_high: list[float | None]
@@ -105,6 +108,7 @@ class LevelError(Struct):
     typical: Size
     low: Size
     high: Size
+    times: Size
     bias: float | None
 
 
@@ -113,7 +117,7 @@ class Levels(Struct):
 
     Attributes:
         looked: levels with enough rows, of all columns: the intervals of all hold together.
-        worst: at most five, first the one whose error is the largest for sure.
+        worst: at most five, the one with the largest ``times`` first.
 
     Example:
         >>> Levels(looked=0, worst=[]).looked
@@ -244,6 +248,7 @@ class _OfTask:
 
     def __init__(self, task: Task, own: np.ndarray, y: np.ndarray) -> None:
         self._task, self._off = task, _errors(task, own, y)
+        self._distance = np.abs(self._off)
         self.predicted = values_of(task, own)
         with np.errstate(over="ignore"):
             self._size = self._off if task.has_classes else self._off**2
@@ -251,22 +256,23 @@ class _OfTask:
     def parts(self, batches: Batches) -> Parts:
         enough = batches.rows >= ROWS_OF_A_SPAN
         looks = int(enough.sum())
-        typical, low, high = self._typical(batches, looks)
+        typical, low, high, times = self._typical(batches, looks)
         none = np.full(len(batches.rows), np.nan)
         bias, bias_low, bias_high, predicted = none, none, none, none
         if not self._task.has_classes:
             means = batches.means(self._off)
             bias, (bias_low, bias_high) = means.mean, means.ends(looks, level=LEVEL)
             predicted = batches.means(self.predicted).mean
-        ends = [np.where(enough, end, np.nan) for end in (low, high, bias_low, bias_high)]
+        ends = [np.where(enough, end, np.nan) for end in (low, high, times, bias_low, bias_high)]
         return Parts(
             rows=batches.rows.tolist(),
             typical=_numbers(typical),
             low=_numbers(ends[0]),
             high=_numbers(ends[1]),
+            times=_numbers(ends[2]),
             bias=_numbers(bias),
-            bias_low=_numbers(ends[2]),
-            bias_high=_numbers(ends[3]),
+            bias_low=_numbers(ends[3]),
+            bias_high=_numbers(ends[4]),
             predicted=_numbers(predicted),
         )
 
@@ -274,24 +280,27 @@ class _OfTask:
         looked = sum(int((one.rows >= ROWS_OF_A_SPAN).sum()) for one in batches)
         worst: list[LevelError] = []
         for division, one in zip(divisions, batches, strict=True):
-            typical, low, high = self._typical(one, looked)
-            known = (one.rows >= ROWS_OF_A_SPAN) & np.isfinite(low) & np.isfinite(high)
+            values = np.stack(self._typical(one, looked))
+            known = (one.rows >= ROWS_OF_A_SPAN) & np.isfinite(values).all(axis=0)
             bias = one.means(self._off).mean
             for i in np.flatnonzero(known).tolist():
-                ends = (_number(value) or 0.0 for value in (typical[i], low[i], high[i]))
+                numbers = [float(f"{value:.6g}") for value in values[:, i]]
                 off = None if self._task.has_classes else _number(bias[i])
                 rows = int(one.rows[i])
-                worst.append(LevelError(division.column, division.labels[i], rows, *ends, off))
-        worst.sort(key=lambda level: -level.low)
+                worst.append(LevelError(division.column, division.labels[i], rows, *numbers, off))
+        worst.sort(key=lambda level: -level.times)
         return Levels(looked=looked, worst=worst[:WORST_LEVELS])
 
-    def _typical(self, batches: Batches, looks: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """The typical error or share wrong of each part, and the ends of its interval."""
+    def _typical(self, batches: Batches, looks: int) -> tuple[np.ndarray, ...]:
+        """The typical error or share wrong of each part, the ends of its interval, and times."""
         means = batches.means(self._size)
+        overall = self._distance.mean() if len(self._distance) else 0.0
         if self._task.has_classes:
-            return means.mean, *_ends_of_shares(means, batches.rows, looks)
+            low, high = _ends_of_shares(means, batches.rows, looks)
+            return means.mean, low, high, low / (overall or np.inf)
         low, high = means.ends(looks, level=LEVEL, positive=True)
-        return np.sqrt(means.mean), np.sqrt(low), np.sqrt(high)
+        least, _ = batches.means(self._distance).ends(looks, level=LEVEL, positive=True)
+        return np.sqrt(means.mean), np.sqrt(low), np.sqrt(high), least / (overall or np.inf)
 
 
 def _ends_of_shares(means: Means, rows: np.ndarray, looks: int) -> tuple[np.ndarray, np.ndarray]:

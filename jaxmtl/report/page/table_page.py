@@ -13,6 +13,7 @@ from jaxmtl.prediction.folder import SavedRun
 from jaxmtl.prediction.predicted_columns import level_words
 from jaxmtl.report.page.markup import figure, items, name, section, table, terms, text
 from jaxmtl.report.page.shell import whole_page
+from jaxmtl.report.page.where_wrong_section import where_wrong_section
 from jaxmtl.report.words.numbers import decimals_for, duration, fixed
 from jaxmtl.report.words.table_importance import worths
 from jaxmtl.report.words.table_intervals import (
@@ -46,6 +47,7 @@ CARDS = """
 details { margin: 2.6rem 0 0; border-top: 1px solid var(--grid); padding-top: .7rem; }
 summary { cursor: pointer; font-weight: 600; font-size: 1.2rem; }
 td.word { white-space: normal; }
+td.cell { text-align: left; }
 td.worth { background: color-mix(in srgb, #2a78d6 calc(var(--share) * .55), transparent); }
 .picture { padding-bottom: .5rem; }
 .picture svg { overflow: visible; }
@@ -56,7 +58,9 @@ MOST_WORTHS = 25
 YARDS = ("mean", "linear", "boosted")  # families that a card shows
 
 
-def table_page(run: SavedRun, picture: str, *, place: str, drawn: int) -> str:
+def table_page(
+    run: SavedRun, picture: str, *, place: str, drawn: int, wrong: tuple[str, int] = ("", 0)
+) -> str:
     """The page of a run.
 
     Args:
@@ -64,6 +68,7 @@ def table_page(run: SavedRun, picture: str, *, place: str, drawn: int) -> str:
         picture: of predicted against observed values, an element.
         place: where the run will be found, for the commands that use it.
         drawn: targets that the picture shows, the first ones.
+        wrong: the picture of where it is wrong, and how many targets that one shows.
 
     Returns:
         The document.
@@ -88,6 +93,7 @@ def table_page(run: SavedRun, picture: str, *, place: str, drawn: int) -> str:
         section("Predicted against observed", figure(picture, caption.strip())),
         section("How sure a prediction is", *_sure(run)) if metrics.get("intervals") else "",
         section("What matters", _matters(run)) if metrics.get("importance") else "",
+        where_wrong_section(metrics, tasks, *wrong),
         section("What was kept", _kept(run)),
         section("What was done to the table", *_done(run)),
         section(

@@ -48,6 +48,7 @@ def write_table_folder(
     from jaxmtl.report.page.table_page import table_page
     from jaxmtl.report.pictures.labels import make_labels
     from jaxmtl.report.pictures.style import looks, save
+    from jaxmtl.report.pictures.where_wrong import MOST_TASKS, draw_where_wrong
 
     targets = found.columns.targets[:MOST_PANELS]
     labels = make_labels((), targets)  # no feature is named in it
@@ -58,8 +59,13 @@ def write_table_folder(
         words = f"Predicted against observed values of {', '.join(targets)}."
         picture = inline_svg(drawn, label=words, prefix="predictions", replaced=replaced)
         save(drawn, folder / "predictions.png", labels)
+        run = load_run(folder)
+        wrong = draw_where_wrong(run.metrics["where_wrong"], found.data.tasks, labels)
+        words = "Errors by what is predicted and over time, and probabilities of classes."
+        where_wrong = inline_svg(wrong, label=words, prefix="wrong", replaced=replaced)
     where = str(folder) if place is None else place
-    page = table_page(load_run(folder), picture, place=where, drawn=len(targets))
+    more = where_wrong, min(len(targets), MOST_TASKS)
+    page = table_page(run, picture, place=where, drawn=len(targets), wrong=more)
     (folder / REPORT).write_text(page, encoding="utf-8", newline="\n")
 
 

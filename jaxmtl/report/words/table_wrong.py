@@ -12,7 +12,7 @@ from jaxmtl.report.words.numbers import decimals_for, fixed
 from jaxmtl.report.words.table_quality import names_in_words
 from jaxmtl.tasks import Task
 
-MOST_NAMED = 2  # findings of one line
+MOST_NAMED = 3  # findings of one line
 MOST_PROBABILITIES = 3  # targets of one line
 WIDTH = 100
 LONGEST = 28  # characters of a cell
@@ -63,10 +63,10 @@ def findings(found: Mapping[str, Any], task: Task) -> list[Finding]:
         Levels of categories, spans of time and parts of what is predicted; neighbours are one.
 
     Example:
-        >>> part = {"rows": [50, 50], "typical": [1.0, 3.0], "low": [0.8, 2.5], "high": [1.2, 3.4]}
+        >>> part = {"rows": [50, 50], "typical": [1.0, 3.0], "times": [0.4, 1.14]}
         >>> division = {"kind": "time", "labels": ["2019", "2020"], "tasks": {"O3": part}}
         >>> found = {"typical": {"O3": 2.2}, "divisions": [division], "levels": {}}
-        >>> [(one.where, round(one.times, 2)) for one in findings(found, Task(name="O3"))]
+        >>> [(one.where, one.times) for one in findings(found, Task(name="O3"))]
         [('2020', 1.14)]
     """
     overall = found["typical"][task.name]
@@ -74,9 +74,8 @@ def findings(found: Mapping[str, Any], task: Task) -> list[Finding]:
         return []
     listed = []
     for level in found["levels"].get(task.name, {"worst": []})["worst"]:
-        if level["low"] > overall:
-            words = f"{level['column']} {level['level']}"
-            times = level["low"] / overall
+        if level["times"] > 1 and level["typical"] > overall:
+            words, times = f"{level['column']} {level['level']}", level["times"]
             listed.append(Finding(task, words, level["rows"], level["typical"], overall, times))
     for division in found["divisions"]:
         own = division["tasks"].get(task.name)
@@ -88,7 +87,10 @@ def findings(found: Mapping[str, Any], task: Task) -> list[Finding]:
 def _in_runs(
     division: Mapping[str, Any], own: Mapping[str, Any], task: Task, overall: float
 ) -> list[Finding]:
-    worse = [low is not None and low > overall for low in own["low"]]
+    worse = [
+        times is not None and times > 1 and typical > overall
+        for times, typical in zip(own["times"], own["typical"], strict=True)
+    ]
     around = division["kind"] in ("month", "hour")
     found = []
     for run in _runs(worse, around=around):
@@ -96,7 +98,7 @@ def _in_runs(
         sizes = np.array([own["typical"][i] for i in run], float)
         power = 1 if task.has_classes else 2
         typical = float((sizes**power @ rows / rows.sum()) ** (1 / power))
-        times = max(own["low"][i] for i in run) / overall
+        times = max(own["times"][i] for i in run)
         where = _span_words(division, own, run)
         found.append(Finding(task, where, int(rows.sum()), typical, overall, times))
     return found
@@ -174,26 +176,43 @@ def wrong_lines(metrics: Mapping[str, Any], tasks: Sequence[Task], place: str) -
     found = metrics.get("where_wrong")
     if found is None:
         return []
-    each = [findings(found, task) for task in tasks]
-    first = sorted((one for own in each for one in own[:MOST_NAMED]), key=lambda one: -one.times)
-    shown = first[:MOST_NAMED]
-    named = dict.fromkeys(one.task.name for one in shown)
-    clauses = []
-    for name in named:
-        own = "; ".join(finding_words(one) for one in shown if one.task.name == name)
-        clauses.append(f"{name}: {own}" if len(tasks) > 1 else own)
-    if shown:
-        sentence = f"Most wrong: {'; '.join(clauses)}"
-    else:
-        sentence = "Nowhere more wrong than elsewhere, as far as these rows tell"
-    lines = [sentence, *probability_lines(found, tasks)]
+    each = [one for task in tasks for one in findings(found, task)]
+    each.sort(key=lambda one: -one.times)
+    lines = ["Nowhere more wrong than elsewhere, as far as these rows tell"]
+    if each:
+        said = [_most_wrong(each[:number], len(tasks) > 1) for number in range(MOST_NAMED, 0, -1)]
+        lines = [next((line for line in said if len(line) <= WIDTH), said[-1])]
+    lines += probability_lines(found, tasks)
     if number := len(found["worst"]["numbers"]) or len(found["worst"]["classes"]):
         many = f"The {number} rows" if number > 1 else "The row"
         lines.append(
             f"{many} with the largest errors: report.html, or jaxmtl inspect {shlex.quote(place)} "
             "--worst"
         )
-    return [part for line in lines for part in textwrap.wrap(line, WIDTH, subsequent_indent="  ")]
+    return lines
+
+
+def _most_wrong(shown: Sequence[Finding], several: bool) -> str:
+    clauses = []
+    for task in dict.fromkeys(one.task.name for one in shown):
+        own = clauses_of([one for one in shown if one.task.name == task])
+        clauses.append(f"{task}, {own}" if several else own)
+    return f"Most wrong: {'; '.join(clauses)}"
+
+
+def clauses_of(found: Sequence[Finding]) -> str:
+    """What was found of one task, the first beside the error of all rows.
+
+    Args:
+        found: at least one.
+
+    Example:
+        >>> one = Finding(Task(name="O3"), "city Delhi", 90, 61.0, 33.0, 1.4)
+        >>> clauses_of([one, one._replace(where="Nov to Jan", typical=52.3)])
+        'city Delhi (typical error 61.0 against 33.0 overall), Nov to Jan (52.3)'
+    """
+    others = [f"{one.where} ({_error(one.task, one.typical)})" for one in found[1:]]
+    return ", ".join([finding_words(found[0]), *others])
 
 
 def probability_lines(found: Mapping[str, Any], tasks: Sequence[Task]) -> list[str]:
@@ -293,12 +312,9 @@ def worst_text(metrics: Mapping[str, Any], tasks: Sequence[Task]) -> str:
             lines.append(f"  {task.name}: no row with a known value")
             continue
         own = findings(found, task)
-        heads = ["nowhere more wrong than elsewhere"] if not own else [finding_words(own[0])]
-        heads += [f"{one.where} ({_error(task, one.typical)})" for one in own[1:]]
+        words = clauses_of(own) if own else "nowhere more wrong than elsewhere"
         start = f"  {task.name}: "
-        lines += textwrap.wrap(
-            "; ".join(heads), WIDTH, initial_indent=start, subsequent_indent="    "
-        )
+        lines += textwrap.wrap(words, WIDTH, initial_indent=start, subsequent_indent="    ")
         if (saved := found["reliability"].get(task.name)) is not None:
             lines += textwrap.wrap(
                 reliability_words(saved, task), WIDTH, initial_indent="    ",
@@ -341,7 +357,9 @@ def row_cells(worst: Mapping[str, Any], kind: str) -> list[tuple[str, ...]]:
 
 
 def _error(task: Task, typical: float) -> str:
-    return f"{100 * typical:.0f} %" if task.has_classes else fixed(typical, decimals_for([typical]))
+    if task.has_classes:
+        return f"{100 * typical:.0f} %"
+    return fixed(typical, decimals_for([typical], 3))
 
 
 def _short(cell: str) -> str:
