@@ -2,11 +2,13 @@
 
 import dataclasses
 import os
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from jaxmtl.data import Coding, table_of_cells
+from jaxmtl.data import CellTable, Coding, table_of_cells
+from jaxmtl.prediction.drift import compare_columns, distributions_of
 from jaxmtl.prediction.folder import SavedRun, load_run
 from jaxmtl.prediction.predicted_columns import interval_columns, level_of, predicted_columns
 from jaxmtl.prediction.predictor import ByFold, Predictor
@@ -115,13 +117,98 @@ class LoadedRun:
             columns |= {f"{name} {end}": worth[end] for end in ("low", "high")}
         return pd.DataFrame(columns, index=index, dtype=float)
 
+    @property
+    def where_wrong(self) -> "pd.DataFrame":
+        """Errors by what is predicted, over time and by category; a row a part.
+
+        Returns:
+            Columns "target", "by" ("prediction", or the name of a column), "part" (of predictions
+            the mean), "rows", "typical", "low", "high", "times", "bias", "bias low", "bias high":
+            see ``jaxmtl.prediction.where_wrong``.
+
+        Raises:
+            AttributeError: a run that does not hold it.
+        """
+        import pandas as pd
+
+        found = self._where_wrong()
+        lines: list[dict[str, Any]] = []
+        for division in found["divisions"]:
+            for target, own in division["tasks"].items():
+                tenths = division["kind"] == "prediction"
+                labels = own["predicted"] if tenths else division["labels"]
+                by = "prediction" if tenths else division["column"]
+                for i, label in enumerate(labels):
+                    numbers = {key.replace("_", " "): own[key][i] for key in own}
+                    lines.append({"target": target, "by": by, "part": label} | numbers)
+        for target, own in found["levels"].items():
+            for level in own["worst"]:
+                numbers = {key: level[key] for key in ("rows", "typical", "low", "high", "times")}
+                place = {"target": target, "by": level["column"], "part": level["level"]}
+                lines.append(place | numbers | {"bias": level["bias"]})
+        return pd.DataFrame(lines)
+
+    @property
+    def worst_rows(self) -> "pd.DataFrame":
+        """The rows with the largest errors, by their number in the sheet.
+
+        Returns:
+            What names a row, "target", "observed", "predicted"; and "times off", in typical errors
+            of the column, or "probability", that was given to the true class.
+
+        Raises:
+            AttributeError: a run that does not hold it.
+        """
+        import pandas as pd
+
+        worst = self._where_wrong()["worst"]
+        lines = [
+            dict(zip(worst["named"], row["named"], strict=True))
+            | {"target": row["task"], "observed": row["observed"], "predicted": row["predicted"]}
+            | {"times off" if kind == "numbers" else "probability": row["size"]}
+            for kind in ("numbers", "classes")
+            for row in worst[kind]
+        ]
+        rows = [row["row"] for kind in ("numbers", "classes") for row in worst[kind]]
+        return pd.DataFrame(lines, index=pd.Index(rows, name="row"))
+
+    def drift(self, frame: "pd.DataFrame") -> "pd.DataFrame":
+        """How far rows to predict are from those that were learned from, the farthest column first.
+
+        Args:
+            frame: with the columns that the run predicts from.
+
+        Returns:
+            By column "distance", the share of rows that lie elsewhere at least, and "p", how likely
+            that is where nothing has changed: see ``jaxmtl.prediction.drift``.
+
+        Raises:
+            TableError: a column is not there, or a cell is not of its kind.
+        """
+        import pandas as pd
+
+        found = compare_columns(distributions_of(self.run.config), self._table_of(frame))
+        return pd.DataFrame(
+            {"distance": [one.distance for one in found], "p": [one.p for one in found]},
+            index=pd.Index([one.column for one in found], name="column"),
+        )
+
+    def _where_wrong(self) -> Mapping[str, Any]:
+        found = self.run.metrics.get("where_wrong")
+        if found is None:
+            raise AttributeError(f"run {self.run.folder}: it does not hold where it is wrong")
+        return found
+
     def _by_fold(self, frame: "pd.DataFrame") -> ByFold:
         predictor: Predictor = self.run.predictor
         coding = predictor.coding
         assert isinstance(coding, Coding)
-        used = {name: frame[name] for name in coding.inputs if name in frame.columns}
-        table = table_of_cells(cast("dict[str, Any]", used))
-        return predictor.outputs_by_fold(coding.encode(table).x)
+        return predictor.outputs_by_fold(coding.encode(self._table_of(frame)).x)
+
+    def _table_of(self, frame: "pd.DataFrame") -> CellTable:
+        inputs = getattr(self.run.predictor.coding, "inputs", ())
+        used = {name: frame[name] for name in inputs if name in frame.columns}
+        return table_of_cells(cast("dict[str, Any]", used))
 
 
 _NOTHING = ByFold(np.zeros((1, 0, 1)), np.zeros((1, 0, 1)))

@@ -14,6 +14,7 @@ from jaxmtl.files import write_json_file
 from jaxmtl.metrics.measures import main_measure
 from jaxmtl.prediction.card import machine, versions
 from jaxmtl.prediction.coverage import Coverage
+from jaxmtl.prediction.drift import ColumnLearned, NumbersLearned, learned_columns
 from jaxmtl.prediction.fit_table import Line, TableFit
 from jaxmtl.prediction.gains import Gain
 from jaxmtl.prediction.importance import Importance
@@ -45,6 +46,7 @@ class TableConfig(Struct):
     machine: dict[str, Any]
     written: str
     notes: list[str] = []
+    distributions: list[ColumnLearned] = []
 
 
 class BoardLine(Struct):
@@ -124,6 +126,7 @@ def write_table_run(
     """
     columns, predictor = found.columns, found.predictor
     notes = (*table.notes, *columns.notes, *found.notes)
+    learned = found.rows[np.concatenate([fold.test for fold in found.folds])]
     write_json_file(
         folder / "config.json",
         {
@@ -134,6 +137,7 @@ def write_table_run(
             "targets": list(columns.targets),
             "columns": [column.to_json() for column in columns.columns],
             "left_out": [list(one) for one in columns.left_out],
+            "distributions": to_builtins(learned_columns(table, columns, learned)),
             "source": table.source,
             "notes": list(dict.fromkeys(notes)),
             "settings": None if settings is None else dict(settings),
@@ -167,6 +171,7 @@ def check_table_run(config: TableConfig, metrics: TableMetrics, predictor: Predi
         ("method", predictor.method, config.method),
         ("features", sorted(getattr(coding, "inputs", ())), sorted(config.features)),
         ("columns", config.features, [column.get("name") for column in config.columns]),
+        ("distributions", [], [o for o in config.distributions if not _fits(o, config)]),
         ("folds", len(predictor.models), metrics.rows.folds),
         ("last line", predictor.method, metrics.leaderboard[-1].name),
     )
@@ -199,6 +204,11 @@ def check_table_run(config: TableConfig, metrics: TableMetrics, predictor: Predi
                 raise ValueError(
                     f"metrics.json: expected {main_measure(task).name} of {task.name}, got none"
                 )
+
+
+def _fits(one: ColumnLearned, config: TableConfig) -> bool:
+    kind = "number" if isinstance(one, NumbersLearned) else "category"
+    return any((c.get("name"), c.get("kind")) == (one.name, kind) for c in config.columns)
 
 
 def _metrics(found: TableFit) -> dict[str, Any]:
