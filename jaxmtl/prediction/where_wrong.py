@@ -28,7 +28,7 @@ from jaxmtl.tasks import Task, output_slices
 
 TENTHS = 10
 WORST_LEVELS = 5
-MOST_CELLS, FEWEST_ROWS = 1_000_000, 20_000  # rows times tasks that are divided
+MOST_CELLS, FEWEST_ROWS = 600_000, 20_000  # rows times tasks that are divided
 LEVEL = 0.95
 
 Count = Annotated[int, Meta(ge=0)]
