@@ -32,4 +32,10 @@ def inspect(
         return
     from jaxmtl.report.words.table_wrong import worst_text
 
-    say(worst_text(run.metrics, run.predictor.tasks))
+    words = worst_text(run.metrics, run.predictor.tasks)
+    if not words:
+        raise ValueError(
+            f"--worst: {folder} does not say where it is wrong, as runs of the study and of older "
+            "versions; leave it out, or train with 'jaxmtl fit TABLE --targets ...'"
+        )
+    say(words)

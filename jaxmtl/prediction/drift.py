@@ -234,26 +234,28 @@ def compare_columns(learned: Sequence[ColumnLearned], table: CellTable) -> list[
 def _numbers_drifted(learned: NumbersLearned, x: Float[np.ndarray, " rows"]) -> Drifted:
     from scipy.special import kolmogorov
 
-    known = np.sort(x[~np.isnan(x)])
-    gaps = np.array([learned.missing / learned.rows, 1 - len(known) / len(x)])
-    steps = [(learned.upto, "right"), (learned.below, "left")]
+    known, values = np.sort(x[~np.isnan(x)]), np.array(learned.values)
+    gaps = learned.missing / learned.rows, 1 - len(known) / len(x)
+    now = np.stack([np.searchsorted(known, values, "right"), np.searchsorted(known, values)])
     # Shares of all rows, gaps first.
-    before = [gaps[0] + (1 - gaps[0]) * np.array(shares) for shares, _ in steps]
-    now = [gaps[1] + np.searchsorted(known, learned.values, side) / len(x) for _, side in steps]
-    off = np.abs(np.stack(now) - np.stack(before))
-    distance = max(float(off.max(initial=0)), float(abs(gaps[0] - gaps[1])))
+    shares = (
+        gaps[0] + (1 - gaps[0]) * np.array([learned.upto, learned.below]),
+        gaps[1] + now / len(x),
+    )
+    off, more_gaps = np.abs(shares[1] - shares[0]), abs(gaps[1] - gaps[0])
+    distance = max(float(off.max(initial=0)), more_gaps)
     number = np.sqrt(learned.rows * len(x) / (learned.rows + len(x)))
     p = float(kolmogorov(number * distance))
-    if abs(gaps[0] - gaps[1]) >= distance:
+    if more_gaps == distance:
         return Drifted(learned.name, distance, p, _in_words("missing", gaps[1], gaps[0]))
     side, at = np.unravel_index(off.argmax(), off.shape)
-    value = f"{learned.values[int(at)]:.4g}"
+    value = f"{values[at]:.4g}"
+    before, after = (
+        float((share[side, at] - gap) / max(1 - gap, 1e-12))
+        for share, gap in zip(shares, gaps, strict=True)
+    )
     what = f"less than {value}" if side else f"{value} or less"
-    known_share = [
-        (shares[int(side)][int(at)] - gap) / max(1 - gap, 1e-12)
-        for shares, gap in ((now, gaps[1]), (before, gaps[0]))
-    ]
-    return Drifted(learned.name, distance, p, _in_words(what, *known_share))
+    return Drifted(learned.name, distance, p, _in_words(what, after, before))
 
 
 def _levels_drifted(learned: LevelsLearned, levels: Sequence[str | None]) -> Drifted:
@@ -323,8 +325,8 @@ def drift_note(learned: Sequence[ColumnLearned], table: CellTable) -> str | None
     if not found:
         return None
     words = [f"{one.column} ({one.words})" for one in found[:MOST_NAMED]]
-    if more := len(found) - MOST_NAMED:
-        words += [f"and {more} more column{'s' * (more > 1)}"] if more > 0 else []
+    if (more := len(found) - MOST_NAMED) > 0:
+        words.append(f"and {more} more column{'s' * (more > 1)}")
     return (
         f"{table.source}: predictions rest on other conditions than the model learned from: "
         f"{', '.join(words)}"

@@ -284,10 +284,19 @@ class _OfTask:
             known = (one.rows >= ROWS_OF_A_SPAN) & np.isfinite(values).all(axis=0)
             bias = one.means(self._off).mean
             for i in np.flatnonzero(known).tolist():
-                numbers = [float(f"{value:.6g}") for value in values[:, i]]
-                off = None if self._task.has_classes else _number(bias[i])
-                rows = int(one.rows[i])
-                worst.append(LevelError(division.column, division.labels[i], rows, *numbers, off))
+                typical, low, high, times = (float(f"{value:.6g}") for value in values[:, i])
+                worst.append(
+                    LevelError(
+                        column=division.column,
+                        level=division.labels[i],
+                        rows=int(one.rows[i]),
+                        typical=typical,
+                        low=low,
+                        high=high,
+                        times=times,
+                        bias=None if self._task.has_classes else _number(bias[i]),
+                    )
+                )
         worst.sort(key=lambda level: -level.times)
         return Levels(looked=looked, worst=worst[:WORST_LEVELS])
 

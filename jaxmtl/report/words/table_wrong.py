@@ -294,17 +294,11 @@ def worst_text(metrics: Mapping[str, Any], tasks: Sequence[Task]) -> str:
         tasks: that are predicted.
 
     Returns:
-        Lines of plain text.
-
-    Raises:
-        ValueError: a run that does not hold it.
+        Lines of plain text; empty where nothing is known.
     """
     found = metrics.get("where_wrong")
     if found is None:
-        raise ValueError(
-            "--worst: expected a run that says where it is wrong, got one of the study or of an "
-            "older version; train one with 'jaxmtl fit TABLE --targets ...'"
-        )
+        return ""
     lines = [f"Where is it wrong?  ({SURE})"]
     for task in tasks:
         overall = found["typical"][task.name]
@@ -342,7 +336,8 @@ def row_cells(worst: Mapping[str, Any], kind: str) -> list[tuple[str, ...]]:
         Row of the sheet, what names it, target, observed, predicted, and how bad it is.
     """
     last = "times off" if kind == "numbers" else "probability"
-    lines = [("row", *map(_short, worst["named"]), "target", "observed", "predicted", last)]
+    lines: list[tuple[str, ...]] = []
+    lines.append(("row", *map(_short, worst["named"]), "target", "observed", "predicted", last))
     for row in worst[kind]:
         values = [row["observed"], row["predicted"]]
         if kind == "numbers":
