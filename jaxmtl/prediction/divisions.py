@@ -18,6 +18,7 @@ EQUAL_SPANS = 12
 ROWS_OF_A_SPAN = 10
 MOST_CATEGORIES, MOST_LEVELS = 30, 200  # columns, and levels of each, that are looked at
 MOST_IDENTIFYING = 3  # columns by which a row is named
+MISSING = "missing"  # as a level
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 
@@ -128,7 +129,7 @@ def divisions_of_time(moments: Moments) -> list[Division]:
 def divisions_by_category(
     table: CellTable, columns: Columns, rows: Int[np.ndarray, " shown"]
 ) -> list[Division]:
-    """The levels of every category, and of the column of groups.
+    """The levels of every category and of the column of groups; where a number is missing.
 
     Args:
         table: of cells.
@@ -136,7 +137,7 @@ def divisions_by_category(
         rows: places of the rows in the table.
 
     Returns:
-        One a column; of many levels the most frequent.
+        One a column; of many levels the most frequent. A gap is a level, too.
 
     Example:
         >>> from jaxmtl.data import infer_columns, table_of_cells
@@ -146,7 +147,13 @@ def divisions_by_category(
         >>> found.labels, found.part.tolist()
         (('B', 'A'), [1, 0, 0])
     """
-    return [_levels(table, name, rows) for name in _categories(columns)[:MOST_CATEGORIES]]
+    gaps = [one for one in columns.columns if one.kind == "number" and one.missing]
+    gaps.sort(key=lambda column: -column.missing)
+    found = [_levels(table, name, rows) for name in _categories(columns)[:MOST_CATEGORIES]]
+    for column in gaps[:MOST_CATEGORIES]:
+        part = np.where(np.isnan(table.numbers(column.name)[rows]), 0, -1)
+        found.append(Division(None, column.name, (MISSING,), part))
+    return found
 
 
 def identifying(columns: Columns) -> tuple[str, ...]:
@@ -192,12 +199,11 @@ def _levels(table: CellTable, name: str, rows: np.ndarray) -> Division:
     found, first, part, counts = np.unique(
         codes, return_index=True, return_inverse=True, return_counts=True
     )
-    order = np.lexsort((found, -counts))
-    order = order[found[order] >= 0][:MOST_LEVELS]
+    order = np.lexsort((found, -counts))[:MOST_LEVELS]
     place = np.full(len(found), -1)
     place[order] = np.arange(len(order))
     levels = levels_of(table, name)
-    labels = tuple(str(levels[i]) for i in rows[first[order]].tolist())
+    labels = tuple(levels[i] or MISSING for i in rows[first[order]].tolist())
     return Division(None, name, labels, place[part])
 
 

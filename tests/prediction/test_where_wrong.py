@@ -69,13 +69,13 @@ def as_saved(found):
 def test_what_was_made_worse_is_found(found):
     saved = as_saved(found)
     where = [one.where for one in findings(saved, TASKS[0])]
-    assert where[:2] in (["city B", "Nov to Jan"], ["Nov to Jan", "city B"])
+    assert where[:2] in (["where city is B", "in Nov to Jan"], ["in Nov to Jan", "where city is B"])
     worst = found.levels["O3"].worst[0]
     assert (worst.column, worst.level, found.levels["O3"].looked) == ("city", "B", 4)
     assert worst.low < worst.typical < worst.high
     lines = wrong_lines({"where_wrong": saved}, TASKS, "run")
     assert len(lines) <= 3
-    assert lines[0].startswith("Most wrong: O3, ")
+    assert lines[0].startswith("Most wrong: O3 ")
     assert "ppb overall" in lines[0]
     assert "jaxmtl inspect run --worst" in lines[2]
     text = worst_text({"where_wrong": saved}, TASKS)
@@ -230,3 +230,31 @@ def test_what_is_said_of_probabilities():
     )
     assert reliability_of(task.classes, p[:0], np.zeros(0, int)) is None
     assert isinstance(msgspec.convert(as_saved(found), Reliability), Reliability)
+
+
+def test_gaps_are_levels():
+    rng = np.random.default_rng(0)
+    gap = rng.uniform(size=400) < 0.2
+    table = table_of_cells(
+        {
+            "CO": np.where(gap, np.nan, rng.normal(size=400)),
+            "k": [None if i % 5 == 0 else "x" for i in range(400)],
+        }
+    )
+    columns = Columns(
+        columns=(
+            Column(name="CO", kind="number", missing=int(gap.sum()), rows=400),
+            Column(name="k", kind="category"),
+        ),
+        tasks=TASKS[:1],
+    )
+    y = np.where(gap, 5, 1)[:, None] * rng.normal(size=(400, 1))
+    data = Data(x=np.zeros((400, 1)), y=y, known=np.ones(y.shape, bool), tasks=TASKS[:1])
+    found = where_wrong(table, columns, data, np.arange(400), np.arange(400), np.zeros((400, 1)))
+    assert [one.where for one in findings(as_saved(found), TASKS[0])] == ["where CO is missing"]
+    assert found.levels["O3"].worst[0].rows == gap.sum()
+    assert {(one.column, one.level) for one in found.levels["O3"].worst} == {
+        ("CO", "missing"),
+        ("k", "x"),
+        ("k", "missing"),
+    }

@@ -39,7 +39,7 @@ def where_wrong_section(
         return ""
     each = [one for task in tasks for one in findings(found, task)]
     each.sort(key=lambda one: -one.times)
-    sentences = [f"{name(one.task.name)}: {text(finding_words(one))}" for one in each]
+    sentences = [f"{name(one.task.name)} {text(finding_words(one))}" for one in each]
     more = len(each) - MOST_FINDINGS
     sentences[MOST_FINDINGS:] = [f"{more} more, in the tables below"] if more > 0 else []
     if not each:
@@ -187,14 +187,17 @@ def _part(task: Task, division: Mapping[str, Any], own: Mapping[str, Any], i: in
     else:
         label = division["labels"][i]
     typical, *ends = _size(task, [own[part][i] for part in ("typical", "low", "high")])
-    bias, *around = _size(task, [own[part][i] for part in ("bias", "bias_low", "bias_high")])
-    bias, around = ("", "") if task.has_classes else (bias, _between(*around))
-    return _line(label, own["rows"][i], typical, _between(*ends), bias, around)
+    if task.has_classes:
+        return _line(label, own["rows"][i], typical, _between(*ends), "", "")
+    # With the digits of the typical error: that of the bias itself may be next to nothing.
+    sizes = [own[part][i] for part in ("typical", "bias", "bias_low", "bias_high")]
+    _, bias, *around = _size(task, sizes)
+    return _line(label, own["rows"][i], typical, _between(*ends), bias, _between(*around))
 
 
 def _level(task: Task, level: Mapping[str, Any]) -> str:
     typical, *ends = _size(task, [level[part] for part in ("typical", "low", "high")])
-    bias = "" if task.has_classes else _size(task, [level["bias"]])[0]
+    bias = "" if task.has_classes else _size(task, [level["typical"], level["bias"]])[1]
     words = f"{level['column']} {level['level']}"
     return _line(words, level["rows"], typical, _between(*ends), bias, "")
 

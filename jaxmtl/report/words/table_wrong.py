@@ -40,8 +40,8 @@ class Finding(NamedTuple):
         times: how many times larger it is for sure.
 
     Example:
-        >>> Finding(Task(name="O3"), "city Delhi", 90, 61.0, 33.0, 1.4).where
-        'city Delhi'
+        >>> Finding(Task(name="O3"), "where city is Delhi", 90, 61.0, 33.0, 1.4).where
+        'where city is Delhi'
     """
 
     task: Task
@@ -67,7 +67,7 @@ def findings(found: Mapping[str, Any], task: Task) -> list[Finding]:
         >>> division = {"kind": "time", "labels": ["2019", "2020"], "tasks": {"O3": part}}
         >>> found = {"typical": {"O3": 2.2}, "divisions": [division], "levels": {}}
         >>> [(one.where, one.times) for one in findings(found, Task(name="O3"))]
-        [('2020', 1.14)]
+        [('in 2020', 1.14)]
     """
     overall = found["typical"][task.name]
     if not overall:
@@ -75,7 +75,7 @@ def findings(found: Mapping[str, Any], task: Task) -> list[Finding]:
     listed = []
     for level in found["levels"].get(task.name, {"worst": []})["worst"]:
         if level["times"] > 1 and level["typical"] > overall:
-            words, times = f"{level['column']} {level['level']}", level["times"]
+            words, times = f"where {level['column']} is {level['level']}", level["times"]
             listed.append(Finding(task, words, level["rows"], level["typical"], overall, times))
     for division in found["divisions"]:
         own = division["tasks"].get(task.name)
@@ -122,11 +122,11 @@ def _span_words(division: Mapping[str, Any], own: Mapping[str, Any], run: Sequen
         ends = [own["predicted"][i] for i in (run[0], run[-1])]
         digits = decimals_for(ends, 2)
         words = [fixed(end, digits) for end in ends]
-        return f"predictions about {' to '.join(dict.fromkeys(words))}"
+        return f"where about {' to '.join(dict.fromkeys(words))} is predicted"
     labels = division["labels"]
     if len(run) == 1:
-        return labels[run[0]]
-    return f"{labels[run[0]].split(' to ')[0]} to {labels[run[-1]].split(' to ')[-1]}"
+        return f"in {labels[run[0]]}"
+    return f"in {labels[run[0]].split(' to ')[0]} to {labels[run[-1]].split(' to ')[-1]}"
 
 
 def finding_words(one: Finding) -> str:
@@ -136,8 +136,8 @@ def finding_words(one: Finding) -> str:
         one: what was found.
 
     Example:
-        >>> finding_words(Finding(Task(name="O3"), "city Delhi", 90, 61.0, 33.0, 1.4))
-        'city Delhi (typical error 61.0 against 33.0 overall)'
+        >>> finding_words(Finding(Task(name="O3"), "where city is Delhi", 90, 61.0, 33.0, 1.4))
+        'where city is Delhi (typical error 61.0 against 33.0 overall)'
     """
     return f"{one.where} ({error_words(one.task, one.typical, one.overall)})"
 
@@ -196,7 +196,7 @@ def _most_wrong(shown: Sequence[Finding], several: bool) -> str:
     clauses = []
     for task in dict.fromkeys(one.task.name for one in shown):
         own = clauses_of([one for one in shown if one.task.name == task])
-        clauses.append(f"{task}, {own}" if several else own)
+        clauses.append(f"{task} {own}" if several else own)
     return f"Most wrong: {'; '.join(clauses)}"
 
 
@@ -207,9 +207,9 @@ def clauses_of(found: Sequence[Finding]) -> str:
         found: at least one.
 
     Example:
-        >>> one = Finding(Task(name="O3"), "city Delhi", 90, 61.0, 33.0, 1.4)
-        >>> clauses_of([one, one._replace(where="Nov to Jan", typical=52.3)])
-        'city Delhi (typical error 61.0 against 33.0 overall), Nov to Jan (52.3)'
+        >>> one = Finding(Task(name="O3"), "where city is Delhi", 90, 61.0, 33.0, 1.4)
+        >>> clauses_of([one, one._replace(where="in Nov to Jan", typical=52.3)])
+        'where city is Delhi (typical error 61.0 against 33.0 overall), in Nov to Jan (52.3)'
     """
     others = [f"{one.where} ({_error(one.task, one.typical)})" for one in found[1:]]
     return ", ".join([finding_words(found[0]), *others])
