@@ -184,10 +184,14 @@ class LoadedRun:
 
         Raises:
             TableError: a column is not there, or a cell is not of its kind.
+            AttributeError: a run that does not hold how its columns were distributed.
         """
         import pandas as pd
 
-        found = compare_columns(distributions_of(self.run.config), self._table_of(frame))
+        learned = distributions_of(self.run.config)
+        if not learned:
+            raise AttributeError(f"run {self.run.folder}: it does not hold what it learned from")
+        found = compare_columns(learned, self._table_of(frame))
         return pd.DataFrame(
             {"distance": [one.distance for one in found], "p": [one.p for one in found]},
             index=pd.Index([one.column for one in found], name="column"),

@@ -126,7 +126,9 @@ def write_table_run(
     """
     columns, predictor = found.columns, found.predictor
     notes = (*table.notes, *columns.notes, *found.notes)
-    learned = found.rows[np.concatenate([fold.test for fold in found.folds])]
+    learned = np.zeros(len(found.rows), bool)
+    for fold in found.folds:  # in time, the first rows are left out by none
+        learned[fold.train] = learned[fold.test] = True
     write_json_file(
         folder / "config.json",
         {
@@ -137,7 +139,7 @@ def write_table_run(
             "targets": list(columns.targets),
             "columns": [column.to_json() for column in columns.columns],
             "left_out": [list(one) for one in columns.left_out],
-            "distributions": to_builtins(learned_columns(table, columns, learned)),
+            "distributions": to_builtins(learned_columns(table, columns, found.rows[learned])),
             "source": table.source,
             "notes": list(dict.fromkeys(notes)),
             "settings": None if settings is None else dict(settings),

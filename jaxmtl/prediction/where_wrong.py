@@ -1,7 +1,8 @@
 """Where predictions are wrong: when, at which predictions, in which categories, and in which rows.
 
 All of it is of rows that were not learned from. Many parts are looked at, some of which are worse
-by chance alone: the intervals of all parts of a division hold together.
+by chance alone: intervals hold for all parts of a division together, and what is called worse is so
+with 95 % certainty among all parts of all divisions and tasks.
 """
 
 from typing import Annotated, Any
@@ -30,6 +31,7 @@ TENTHS = 10
 WORST_LEVELS = 5
 MOST_CELLS, FEWEST_ROWS = 600_000, 20_000  # rows times tasks that are divided
 LEVEL = 0.95
+ONE_SIDED = 2 * LEVEL - 1  # of an interval whose lower end alone has the other doubt
 
 Count = Annotated[int, Meta(ge=0)]
 Size = Annotated[float, Meta(ge=0)]
@@ -43,8 +45,9 @@ class Parts(Struct):
         typical: typical error (RMSE); of classes the share of the rows that is wrong.
         low: lower ends of its interval: 95 % sure of all parts together.
         high: upper ends.
-        times: how many times larger errors are than those of all rows, for sure: the lower end of
-            the ratio of mean absolute errors, which a few extreme rows sway less than squares.
+        times: how many times larger errors are than those of all rows, at least, 95 % sure of all
+            parts of all divisions and tasks: the lower end of the ratio of mean absolute errors,
+            which a few extreme rows sway less than squares.
         bias: of numbers the mean of observed less predicted; null for classes.
         bias_low: lower ends of its interval.
         bias_high: upper ends.
@@ -116,7 +119,7 @@ class Levels(Struct):
     """The levels of categories with the largest errors.
 
     Attributes:
-        looked: levels with enough rows, of all columns: the intervals of all hold together.
+        looked: levels with enough rows, of all columns: their intervals hold together.
         worst: at most five, the one with the largest ``times`` first.
 
     Example:
@@ -204,9 +207,7 @@ def where_wrong(
     typical: dict[str, float | None] = {}
     for t, (task, part) in enumerate(zip(tasks, slices, strict=True)):
         at = _known(data, shown, held[:, part], t)
-        off = _errors(task, held[at, part], data.y[shown[at], t])
-        mean = float(np.mean(off if task.has_classes else off**2)) if len(off) else np.nan
-        typical[task.name] = _number(mean if task.has_classes else np.sqrt(mean))
+        typical[task.name] = _typical(task, _errors(task, held[at, part], data.y[shown[at], t]))
     some = _in_order(table, columns, places, max(MOST_CELLS // len(tasks), FEWEST_ROWS))
     by_time, by_level = _divisions(table, columns, places[some])
     grouped = [(one, Batches(one.part, len(one.labels))) for one in (*by_time, *by_level)]
@@ -218,21 +219,19 @@ def where_wrong(
     for t, (task, part) in enumerate(zip(tasks, slices, strict=True)):
         at = _known(data, shown[some], held[some, part], t)
         own, y = held[some[at], part], data.y[shown[some[at]], t]
-        of_task = _OfTask(task, own, y)
-        whole = bool(at.all())
-        divided = [
-            batches if whole else Batches(one.part[at], len(one.labels)) for one, batches in grouped
+        batches = [
+            whole if at.all() else Batches(one.part[at], len(one.labels)) for one, whole in grouped
         ]
+        tenths = [] if task.has_classes else [_tenths(values_of(task, own))]
+        looks = len(tasks) * sum(_enough(one) for one in (*tenths, *batches))
+        of_task = _OfTask(task, own, y, looks)
+        for division, one in zip(found[1 - len(tenths) :], (*tenths, *batches), strict=False):
+            division.tasks[task.name] = of_task.parts(one)
+        if by_level:
+            levels[task.name] = of_task.levels(by_level, batches[len(by_time) :])
         if task.has_classes:
             told = reliability_of(task.classes, own, y.astype(int), looks=number)
-            if told is not None:
-                reliability[task.name] = told
-        else:
-            found[0].tasks[task.name] = of_task.parts(_tenths(of_task.predicted))
-        for i in range(len(by_time)):
-            found[1 + i].tasks[task.name] = of_task.parts(divided[i])
-        if by_level:
-            levels[task.name] = of_task.levels(by_level, divided[len(by_time) :])
+            reliability |= {} if told is None else {task.name: told}
     return WhereWrong(
         divided=len(some),
         typical=typical,
@@ -246,23 +245,22 @@ def where_wrong(
 class _OfTask:
     """Errors of the rows in which one task is known."""
 
-    def __init__(self, task: Task, own: np.ndarray, y: np.ndarray) -> None:
-        self._task, self._off = task, _errors(task, own, y)
-        self._distance = np.abs(self._off)
-        self.predicted = values_of(task, own)
+    def __init__(self, task: Task, own: np.ndarray, y: np.ndarray, looks: int) -> None:
+        self._task, self._off, self._looks = task, _errors(task, own, y), looks
+        self._distance, self._predicted = np.abs(self._off), values_of(task, own)
         with np.errstate(over="ignore"):
             self._size = self._off if task.has_classes else self._off**2
 
     def parts(self, batches: Batches) -> Parts:
         enough = batches.rows >= ROWS_OF_A_SPAN
-        looks = int(enough.sum())
+        looks = _enough(batches)
         typical, low, high, times = self._typical(batches, looks)
         none = np.full(len(batches.rows), np.nan)
         bias, bias_low, bias_high, predicted = none, none, none, none
         if not self._task.has_classes:
             means = batches.means(self._off)
             bias, (bias_low, bias_high) = means.mean, means.ends(looks, level=LEVEL)
-            predicted = batches.means(self.predicted).mean
+            predicted = batches.means(self._predicted).mean
         ends = [np.where(enough, end, np.nan) for end in (low, high, times, bias_low, bias_high)]
         return Parts(
             rows=batches.rows.tolist(),
@@ -277,7 +275,7 @@ class _OfTask:
         )
 
     def levels(self, divisions: list[Division], batches: list[Batches]) -> Levels:
-        looked = sum(int((one.rows >= ROWS_OF_A_SPAN).sum()) for one in batches)
+        looked = sum(map(_enough, batches))
         worst: list[LevelError] = []
         for division, one in zip(divisions, batches, strict=True):
             values = np.stack(self._typical(one, looked))
@@ -303,25 +301,41 @@ class _OfTask:
     def _typical(self, batches: Batches, looks: int) -> tuple[np.ndarray, ...]:
         """The typical error or share wrong of each part, the ends of its interval, and times."""
         means = batches.means(self._size)
-        overall = self._distance.mean() if len(self._distance) else 0.0
+        overall = (self._distance.mean() if len(self._distance) else 0.0) or np.inf
         if self._task.has_classes:
-            low, high = _ends_of_shares(means, batches.rows, looks)
-            return means.mean, low, high, low / (overall or np.inf)
+            low, high = _ends_of_shares(means, batches.rows, looks, LEVEL)
+            least, _ = _ends_of_shares(means, batches.rows, self._looks, ONE_SIDED)
+            return means.mean, low, high, least / overall
         low, high = means.ends(looks, level=LEVEL, positive=True)
-        least, _ = batches.means(self._distance).ends(looks, level=LEVEL, positive=True)
-        return np.sqrt(means.mean), np.sqrt(low), np.sqrt(high), least / (overall or np.inf)
+        distances = batches.means(self._distance)
+        least, _ = distances.ends(self._looks, level=ONE_SIDED, positive=True)
+        return np.sqrt(means.mean), np.sqrt(low), np.sqrt(high), least / overall
 
 
-def _ends_of_shares(means: Means, rows: np.ndarray, looks: int) -> tuple[np.ndarray, np.ndarray]:
+def _ends_of_shares(
+    means: Means, rows: np.ndarray, looks: int, level: float
+) -> tuple[np.ndarray, np.ndarray]:
     """The wider of what rows that stand alone and what rows like their neighbours allow."""
     number = np.maximum(rows, 1)
     wrong = np.rint(np.nan_to_num(means.mean) * number).astype(int)
-    low, high = binomial_ends(wrong, number, 1 - (1 - LEVEL) / max(looks, 1))
-    by_batches = means.ends(looks, level=LEVEL)
+    low, high = binomial_ends(wrong, number, 1 - (1 - level) / max(looks, 1))
+    by_batches = means.ends(looks, level=level)
     return (
         np.clip(np.fmin(low, by_batches[0]), 0, 1),
         np.clip(np.fmax(high, by_batches[1]), 0, 1),
     )
+
+
+def _enough(batches: Batches) -> int:
+    """How many parts have rows enough for an interval."""
+    return int((batches.rows >= ROWS_OF_A_SPAN).sum())
+
+
+def _typical(task: Task, off: np.ndarray) -> float | None:
+    if not len(off):
+        return None
+    with np.errstate(over="ignore"):
+        return _number(off.mean() if task.has_classes else np.sqrt((off**2).mean()))
 
 
 def _errors(task: Task, own: np.ndarray, y: np.ndarray) -> np.ndarray:

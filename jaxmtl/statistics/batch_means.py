@@ -101,7 +101,7 @@ class Batches:
             One a part.
         """
         sums = np.bincount(self._group, values[self._used], minlength=len(self._sizes))
-        with np.errstate(divide="ignore", invalid="ignore"):
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             means = (sums / self._sizes).reshape(-1, MOST_BATCHES)
             mean = sums.reshape(-1, MOST_BATCHES).sum(axis=1) / self.rows
             there = self._sizes.reshape(-1, MOST_BATCHES) > 0

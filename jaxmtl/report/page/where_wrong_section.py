@@ -167,8 +167,9 @@ def _details(found: Mapping[str, Any], tasks: Sequence[Task]) -> str:
         return ""
     note = (
         "Typical error: root mean square; bias: mean of observed less predicted. Intervals hold "
-        f"together (Bonferroni within each kind of parts) and come from batches of neighbouring "
-        f"rows. {found['divided']} rows; parts with few have no interval."
+        "together (Bonferroni: in each kind of parts; over all parts and columns for what is "
+        "called larger than all have) and come from batches of neighbouring rows. "
+        f"{found['divided']} rows; parts with few have no interval."
     )
     return "\n".join(
         [

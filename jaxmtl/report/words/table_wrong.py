@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from jaxmtl.prediction.reliability import Reliability
 from jaxmtl.report.words.layout import aligned
 from jaxmtl.report.words.numbers import decimals_for, fixed
 from jaxmtl.report.words.table_quality import names_in_words
@@ -223,7 +224,7 @@ def probability_lines(found: Mapping[str, Any], tasks: Sequence[Task]) -> list[s
         tasks: that are predicted.
 
     Returns:
-        None without classes.
+        The line; no line without classes.
     """
     by_verdict: dict[str, list[str]] = {}
     for task in tasks:
@@ -243,8 +244,6 @@ def verdict_of(saved: Mapping[str, Any]) -> str:
     Args:
         saved: of it, in ``metrics.json``.
     """
-    from jaxmtl.prediction.reliability import Reliability
-
     return Reliability(**saved).verdict
 
 
