@@ -10,7 +10,9 @@ from jaxmtl.statistics.conformal import binomial_ends
 
 Count = Annotated[int, Meta(ge=0)]
 Probability = Annotated[float, Meta(ge=0, le=1 + 1e-9)]
-Verdict = Literal["few", "right", "nearly", "too sure", "not sure enough", "too high", "too low"]
+Verdict = Literal[
+    "few", "right", "nearly", "too sure", "not sure enough", "both", "too high", "too low"
+]
 
 MOST_BINS, ROWS_OF_A_BIN, FEWEST_ROWS = 10, 20, 50
 SMALL = 0.02  # a mean difference that no one needs to mind
@@ -61,8 +63,8 @@ class Reliability(Struct):
 
         "few": too few rows to say; "right": no more off than chance allows; "nearly": more, yet by
         less than 2 of 100. Of the most probable class "too sure" or "not sure enough", of a single
-        class "too high" or "too low" where that is so on average, or else as farther from or nearer
-        to one half than they should be.
+        class "too high" or "too low", or as farther from or nearer to one half than they should be;
+        "both" where neither makes up half of the error.
         """
         rows = np.array(self.rows)
         if rows.sum() < FEWEST_ROWS:
@@ -73,12 +75,13 @@ class Reliability(Struct):
             return "nearly"
         weights, off = rows / rows.sum(), np.subtract(self.said, self.true)
         mean = float((weights * off).sum())
-        if self.of is None:
-            return "too sure" if mean > 0 else "not sure enough"
-        if abs(mean) > self.error / 2:
-            return "too high" if mean > 0 else "too low"
-        outward = (weights * off * np.sign(np.subtract(self.said, 0.5))).sum()
-        return "too sure" if outward > 0 else "not sure enough"
+        if self.of is not None:
+            if abs(mean) > self.error / 2:
+                return "too high" if mean > 0 else "too low"
+            mean = float((weights * off * np.sign(np.subtract(self.said, 0.5))).sum())
+        if abs(mean) <= self.error / 2:
+            return "both"
+        return "too sure" if mean > 0 else "not sure enough"
 
 
 def reliability_of(

@@ -225,8 +225,12 @@ def test_what_is_said_of_probabilities():
     assert words.endswith("Where 50 % is said, 10 % are yes (6 to 15).")
     few = reliability_of(task.classes, p[:30], np.arange(30) % 2)
     assert reliability_words(as_saved(few), task) == (
-        "Probabilities of rain: too few rows to say whether they are right."
+        "Probabilities of rain have too few rows to be judged."
     )
+    sides = np.repeat([0.6, 0.9], 100)
+    mixed = np.stack([sides, *2 * [(1 - sides) / 2]], axis=1)
+    y = np.concatenate([np.arange(100) < 10, np.arange(100) < 40]).astype(int)
+    assert reliability_of(("a", "b", "c"), mixed, y).verdict == "both"
     assert reliability_of(task.classes, p[:0], np.zeros(0, int)) is None
     assert isinstance(msgspec.convert(as_saved(found), Reliability), Reliability)
 

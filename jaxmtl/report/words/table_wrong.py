@@ -19,13 +19,14 @@ WIDTH = 100
 LONGEST = 28  # characters of a cell
 SURE = "95 % sure of all that was looked at"
 PROBABILITIES = {
-    "few": "too few rows to say whether they are right",
+    "few": "have too few rows to be judged",
     "right": "can be taken as they are",
     "nearly": "can nearly be taken as they are",
-    "too sure": "too sure of themselves",
-    "not sure enough": "not sure enough of themselves",
-    "too high": "too high",
-    "too low": "too low",
+    "too sure": "are too sure of themselves",
+    "not sure enough": "are not sure enough of themselves",
+    "both": "are too sure in some places and not sure enough in others",
+    "too high": "are too high",
+    "too low": "are too low",
 }
 
 
@@ -265,12 +266,11 @@ def reliability_words(saved: Mapping[str, Any], task: Task) -> str:
     kind = verdict_of(saved)
     start = f"Probabilities of {task.name}"
     if kind == "few":
-        return f"{start}: {PROBABILITIES[kind]}."
-    verb = "" if kind in ("right", "nearly") else "are "
+        return f"{start} {PROBABILITIES[kind]}."
     off, floor, most = (100 * saved[name] for name in ("error", "floor", "floor_high"))
     digits = 0 if off >= 3 and floor >= 1 else 1
     sentence = (
-        f"{start} {verb}{PROBABILITIES[kind]}: off by {off:.{digits}f} of 100 on average, where "
+        f"{start} {PROBABILITIES[kind]}: off by {off:.{digits}f} of 100 on average, where "
         f"chance alone makes {floor:.{digits}f} (up to {most:.{digits}f})."
     )
     if kind in ("right", "nearly"):
