@@ -51,6 +51,10 @@ def inspect(
     force: Annotated[
         bool, typer.Option("--force", help="With --out: replace the file if it is there.")
     ] = False,
+    worst: Annotated[
+        bool,
+        typer.Option("--worst", help="Where it is wrong, and the rows with the largest errors."),
+    ] = False,
 ) -> None:
     """Say what was made of the table, what was kept, and how well it predicts.
 
@@ -66,12 +70,29 @@ def inspect(
             raise ValueError(
                 f"{flag}: expected only with --feature NAME; name one, or leave it out"
             )
+    if worst and feature is not None:
+        raise ValueError("--worst: expected without --feature; ask for one after the other")
     run = load_run(path_of("DIR", folder))
-    if feature is None:
+    if feature is not None:
+        path = run.folder / "dependence.png" if out is None else Path(out)
+        _dependence(run, feature, target, table, path, force=force or out is None)
+    elif worst:
+        _worst(run)
+    else:
         say(summarize(run))
-        return
-    path = run.folder / "dependence.png" if out is None else Path(out)
-    _dependence(run, feature, target, table, path, force=force or out is None)
+
+
+def _worst(run: "SavedRun") -> None:
+    """Says where the run is wrong, and lists the rows with the largest errors."""
+    from jaxmtl.report.words.table_wrong import worst_text
+
+    words = worst_text(run.metrics, run.predictor.tasks)
+    if not words:
+        raise ValueError(
+            f"--worst: {run.folder} does not say where it is wrong, as runs of the study and of "
+            "older versions; leave it out, or train with 'jaxmtl fit TABLE --targets ...'"
+        )
+    say(words)
 
 
 def _dependence(

@@ -51,6 +51,7 @@ def predicted_table(
     from jaxmtl.data import Coding, read_cells
     from jaxmtl.data.reading.sheets import find_sheet
     from jaxmtl.plain.columns import free_name
+    from jaxmtl.prediction.drift import distributions_of, drift_note
     from jaxmtl.prediction.predicted_columns import level_of, predicted_columns
 
     predictor = run.predictor
@@ -70,7 +71,8 @@ def predicted_table(
                 f"--keep: expected columns of {table.source}, got {name!r}"
                 f"{did_you_mean(name, table.names)}"
             )
-    for note in (*table.notes, *coded.notes):
+    drift = drift_note(distributions_of(run.config), table)
+    for note in (*table.notes, *coded.notes, *([] if drift is None else [drift])):
         console.note(note)
     by_fold = predictor.outputs_by_fold(coded.x)
     outputs = by_fold.mean

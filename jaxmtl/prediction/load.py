@@ -2,14 +2,16 @@
 
 import dataclasses
 import os
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from jaxtyping import Float
 
-from jaxmtl.data import Coding, table_of_cells
+from jaxmtl.data import CellTable, Coding, table_of_cells
 from jaxmtl.plain.cells import missing_by_column
 from jaxmtl.prediction.dependence import partial_dependence
+from jaxmtl.prediction.drift import compare_columns, distributions_of
 from jaxmtl.prediction.folder import SavedRun, load_run
 from jaxmtl.prediction.predicted_columns import interval_columns, level_of, predicted_columns
 from jaxmtl.prediction.predictor import ByFold, Predictor
@@ -120,15 +122,6 @@ class LoadedRun:
             columns |= {f"{name} {end}": worth[end] for end in ("low", "high")}
         return pd.DataFrame(columns, index=index, dtype=float)
 
-    def _numbers(self, frame: "pd.DataFrame") -> Float[np.ndarray, "rows features"]:
-        """Numbers of a frame, NaN where they are missing or stand for that in the run."""
-        values = frame.to_numpy(np.float64, na_value=np.nan, copy=True)
-        codes = missing_by_column(self.run.reading.missing_values, list(frame.columns))
-        for j, name in enumerate(frame.columns):
-            own = codes.of_column.get(name, codes.everywhere)
-            values[np.isin(values[:, j], list(own.numbers)), j] = np.nan
-        return values
-
     def dependence(self, column: str, frame: "pd.DataFrame | None" = None) -> "pd.DataFrame":
         """How predictions change with a column: see ``partial_dependence``.
 
@@ -162,18 +155,115 @@ class LoadedRun:
             parts.append(pd.DataFrame(columns))
         return pd.concat(parts, ignore_index=True)
 
+    @property
+    def where_wrong(self) -> "pd.DataFrame":
+        """Errors by what is predicted, over time and by category; a row a part.
+
+        Returns:
+            Columns "target", "by" ("prediction", or the name of a column), "part" (of predictions
+            the mean), "rows", "typical", "low", "high", "times", "bias", "bias low", "bias high":
+            see ``jaxmtl.prediction.where_wrong``.
+
+        Raises:
+            AttributeError: a run that does not hold it.
+        """
+        import pandas as pd
+
+        found = self._where_wrong()
+        lines: list[dict[str, Any]] = []
+        for division in found["divisions"]:
+            for target, own in division["tasks"].items():
+                tenths = division["kind"] == "prediction"
+                labels = own["predicted"] if tenths else division["labels"]
+                by = "prediction" if tenths else division["column"]
+                for i, label in enumerate(labels):
+                    numbers = {key.replace("_", " "): own[key][i] for key in own}
+                    lines.append({"target": target, "by": by, "part": label} | numbers)
+        for target, own in found["levels"].items():
+            for level in own["worst"]:
+                numbers = {key: level[key] for key in ("rows", "typical", "low", "high", "times")}
+                place = {"target": target, "by": level["column"], "part": level["level"]}
+                lines.append(place | numbers | {"bias": level["bias"]})
+        return pd.DataFrame(lines)
+
+    @property
+    def worst_rows(self) -> "pd.DataFrame":
+        """The rows with the largest errors, by their number in the sheet.
+
+        Returns:
+            What names a row, "target", "observed", "predicted"; and "times off", in typical errors
+            of the column, or "probability", that was given to the true class.
+
+        Raises:
+            AttributeError: a run that does not hold it.
+        """
+        import pandas as pd
+
+        worst = self._where_wrong()["worst"]
+        lines = [
+            dict(zip(worst["named"], row["named"], strict=True))
+            | {"target": row["task"], "observed": row["observed"], "predicted": row["predicted"]}
+            | {"times off" if kind == "numbers" else "probability": row["size"]}
+            for kind in ("numbers", "classes")
+            for row in worst[kind]
+        ]
+        rows = [row["row"] for kind in ("numbers", "classes") for row in worst[kind]]
+        return pd.DataFrame(lines, index=pd.Index(rows, name="row"))
+
+    def drift(self, frame: "pd.DataFrame") -> "pd.DataFrame":
+        """How far rows to predict are from those that were learned from, the farthest column first.
+
+        Args:
+            frame: with the columns that the run predicts from.
+
+        Returns:
+            By column "distance", the share of rows that lie elsewhere at least, and "p", how likely
+            that is where nothing has changed: see ``jaxmtl.prediction.drift``.
+
+        Raises:
+            TableError: a column is not there, or a cell is not of its kind.
+            AttributeError: a run that does not hold how its columns were distributed.
+        """
+        import pandas as pd
+
+        learned = distributions_of(self.run.config)
+        if not learned:
+            raise AttributeError(f"run {self.run.folder}: it does not hold what it learned from")
+        found = compare_columns(learned, self._table_of(frame))
+        return pd.DataFrame(
+            {"distance": [one.distance for one in found], "p": [one.p for one in found]},
+            index=pd.Index([one.column for one in found], name="column"),
+        )
+
+    def _where_wrong(self) -> Mapping[str, Any]:
+        found = self.run.metrics.get("where_wrong")
+        if found is None:
+            raise AttributeError(f"run {self.run.folder}: it does not hold where it is wrong")
+        return found
+
+    def _numbers(self, frame: "pd.DataFrame") -> Float[np.ndarray, "rows features"]:
+        """Numbers of a frame, NaN where they are missing or stand for that in the run."""
+        values = frame.to_numpy(np.float64, na_value=np.nan, copy=True)
+        codes = missing_by_column(self.run.reading.missing_values, list(frame.columns))
+        for j, name in enumerate(frame.columns):
+            own = codes.of_column.get(name, codes.everywhere)
+            values[np.isin(values[:, j], list(own.numbers)), j] = np.nan
+        return values
+
     def _by_fold(self, frame: "pd.DataFrame") -> ByFold:
         return self.run.predictor.outputs_by_fold(self._coded(frame))
 
     def _coded(self, frame: "pd.DataFrame") -> np.ndarray:
-        coding = _coding_of(self.run.predictor)
-        used = {name: frame[name] for name in coding.inputs if name in frame.columns}
-        table = table_of_cells(
+        return _coding_of(self.run.predictor).encode(self._table_of(frame)).x
+
+    def _table_of(self, frame: "pd.DataFrame") -> CellTable:
+        inputs = getattr(self.run.predictor.coding, "inputs", ())
+        used = {name: frame[name] for name in inputs if name in frame.columns}
+        return table_of_cells(
             cast("dict[str, Any]", used),
             missing_values=self.run.reading.missing_values,
             of_run=True,
         )
-        return coding.encode(table).x
 
 
 def _coding_of(predictor: Predictor) -> Coding:

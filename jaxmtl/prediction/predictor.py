@@ -232,7 +232,7 @@ class Predictor:
         """
         parts = np.split(outputs, np.cumsum(output_widths(self.tasks))[:-1], axis=1)
         values = np.stack(
-            [_values(task, part) for task, part in zip(self.tasks, parts, strict=True)], axis=1
+            [values_of(task, part) for task, part in zip(self.tasks, parts, strict=True)], axis=1
         )
         return values if isinstance(self.coding, Coding) else self.coding.decode(values)
 
@@ -319,7 +319,17 @@ class Predictor:
                     )
 
 
-def _values(task: Task, outputs: Float[np.ndarray, "rows width"]) -> Float[np.ndarray, " rows"]:
+def values_of(task: Task, outputs: Float[np.ndarray, "rows width"]) -> Float[np.ndarray, " rows"]:
+    """What the outputs of one task predict: numbers, or numbers of classes.
+
+    Args:
+        task: that is predicted.
+        outputs: numbers in original units, or probabilities of its classes.
+
+    Example:
+        >>> values_of(Task(name="visits", kind="count"), np.array([[-0.5], [3.0]])).tolist()
+        [0.0, 3.0]
+    """
     if task.has_classes:
         return class_numbers(task.kind, outputs)
     return np.maximum(outputs[:, 0], 0) if task.kind == "count" else outputs[:, 0]

@@ -15,6 +15,7 @@ from jaxmtl.metrics.measures import main_measure
 from jaxmtl.prediction.card import machine, versions
 from jaxmtl.prediction.card_text import write_card
 from jaxmtl.prediction.coverage import Coverage
+from jaxmtl.prediction.drift import ColumnLearned, NumbersLearned, learned_columns
 from jaxmtl.prediction.fit_table import Line, TableFit
 from jaxmtl.prediction.gains import Gain, blocks_of
 from jaxmtl.prediction.importance import Importance
@@ -26,6 +27,7 @@ from jaxmtl.prediction.run_json import FORMAT, ByTask
 from jaxmtl.prediction.sample import write_sample
 from jaxmtl.prediction.save import MODEL, save_predictor
 from jaxmtl.prediction.script import write_script
+from jaxmtl.prediction.where_wrong import WhereWrong, where_wrong
 from jaxmtl.tasks import output_slices
 
 OUT_OF_FOLD, TEST = "out of fold", "test"
@@ -48,6 +50,7 @@ class TableConfig(Struct):
     machine: dict[str, Any]
     written: str
     notes: list[str] = []
+    distributions: list[ColumnLearned] = []
 
 
 class BoardLine(Struct):
@@ -122,6 +125,7 @@ class TableMetrics(Struct):
     intervals: Coverage | None = None
     importance: ImportanceRecord | None = None
     relations: RelationsRecord | None = None
+    where_wrong: WhereWrong | None = None
 
 
 def write_table_run(
@@ -144,6 +148,9 @@ def write_table_run(
     """
     columns, predictor = found.columns, found.predictor
     notes = (*table.notes, *columns.notes, *found.notes)
+    learned = np.zeros(len(found.rows), bool)
+    for fold in found.folds:  # in time, the first rows are left out by none
+        learned[fold.train] = learned[fold.test] = True
     config = {
         "format": FORMAT,
         "preset": TABLE,
@@ -152,6 +159,7 @@ def write_table_run(
         "targets": list(columns.targets),
         "columns": [column.to_json() for column in columns.columns],
         "left_out": [list(one) for one in columns.left_out],
+        "distributions": to_builtins(learned_columns(table, columns, found.rows[learned])),
         "source": table.source,
         "notes": list(dict.fromkeys(notes)),
         "settings": None if settings is None else dict(settings),
@@ -167,7 +175,12 @@ def write_table_run(
         found.data.known[found.shown],
         blocks_of(table, columns, found.rows[found.shown], seed),
     )
-    metrics = _metrics(found) | {"relations": _relations(relations, columns.targets)}
+    # TableFit holds all that this follows from: who wants no folder does not pay for it.
+    wrong = where_wrong(table, columns, found.data, found.rows, found.shown, found.held)
+    metrics = _metrics(found) | {
+        "relations": _relations(relations, columns.targets),
+        "where_wrong": to_builtins(wrong),
+    }
     write_json_file(folder / "config.json", config)
     write_json_file(folder / "metrics.json", metrics)
     write_card(folder, predictor, config, metrics)
@@ -194,6 +207,7 @@ def check_table_run(config: TableConfig, metrics: TableMetrics, predictor: Predi
         ("method", predictor.method, config.method),
         ("features", sorted(getattr(coding, "inputs", ())), sorted(config.features)),
         ("columns", config.features, [column.get("name") for column in config.columns]),
+        ("distributions", [], [o for o in config.distributions if not _fits(o, config)]),
         ("folds", len(predictor.models), metrics.rows.folds),
         ("last line", predictor.method, metrics.leaderboard[-1].name),
     )
@@ -217,6 +231,8 @@ def check_table_run(config: TableConfig, metrics: TableMetrics, predictor: Predi
         for name in Relations._fields[1:]:
             if [len(row) for row in getattr(relations, name)] != [number] * number:
                 raise ValueError(f"metrics.json: relations: expected {number} tasks each way")
+    if metrics.where_wrong is not None:
+        metrics.where_wrong.check(predictor.tasks)
     for gain in (metrics.gain, metrics.sharing):
         tables += [] if gain is None else [gain.percent, gain.low, gain.high]
     for found in tables:
@@ -231,6 +247,11 @@ def check_table_run(config: TableConfig, metrics: TableMetrics, predictor: Predi
                 raise ValueError(
                     f"metrics.json: expected {main_measure(task).name} of {task.name}, got none"
                 )
+
+
+def _fits(one: ColumnLearned, config: TableConfig) -> bool:
+    kind = "number" if isinstance(one, NumbersLearned) else "category"
+    return any((c.get("name"), c.get("kind")) == (one.name, kind) for c in config.columns)
 
 
 def _metrics(found: TableFit) -> dict[str, Any]:

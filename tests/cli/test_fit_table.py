@@ -207,9 +207,43 @@ def test_what_intervals_held_is_shown(learned, call):
     assert "  O3     CO +" in done.out
 
 
+def test_where_it_is_wrong_is_said_in_short_and_in_full(learned, call):
+    done = call("inspect", learned / "run")
+    lines = done.out.splitlines()
+    at = lines.index("Nowhere more wrong than elsewhere, as far as these rows tell")
+    assert lines[at + 1].startswith("Probabilities of level ")
+    assert lines[at + 2].endswith(f"or jaxmtl inspect {learned / 'run'} --worst")
+    assert lines[at + 3] == ""
+    full = call("inspect", learned / "run", "--worst")
+    assert full.code == 0
+    head = full.out[full.out.index("Rows farthest off") :].splitlines()[1].split()
+    assert head == ["row", "day", "city", "target", "observed", "predicted", "times", "off"]
+    page = (learned / "run" / "report.html").read_text(encoding="utf-8")
+    assert page.index("<h2>What matters</h2>") < page.index("<h2>Where it is wrong</h2>")
+    assert 'aria-label="Errors by what is predicted and over time' in page
+    assert page.count("<details>") == 2
+
+
+def test_rows_from_other_conditions_are_noted(learned, call, tmp_path):
+    lines = (learned / "air.csv").read_text("utf-8").splitlines()
+    moved = [lines[0], *(line for line in lines[1:] if ",B," in line)]
+    (tmp_path / "b.csv").write_text("\n".join(moved), "utf-8")
+    command = ("predict", learned / "run", tmp_path / "b.csv", "-o", tmp_path / "out.csv")
+    done = call(*command)
+    assert done.code == 0, done.err
+    (note,) = [line for line in done.err.splitlines() if "other conditions" in line]
+    assert note.endswith(
+        "predictions rest on other conditions than the model learned from: city (B in 100 % of "
+        "rows, in 33 % of those learned from)"
+    )
+    done = call("predict", learned / "run", learned / "air.csv", "-o", tmp_path / "same.csv")
+    assert "other conditions" not in done.err
+
+
 @pytest.mark.parametrize(
     ("damage", "sentence"),
     [
+        (lambda m: m["where_wrong"]["typical"].pop("O3"), "typical: expected the targets O3"),
         (lambda m: m["intervals"]["joint"].update(held=9999), "held: expected"),
         (lambda m: m["importance"]["groups"].__setitem__(0, []), "of length >= 1"),
     ],

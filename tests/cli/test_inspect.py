@@ -61,3 +61,9 @@ def test_scales_are_named_only_where_there_are_some(call, table, tmp_path, untra
     assert sentences[1].startswith(
         "No node was split: the adaptive network differs from hard sharing"
     )
+
+
+def test_where_it_is_wrong_is_refused_of_a_run_of_the_study(call, made_run):
+    done = call("inspect", made_run, "--worst")
+    assert done.code == 2
+    assert done.err.startswith(f"jaxmtl: --worst: {made_run} does not say where it is wrong")

@@ -1,5 +1,7 @@
 """``jaxmtl.load``: frames in, frames out, the same numbers as the command's."""
 
+import json
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -70,6 +72,41 @@ def test_how_predictions_change_with_a_column_is_a_frame(folder, frame):
     assert own["value"].tolist() == ["A", "B"]
     with pytest.raises(ValueError, match="did you mean city"):
         run.dependence("town city")
+
+
+def test_where_it_is_wrong_and_what_has_drifted_are_frames(folder, frame):
+    run = jaxmtl.load(folder)
+    parts = run.where_wrong
+    assert set(parts["by"]) == {"prediction", "city"}
+    assert set(parts["target"]) == {"O3", "level"}
+    assert list(parts)[:7] == ["target", "by", "part", "rows", "typical", "low", "high"]
+    worst = run.worst_rows
+    assert worst.index.name == "row"
+    numbers = worst[worst["target"] == "O3"]
+    same = frame.iloc[numbers.index - 1]  # rows of a frame are counted from 1
+    assert numbers["observed"].tolist() == same["O3"].tolist()
+    assert numbers["city"].tolist() == same["city"].tolist()
+    assert numbers["times off"].is_monotonic_decreasing
+    away = run.drift(frame.assign(CO=frame["CO"] + 5))
+    assert list(away.index) == ["CO", "city"]
+    assert away.loc["CO", "distance"] > 0.9
+    assert away.loc["CO", "p"] < 1e-6
+    assert away.loc["city", "distance"] == 0
+
+
+def test_older_folders_load_without(folder, frame, tmp_path):
+    for path in folder.iterdir():
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    for name, field in (("metrics.json", "where_wrong"), ("config.json", "distributions")):
+        saved = json.loads((tmp_path / name).read_text("utf-8"))
+        del saved[field]
+        (tmp_path / name).write_text(json.dumps(saved), "utf-8")
+    run = jaxmtl.load(tmp_path)
+    assert run.predict(frame).equals(jaxmtl.load(folder).predict(frame))
+    with pytest.raises(AttributeError, match="does not hold what it learned from"):
+        run.drift(frame)
+    with pytest.raises(AttributeError, match="does not hold where it is wrong"):
+        _ = run.worst_rows
 
 
 def test_a_column_that_is_not_there_is_named(folder, frame):

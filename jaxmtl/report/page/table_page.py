@@ -15,6 +15,7 @@ from jaxmtl.prediction.sample import SAMPLE
 from jaxmtl.report.page.markup import figure, items, name, section, table, terms, text
 from jaxmtl.report.page.shell import whole_page
 from jaxmtl.report.page.table_columns import what_is_shared, what_matters
+from jaxmtl.report.page.where_wrong_section import where_wrong_section
 from jaxmtl.report.words.numbers import decimals_for, duration, fixed
 from jaxmtl.report.words.table_intervals import (
     HEADS,
@@ -58,6 +59,7 @@ td.short { text-align: left; }
 .many .large { font-size: 1.1rem; }
 .many dl { font-size: .8rem; gap: 0 .4rem; }
 td.word { white-space: normal; }
+td.cell { text-align: left; }
 td.worth { background: color-mix(in srgb, #2a78d6 calc(var(--share) * .55), transparent); }
 .picture { padding-bottom: .5rem; }
 .picture svg { overflow: visible; }
@@ -70,7 +72,13 @@ YARDS = ("mean", "linear", "boosted")  # families that a card shows
 
 
 def table_page(
-    run: SavedRun, picture: str, *, place: str, drawn: int, others: Mapping[str, str] | None = None
+    run: SavedRun,
+    picture: str,
+    *,
+    place: str,
+    drawn: int,
+    wrong: tuple[str, int] = ("", 0),
+    others: Mapping[str, str] | None = None,
 ) -> str:
     """The page of a run.
 
@@ -79,6 +87,7 @@ def table_page(
         picture: of predicted against observed values, an element.
         place: where the run will be found, for the commands that use it.
         drawn: targets that the picture shows, the first ones.
+        wrong: the picture of where it is wrong, and how many targets that one shows.
         others: pictures of ``draw_others``, elements by name.
 
     Returns:
@@ -110,6 +119,7 @@ def table_page(
         section("How sure a prediction is", *_sure(run)) if metrics.get("intervals") else "",
         section("What matters", *what_matters(run, others.get("importance", ""))),
         section("What the targets share", *what_is_shared(run, others.get("relations", ""))),
+        where_wrong_section(metrics, tasks, *wrong),
         section("What was kept", _kept(run)),
         section("What was done to the table", *_done(run)),
         section(

@@ -48,6 +48,7 @@ def write_table_folder(
     from jaxmtl.report.page.table_page import table_page
     from jaxmtl.report.pictures.labels import make_labels
     from jaxmtl.report.pictures.style import looks, save
+    from jaxmtl.report.pictures.where_wrong import MOST_TASKS, draw_where_wrong
     from jaxmtl.report.run.table_pictures import draw_others
 
     targets = found.columns.targets[:MOST_PANELS]
@@ -60,10 +61,15 @@ def write_table_folder(
         picture = inline_svg(drawn, label=words, prefix="predictions", replaced=replaced)
         picture = sized(picture, drawn)
         save(drawn, folder / "predictions.png", labels)
+        run = load_run(folder)
+        wrong = draw_where_wrong(run.metrics["where_wrong"], found.data.tasks, labels)
+        words = "Errors by what is predicted and over time, and probabilities of classes."
+        where_wrong = inline_svg(wrong, label=words, prefix="wrong", replaced=replaced)
+        where_wrong = sized(where_wrong, wrong)
     where = str(folder) if place is None else place
-    run = load_run(folder)
     others = draw_others(folder, run)
-    page = table_page(run, picture, place=where, drawn=len(targets), others=others)
+    more = where_wrong, min(len(targets), MOST_TASKS)
+    page = table_page(run, picture, place=where, drawn=len(targets), wrong=more, others=others)
     (folder / REPORT).write_text(page, encoding="utf-8", newline="\n")
 
 

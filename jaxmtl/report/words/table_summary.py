@@ -15,6 +15,7 @@ from jaxmtl.report.words.table_importance import importance_lines
 from jaxmtl.report.words.table_intervals import caution_words, interval_lines
 from jaxmtl.report.words.table_quality import WIDTH, error_lines, kept_lines, sharing_words
 from jaxmtl.report.words.table_relations import relation_words
+from jaxmtl.report.words.table_wrong import wrong_lines
 from jaxmtl.tasks import Task
 
 MOST_COLUMNS = 30  # that are listed
@@ -42,6 +43,7 @@ def summarize_table(run: SavedRun) -> str:
         error_lines(metrics, tasks),
         interval_lines(metrics, tasks, caution_words(config.get("settings") or {})),
         importance_lines(metrics, tasks),
+        wrong_lines(metrics, tasks, str(run.folder)),
         [*kept_lines(metrics, tasks), *together],
     ]
     if beside := next_to_each_other(run):
