@@ -66,8 +66,8 @@ def find_units(
         ...           "temperature": jnp.ones(())}
         >>> stats = {"BatchNorm_0": {"mean": jnp.ones(4), "var": jnp.ones(4)}}
         >>> groups, left_out = find_units(params, stats)
-        >>> [(part.path, part.axis) for part in groups["Conv_0"] if "bias" not in part.path]
-        [('Conv_0/kernel', 3), ('BatchNorm_0/scale', 0), ('BatchNorm_0/mean', 0), ('BatchNorm_0/var', 0)]
+        >>> [f"{part.path} {part.axis}" for part in groups["Conv_0"] if "bias" not in part.path]
+        ['Conv_0/kernel 3', 'BatchNorm_0/scale 0', 'BatchNorm_0/mean 0', 'BatchNorm_0/var 0']
         >>> left_out
         {'temperature': 'a leaf of an unknown kind: write its group by hand'}
     """
@@ -75,19 +75,15 @@ def find_units(
     leaves = {**named_leaves(params), **named_leaves(stats)}
     patterns, axes = patterns_of(select), dict(stacked or {})
     check_matched([*patterns, *axes], [*leaves], "the network")
-    left_out: dict[str, str] = {}
-    for pair in tied_leaves(leaves):
-        for path, other in (pair, pair[::-1]):
-            left_out[path] = f"one array with {other!r}: make them one leaf, or two arrays"
-    kept = {
-        path: leaf
-        for path, leaf in leaves.items()
-        if path not in left_out and any(matches(path, pattern) for pattern in patterns)
-    }
+    tied = [pair for one in tied_leaves(leaves) for pair in (one, one[::-1])]
+    why = {path: f"one array with {o!r}: make them one leaf, or two arrays" for path, o in tied}
+    chosen = [path for path in leaves if any(matches(path, pattern) for pattern in patterns)]
+    left_out = {path: why[path] for path in chosen if path in why}
+    kept = {path: np.shape(leaves[path]) for path in chosen if path not in why}
     owners = {**owners_of(params), **owners_of(stats)}
     layers: dict[str, Layer] = {}
     slices: dict[str, tuple[int, int] | None] = {}
-    for scope, members in scopes_of({path: np.shape(leaf) for path, leaf in kept.items()}).items():
+    for scope, members in scopes_of(kept).items():
         axis = next((axis for pattern, axis in axes.items() if matches(scope, pattern)), None)
         found = layer_of(members, owners, axis)
         if unit == "layer":
@@ -152,7 +148,7 @@ def _before(name: str, norm: Layer, beside: Mapping[str, Layer]) -> str | None:
         same = [other for other in fitting if _numbered(other)[1] == number]
         if len(same) == 1:
             return same[0]
-    norms = [other for other, layer in beside.items() if layer.kind == "norm"]
+    norms = [o for o, layer in beside.items() if (layer.kind, layer.units) == ("norm", norm.units)]
     return fitting[0] if len(fitting) == len(norms) == 1 else None
 
 
