@@ -78,9 +78,8 @@ def task_rows(entries: Entries, pointers: Pointers, task: Any, slices: int | Non
     }
     if slices is None:
         return rows[None]
-    units = np.arange(entries[0][0].units, dtype=np.int32)
-    numpy = np if all(isinstance(row, np.ndarray) for row in rows.values()) else jnp
-    return numpy.stack([rows.get(number, units) for number in range(slices)])
+    units = jnp.arange(entries[0][0].units, dtype=jnp.int32)
+    return jnp.stack([jnp.asarray(rows.get(number, units)) for number in range(slices)])
 
 
 def view_of(leaf: Array, entries: Entries, pointers: Pointers, task: Any) -> Array:
@@ -119,7 +118,7 @@ def take(leaf: Array, columns: Int[Array, " units"], axis: int, width: int) -> A
     """Columns of a leaf; its gradient is a gather, too, as no column is taken twice."""
     if isinstance(columns, np.ndarray) and np.array_equal(columns, np.arange(len(columns))):
         return jax.lax.slice_in_dim(leaf, 0, len(columns) * width, axis=axis)
-    return _take(leaf, columns, axis, width)
+    return _take(leaf, jnp.asarray(columns), axis, width)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))
