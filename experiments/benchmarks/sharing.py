@@ -133,7 +133,8 @@ PAIRS = (
 
 def compare(one: Timed, other: Timed, rounds: int) -> tuple[float, float, float]:
     """Median seconds of both, in turn, and the median of their ratio."""
-    one.call(), other.call()
+    one.call()
+    other.call()
     times = np.empty((rounds, 2))
     for round_ in range(rounds):
         for number, timed in enumerate((one, other)):

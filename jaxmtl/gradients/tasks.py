@@ -54,9 +54,9 @@ def task_gradients(
     """
     check_chunk(chunk)
     has_aux = gives_aux(loss_fn, has_aux)
-    shorter = getattr(loss_fn, "task_gradients", None)
-    if shorter is not None:
-        return shorter()
+    own = getattr(loss_fn, "own_gradients", None)
+    if own is not None and own.of is loss_fn:
+        return own.make()
     parts = parts_of(loss_fn, has_aux)
 
     def gradients(params: PyTree, batch: PyTree, *args: Any, **kwargs: Any) -> tuple[Any, PyTree]:

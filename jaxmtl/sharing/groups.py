@@ -208,11 +208,12 @@ def _opened(
 def _as_part(part: PartLike) -> Part:
     if isinstance(part, str):
         return Part(part)
-    if not isinstance(part, tuple) or not 1 <= len(part) <= 4 or not isinstance(part[0], str):
+    parts: tuple[Any, ...] = part if isinstance(part, tuple) else ()
+    if not 1 <= len(parts) <= 4 or not isinstance(parts[0], str):
         raise ValueError(
             f"groups: expected parts such as ('dense/kernel', -1) or ('block', None), got {part!r}"
         )
-    return Part(*part)
+    return Part(*parts)
 
 
 def _placed(name: str, part: Part, path: str, shape: tuple[int, ...]) -> tuple[Place, int]:

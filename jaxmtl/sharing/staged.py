@@ -88,9 +88,8 @@ def staged(
             "pointers: expected concrete ones, got traced ones: the streams of staged are static; "
             "view_losses takes traced pointers"
         )
-    pointers = Pointers(
-        {name: np.asarray(table) for name, table in pointers.columns.items()}, pointers.groups
-    )
+    # Of NumPy, so that what every task reads is known in the trace, too.
+    pointers = jax.tree.map(np.asarray, pointers)
     parts = [Stage(*stage) for stage in stages]
 
     def losses(banks: PyTree, batch: PyTree, stats: PyTree = None, *, key: Any = None) -> Any:

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PyTree
 
 from jaxmtl.gradients import LossFn
-from jaxmtl.gradients.loss import Beside, in_form_of, parts_of, split_aux
+from jaxmtl.gradients.loss import Beside, OwnGradients, in_form_of, parts_of, split_aux
 from jaxmtl.gradients.tasks import check_parameters
 from jaxmtl.sharing.banks import task_view
 from jaxmtl.sharing.columns import Entries, bank_of, map_leaves, view_of
@@ -36,8 +36,8 @@ def view_losses(loss_fn: LossFn, *, has_stats: bool = False, has_aux: bool = Fal
         ``gramian_step`` and the like: the pointers are the first of the arguments behind the batch.
         With ``has_stats`` it is ``losses(banks, batch, pointers, stats, *args)`` and gives
         ``(losses, stats)``, banks pooled over readers (``pool_stats``). Aux comes stacked, tasks
-        first. ``task_gradients`` of it is that of ``view_gradients``: no task goes backwards
-        through the view of another.
+        first. ``task_gradients`` of it, and so ``aggregated_step``, spares every task the way
+        back through the views of the others; ``gramian_step`` goes it.
 
     Raises:
         ValueError: a loss of another number of tasks than the pointers have; see also
@@ -70,8 +70,8 @@ def view_losses(loss_fn: LossFn, *, has_stats: bool = False, has_aux: bool = Fal
         return _value(found, stats, pointers, has_stats, has_aux)
 
     losses.__signature__ = _with_pointers(loss_fn)  # pyright: ignore[reportFunctionMemberAccess]
-    losses.task_gradients = (  # pyright: ignore[reportFunctionMemberAccess]
-        lambda: _gradients(loss_fn, has_stats, has_aux, of_banks=True)
+    losses.own_gradients = OwnGradients(  # pyright: ignore[reportFunctionMemberAccess]
+        losses, lambda: _gradients(loss_fn, has_stats, has_aux, of_banks=True)
     )
     if has_stats or has_aux:
         losses.has_aux = True  # pyright: ignore[reportFunctionMemberAccess]

@@ -45,9 +45,18 @@ def layer(params, h):
     return jnp.tanh(h @ params["kernel"] + params["bias"][None])
 
 
-def loss_fn(params, batch):
-    h = layer(params["second"], layer(params["first"], batch[0]))
+STAGES = [
+    ("first", lambda params, batch: layer(params["first"], batch[0])),
+    ("second", lambda params, h: layer(params["second"], h)),
+]
+
+
+def losses_of(params, h, batch):
     return ((h @ params["heads"] - batch[1]) ** 2).mean(axis=0)
+
+
+def loss_fn(params, batch):
+    return losses_of(params, STAGES[1][1](params, STAGES[0][1](params, batch)), batch)
 
 
 @functools.cache
@@ -69,17 +78,18 @@ def parted():
 def test_aggregators_and_engines_take_them_as_they_are(name):
     banks, pointers = parted()
     losses = view_losses(loss_fn)
-    plain = lambda banks, batch, pointers: losses(banks, batch, pointers)  # noqa: E731
+    streams = staged(STAGES, losses_of, pointers)
     steps = [ag.aggregated_step(losses, name, optax.sgd(0.1))]
     if name == "upgrad":
         steps.append(ag.gramian_step(losses, name, optax.sgd(0.1)))
     else:
-        steps.append(ag.aggregated_step(plain, name, optax.sgd(0.1)))
+        steps.append(ag.aggregated_step(streams, name, optax.sgd(0.1)))
     key = jax.random.key(0)
     after = []
     for init, step in steps:
-        state = init(banks, (X, Y), pointers, key=key)
-        after.append(jax.jit(step)(banks, state, (X, Y), pointers)[0])
+        more = () if step is steps[-1][1] and name != "upgrad" else (pointers,)
+        state = init(banks, (X, Y), *more, key=key)
+        after.append(jax.jit(step)(banks, state, (X, Y), *more)[0])
     for other in after[1:]:
         jax.tree.map(
             lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6), after[0], other
@@ -104,6 +114,14 @@ def test_no_split_compiles_a_step_anew():
     assert len(traces) == 1
     assert not np.asarray(grads["first"]["bias"][0, 3:]).any()
     assert not np.asarray(grads["first"]["bias"][1, 2]).any()
+
+
+def test_a_function_around_them_has_the_gradients_of_its_own():
+    banks, pointers = parted()
+    losses = view_losses(loss_fn)
+    twice = functools.wraps(losses)(lambda *args: 2 * losses(*args))
+    grads = [jax.jit(task_gradients(fn))(banks, (X, Y), pointers)[1] for fn in (losses, twice)]
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(2 * a, b, rtol=1e-5, atol=1e-6), *grads)
 
 
 def test_losses_by_name_keys_and_what_comes_along():
