@@ -33,6 +33,15 @@ LONGEST = {"test_bits.py", "test_x64.py"}
 
 # Examples of docstrings that take seconds, whose networks and runs other tests go through.
 SLOW_EXAMPLES = {
+    "jaxmtl.sharing.banks.compact",
+    "jaxmtl.sharing.banks.count_parameters",
+    "jaxmtl.sharing.split.merge",
+    "jaxmtl.sharing.split.output_change",
+    "jaxmtl.sharing.split.split",
+    "jaxmtl.sharing.staged.staged",
+    "jaxmtl.sharing.stats.pool_stats",
+    "jaxmtl.sharing.view_losses.view_gradients",
+    "jaxmtl.sharing.view_losses.view_losses",
     "jaxmtl.aggregation.aligned_mtl.aligned_mtl",
     "jaxmtl.aggregation.and_mask.and_mask",
     "jaxmtl.aggregation.cagrad.cagrad",

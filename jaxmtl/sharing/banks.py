@@ -31,8 +31,9 @@ def open_banks(
     Args:
         params: any pytree of one network, traced.
         groups: by name, a list of parts: ``(path, axis)``, ``(path, None)`` for whole leaves as one
-            unit, or a ``Part``. A leaf belongs to one group at most, by its *output* axis; a leaf
-            of no group may still be read by its inputs. ``find_units`` proposes groups. Static.
+            unit, or a ``Part``. A leaf belongs to one group at most, by its *output* axis: the next
+            layer reads slots, so that the axis of its inputs is in no group. ``find_units``
+            proposes groups. Static.
         num_tasks: number of tasks, static.
         capacity: columns of a group, one number or one by the name of the group; None for
             ``num_tasks * units``, which no sequence of duplications exceeds. Static.

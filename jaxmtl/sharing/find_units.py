@@ -19,6 +19,10 @@ class Found(NamedTuple):
     Attributes:
         groups: by name of the layer, parts of its units.
         left_out: by path, why, in words. Such leaves are shared by all tasks.
+
+    Example:
+        >>> Found({"conv": (Part("conv", -1),)}, {}).groups["conv"][0].axis
+        -1
     """
 
     groups: dict[str, tuple[Part, ...]]
@@ -86,7 +90,7 @@ def find_units(
     for scope, members in scopes_of(kept).items():
         axis = next((axis for pattern, axis in axes.items() if matches(scope, pattern)), None)
         found = layer_of(members, owners, axis)
-        if unit == "layer":
+        if unit == "layer" and (axis is None or isinstance(found, Layer)):
             found = _whole(found, members)
         if isinstance(found, str):
             left_out |= dict.fromkeys(members, found)

@@ -48,6 +48,13 @@ class Place(NamedTuple):
         width: entries a column.
         at: axis in the bank and number of the slice; None for all of the leaf.
         new: whether the leaf of the network has no such axis: it is one unit as a whole.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from jaxmtl.sharing import open_banks
+        >>> _, pointers = open_banks({"w": jnp.ones((2, 3))}, {"w": [("w", -1)]}, num_tasks=2)
+        >>> pointers.group("w").places
+        (Place(path='w', axis=1, width=1, at=None, new=False),)
     """
 
     path: str
@@ -65,6 +72,13 @@ class Group(NamedTuple):
         units: slots of every task.
         capacity: columns of the bank.
         places: its leaves.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from jaxmtl.sharing import open_banks
+        >>> _, pointers = open_banks({"w": jnp.ones((2, 3))}, {"w": ["w"]}, num_tasks=2)
+        >>> pointers.groups[0].units, pointers.groups[0].capacity
+        (1, 2)
     """
 
     name: str
@@ -208,12 +222,12 @@ def _opened(
 def _as_part(part: PartLike) -> Part:
     if isinstance(part, str):
         return Part(part)
-    parts: tuple[Any, ...] = part if isinstance(part, tuple) else ()
-    if not 1 <= len(parts) <= 4 or not isinstance(parts[0], str):
+    if not isinstance(part, tuple) or not 1 <= len(part) <= 4 or not isinstance(part[0], str):
         raise ValueError(
             f"groups: expected parts such as ('dense/kernel', -1) or ('block', None), got {part!r}"
         )
-    return Part(*parts)
+    entries: list[Any] = [*part]
+    return Part(*entries)
 
 
 def _placed(name: str, part: Part, path: str, shape: tuple[int, ...]) -> tuple[Place, int]:
@@ -232,12 +246,13 @@ def _placed(name: str, part: Part, path: str, shape: tuple[int, ...]) -> tuple[P
             )
         at = (sliced + new, number)
     check_count(f"{whose}: width", part.width)
-    size = part.width if new else shape[axis]
+    size = 1 if new else shape[axis]
     if size % part.width or not size:
         raise ValueError(
-            f"{whose}: expected an axis {axis} of units of {part.width} entries, got {size}"
+            f"{whose}: expected {'whole leaves' if new else f'an axis {axis}'} of units of "
+            f"{part.width} entries, got {size}"
         )
-    return Place(path, axis, 1 if new else part.width, at, new), size // part.width
+    return Place(path, axis, part.width, at, new), size // part.width
 
 
 def _axis_of(whose: str, axis: int, ndim: int) -> int:

@@ -1,5 +1,6 @@
 """A network in stages, each computed once for all tasks whose way to it is the same."""
 
+import inspect
 from collections.abc import Callable, Hashable, Sequence
 from typing import Any, NamedTuple
 
@@ -11,7 +12,13 @@ from jaxtyping import PyTree
 from jaxmtl._paths import Select, check_matched, leaf_path, matches, named_leaves, patterns_of
 from jaxmtl._validate import is_concrete
 from jaxmtl.gradients import LossFn
-from jaxmtl.gradients.loss import in_form_of, loss_names, loss_vector, open_key, split_aux
+from jaxmtl.gradients.loss import (
+    check_arguments,
+    in_form_of,
+    loss_vector,
+    open_key,
+    split_aux,
+)
 from jaxmtl.sharing.banks import task_view
 from jaxmtl.sharing.columns import map_leaves, view_of
 from jaxmtl.sharing.groups import Pointers
@@ -58,7 +65,8 @@ def staged(
     that a change of structure means another function and another compilation.
 
     Args:
-        stages: the network below the loss, pairs ``(select, apply)``. Static.
+        stages: the network below the loss, pairs ``(select, apply)``, see ``Stage``. Slices of one
+            leaf are read together: split in one, they part every stage that selects it. Static.
         loss_fn: ``loss_fn(params, h, batch)`` gives the losses of all tasks from the last h, a
             vector or scalars by name, and sees all parameters; computed once a class, it should
             hold what is cheap, such as heads. It may have a parameter ``key``.
@@ -92,27 +100,39 @@ def staged(
     pointers = jax.tree.map(np.asarray, pointers)
     parts = [Stage(*stage) for stage in stages]
 
-    def losses(banks: PyTree, batch: PyTree, stats: PyTree = None, *, key: Any = None) -> Any:
-        h = [Stream((), batch)] * pointers.num_tasks
+    def losses(banks: PyTree, batch: PyTree, *given: PyTree, key: Any = None) -> Any:
+        check_arguments(losses, given, {})
+        stats = given[0] if has_stats else None
+        streams = [Stream((), batch)] * pointers.num_tasks
         for stage in parts:
-            h, stats = _advanced(stage, banks, stats if has_stats else None, h, pointers, key)
+            streams, stats = _advanced(stage, banks, stats, streams, pointers, key)
         ends: dict[Hashable, Any] = {}
         vector = []
-        for task, stream in enumerate(h):
+        for task, stream in enumerate(streams):
             rows = _rows(pointers, lambda path: True, task)
             if rows not in ends:
                 view = task_view(banks, pointers, task)
                 ends[rows] = loss_fn(view, stream.h, batch, **_keyed(loss_fn, key, 3))
             vector.append(_entry(ends[rows], task, pointers.num_tasks))
-        value = next(iter(ends.values()))
-        value = (
-            jnp.stack(vector) if loss_names(value) is None else in_form_of(value, jnp.stack(vector))
-        )
+        value = in_form_of(next(iter(ends.values())), jnp.stack(vector))
         return (value, stats) if has_stats else value
 
+    draws = any(
+        open_key(function, given)
+        for function, given in [*((part.apply, 2 + has_stats) for part in parts), (loss_fn, 3)]
+    )
+    losses.__signature__ = _signature(has_stats, draws)  # pyright: ignore[reportFunctionMemberAccess]
     if has_stats:
         losses.has_aux = True  # pyright: ignore[reportFunctionMemberAccess]
     return losses
+
+
+def _signature(has_stats: bool, draws: bool) -> inspect.Signature:
+    """By which engines know what to hand on."""
+    names = ["banks", "batch"] + ["stats"] * has_stats
+    given = [inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD) for name in names]
+    key = inspect.Parameter("key", inspect.Parameter.KEYWORD_ONLY, default=None)
+    return inspect.Signature([*given, *[key] * draws])
 
 
 def _advanced(

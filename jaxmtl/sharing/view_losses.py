@@ -189,7 +189,7 @@ def _value(
 ) -> Any:
     """What the views gave, as one network would have given it."""
     vector, beside = jnp.stack([loss for loss, _ in found]), found[0][1]
-    losses = vector if beside.named is None else in_form_of(beside.named, vector)
+    losses = in_form_of(beside.named, vector)
     aux = [beside.aux for _, beside in found]
     if not has_stats:
         return (losses, _stacked(aux)) if has_aux else losses

@@ -5,7 +5,15 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxmtl.sharing import Part, compact, duplicate, open_banks, readers, task_view
+from jaxmtl.sharing import (
+    Part,
+    compact,
+    count_parameters,
+    duplicate,
+    open_banks,
+    readers,
+    task_view,
+)
 
 PARAMS = {
     "blocks": {"kernel": jnp.arange(24.0).reshape(3, 2, 4), "bias": jnp.arange(12.0).reshape(3, 4)},
@@ -34,6 +42,8 @@ def test_slices_wide_units_and_whole_layers_part_and_stay_what_they_are():
         jax.tree.map(np.testing.assert_array_equal, view(banks, pointers, task), PARAMS)
     assert pointers["last"].tolist() == [[0, 1, 2, 3], [4, 1, 2, 5]]
     assert readers(pointers, "top").tolist() == [[True, False], [False, True]]
+    # Two and one numbers of a column of blocks, three times two of a head, ten of the top.
+    assert count_parameters(banks, pointers) == 24 + 12 + 12 + 10 + 3 * 3 + 6 + 10
     # Each copy is where it should be, and the other slices have none.
     np.testing.assert_array_equal(banks["blocks"]["bias"][:, 4:6], [[3, 0], [0, 0], [8, 11]])
     np.testing.assert_array_equal(banks["heads"]["weight"][6:9], PARAMS["heads"]["weight"][3:])

@@ -174,9 +174,8 @@ def test_running_statistics_of_views_and_of_stages_are_pooled():
     def in_one(params, h, stats):
         return net.apply(params, stats, h, jax.random.key(2))
 
-    in_one_stage = [("*", in_one)]
     losses = staged(
-        in_one_stage, lambda params, y, batch: (y**2).mean(axis=0), pointers, has_stats=True
+        [("*", in_one)], lambda params, y, batch: (y**2).mean(axis=0), pointers, has_stats=True
     )
     values, pooled = jax.jit(losses)(banks, IMAGES, stats)
     np.testing.assert_allclose(values, info.losses, rtol=1e-5)
