@@ -11,7 +11,7 @@ from jaxtyping import Array, ArrayLike, Bool, Int, PyTree
 from jaxmtl import duplication
 from jaxmtl._paths import named_leaves
 from jaxmtl._validate import is_concrete
-from jaxmtl.sharing.columns import Entries, change_columns, check_bank, map_leaves, view_of
+from jaxmtl.sharing.columns import Entries, change_columns, check_bank, map_leaves, view_leaves
 from jaxmtl.sharing.groups import Groups, Pointers, point
 
 
@@ -131,9 +131,7 @@ def task_view(banks: PyTree, pointers: Pointers, task: Int[ArrayLike, ""]) -> Py
     """
     if is_concrete(task) and not 0 <= int(np.asarray(task)) < pointers.num_tasks:
         raise ValueError(f"task: expected 0 .. {pointers.num_tasks - 1}, got {task}")
-    return map_leaves(
-        lambda leaf, entries: view_of(leaf, entries, pointers, task), banks, pointers, some=True
-    )
+    return view_leaves(banks, pointers, task, some=True)
 
 
 def readers(pointers: Pointers, group: str) -> Bool[Array, "tasks capacity"]:

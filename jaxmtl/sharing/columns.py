@@ -7,7 +7,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Int, PyTree
+from jaxtyping import Array, Bool, PyTree
 
 from jaxmtl._paths import leaf_path, listed, named_leaves
 from jaxmtl.sharing.groups import Group, Place, Pointers
@@ -71,81 +71,108 @@ def check_bank(leaf: Any, entries: Entries) -> None:
         )
 
 
-def task_rows(entries: Entries, pointers: Pointers, task: Any, slices: int | None) -> Array:
-    """The columns that a task reads of a leaf: (units,), or (slices, units) of a leaf of slices."""
-    rows = {
-        place.at and place.at[1]: pointers.columns[group.name][task] for group, place in entries
-    }
-    if slices is None:
-        return rows[None]
-    units = jnp.arange(entries[0][0].units, dtype=jnp.int32)
-    return jnp.stack([jnp.asarray(rows.get(number, units)) for number in range(slices)])
+class Reads:
+    """What one task reads: columns of every slot, and slots of every column, worked out once."""
+
+    def __init__(self, pointers: Pointers, task: Any) -> None:
+        """Of pointers of NumPy all is known in a trace, too."""
+        self._pointers, self._task = pointers, task
+        self._found: dict[str, tuple[Array, Array, Array]] = {}
+
+    def of(self, entries: Entries, slices: int | None) -> tuple[Array, Array, Array]:
+        """Columns (units,), slots (capacity,), and which columns are read (capacity,).
+
+        Args:
+            entries: of a leaf.
+            slices: of the leaf, if it has a group a slice: all have a leading axis then.
+        """
+        if slices is None:
+            return self._of_group(entries[0][0])
+        first = entries[0][0]
+        groups = {place.at and place.at[1]: group for group, place in entries}
+        plain = np.arange(first.units, dtype=np.int32)
+        every = np.arange(first.capacity)
+        apart = plain, np.where(every < first.units, every, 0), every < first.units
+        rows = [
+            self._of_group(groups[number]) if number in groups else apart
+            for number in range(slices)
+        ]
+        columns, slots, read = (jnp.stack(parts) for parts in zip(*rows, strict=True))
+        return columns, slots, read
+
+    def _of_group(self, group: Group) -> tuple[Array, Array, Array]:
+        if group.name not in self._found:
+            columns = self._pointers.columns[group.name][self._task]
+            numpy = np if isinstance(columns, np.ndarray) else jnp
+            hits = columns[:, None] == numpy.arange(group.capacity)[None]
+            self._found[group.name] = columns, numpy.argmax(hits, axis=0), hits.any(axis=0)
+        return self._found[group.name]
 
 
-def view_of(leaf: Array, entries: Entries, pointers: Pointers, task: Any) -> Array:
+def view_of(leaf: Array, entries: Entries, reads: Reads) -> Array:
     """The leaf of one task's network."""
     check_bank(leaf, entries)
     place = entries[0][1]
     if place.at is None:
-        view = take(leaf, task_rows(entries, pointers, task, None), place.axis, place.width)
+        view = take(leaf, reads.of(entries, None), place.axis, place.width)
     else:
         sliced = place.at[0]
-        rows = task_rows(entries, pointers, task, leaf.shape[sliced])
         one = functools.partial(take, axis=_without(place.axis, sliced), width=place.width)
-        view = jax.vmap(one, (sliced, 0), sliced)(leaf, rows)
+        view = jax.vmap(one, (sliced, 0), sliced)(leaf, reads.of(entries, leaf.shape[sliced]))
     return jnp.squeeze(view, place.axis) if place.new else view
 
 
-def bank_of(view: Array, entries: Entries, pointers: Pointers, task: Any) -> tuple[Array, Array]:
+def bank_of(view: Array, entries: Entries, reads: Reads) -> tuple[Array, Array]:
     """The other way: what one task has at its columns, 0 at others; and which columns it reads."""
-    group, place = entries[0]
+    place = entries[0][1]
     view = jnp.expand_dims(view, place.axis) if place.new else view
-    spread = functools.partial(put, capacity=group.capacity, width=place.width)
     if place.at is None:
-        rows = task_rows(entries, pointers, task, None)
-        return spread(view, rows, axis=place.axis)
+        _, slots, read = reads.of(entries, None)
+        return put(view, slots, read, place.axis, place.width)
     sliced = place.at[0]
-    rows = task_rows(entries, pointers, task, view.shape[sliced])
-    one = functools.partial(spread, axis=_without(place.axis, sliced))
-    return jax.vmap(one, (sliced, 0), sliced)(view, rows)
+    _, slots, read = reads.of(entries, view.shape[sliced])
+    one = functools.partial(put, axis=_without(place.axis, sliced), width=place.width)
+    return jax.vmap(one, (sliced, 0, 0), sliced)(view, slots, read)
 
 
 def _without(axis: int, removed: int) -> int:
     return axis - (removed < axis)
 
 
-def take(leaf: Array, columns: Int[Array, " units"], axis: int, width: int) -> Array:
+def take(leaf: Array, reads: tuple[Array, Array, Array], axis: int, width: int) -> Array:
     """Columns of a leaf; its gradient is a gather, too, as no column is taken twice."""
+    columns = reads[0]
     if isinstance(columns, np.ndarray) and np.array_equal(columns, np.arange(len(columns))):
         return jax.lax.slice_in_dim(leaf, 0, len(columns) * width, axis=axis)
-    return _take(leaf, jnp.asarray(columns), axis, width)
+    return _take(leaf, *map(jnp.asarray, reads), axis, width)
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))
-def _take(leaf: Array, columns: Int[Array, " units"], axis: int, width: int) -> Array:
+@functools.partial(jax.custom_vjp, nondiff_argnums=(4, 5))
+def _take(leaf: Array, columns: Array, slots: Array, read: Array, axis: int, width: int) -> Array:
     return jnp.take(leaf, _entries(columns, width), axis=axis, mode="clip")
 
 
-def _take_forward(leaf: Array, columns: Array, axis: int, width: int) -> tuple[Array, Any]:
-    size = leaf.shape[axis]
-    return _take(leaf, columns, axis, width), (columns, jnp.zeros(size // width, jnp.bool))
+def _take_forward(
+    leaf: Array, columns: Array, slots: Array, read: Array, axis: int, width: int
+) -> tuple[Array, tuple[Array, Array]]:
+    return _take(leaf, columns, slots, read, axis, width), (slots, read)
 
 
-def _take_backward(axis: int, width: int, residuals: Any, cotangent: Array) -> tuple[Array, None]:
-    columns, bank = residuals
-    return put(cotangent, columns, axis=axis, width=width, capacity=len(bank))[0], None
+def _take_backward(
+    axis: int, width: int, residuals: tuple[Array, Array], cotangent: Array
+) -> tuple[Array, None, None, None]:
+    return put(cotangent, *residuals, axis, width)[0], None, None, None
 
 
 _take.defvjp(_take_forward, _take_backward)
 
 
 def put(
-    view: Array, columns: Int[Array, " units"], *, axis: int, width: int, capacity: int
+    view: Array, slots: Array, read: Array, axis: int, width: int
 ) -> tuple[Array, Bool[Array, "..."]]:
     """The bank with a view at its columns and 0 elsewhere, and which entries it has filled."""
-    hits = jnp.asarray(columns)[:, None] == jnp.arange(capacity)[None]
-    slots, filled = jnp.argmax(hits, axis=0), hits.any(axis=0)
-    filled = jnp.expand_dims(jnp.repeat(filled, width), [i for i in range(view.ndim) if i != axis])
+    read = jnp.asarray(read) if width == 1 else jnp.repeat(jnp.asarray(read), width)
+    filled = jnp.expand_dims(read, [i for i in range(view.ndim) if i != axis])
     moved = jnp.take(view, _entries(slots, width), axis=axis, mode="clip")
     return jnp.where(filled, moved, jnp.zeros((), moved.dtype)), filled
 
@@ -154,6 +181,14 @@ def _entries(columns: Array, width: int) -> Array:
     if width == 1:
         return jnp.asarray(columns)
     return (jnp.asarray(columns)[:, None] * width + jnp.arange(width)[None]).reshape(-1)
+
+
+def view_leaves(tree: PyTree, pointers: Pointers, task: Any, *, some: bool = False) -> PyTree:
+    """One task's view of a tree, of which all leaves may belong to no group."""
+    reads = Reads(pointers, task)
+    return map_leaves(
+        lambda leaf, entries: view_of(leaf, entries, reads), tree, pointers, some=some
+    )
 
 
 def change_columns(

@@ -20,7 +20,7 @@ from jaxmtl.gradients.loss import (
     split_aux,
 )
 from jaxmtl.sharing.banks import task_view
-from jaxmtl.sharing.columns import map_leaves, view_of
+from jaxmtl.sharing.columns import view_leaves
 from jaxmtl.sharing.groups import Pointers
 from jaxmtl.sharing.stats import pool_stats
 
@@ -156,14 +156,7 @@ def _advanced(
     for task, stream in enumerate(streams):
         rows = (stream.rows, _rows(pointers, reads, task))
         if rows not in done:
-            views = [
-                map_leaves(
-                    lambda leaf, entries, task=task: view_of(leaf, entries, pointers, task),
-                    tree,
-                    pointers,
-                )
-                for tree in (own_banks, own_stats)
-            ]
+            views = [view_leaves(tree, pointers, task) for tree in (own_banks, own_stats)]
             given = (stream.h,) if stats is None else (stream.h, views[1])
             found = stage.apply(views[0], *given, **_keyed(stage.apply, key, 1 + len(given)))
             h, new = split_aux(found, stats is not None, "stages", "h")

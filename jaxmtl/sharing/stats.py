@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, PyTree
 
-from jaxmtl.sharing.columns import Entries, bank_of, check_bank, map_leaves
+from jaxmtl.sharing.columns import Entries, Reads, bank_of, check_bank, map_leaves
 from jaxmtl.sharing.groups import Pointers
 
 
@@ -49,12 +49,13 @@ def pool_stats(stats: PyTree, pointers: Pointers, updated: Sequence[PyTree]) -> 
         raise ValueError(
             f"updated: expected statistics of {sizes[0]} leaves, as the banks have, got {sizes[1:]}"
         )
+    reads = [Reads(pointers, task) for task in range(pointers.num_tasks)]
     leaves = iter(zip(*map(jax.tree.leaves, updated), strict=True))
 
     def pooled(leaf: Any, entries: Entries) -> Array:
         check_bank(leaf, entries)
-        parts = [bank_of(view, entries, pointers, t) for t, view in enumerate(next(leaves))]
-        return _mean(leaf, parts)
+        views = zip(next(leaves), reads, strict=True)
+        return _mean(leaf, [bank_of(view, entries, own) for view, own in views])
 
     def shared(leaf: Any) -> Array:
         return _mean(leaf, [(view, jnp.bool(True)) for view in next(leaves)])

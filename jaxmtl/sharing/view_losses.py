@@ -12,7 +12,7 @@ from jaxmtl.gradients import LossFn
 from jaxmtl.gradients.loss import Beside, OwnGradients, in_form_of, parts_of, split_aux
 from jaxmtl.gradients.tasks import check_parameters
 from jaxmtl.sharing.banks import task_view
-from jaxmtl.sharing.columns import Entries, bank_of, map_leaves, view_of
+from jaxmtl.sharing.columns import Entries, Reads, bank_of, map_leaves, view_leaves
 from jaxmtl.sharing.groups import Pointers
 from jaxmtl.sharing.stats import pool_stats
 
@@ -65,7 +65,7 @@ def view_losses(loss_fn: LossFn, *, has_stats: bool = False, has_aux: bool = Fal
         one = _loss_of_one(loss_fn, has_stats, has_aux)
         found = []
         for task in range(pointers.num_tasks):
-            views = task_view(banks, pointers, task), _view(stats, pointers, task)
+            views = task_view(banks, pointers, task), view_leaves(stats, pointers, task)
             found.append(one(*views, task, pointers.num_tasks, batch, args, kwargs))
         return _value(found, stats, pointers, has_stats, has_aux)
 
@@ -127,8 +127,10 @@ def to_banks(grads: PyTree, pointers: Pointers) -> PyTree:
         [[1.0, 1.0, 0.0], [1.0, 1.0, 0.0]]
     """
 
+    reads = [Reads(pointers, task) for task in range(pointers.num_tasks)]
+
     def moved(leaf: Array, entries: Entries) -> Array:
-        return jnp.stack([bank_of(row, entries, pointers, t)[0] for t, row in enumerate(leaf)])
+        return jnp.stack([bank_of(leaf[task], entries, own)[0] for task, own in enumerate(reads)])
 
     return map_leaves(moved, grads, pointers, some=True)
 
@@ -145,7 +147,7 @@ def _gradients(
         differentiated = jax.value_and_grad(one, has_aux=True)
         found, grads = [], []
         for task in range(pointers.num_tasks):
-            views = task_view(banks, pointers, task), _view(stats, pointers, task)
+            views = task_view(banks, pointers, task), view_leaves(stats, pointers, task)
             value, grad = differentiated(*views, task, pointers.num_tasks, batch, args, kwargs)
             found.append(value)
             grads.append(grad)
@@ -213,11 +215,6 @@ def _stats_of(args: tuple[Any, ...], has_stats: bool) -> tuple[PyTree, tuple[Any
             "nothing"
         )
     return args[0], args[1:]
-
-
-def _view(stats: PyTree, pointers: Pointers, task: int) -> PyTree:
-    """The statistics of one task, which may have no leaf of a group."""
-    return map_leaves(lambda leaf, entries: view_of(leaf, entries, pointers, task), stats, pointers)
 
 
 def _with_pointers(loss_fn: LossFn) -> inspect.Signature | None:

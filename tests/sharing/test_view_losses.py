@@ -148,9 +148,9 @@ def test_losses_by_name_keys_and_what_comes_along():
 
 
 def test_running_statistics_of_views_and_of_stages_are_pooled():
-    net = NETS["linen"](3)
+    net = NETS["linen"](2)
     groups = find_units(net.params, net.stats, select=["Conv_0", "BatchNorm_0"]).groups
-    banks, pointers = open_banks(net.params, groups, 3, others=[net.stats], capacity=8)
+    banks, pointers = open_banks(net.params, groups, 2, others=[net.stats], capacity=8)
     stats = enlarge(net.stats, pointers)
     banks, pointers = duplicate(banks, pointers, "Conv_0", 2, [1])
     banks["Conv_0"]["kernel"] = banks["Conv_0"]["kernel"].at[..., 7].add(1.0)
