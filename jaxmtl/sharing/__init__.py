@@ -14,8 +14,8 @@ The way of a training loop of one's own:
    ``banks, pointers = open_banks(params, groups, num_tasks)``.
 2. ``losses = view_losses(loss_fn)``, and ``aggregated_step(losses, ...)`` with
    ``step(banks, state, batch, pointers)``; no split compiles anything anew.
-3. ``view_gradients`` are the task gradients of every unit; ``split`` parts one, in parameters,
-   statistics and optimizer state at once.
+3. ``view_gradients`` are the task gradients of every unit, ``unit_gradients`` those of one group;
+   ``split`` parts a unit, in parameters, statistics and optimizer state at once.
 4. With the structure settled, ``staged`` computes what is still shared only once.
 
 Units of a layer are slots: what a layer reads of the one before is not touched by a split, because
@@ -46,5 +46,6 @@ from jaxmtl.sharing.staged import Stage as Stage
 from jaxmtl.sharing.staged import staged as staged
 from jaxmtl.sharing.stats import pool_stats as pool_stats
 from jaxmtl.sharing.view_losses import to_banks as to_banks
+from jaxmtl.sharing.view_losses import unit_gradients as unit_gradients
 from jaxmtl.sharing.view_losses import view_gradients as view_gradients
 from jaxmtl.sharing.view_losses import view_losses as view_losses

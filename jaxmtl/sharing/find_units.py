@@ -90,7 +90,8 @@ def find_units(
     for scope, members in scopes_of(kept).items():
         axis = next((axis for pattern, axis in axes.items() if matches(scope, pattern)), None)
         found = layer_of(members, owners, axis)
-        if unit == "layer" and (axis is None or isinstance(found, Layer)):
+        # Of leaves of unknown kinds, those of one scope may be a layer; at the top, they are many.
+        if unit == "layer" and (isinstance(found, Layer) or (scope and axis is None)):
             found = _whole(found, members)
         if isinstance(found, str):
             left_out |= dict.fromkeys(members, found)

@@ -117,7 +117,7 @@ def _one_layer(members: Mapping[str, Shape], owners: Mapping[str, Any], scope: s
         return _attention(members, owners)
     owner = next(iter(owners.get(next(iter(members)), ())), None)
     if owner is not None and type(owner).__module__.startswith("equinox."):
-        return _equinox(type(owner).__name__, members)
+        return _equinox(owner, members, scope)
     if "kernel" in names and names.keys() <= {"kernel", "bias"}:
         kernel = members[names["kernel"]]
         bias = members.get(names.get("bias", ""), (0,))
@@ -133,18 +133,23 @@ def _one_layer(members: Mapping[str, Shape], owners: Mapping[str, Any], scope: s
     return UNKNOWN
 
 
-def _equinox(kind: str, members: Mapping[str, Shape]) -> Layer | str:
-    if kind == "Linear" or kind.startswith("Conv"):
-        return _along(members, 0, "layer")
+def _equinox(module: Any, members: Mapping[str, Shape], scope: str) -> Layer | str:
+    kind = type(module).__name__
+    if kind.endswith("Norm"):
+        return _norm(members, scope)
+    if kind not in ("Linear", "Embedding") and not kind.startswith("Conv"):
+        return UNKNOWN
+    axes = 2 + getattr(module, "num_spatial_dims", 0)
+    if max(len(shape) for shape in members.values()) != axes:
+        return STACKED.format(scope=scope)
     if kind == "Embedding":
-        return _along(members, 1, "embedding")
-    return _norm(members, "") if kind.endswith("Norm") else UNKNOWN
+        return _along_last(members, "embedding")
+    return _layer([Part(path, 0) for path in members], members, "layer", {})
 
 
 def _norm(members: Mapping[str, Shape], scope: str) -> Layer | str:
     if any(len(shape) != 1 for shape in members.values()):
-        several = "a norm over several axes, or " if scope else "a norm over several axes"
-        return several + (STACKED.format(scope=scope) if scope else "")
+        return "a norm over several axes, or " + STACKED.format(scope=scope)
     return _along_last(members, "norm")
 
 
@@ -174,10 +179,6 @@ def _attention(members: Mapping[str, Shape], owners: Mapping[str, Any]) -> Layer
 def _along_last(members: Mapping[str, Shape], kind: str) -> Layer | str:
     parts = [Part(path, len(shape) - 1) for path, shape in members.items()]
     return _layer(parts, members, kind, {})
-
-
-def _along(members: Mapping[str, Shape], axis: int, kind: str) -> Layer | str:
-    return _layer([Part(path, axis) for path in members], members, kind, {})
 
 
 def _layer(

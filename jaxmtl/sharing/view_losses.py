@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PyTree
 
+from jaxmtl._paths import listed, named_leaves
 from jaxmtl.gradients import LossFn
 from jaxmtl.gradients.loss import Beside, OwnGradients, in_form_of, parts_of, split_aux
 from jaxmtl.gradients.tasks import check_parameters
@@ -91,8 +92,8 @@ def view_gradients(
     Returns:
         A function of the arguments that ``view_losses`` gives its function. It returns what that
         returns, and a pytree like the *network's* parameters whose leaves have a leading task axis.
-        Slices of it over all leaves of a group, at the slots that read one column, are the
-        gradients of that unit; ``to_banks`` moves all to their columns.
+        ``unit_gradients`` are slices of it, over all leaves of a group; ``to_banks`` moves all to
+        their columns.
 
     Raises:
         ValueError: see ``view_losses``.
@@ -133,6 +134,56 @@ def to_banks(grads: PyTree, pointers: Pointers) -> PyTree:
         return jnp.stack([bank_of(leaf[task], entries, own)[0] for task, own in enumerate(reads)])
 
     return map_leaves(moved, grads, pointers, some=True)
+
+
+def unit_gradients(
+    grads: PyTree, pointers: Pointers, group: str
+) -> Float[Array, "tasks units numbers"]:
+    """Gradients of views, a row for each task and slot of a group, over all of its leaves.
+
+    Two tasks read one column where ``pointers[group]`` is equal; whether they agree on it is in the
+    signs and the inner product of their two rows.
+
+    Args:
+        grads: from ``view_gradients``, leaves (tasks, ...), traced. Leaves of the group that are
+            not in it, such as running statistics, are left out.
+        pointers: traced; of which the groups are used.
+        group: static.
+
+    Returns:
+        (tasks, units, numbers of a unit), leaf after leaf in the order of the group.
+
+    Raises:
+        ValueError: an unknown group, or a tree without its leaves.
+
+    Example:
+        >>> from jaxmtl.sharing import open_banks
+        >>> params = {"kernel": jnp.ones((2, 3)), "bias": jnp.ones(3)}
+        >>> _, pointers = open_banks(params, {"dense": [("kernel", -1), ("bias", 0)]}, num_tasks=4)
+        >>> grads = {"kernel": jnp.ones((4, 2, 3)), "bias": jnp.zeros((4, 3))}
+        >>> rows = unit_gradients(grads, pointers, "dense")
+        >>> rows.shape, rows[0, 0].tolist()
+        ((4, 3, 3), [1.0, 1.0, 0.0])
+    """
+    found, leaves = pointers.group(group), named_leaves(grads)
+    rows = []
+    for place in found.places:
+        if place.path not in leaves:
+            continue
+        leaf, axis = leaves[place.path], place.axis + 1
+        leaf = jnp.expand_dims(leaf, axis) if place.new else leaf
+        if place.at is not None:
+            sliced, number = place.at
+            leaf = jax.lax.index_in_dim(leaf, number, sliced + 1, keepdims=False)
+            axis -= sliced + 1 < axis
+        # Of wide units, the entries of one stand side by side.
+        rows.append(jnp.moveaxis(leaf, axis, 1).reshape(len(leaf), found.units, -1))
+    if not rows:
+        raise ValueError(
+            f"grads: expected leaves of group {group!r}, such as {found.places[0].path!r}, got "
+            f"{listed([*leaves], 3)}"
+        )
+    return jnp.concatenate(rows, axis=-1)
 
 
 def _gradients(

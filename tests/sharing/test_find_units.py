@@ -56,6 +56,11 @@ def test_modules_of_equinox_by_their_class():
         "attention/value_proj/weight": (0, 2),
         "attention/output_proj/weight": (1, 2),
     }
+    layers = eqx.filter_vmap(lambda key: eqx.nn.Linear(2, 3, key=key))
+    stacked = eqx.filter_eval_shape(layers, jax.random.split(jax.random.key(0), 4))
+    assert "stacked={'blocks': 0}" in find_units({"blocks": stacked}).left_out["blocks/weight"]
+    found = find_units({"blocks": stacked}, stacked={"blocks": 0}).groups
+    assert Part("blocks/weight", 1, (0, 3)) in found["blocks[3]"]
     table = {"table": eqx.nn.Embedding(5, 3, weight=jnp.ones((5, 3)))}
     assert axes(find_units(table).groups["table"]) == {"table/weight": (1, 1)}
 

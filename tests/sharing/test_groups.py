@@ -13,6 +13,7 @@ from jaxmtl.sharing import (
     open_banks,
     readers,
     task_view,
+    unit_gradients,
 )
 
 PARAMS = {
@@ -79,6 +80,19 @@ def test_what_is_wrong_is_named(groups, options, words):
     params = PARAMS | {"tied": PARAMS["top"]["kernel"]}
     with pytest.raises(ValueError, match=words):
         open_banks(params, groups, **({"num_tasks": 2} | options))
+
+
+def test_gradients_of_units_are_slices_over_all_leaves_of_their_group():
+    pointers = open_banks(PARAMS, GROUPS, num_tasks=2)[1]
+    grads = jax.tree.map(lambda p: np.stack([p, -p]), PARAMS)
+    last = unit_gradients(grads, pointers, "last")
+    assert last.shape == (2, 4, 3)
+    assert sorted(last[1, 1].tolist()) == [-21, -17, -9]  # kernel[2, :, 1] and bias[2, 1]
+    heads = unit_gradients(grads, pointers, "heads")
+    np.testing.assert_array_equal(heads[0, 1], PARAMS["heads"]["weight"][3:].reshape(-1))
+    assert unit_gradients(grads, pointers, "top").shape == (2, 1, 10)
+    with pytest.raises(ValueError, match="group 'heads', such as 'heads/weight', got 'top'"):
+        unit_gradients({"top": jnp.ones(2)}, pointers, "heads")
 
 
 def test_other_trees_and_other_numbers_are_refused():
