@@ -12,6 +12,7 @@ from . import metrics as metrics
 from . import models as models
 from . import prediction as prediction
 from . import report as report
+from . import sharing as sharing
 from . import statistics as statistics
 from . import tasks as tasks
 from . import training as training

@@ -23,6 +23,8 @@ from jaxmtl.duplication.columns import map_bank_of_state as map_bank_of_state
 from jaxmtl.duplication.compact import compact as compact
 from jaxmtl.duplication.compact import count_parameters as count_parameters
 from jaxmtl.duplication.duplicate import duplicate_node as duplicate_node
+from jaxmtl.duplication.duplicate import moving_readers as moving_readers
+from jaxmtl.duplication.duplicate import part_readers as part_readers
 from jaxmtl.duplication.duplicate import split_all as split_all
 from jaxmtl.duplication.head_index import AnyIndex as AnyIndex
 from jaxmtl.duplication.head_index import HeadIndex as HeadIndex

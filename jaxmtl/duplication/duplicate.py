@@ -5,7 +5,7 @@ from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, ArrayLike, Bool, Int, PyTree
+from jaxtyping import Array, ArrayLike, Bool, Float, Int, PyTree
 
 from jaxmtl._validate import is_concrete
 from jaxmtl.duplication.columns import BankPath, bank_capacity, copy_column, map_bank
@@ -54,17 +54,88 @@ def duplicate_node(
         the first head to the wrong columns, so that predictions jump; here they never do.
     """
     capacity = bank_capacity(params, bank=bank)
+    new_index, target = part_readers(head_index, capacity, node, tasks)
+    return copy_column(params, node, target, bank=bank), new_index
+
+
+def part_readers(
+    head_index: HeadIndex,
+    capacity: int,
+    node: Int[ArrayLike, ""],
+    tasks: Bool[ArrayLike, " tasks"] | Sequence[int],
+    *,
+    whose: str = "duplicate_node",
+) -> tuple[HeadIndex, Int[Array, ""]]:
+    """The head index after a duplication, and the column that the copy goes into.
+
+    Args:
+        head_index: traced.
+        capacity: columns of the bank, static.
+        node: column to duplicate, traced.
+        tasks: see ``duplicate_node``, traced.
+        whose: what errors begin with, static.
+
+    Returns:
+        The new index, and the first free column; the same index and ``node`` itself where there is
+        nothing to part.
+
+    Raises:
+        ValueError: see ``duplicate_node``.
+
+    Example:
+        >>> index, copy = part_readers(jnp.array([[0, 1], [0, 1]]), 4, 1, [0])
+        >>> index.tolist(), int(copy)
+        ([[0, 2], [0, 1]], 2)
+    """
     moving = _task_mask(tasks, head_index.shape[0])
     if is_concrete(head_index, node, moving):
         _check_duplication(
-            np.asarray(head_index), capacity, int(np.asarray(node)), np.asarray(moving)
+            np.asarray(head_index), capacity, int(np.asarray(node)), np.asarray(moving), whose
         )
     reads = (head_index == node).any(axis=1)
     copy = free_column(head_index, capacity)
     parts = (reads & moving).any() & (reads & ~moving).any() & (copy >= 0)
     target = jnp.where(parts, copy, node)
     new_index = jnp.where((head_index == node) & moving[:, None], target, head_index)
-    return copy_column(params, node, target, bank=bank), new_index.astype(head_index.dtype)
+    return new_index.astype(head_index.dtype), target
+
+
+def moving_readers(
+    gradients: Float[ArrayLike, " tasks"],
+    reads: Bool[ArrayLike, " tasks"],
+    known: Bool[ArrayLike, " tasks"] | None = None,
+) -> Bool[Array, " tasks"]:
+    """Which readers of a column get its copy: they part by the sign of one number a task.
+
+    The group of the lowest-numbered reader moves; 0 counts as positive. A reader whose label is
+    unknown, or whose number is NaN, is on neither side: it stays with the original. Should all that
+    are left be of one sign, or fewer than two be left, the lowest-numbered reader goes alone.
+
+    Args:
+        gradients: of every task, at the weight that fired; or products of every task's gradient of
+            the unit with that of one reader. Traced.
+        reads: which tasks read the column, traced.
+        known: which labels are known where the numbers come from; None for all. Traced.
+
+    Returns:
+        bool (tasks,), for ``tasks`` of ``duplicate_node``.
+
+    Example:
+        >>> moving_readers(jnp.array([2.0, -1.0, 3.0]), jnp.array([True, True, True])).tolist()
+        [True, False, True]
+        >>> unknown = jnp.array([False, True, True])
+        >>> moving_readers(jnp.array([2.0, -1.0, 3.0]), jnp.full(3, True), unknown).tolist()
+        [False, True, False]
+    """
+    gradients, reads = jnp.asarray(gradients), jnp.asarray(reads)
+    counted = reads & ~jnp.isnan(gradients)
+    counted = counted if known is None else counted & known
+    told = counted.sum() > 1
+    reads = jnp.where(told, counted, reads)
+    positive, lowest = gradients >= 0, jnp.argmax(reads)
+    group = reads & (positive == positive[lowest])
+    alone = jnp.arange(reads.shape[0]) == lowest
+    return jnp.where((group == reads).all() | ~told, alone, group)
 
 
 def split_all(
@@ -118,17 +189,17 @@ def _task_mask(tasks: Any, num_tasks: int) -> Any:
 
 
 def _check_duplication(
-    head_index: np.ndarray, capacity: int, node: int, moving: np.ndarray
+    head_index: np.ndarray, capacity: int, node: int, moving: np.ndarray, whose: str
 ) -> None:
     reads = (head_index == node).any(axis=1)
     staying, going = np.flatnonzero(reads & ~moving), np.flatnonzero(reads & moving)
     if not len(staying) or not len(going):
         raise ValueError(
-            f"duplicate_node: expected some readers of node {node} in tasks and some not, got "
+            f"{whose}: expected some readers of node {node} in tasks and some not, got "
             f"readers {np.flatnonzero(reads).tolist()} and tasks {np.flatnonzero(moving).tolist()}"
         )
     if len(np.unique(head_index)) >= capacity:
         raise ValueError(
-            f"duplicate_node: expected a free column, got a bank whose {capacity} columns are all "
+            f"{whose}: expected a free column, got a bank whose {capacity} columns are all "
             "read; give the model a larger capacity"
         )

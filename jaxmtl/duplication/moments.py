@@ -39,24 +39,48 @@ def has_columns(path: Path, shape: tuple[int, ...], banks: dict[Path, tuple[int,
     """
     if math.prod(shape) <= 1:  # scalars, and what stands for nothing
         return False
-    found = _parameter(path, banks)
+    found = parameter_of(path, banks)
     if found is None:
         return True
-    parameter, behind = found
-    if shape[max(len(shape) - len(parameter), 0) :] == parameter:
-        return True
-    last = len(parameter) - 1
+    parameter = banks[found[0]]
+    return axis_in_moment(path, shape, parameter, found[1], len(parameter) - 1) is not None
+
+
+def axis_in_moment(
+    path: Path, shape: tuple[int, ...], parameter: tuple[int, ...], behind: Path, axis: int
+) -> int | None:
+    """Where an axis of a parameter is in a leaf of an optimizer's state.
+
+    Args:
+        path: of the leaf in the state.
+        shape: of the leaf, of more than one number.
+        parameter: shape of the parameter that the leaf belongs to.
+        behind: what of the path stands behind that of the parameter.
+        axis: of the parameter, from 0.
+
+    Returns:
+        The axis of the leaf; None if the leaf was summed over it.
+
+    Raises:
+        ValueError: it cannot be told.
+
+    Example:
+        >>> axis_in_moment((), (3, 5, 6), (5, 6), (), 1), axis_in_moment((), (5,), (5, 6), (), 1)
+        (2, None)
+    """
+    further = len(shape) - len(parameter)
+    if shape[max(further, 0) :] == parameter:
+        return further + axis
     if len(behind) == 1 and hasattr(behind[0], "idx"):  # one sum an axis
-        axis = behind[0].idx
-        if axis <= last and shape == (parameter[axis],):
-            return axis == last
-    lacking = [axis for axis in range(last + 1) if np.delete(parameter, axis).tolist() == [*shape]]
+        kept = behind[0].idx
+        if kept < len(parameter) and shape == (parameter[kept],):
+            return 0 if kept == axis else None
+    lacking = [i for i in range(len(parameter)) if np.delete(parameter, i).tolist() == [*shape]]
     if len(lacking) > 1:
-        lacking = [axis for axis in lacking if axis == _summed(path, parameter)]
-    if {axis == last for axis in lacking} == {True}:
-        return False
-    if {axis == last for axis in lacking} == {False}:
-        return True
+        lacking = [i for i in lacking if i == _summed(path, parameter)]
+    places = {None if i == axis else axis - (i < axis) for i in lacking}
+    if len(places) == 1:
+        return places.pop()
     raise ValueError(
         f'transplant: expected moments with one number a parameter for mode "copy", got '
         f"{jax.tree_util.keystr(path)} of shape {shape} for a parameter of shape {parameter}, in "
@@ -83,15 +107,27 @@ def bank_shapes(params: PyTree, banked: Any) -> dict[Path, tuple[int, ...]]:
     return {path: jnp.shape(leaf) for path, leaf in leaves if banked(path)}
 
 
-def _parameter(
-    path: Path, banks: dict[Path, tuple[int, ...]]
-) -> tuple[tuple[int, ...], Path] | None:
-    """Shape of the parameter whose path is part of this one, and what stands behind that part."""
+def parameter_of(path: Path, banks: dict[Path, tuple[int, ...]]) -> tuple[Path, Path] | None:
+    """The parameter whose path is part of this one.
+
+    Args:
+        path: of a leaf in an optimizer's state.
+        banks: shapes of parameters by their paths.
+
+    Returns:
+        Its path, and what stands behind it; None if there is none.
+
+    Example:
+        >>> from jax.tree_util import DictKey, GetAttrKey, SequenceKey
+        >>> bank = (DictKey("bank"),)
+        >>> parameter_of((GetAttrKey("mu"), *bank, SequenceKey(0)), {bank: (5, 6)})
+        ((DictKey(key='bank'),), (SequenceKey(idx=0),))
+    """
     for start in range(len(path)):
         for length in range(len(path) - start, 0, -1):
-            shape = banks.get(path[start : start + length])
-            if shape is not None:
-                return shape, path[start + length :]
+            found = path[start : start + length]
+            if found in banks:
+                return found, path[start + length :]
     return None
 
 

@@ -27,6 +27,18 @@ class Beside(NamedTuple):
     aux: PyTree
 
 
+class OwnGradients(NamedTuple):
+    """A shorter way to the task gradients of one loss, which its attribute ``own_gradients`` has.
+
+    Attributes:
+        of: the loss. A function that wraps it, and copies its attributes, is another.
+        make: makes what ``task_gradients`` of it returns.
+    """
+
+    of: LossFn
+    make: Callable[[], Callable[..., tuple[Any, PyTree]]]
+
+
 def loss_vector(losses: PyTree) -> Float[Array, " tasks"]:
     """The losses as a vector: those by name in the order of ``jax.tree.leaves``.
 

@@ -24,6 +24,7 @@ def task_gradients(
         loss_fn: ``loss_fn(params, batch)`` gives the losses, a vector (tasks,) or scalars by name:
             a dict, NamedTuple or dataclass, whose order is that of ``jax.tree.leaves``
             (alphabetical for a dict). It may take more arguments, which are not differentiated.
+            Losses of ``jaxmtl.sharing`` bring a shorter way of their own.
         chunk: tasks whose backward passes run side by side, static; None for all, or one by one
             on CPU once the gradients outgrow its caches: whatever is faster. The numbers are the
             same; the memory for what a backward pass holds (about that of the
@@ -53,6 +54,9 @@ def task_gradients(
     """
     check_chunk(chunk)
     has_aux = gives_aux(loss_fn, has_aux)
+    own = getattr(loss_fn, "own_gradients", None)
+    if own is not None and own.of is loss_fn:
+        return own.make()
     parts = parts_of(loss_fn, has_aux)
 
     def gradients(params: PyTree, batch: PyTree, *args: Any, **kwargs: Any) -> tuple[Any, PyTree]:

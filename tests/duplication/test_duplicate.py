@@ -26,6 +26,7 @@ from jaxmtl import (
     select_columns,
     slots_to_columns,
 )
+from jaxmtl.duplication import moving_readers
 
 X = np.random.default_rng(0).uniform(-1, 2, (17, 4)).astype(np.float32)
 
@@ -256,3 +257,18 @@ def test_spare_columns_do_not_count():
     split, split_index = duplicate_node(params, index, 0, [0])
     assert count_parameters(split, split_index) == start + 5  # four weights and a bias
     assert count_parameters(params) == start + 3 * 5
+
+
+def test_readers_part_by_sign_and_the_unknown_stay():
+    part = jax.jit(moving_readers)
+    every = np.array([True, True, True, True])
+    for gradients, reads, known, expected in (
+        ([-1.0, 2.0, -3.0, 0.0], every, every, [0, 2]),
+        ([0.0, -2.0, 3.0, -1.0], every, every, [0, 2]),  # 0 counts as positive
+        ([1.0, 2.0, 3.0, 4.0], every, every, [0]),  # all of one sign: one goes alone
+        ([-1.0, 2.0, 3.0, -4.0], ~np.eye(4, dtype=bool)[0], every, [1, 2]),
+        ([-1.0, np.nan, 3.0, -4.0], every, ~np.eye(4, dtype=bool)[0], [2]),
+        ([np.nan, np.nan, 3.0, -4.0], ~np.eye(4, dtype=bool)[3], every, [0]),  # nothing is told
+    ):
+        moving = part(np.float32(gradients), reads, known)
+        assert np.flatnonzero(moving).tolist() == expected

@@ -7,7 +7,13 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, Key, PyTree
 
 from jaxmtl.conflict import count_conflicts, node_conflict, update_streak, weight_conflict
-from jaxmtl.duplication import AnyIndex, HeadIndex, readers, slots_to_columns
+from jaxmtl.duplication import (
+    AnyIndex,
+    HeadIndex,
+    moving_readers,
+    readers,
+    slots_to_columns,
+)
 from jaxmtl.training.network import Bank
 from jaxmtl.training.phased.state import Config
 
@@ -144,14 +150,12 @@ def choose_node(
 
     The column of the largest streak is the first in row-major order; only columns with more than
     one reader can be chosen otherwise. With two tasks the first one gets the copy. More readers
-    part by the sign of their gradient at the weight and sample that fired (0 counts as positive);
-    the group of the lowest-numbered reader gets the copy. Should all be of one sign, which a streak
-    held over zeros allows, that reader goes alone. A reader whose label is unknown at that sample,
-    or whose gradient is NaN, is on neither side: it stays with the original, and a column is chosen
-    only if two others read it.
+    part by the sign of their gradient at the weight and sample that fired, see ``moving_readers``:
+    a streak held over zeros allows that all are of one sign. A column is chosen only if two readers
+    have a known label at that sample and a gradient that is not NaN.
     """
-    reads = readers(head_index, bank.num_columns)
-    streak, told = tally.streak, jnp.bool(True)
+    reads = all_reads = readers(head_index, bank.num_columns)
+    streak, known = tally.streak, reads
     if tally.firing is not None:
         known = tally.firing.known[:, None] & ~jnp.isnan(tally.firing.deltas)
         # A phase that is told to stop may do so where nobody is known.
@@ -174,9 +178,5 @@ def choose_node(
     gradients = tally.firing.deltas[:, node]
     if tally.streak.ndim == 2:
         gradients = gradients * jnp.sign(tally.firing.inputs[row])
-    positive = gradients >= 0
-    lowest = jnp.argmax(reads[:, node])
-    group = reads[:, node] & (positive == positive[lowest])
-    alone = jnp.arange(bank.num_tasks) == lowest
-    moving = jnp.where((group == reads[:, node]).all() | ~told, alone, group)
+    moving = moving_readers(gradients, all_reads[:, node], known[:, node])
     return node, moving, streak.max()

@@ -1,0 +1,224 @@
+"""Losses of views in the engines, with every kind of loss, and the bank as their special case."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from drawn import drawn_parameters
+from sharing.networks import IMAGES, NETS
+
+import jaxmtl.aggregation as ag
+from jaxmtl import HardSharing, duplicate_node, task_gradients
+from jaxmtl.duplication import count_parameters as count_bank
+from jaxmtl.sharing import (
+    count_parameters,
+    duplicate,
+    enlarge,
+    find_units,
+    open_banks,
+    staged,
+    task_view,
+    to_banks,
+    view_gradients,
+    view_losses,
+)
+
+X = np.random.default_rng(0).uniform(size=(9, 4)).astype(np.float32)
+Y = np.random.default_rng(1).uniform(size=(9, 3)).astype(np.float32)
+SPLITS = (("first", 1, [0]), ("second", 0, [1, 2]), ("second", 2, [2]))
+
+
+def params_of():
+    rng = np.random.default_rng(2)
+    draw = lambda *shape: jnp.asarray(rng.normal(size=shape), jnp.float32)  # noqa: E731
+    return {
+        "first": {"kernel": draw(4, 3), "bias": draw(3)},
+        "second": {"kernel": draw(3, 2), "bias": draw(2)},
+        "heads": draw(2, 3),
+    }
+
+
+def layer(params, h):
+    return jnp.tanh(h @ params["kernel"] + params["bias"][None])
+
+
+STAGES = [
+    ("first", lambda params, batch: layer(params["first"], batch[0])),
+    ("second", lambda params, h: layer(params["second"], h)),
+]
+
+
+def losses_of(params, h, batch):
+    return ((h @ params["heads"] - batch[1]) ** 2).mean(axis=0)
+
+
+def loss_fn(params, batch):
+    return losses_of(params, STAGES[1][1](params, STAGES[0][1](params, batch)), batch)
+
+
+@functools.cache
+def parted():
+    banks, pointers = open_banks(
+        params_of(), {"first": [("first", -1)], "second": [("second", -1)]}, num_tasks=3
+    )
+    part = jax.jit(duplicate, static_argnums=2)
+    for group, column, tasks in SPLITS:
+        banks, pointers = part(banks, pointers, group, column, np.isin(np.arange(3), tasks))
+    assert pointers["second"].tolist() == [[0, 1], [2, 1], [3, 1]]
+    rng = np.random.default_rng(3)  # the copies have moved on
+    return jax.tree.map(
+        lambda p: p + rng.normal(size=p.shape, scale=0.1).astype(p.dtype), banks
+    ), pointers
+
+
+@pytest.mark.parametrize("name", ["sum", "upgrad", "pcgrad"])
+def test_aggregators_and_engines_take_them_as_they_are(name):
+    banks, pointers = parted()
+    losses = view_losses(loss_fn)
+    streams = staged(STAGES, losses_of, pointers)
+    steps = [ag.aggregated_step(losses, name, optax.sgd(0.1))]
+    if name == "upgrad":
+        steps.append(ag.gramian_step(losses, name, optax.sgd(0.1)))
+    else:
+        steps.append(ag.aggregated_step(streams, name, optax.sgd(0.1)))
+    key = jax.random.key(0)
+    after = []
+    for init, step in steps:
+        more = () if step is steps[-1][1] and name != "upgrad" else (pointers,)
+        state = init(banks, (X, Y), *more, key=key)
+        after.append(jax.jit(step)(banks, state, (X, Y), *more)[0])
+    for other in after[1:]:
+        jax.tree.map(
+            lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6), after[0], other
+        )
+    unread = after[0]["second"]["kernel"][:, 4:]
+    np.testing.assert_array_equal(unread, banks["second"]["kernel"][:, 4:])
+    assert np.abs(after[0]["first"]["kernel"] - banks["first"]["kernel"])[:, :4].min() > 0
+
+
+def test_no_split_compiles_a_step_anew():
+    traces = []
+
+    @jax.jit
+    def gradients(banks, pointers):
+        traces.append(None)
+        return task_gradients(view_losses(loss_fn))(banks, (X, Y), pointers)
+
+    banks, pointers = open_banks(params_of(), {"first": [("first", -1)]}, num_tasks=3, capacity=5)
+    first, _ = gradients(banks, pointers)
+    second, grads = gradients(*duplicate(banks, pointers, "first", 2, [1]))
+    np.testing.assert_array_equal(first, second)
+    assert len(traces) == 1
+    assert not np.asarray(grads["first"]["bias"][0, 3:]).any()
+    assert not np.asarray(grads["first"]["bias"][1, 2]).any()
+
+
+def test_a_function_around_them_has_the_gradients_of_its_own():
+    banks, pointers = parted()
+    losses = view_losses(loss_fn)
+    twice = functools.wraps(losses)(lambda *args: 2 * losses(*args))
+    grads = [jax.jit(task_gradients(fn))(banks, (X, Y), pointers)[1] for fn in (losses, twice)]
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(2 * a, b, rtol=1e-5, atol=1e-6), *grads)
+
+
+def test_losses_by_name_keys_and_what_comes_along():
+    banks, pointers = parted()
+
+    def named(params, batch, factor, *, key):
+        found = loss_fn(params, batch)
+        drawn = factor * jax.random.uniform(key)
+        return {"c": found[0], "a": found[1], "b": found[2]}, drawn
+
+    losses = view_losses(named, has_aux=True)
+    init, step = ag.aggregated_step(losses, "sum", optax.sgd(0.1))
+    state = init(banks, (X, Y), pointers, 2.0, key=jax.random.key(1))
+    after, _, info = jax.jit(step)(banks, state, (X, Y), pointers, 2.0)
+    assert info.names == ("a", "b", "c")
+    assert info.aux.shape == (3,)
+    assert len(np.unique(info.aux)) == 1  # the same key for every view
+    one = [loss_fn(task_view(banks, pointers, t), (X, Y)) for t in range(3)]
+    expected = [one[0][1], one[1][2], one[2][0]]  # names in the order of their letters
+    np.testing.assert_allclose(info.losses, expected, rtol=1e-6)
+    assert not np.array_equal(after["heads"], banks["heads"])
+    with pytest.raises(ValueError, match="expected losses of 3 tasks, as the pointers have, got 2"):
+        view_losses(lambda params, batch: jnp.ones(2))(banks, None, pointers)
+
+
+def test_running_statistics_of_views_and_of_stages_are_pooled():
+    net = NETS["linen"](2)
+    groups = find_units(net.params, net.stats, select=["Conv_0", "BatchNorm_0"]).groups
+    banks, pointers = open_banks(net.params, groups, 2, others=[net.stats], capacity=8)
+    stats = enlarge(net.stats, pointers)
+    banks, pointers = duplicate(banks, pointers, "Conv_0", 2, [1])
+    banks["Conv_0"]["kernel"] = banks["Conv_0"]["kernel"].at[..., 7].add(1.0)
+
+    def loss_fn(params, batch, stats):
+        y, stats = net.apply(params, stats, batch, jax.random.key(2))
+        return (y**2).mean(axis=0), stats
+
+    init, step = ag.aggregated_step(view_losses(loss_fn, has_stats=True), "sum", optax.sgd(0.1))
+    state = init(banks, IMAGES, pointers, stats)
+    info = jax.jit(step)(banks, state, IMAGES, pointers, stats)[2]
+    found = np.asarray(info.aux["BatchNorm_0"]["mean"])
+    alone = [
+        jax.jit(loss_fn)(task_view(banks, pointers, t), IMAGES, task_view(stats, pointers, t))[1]
+        for t in (0, 1)
+    ]
+    np.testing.assert_allclose(found[:7], alone[0]["BatchNorm_0"]["mean"], rtol=1e-6)
+    np.testing.assert_allclose(found[7], alone[1]["BatchNorm_0"]["mean"][2], rtol=1e-6)
+    assert abs(found[7] - found[2]) > 1e-3
+
+    def in_one(params, h, stats):
+        return net.apply(params, stats, h, jax.random.key(2))
+
+    losses = staged(
+        [("*", in_one)], lambda params, y, batch: (y**2).mean(axis=0), pointers, has_stats=True
+    )
+    values, pooled = jax.jit(losses)(banks, IMAGES, stats)
+    np.testing.assert_allclose(values, info.losses, rtol=1e-5)
+    np.testing.assert_allclose(pooled["BatchNorm_0"]["mean"], found, rtol=1e-5)
+
+
+def test_the_bank_of_hard_sharing_is_one_group():
+    model = HardSharing(nodes=3, outputs=(1, 1, 1))
+    plain = HardSharing(nodes=3, outputs=(1, 1, 1), capacity=3)
+    params = drawn_parameters(model, X)["params"]
+    small = {**params, "bank": jax.tree.map(lambda leaf: leaf[..., :3], params["bank"])}
+    banks, pointers = open_banks(small, {"bank": [("bank", -1)]}, num_tasks=3)
+    index = model.initial_head_index()
+    params = {**params, "bank": jax.tree.map(jnp.asarray, banks["bank"])}
+    for column, tasks in ((1, [0, 2]), (0, [2]), (3, [2])):
+        params, index = duplicate_node(params, index, column, tasks)
+        banks, pointers = duplicate(banks, pointers, "bank", column, tasks)
+    np.testing.assert_array_equal(pointers["bank"], index)
+    jax.tree.map(np.testing.assert_array_equal, banks, params)
+    assert count_parameters(banks, pointers) == count_bank(params, index)
+
+    def loss_of(model):
+        def loss_fn(params, batch, *head_index):
+            y = model.apply({"params": params}, batch[0], *head_index)
+            return ((y - batch[1]) ** 2).mean(axis=0)
+
+        return loss_fn
+
+    ours = jax.jit(task_gradients(view_losses(loss_of(plain))))(banks, (X, Y), pointers)
+    theirs = jax.jit(task_gradients(loss_of(model)))(params, (X, Y), index)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-7), ours, theirs)
+
+
+def test_gradients_of_slots_are_those_of_columns():
+    banks, pointers = parted()
+    losses, slots = jax.jit(view_gradients(loss_fn))(banks, (X, Y), pointers)
+    value, columns = jax.jit(task_gradients(view_losses(loss_fn)))(banks, (X, Y), pointers)
+    np.testing.assert_allclose(losses, value, rtol=1e-6)
+    assert slots["second"]["kernel"].shape == (3, 3, 2)
+    moved = to_banks(slots, pointers)
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-7), moved, columns
+    )
+    np.testing.assert_array_equal(
+        moved["second"]["bias"][1, jnp.array([2, 1])], slots["second"]["bias"][1]
+    )
