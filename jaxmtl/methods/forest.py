@@ -237,3 +237,6 @@ def _check_forest(
         # Children stand behind their parents: every way down has an end.
         if name != "roots" and ((arrays[name] >= 0) & (arrays[name] <= here)).any():
             raise ValueError(f"array {name!r}: expected children behind their parents, got others")
+    led_to = np.sort(np.concatenate([arrays[name] for name in ("roots", "left", "right")]))
+    if not np.array_equal(led_to, np.arange(-leaves, nodes)):
+        raise ValueError("array 'roots': expected one way to every node and leaf, got others")

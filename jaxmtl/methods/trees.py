@@ -113,6 +113,9 @@ def trees_model_of(
         # Children stand behind their parents: every way down has an end.
         if (arrays[name] < here).any():
             raise ValueError(f"array {name!r}: expected children behind their parents, got others")
+    inner = [arrays[name][arrays[name] != here] for name in ("left", "right")]
+    if not np.array_equal(np.sort(np.concatenate([arrays["roots"], *inner])), here):
+        raise ValueError("array 'roots': expected one way to every node, got others")
     return TreesModel(**arrays)
 
 
