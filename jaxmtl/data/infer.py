@@ -124,7 +124,10 @@ def _check(
     group: str | None,
     time: str | None,
 ) -> None:
-    lone = {"--group": [group] if group else [], "--time": [time] if time else []}
+    lone = {
+        "--group": [] if group is None else [group],
+        "--time": [] if time is None else [time],
+    }
     wanted = {"--targets": targets, "--features": features or (), "--ignore": ignore, **lone}
     try:
         for option, names in {**wanted, "--kinds": tuple(kinds)}.items():

@@ -58,3 +58,13 @@ def test_what_columns_are_worth_is_a_frame(folder):
 def test_a_column_that_is_not_there_is_named(folder, frame):
     with pytest.raises(ValueError, match="'CO'"):
         jaxmtl.load(folder).predict(frame[["city"]])
+
+
+def test_what_is_no_frame_of_these_columns_is_said(folder, frame):
+    run = jaxmtl.load(folder)
+    double = pd.concat([frame, frame[["CO"]]], axis=1)
+    for ask in (run.predict, run.intervals):
+        with pytest.raises(TypeError, match="data frame with the columns .*CO.*, got ndarray"):
+            ask(frame[["CO"]].to_numpy())
+        with pytest.raises(ValueError, match="'CO' is there more than once"):
+            ask(double)

@@ -86,7 +86,7 @@ def is_far_above(place: int, values: Float[np.ndarray, "rows columns"]) -> bool:
         return False
     most = np.fmax.reduce(others)
     known = ~np.isnan(values[place]) & (most > 0)
-    far = np.abs(values[place][known]) > _FAR * most[known]
+    far = np.abs(values[place][known]) / _FAR > most[known]
     return bool(far.sum() > 1 and far.mean() > 0.5)
 
 
