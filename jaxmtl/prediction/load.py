@@ -138,7 +138,7 @@ def _check_frame(frame: Any, predictor: Predictor) -> None:
     twice = frame.columns[frame.columns.duplicated()]
     double = next((name for name in names if name in twice), None)
     if double is not None:
-        raise ValueError(f"frame: the column {double!r} is there more than once; rename all but one")
+        raise ValueError(f"frame: column {double!r} is there more than once; rename all but one")
 
 
 _NOTHING = ByFold(np.zeros((1, 0, 1)), np.zeros((1, 0, 1)))

@@ -66,5 +66,5 @@ def test_what_is_no_frame_of_these_columns_is_said(folder, frame):
     for ask in (run.predict, run.intervals):
         with pytest.raises(TypeError, match="data frame with the columns .*CO.*, got ndarray"):
             ask(frame[["CO"]].to_numpy())
-        with pytest.raises(ValueError, match="'CO' is there more than once"):
+        with pytest.raises(ValueError, match="column 'CO' is there more than once"):
             ask(double)

@@ -168,8 +168,8 @@ class StudyOptions(ScalingOptions):
         if not self.phases:
             raise ValueError("--phases: expected at least one phase, got none")
         for option, sizes in (("--shared", self.shared), ("--towers", self.towers)):
-            if len(sizes) > MOST_LAYERS:
-                raise ValueError(f"{option}: expected at most {MOST_LAYERS} layers, got {len(sizes)}")
+            if (number := len(sizes)) > MOST_LAYERS:
+                raise ValueError(f"{option}: expected at most {MOST_LAYERS} layers, got {number}")
         if len(self.phases) > MOST_PHASES:
             raise ValueError(
                 f"--phases: expected at most {MOST_PHASES} phases, got {len(self.phases)}"
