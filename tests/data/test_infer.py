@@ -261,3 +261,12 @@ def test_columns_that_tell_a_target():
     said = notes_of(["a", "level"], AQI=index, b=b, a=a, level=[f"L{i}" for i in level])
     assert "column 'AQI': nearly tells 'a', 'level' by itself" in said
     assert "column 'b'" not in said
+
+
+def test_a_category_that_may_have_been_meant_for_numbers():
+    mixed = table(t=RNG.normal(size=N), a=cycle(*["<10", "<12"] * 4, 12.5, 13, 14.5, 17, 21))
+    (note,) = [n for n in infer_columns(mixed, targets=["t"]).notes if "category" in n]
+    assert "'a': taken for a category, but 5 of its 7 levels are numbers" in note
+    assert "such as '<1" in note
+    grades = table(t=RNG.normal(size=N), a=cycle("1", "2", "A", "B"))
+    assert not any("category" in n for n in infer_columns(grades, targets=["t"]).notes)
