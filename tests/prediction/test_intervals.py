@@ -98,7 +98,6 @@ def broken(**changed):
         ({"scores": np.zeros((12, 2))}, "scores: expected shape"),
         ({"scores": -np.ones((12, 1))}, "scores of 0 or more"),
         ({"scores": np.full((12, 1), np.inf)}, "finite scores"),
-        ({"scores": np.full((12, 1), np.nan)}, "a task without any"),
         ({"scores": np.ones((12, 1), np.float16)}, "got .* of float16"),
         ({"fold": np.full(12, 3)}, "expected folds below 3"),
         ({"terms": np.array([9])}, "terms of 0, 3, 4"),

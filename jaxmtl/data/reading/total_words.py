@@ -16,7 +16,7 @@ _WORDS = (
     "итог, среднее, toplam, ortalama, summa, medelvärde, celkem, součet, průměr, gjennomsnitt, "
     "totalt, yhteensä, keskiarvo, összesen, átlag, ukupno, prosjek, skupaj, povprečje, spolu, "
     "priemer, sumă, medie, kokku, keskmine, iš viso, vidurkis, kopā, vidējais, genel toplam, "
-    "total geral, média, totale complessivo, eindtotaal, endsumme, jahressumme, gjennomsnitt, "
+    "total geral, média, totale complessivo, eindtotaal, endsumme, jahressumme, "
     "σύνολο, μέσος όρος, общо, средно, усього, разом, середнє, "
     'סה"כ, סה״כ, סך הכל, ממוצע, المجموع, مجموع, الإجمالي, المتوسط, جمع, میانگین, '
     "รวม, รวมทั้งหมด, ค่าเฉลี่ย, tổng, tổng cộng, trung bình, कुल, योग, औसत, jumlah, rata-rata"

@@ -18,7 +18,7 @@ from jaxmtl.training.phased.combining import check_combining
 FORM = "epochs,warmup,threshold,rate"
 HARD_EPOCHS_OF_STUDY = 480
 MOST_PHASES = 1000
-MOST_LAYERS = 64  # of more, the program is not compiled in an hour
+MOST_LAYERS = 64  # hundreds are compiled for longer than anyone waits
 OptimizerName = Literal["adam", "adamw", "adamax", "amsgrad", "nadam", "rmsprop", "adagrad", "sgd"]
 # A layer of more nodes has a typing error in it.
 Size = Annotated[int, msgspec.Meta(ge=1, le=2**16)]
