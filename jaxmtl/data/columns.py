@@ -10,6 +10,7 @@ from jaxmtl.plain.dates import DateOrder
 from jaxmtl.tasks import Task
 
 _MOST_SHOWN = 4  # levels of a category in a line
+_FIRST, _LAST = -62_135_596_800, 253_402_300_799  # the years 1 to 9999, in seconds since 1970
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -63,6 +64,12 @@ class Column:
             return f"{self.low:.6g} to {self.high:.6g}"
         return f"{_moment(self.low, self.parts)} to {_moment(self.high, self.parts)}"
 
+    @property
+    def has_dates(self) -> bool:
+        """Whether the ends of its range are dates of the calendar, if it is one of dates."""
+        ends = (self.low, self.high) if self.kind == "date" else ()
+        return all(end is None or _FIRST <= end <= _LAST for end in ends)
+
     def to_json(self) -> dict[str, Any]:
         """As texts, numbers and lists."""
         return {
@@ -75,13 +82,13 @@ class Column:
         """The column that ``to_json`` was called on.
 
         Args:
-            saved: perhaps by way of a file.
+            saved: perhaps by way of a file; fields that there are not are passed over.
 
         Returns:
             The column.
 
         Raises:
-            ValueError: a field that there is not, or that is missing.
+            ValueError: a field that is missing.
 
         Example:
             >>> column = Column(name="city", kind="category", levels=("A", "B"))
@@ -89,10 +96,11 @@ class Column:
             True
         """
         names = {field.name for field in dataclasses.fields(Column)}
-        if not isinstance(saved, Mapping) or not {"name", "kind"} <= set(saved) <= names:
+        if not isinstance(saved, Mapping) or not {"name", "kind"} <= set(saved):
             raise ValueError(f"column: expected the fields {', '.join(sorted(names))}, got {saved}")
-        lists = {name: tuple(value) for name, value in saved.items() if isinstance(value, list)}
-        return Column(**{**saved, **lists})
+        own = {name: saved[name] for name in names & set(saved)}
+        lists = {name: tuple(value) for name, value in own.items() if isinstance(value, list)}
+        return Column(**{**own, **lists})
 
 
 def _moment(seconds: float, parts: tuple[str, ...]) -> str:

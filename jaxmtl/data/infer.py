@@ -14,10 +14,12 @@ from jaxmtl.data.kinds import Declared, check_names, said_of
 from jaxmtl.data.reading.cell_table import CellTable
 from jaxmtl.data.typed import dates_of, levels_of, looks_of
 from jaxmtl.plain import date_features
+from jaxmtl.plain.cells import looks_like_number
 from jaxmtl.plain.dates import DAY, Dates
 from jaxmtl.plain.names import plain_name
 
 _NEARLY_ALL = 0.8  # of the cells different: a name, not a category
+_MANY_NUMBERS = 5  # levels that are, in a category that may have been meant for numbers
 _FEW_ROWS = 20  # up to which nearly all different is no sign
 
 
@@ -124,7 +126,10 @@ def _check(
     group: str | None,
     time: str | None,
 ) -> None:
-    lone = {"--group": [group] if group else [], "--time": [time] if time else []}
+    lone = {
+        "--group": [] if group is None else [group],
+        "--time": [] if time is None else [time],
+    }
     wanted = {"--targets": targets, "--features": features or (), "--ignore": ignore, **lone}
     try:
         for option, names in {**wanted, "--kinds": tuple(kinds)}.items():
@@ -203,7 +208,15 @@ def _category(
         rows=len(levels),
         levels=tuple(sorted(counts, key=lambda level: (-counts[level], level))),
     )
-    return column, []
+    texts = [level for level in column.levels if not looks_like_number(level)]
+    numbers = len(counts) - len(texts)
+    if declared or not texts or numbers < _MANY_NUMBERS:
+        return column, []
+    return column, [
+        f"{table.source}, column {name!r}: taken for a category, but {numbers} of its "
+        f"{len(counts)} levels are numbers, beside texts such as {texts[0][:40]!r}; --kinds "
+        f"{name}=number reads it as numbers, and names what is none"
+    ]
 
 
 def _date(

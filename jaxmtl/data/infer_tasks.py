@@ -1,6 +1,7 @@
 """What a column to be predicted is: a number, a count, or classes."""
 
 from collections import Counter
+from collections.abc import Callable
 
 import numpy as np
 from jaxtyping import Float
@@ -16,6 +17,7 @@ _MOST_CLASSES = 1000
 _FEW_LABELS = 50  # known ones, below which errors are very unsure
 _RARE = 5  # rows of a class that are few to learn from
 _COUNTED = 100  # rows by which counts are told from other whole numbers
+_LARGEST = 1e100  # number whose square, summed over all rows, is still finite
 _TAIL = 20.0  # times the mean that the greatest count is
 
 
@@ -80,6 +82,7 @@ def _number(table: CellTable, name: str, kind: str | None, weight: float) -> tup
         )
     if not len(known):
         raise TableError(f"{place}: expected a target with known labels, got none in any row")
+    check_squares(values, lambda row: table.place(name, row))
     if len(different) == 1:
         notes = [*notes, f"{place}: {known[0]:g} in all rows with a label: nothing to learn"]
     elif len(different) == 2 and kind is None:
@@ -98,6 +101,33 @@ def _number(table: CellTable, name: str, kind: str | None, weight: float) -> tup
             ]
         return Task(name=name, kind="count", weight=weight), notes
     return Task(name=name, weight=weight), notes
+
+
+def check_squares(values: Float[np.ndarray, " rows"], place: Callable[[int], str]) -> None:
+    """Raises TableError for a target whose squared errors would be infinite, or all 0.
+
+    Args:
+        values: of the target, NaN where missing.
+        place: how a sentence names a row, counted from 0.
+
+    Example:
+        >>> check_squares(np.array([2.0, 1e200]), "row {}".format)
+        Traceback (most recent call last):
+            ...
+        jaxmtl.data._errors.TableError: row 1: 1e+200 cannot be squared, as errors are; ...
+    """
+    sizes = np.nan_to_num(np.abs(values))
+    row = int(np.argmax(sizes))
+    if sizes[row] > _LARGEST:
+        raise TableError(
+            f"{place(row)}: {values[row]:g} cannot be squared, as errors are; write the column in "
+            "a larger unit, or declare that value as missing"
+        )
+    if 0 < sizes[row] < 1 / _LARGEST:
+        raise TableError(
+            f"{place(row)}: {values[row]:g} is the largest number of the column, and its square is "
+            "0; write the column in a smaller unit"
+        )
 
 
 def _has_tail(known: Float[np.ndarray, " known"]) -> bool:

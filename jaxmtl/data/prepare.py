@@ -1,5 +1,6 @@
 """From a table and its splits to scaled rows that a network can be trained on."""
 
+import functools
 import warnings
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -10,6 +11,7 @@ from jaxtyping import Bool, Int
 from jaxmtl._validate import check_choice
 from jaxmtl.data._errors import TableError
 from jaxmtl.data.feature_range import range_of
+from jaxmtl.data.infer_tasks import check_squares
 from jaxmtl.data.preprocessing import Preprocessing, to_dtype
 from jaxmtl.data.reading.tables import Table
 from jaxmtl.data.rows import Rows, Splits
@@ -115,6 +117,8 @@ def prepare(
 
     fitted = parts.train if scale_on == "train" else np.concatenate(parts)
     _check_known(table, missing_x[parts.train], missing_y[parts.train])
+    for j, name in enumerate(table.targets):
+        check_squares(table.y[:, j], functools.partial(table.place, name))
     over = "the training rows" if scale_on == "train" else "all rows"
     feature_scaler = _fit(table, table.features, table.x[fitted], scaling, over)
     target_scaler = _fit(table, table.targets, table.y[fitted], scaling, over)

@@ -43,7 +43,7 @@ def loss_vector(losses: PyTree) -> Float[Array, " tasks"]:
     """The losses as a vector: those by name in the order of ``jax.tree.leaves``.
 
     Raises:
-        ValueError: they are neither a vector nor scalars by name.
+        ValueError: they are neither a vector nor scalars by name, or no floating numbers.
 
     Example:
         >>> import jax.numpy as jnp
@@ -63,7 +63,7 @@ def loss_vector(losses: PyTree) -> Float[Array, " tasks"]:
             raise ValueError(
                 f"loss_fn: expected one loss a task, got an empty {type(losses).__name__}"
             )
-        return jnp.stack([jnp.asarray(leaf) for leaf in leaves])
+        return _of_floats(jnp.stack([jnp.asarray(leaf) for leaf in leaves]))
     if losses is None:
         raise ValueError("loss_fn: expected one loss a task, got None: return the losses")
     if isinstance(losses, tuple | list):
@@ -77,6 +77,16 @@ def loss_vector(losses: PyTree) -> Float[Array, " tasks"]:
             "loss_fn: expected a vector with one loss a task, "
             f"got shape {jnp.shape(losses)}: {_vector_of(jnp.shape(losses))}"
         )
+    if not jnp.size(losses):
+        raise ValueError("loss_fn: expected one loss a task, got an empty vector")
+    return _of_floats(losses)
+
+
+def _of_floats(losses: Array) -> Array:
+    """Refuses losses along which JAX's derivatives are 0 without a word."""
+    found = jnp.result_type(losses)
+    if not jnp.issubdtype(found, jnp.floating):
+        raise ValueError(f"loss_fn: expected floating losses, got {found}: they have no gradient")
     return losses
 
 

@@ -199,3 +199,6 @@ def _check_forest(
     for name in ("roots", "left", "right"):
         check_below(name, arrays[name], nodes, least=-leaves)
     check_ways(arrays, own_leaves=False)
+    led_to = np.sort(np.concatenate([arrays[name] for name in ("roots", "left", "right")]))
+    if not np.array_equal(led_to, np.arange(-leaves, nodes)):
+        raise ValueError("array 'roots': expected one way to every node and leaf, got others")

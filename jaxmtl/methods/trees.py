@@ -97,6 +97,10 @@ def trees_model_of(
     for name in ("left", "right"):
         check_below(name, arrays[name], nodes[0])
     check_ways(arrays, own_leaves=True)
+    here = np.arange(nodes[0])
+    inner = [arrays[name][arrays[name] != here] for name in ("left", "right")]
+    if not np.array_equal(np.sort(np.concatenate([arrays["roots"], *inner])), here):
+        raise ValueError("array 'roots': expected one way to every node, got others")
     return TreesModel(**arrays)
 
 

@@ -188,6 +188,7 @@ def looks_like_number(cell: Any, notation: Notation = AS_USUAL) -> bool | None:
             return None
         return (
             _read_number(text, notation) is not None
+            or _read_number(text, AS_USUAL) is not None
             or may_have_decimal_comma(text)
             or is_point_grouped(text)
             or _SPACED.fullmatch(text) is not None
@@ -237,7 +238,7 @@ def is_point_grouped(text: str) -> bool:
 
 def _read_number(text: str, notation: Notation) -> float | None:
     """The number that a tidied text means, or None."""
-    if not text.isascii() and any(map(_hides_number, text)):
+    if not text.isascii() and (any(map(_hides_number, text)) or _mixes_digits(text)):
         return None
     decimal = notation.decimal or "."
     if notation.thousands is not None:
@@ -272,6 +273,8 @@ def _describe_text(cell: str, text: str, notation: Notation) -> str:
     if odd is not None:
         name = unicodedata.name(odd, "an unusual character").lower()
         return f"{shown} with the character {odd!r} ({name}); write it in ordinary digits"
+    if _mixes_digits(text):
+        return f"{shown} with digits of more than one script; write it in ordinary digits"
     if notation.decimal == "," and _POINT_GROUPED.fullmatch(text):
         return f"{shown} with a point beside decimal commas; if it marks thousands, say --thousands"
     if _GROUPED.fullmatch(text):
@@ -291,6 +294,11 @@ def _hides_number(character: str) -> bool:
     """Whether a compatibility form of a digit or a sign, or a fraction: ³, ₂, ①, ½, ⁻."""
     plain = unicodedata.normalize("NFKC", character)
     return plain != character and bool(re.search(r"[\d+\-.−eE]", plain))
+
+
+def _mixes_digits(text: str) -> bool:
+    """Whether digits are of more than one script, as in 35١: nobody writes a number so."""
+    return len({ord(one) - unicodedata.decimal(one) for one in text if one.isdecimal()}) > 1
 
 
 def _short(cell: str) -> str:

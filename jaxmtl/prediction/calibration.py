@@ -247,7 +247,7 @@ def calibration_of(
         "spreads": (spreads, (folds, len(tasks), SpreadModel.length()), "f"),
     }
     for name, (array, shape, kind) in shapes.items():
-        if array.shape != shape or array.dtype.kind != kind:
+        if array.shape != shape or array.dtype.str[1:] != f"{kind}8":
             raise ValueError(
                 f"intervals: {name}: expected shape {shape} of kind {kind}, got {array.shape} of "
                 f"{array.dtype}"
@@ -256,8 +256,9 @@ def calibration_of(
         raise ValueError(
             f"intervals: expected folds below {folds}, and terms of {', '.join(map(str, TERMS))}"
         )
-    if not np.isfinite(spreads).all() or not (np.isnan(scores) | (scores >= 0)).all():
-        raise ValueError("intervals: expected finite spreads, and scores of 0 or more")
+    told = np.isfinite(scores)
+    if not np.isfinite(spreads).all() or not (np.isnan(scores) | (told & (scores >= 0))).all():
+        raise ValueError("intervals: expected finite spreads, and finite scores of 0 or more")
     numbers = [t for t, task in enumerate(tasks) if not task.has_classes]
     for f, t in np.ndindex(folds, len(numbers)):
         check_spread(spreads[f, numbers[t]])

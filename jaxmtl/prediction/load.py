@@ -49,11 +49,13 @@ class LoadedRun:
             "level probability of good" and so on.
 
         Raises:
-            TableError: a column is not there, or a cell is not of its kind.
+            TypeError: no data frame.
+            ValueError: a column is not there or there twice, or a cell is not of its kind.
         """
         import pandas as pd
 
         predictor = self.run.predictor
+        _check_frame(frame, predictor)
         if not isinstance(predictor.coding, Coding):
             names = list(predictor.coding.features)
             missing = [name for name in names if name not in frame.columns]
@@ -90,6 +92,7 @@ class LoadedRun:
         import pandas as pd
 
         predictor = self.run.predictor
+        _check_frame(frame, predictor)
         found = self._by_fold(frame) if isinstance(predictor.coding, Coding) else _NOTHING
         level = level_of(self.run.metrics) if confidence_level is None else confidence_level
         bounds = predictor.bounds(found, confidence_level=level, joint=joint)
@@ -270,6 +273,20 @@ def _coding_of(predictor: Predictor) -> Coding:
     if not isinstance(predictor.coding, Coding):
         raise ValueError("expected a run on a table of columns of any kind, got one of the study")
     return predictor.coding
+
+
+def _check_frame(frame: Any, predictor: Predictor) -> None:
+    coding = predictor.coding
+    names = coding.inputs if isinstance(coding, Coding) else coding.features
+    if not hasattr(frame, "columns"):
+        raise TypeError(
+            f"frame: expected a pandas data frame with the columns {', '.join(names)[:200]}, got "
+            f"{type(frame).__name__}"
+        )
+    twice = frame.columns[frame.columns.duplicated()]
+    double = next((name for name in names if name in twice), None)
+    if double is not None:
+        raise ValueError(f"frame: column {double!r} is there more than once; rename all but one")
 
 
 _NOTHING = ByFold(np.zeros((1, 0, 1)), np.zeros((1, 0, 1)))

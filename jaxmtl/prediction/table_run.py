@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float
 from msgspec import Meta, Struct, to_builtins
 
-from jaxmtl.data import CellTable
+from jaxmtl.data import CellTable, Column
 from jaxmtl.files import write_json_file
 from jaxmtl.metrics.measures import main_measure
 from jaxmtl.prediction.card import machine, versions
@@ -42,14 +42,14 @@ class TableConfig(Struct):
     method: str
     features: list[str]
     targets: list[str]
-    columns: list[dict[str, Any]]
+    columns: list[Column]
     left_out: list[tuple[str, str]]
     source: str
     settings: dict[str, Any] | None
     versions: dict[str, str]
     machine: dict[str, Any]
     written: str
-    notes: list[str] = []
+    notes: list[str]
     distributions: list[ColumnLearned] = []
 
 
@@ -206,7 +206,7 @@ def check_table_run(config: TableConfig, metrics: TableMetrics, predictor: Predi
         ("targets", list(coding.target_names), config.targets),
         ("method", predictor.method, config.method),
         ("features", sorted(getattr(coding, "inputs", ())), sorted(config.features)),
-        ("columns", config.features, [column.get("name") for column in config.columns]),
+        ("columns", config.features, [column.name for column in config.columns]),
         ("distributions", [], [o for o in config.distributions if not _fits(o, config)]),
         ("folds", len(predictor.models), metrics.rows.folds),
         ("last line", predictor.method, metrics.leaderboard[-1].name),
@@ -214,6 +214,11 @@ def check_table_run(config: TableConfig, metrics: TableMetrics, predictor: Predi
     for what, expected, got in same:
         if expected != got:
             raise ValueError(f"{what}: expected {str(expected)[:80]}, got {str(got)[:80]}")
+    for column in config.columns:
+        if not column.has_dates:
+            raise ValueError(
+                f"column {column.name[:40]!r}: expected dates, got {column.low} to {column.high}"
+            )
     tables: list[Mapping[str, Any]] = [line.measures for line in metrics.leaderboard]
     tables += [line.relative for line in metrics.leaderboard]
     tables += list(metrics.weights.values())

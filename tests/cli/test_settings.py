@@ -187,6 +187,7 @@ def test_a_wrong_value_in_a_file_is_one_sentence(saved, sentence):
         ("--nodes", "", "expected a whole number from 1 to 65536, got ''"),
         ("--batch-size", "2147483648", "expected at most 16777216, got 2147483648"),
         ("--shared", "4,100000000", "expected at most 65536, got 100000000"),
+        ("--shared", ",".join("4" * 65), "expected at most 64 layers, got 65"),
         ("--towers", "1e20", "expected sizes of layers such as 8,4, or none, got '1e20'"),
         ("--gap", "1e20", "expected a whole number from 0 to 2147483647, got '1e20'"),
         ("--phases", "2147483648", "phase 1: expected numbers of at most 2147483647"),

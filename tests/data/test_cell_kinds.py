@@ -54,6 +54,12 @@ def test_other_spellings_of_the_same_number(text, number):
     assert read_cell(text, NONE) == number
 
 
+@pytest.mark.parametrize("text", ["35١", "1۰2", "१2"])
+def test_digits_of_two_scripts_are_no_number(text):
+    with pytest.raises(CellError, match="digits of more than one script"):
+        read_cell(text, NONE)
+
+
 def test_a_mark_that_was_declared_missing_is_missing():
     assert np.isnan(read_cell(" ① ", MissingValues.of(["①"])))
 
@@ -156,6 +162,9 @@ def test_dates_and_odd_stored_numbers(make_xlsx):
         read_table(make_xlsx(body), features="a").x, [[np.nan], [150], [-7]]
     )
     assert "infinite" in refused(make_xlsx(row(1, "a") + row(2, "<v>INF</v>")))
+    for stored in ("35١", "1_0", "٣"):  # Python would read them, the format has no such numbers
+        said = refused(make_xlsx(row(1, "a") + row(2, f"<v>{stored}</v>")))
+        assert f"expected a number, got '{stored}'" in said
 
 
 def test_merged_cells_are_noted(make_xlsx):

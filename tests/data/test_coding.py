@@ -93,7 +93,8 @@ def test_numbers_are_scaled_by_the_published_rule():
     ],
 )
 def test_scales_fall_back(values, scale):
-    cells = table_of_cells({"a": values, "b": list(range(len(values))), "y": values})
+    numbers = list(range(len(values)))
+    cells = table_of_cells({"a": values, "b": numbers, "y": numbers[::-1]})
     columns = infer_columns(cells, targets=["y"], features=["a", "b"])
     if scale == 0.0 and len(set(values)) == 1:
         assert columns.features == ("b",)

@@ -163,6 +163,9 @@ def test_counts_are_told_by_their_tail():
         ({"targets": ["t"], "kinds": {"cityy": "class"}}, "--kinds: .* .did you mean 'city'"),
         ({"targets": ["t"], "weights": {"city": 2.0}}, "--weights: expected names of targets"),
         ({"targets": ["t"], "group": "q"}, "--group: expected names of columns, got 'q'"),
+        ({"targets": ["t"], "group": ""}, "--group: expected names of columns, got ''"),
+        ({"targets": ["t"], "time": ""}, "--time: expected names of columns, got ''"),
+        ({"targets": ["huge"]}, "column 'huge', row 1: 1e.200 cannot be squared"),
         ({"targets": ["t"], "time": "city"}, "expected dates or numbers that say when a row was"),
         ({"targets": ["t"], "time": "gaps"}, "row 3: expected a date or number, as rows are put"),
         ({"targets": ["empty"]}, "column 'empty': expected a target with known labels"),
@@ -186,6 +189,7 @@ def test_what_cannot_be_is_refused(options, message):
         city=cycle("A", "B", "C"),
         gaps=cycle(1, -1, None),
         empty=[None] * N,
+        huge=cycle(1e200, 2),
         one=["x"] * N,
         ids=[f"id {i}" for i in range(N)],
         day=cycle("2015-01-01", "2015-01-02"),
@@ -257,3 +261,12 @@ def test_columns_that_tell_a_target():
     said = notes_of(["a", "level"], AQI=index, b=b, a=a, level=[f"L{i}" for i in level])
     assert "column 'AQI': nearly tells 'a', 'level' by itself" in said
     assert "column 'b'" not in said
+
+
+def test_a_category_that_may_have_been_meant_for_numbers():
+    mixed = table(t=RNG.normal(size=N), a=cycle(*["<10", "<12"] * 4, 12.5, 13, 14.5, 17, 21))
+    (note,) = [n for n in infer_columns(mixed, targets=["t"]).notes if "category" in n]
+    assert "'a': taken for a category, but 5 of its 7 levels are numbers" in note
+    assert "such as '<1" in note
+    grades = table(t=RNG.normal(size=N), a=cycle("1", "2", "A", "B"))
+    assert not any("category" in n for n in infer_columns(grades, targets=["t"]).notes)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from jaxmtl.data import TableError, read_table
+from jaxmtl.data import TableError, infer_columns, read_cells, read_table
 from jaxmtl.plain.cells import CellError, MissingValues, Notation, read_cell
 
 
@@ -161,3 +161,16 @@ def test_names_match_whatever_their_blanks_are(write_xlsx):
     assert "(did you mean 'T, dry' in double quotes, as it holds a comma?)" in said
     assert "\n" not in said
     assert "\\n" not in said
+
+
+@pytest.mark.parametrize("options", [{"thousands": "point"}, {"decimal": ","}])
+def test_numbers_in_another_notation_are_still_meant_for_numbers(write_csv, options):
+    lines = "".join(f"{i}.204;{i / 8:.2f}\n" for i in range(1, 9))
+    table = read_cells(write_csv("a;b\n512;0\n" + lines), **options)
+    if "thousands" in options:
+        columns = infer_columns(table, targets=["a"]).columns
+        assert [column.kind for column in columns] == ["number"]
+        assert table.numbers("a")[:2].tolist() == [512, 1204]
+    else:  # a category of numbers would be learned from without a word
+        with pytest.raises(TableError, match="column 'a'.*got the text '1.204'"):
+            infer_columns(table, targets=["a"])

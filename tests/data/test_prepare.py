@@ -219,9 +219,12 @@ def test_values_that_do_not_fit_the_dtype():
     x = np.array([[0.0], [1e-30], [1e30]])
     with pytest.raises(TableError, match="column 'CO', row 4: .* fits into float32 once scaled"):
         prepare(table_of(x, X[[0, 2, 4], :1], ("O3",)), split_of([0, 1], [], [2]))
-    y = np.array([[-1e308], [0], [1e308]])
-    with pytest.raises(TableError, match="sheet 'S', columns O3: .* apart than float64 reaches"):
-        prepare(table_of(X[[0, 2, 4]], y, ("O3",)), split_of([0, 1, 2]))
+    wide = np.array([[-1e308], [0], [1e308]])
+    with pytest.raises(TableError, match="sheet 'S', columns CO: .* apart than float64 reaches"):
+        prepare(table_of(wide, X[[0, 2, 4], :1], ("O3",)), split_of([0, 1, 2]))
+    for y, said in ([2.0, 1e200, 3.0], "row 3: .* larger unit"), ([1e-310, 0, 0], "smaller unit"):
+        with pytest.raises(TableError, match=f"column 'O3', .*{said}"):
+            prepare(table_of(X[[0, 2, 4]], np.array(y)[:, None], ("O3",)), split_of([0, 1, 2]))
 
 
 def test_encode_new_rows():

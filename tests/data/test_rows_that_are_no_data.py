@@ -7,6 +7,7 @@ import pytest
 from made_workbooks import MAIN, OFFICE, RELATED, row
 
 from jaxmtl.data import read_table
+from jaxmtl.data.reading.total_words import is_total_word
 
 HEAD = ["day", "a", "b"]
 DAYS = [["x 1", 3, 10.5], ["x 2", 1, 20.25], ["x 3", 6, 31], ["x 4", 5, 16]]
@@ -57,6 +58,30 @@ def test_a_row_that_is_only_called_a_total(write_xlsx):
     assert "called 'Median', but used" in near.notes[0]
     named = read(write_xlsx([HEAD, *([day, 1, i] for i, day in enumerate(["Total", "Part"] * 4))]))
     assert (len(named.rows), named.notes) == (8, ())
+
+
+@pytest.mark.parametrize(
+    "word", ["Yhteensä", "Σύνολο", "合 計", "Moyenne annuelle", "Mean (2021)", "ממוצע"]
+)
+def test_words_for_totals_in_other_languages(word):
+    assert is_total_word(word)
+
+
+def test_words_that_only_begin_like_one():
+    assert not any(map(is_total_word, ("Sumatra", "Østfold", "Minsk", "Σx", "():", "")))
+
+
+def test_a_row_as_far_above_all_others_as_a_total(write_xlsx):
+    days = [[f"day {i}", 10 + i, 50 - i] for i in range(9)]
+    total = ["Ganzes", 140.5, 431]  # no sum of the others, and no word that is known
+    for rows, number in (([*days, total], 11), ([total, *days], 2)):
+        table = read(write_xlsx([HEAD, *rows]))
+        assert len(table.rows) == 10
+        assert f"row {number}: its numbers ('Ganzes') are far above those of all" in table.notes[-1]
+    storm = ["day 9", 60, 48]  # far in one column only
+    assert read(write_xlsx([HEAD, *days, storm])).notes == ()
+    on_top = [[None, sum(day[1] for day in days), sum(day[2] for day in days)], *days]
+    assert read(write_xlsx([HEAD, *on_top])).left_out.tolist() == [2]
 
 
 def test_a_label_unlike_all_others(write_xlsx, write_csv):

@@ -9,6 +9,7 @@ from sklearn.linear_model import RidgeCV
 from jaxmtl.data import Data, Folds, SplitIndices
 from jaxmtl.methods import BASELINES, Work, held_out
 from jaxmtl.methods.linear import PENALTIES
+from jaxmtl.methods.trees import trees_model_of
 from jaxmtl.tasks import Task, number_tasks
 
 ROWS, FEATURES = 120, 5
@@ -97,6 +98,12 @@ def test_a_missing_feature_goes_where_the_trees_learned_it_to_go():
     trees = HistGradientBoostingRegressor(max_iter=200, random_state=0, early_stopping=False)
     trees.fit(data.x[folds.parts[0].train], data.y[folds.parts[0].train, 0])
     np.testing.assert_array_equal(model.predict(holes)[:, 0], trees.predict(holes))
+    sizes = {"features": holes.shape[1], "outputs": 2}
+    read = trees_model_of({}, model.arrays(), **sizes)
+    np.testing.assert_array_equal(read.predict(holes), model.predict(holes))
+    fewer = {name: model.arrays()[name][1:] for name in ("roots", "output_of_tree")}
+    with pytest.raises(ValueError, match="one way to every node"):
+        trees_model_of({}, model.arrays() | fewer, **sizes)
 
 
 def test_the_number_of_trees_is_chosen_on_validation_rows():

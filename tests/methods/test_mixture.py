@@ -136,6 +136,8 @@ def at_first(value):
         ("2/0/feature", at_first(99), "'feature': expected numbers"),
         ("2/0/left", at_first(0), "children behind their parents"),
         ("2/0/right", at_first(-(10**6)), "'right': expected numbers"),
+        ("2/0/roots", lambda roots: roots[:-1], "one way to every node and leaf"),
+        ("2/0/roots", lambda roots: np.r_[roots, roots[:1]], "one way to every node and leaf"),
         ("2/0/threshold", at_first(np.nan), "finite"),
         ("2/0/value", lambda value: value[:, :0], "array 'value'"),
         ("2/0/set_column", at_first(0), "places of codes"),

@@ -128,6 +128,8 @@ def broken(**changed):
         ({"more": np.zeros(1)}, "expected fold, scores, terms, spreads"),
         ({"scores": np.zeros((12, 2))}, "scores: expected shape"),
         ({"scores": -np.ones((12, 1))}, "scores of 0 or more"),
+        ({"scores": np.full((12, 1), np.inf)}, "finite scores"),
+        ({"scores": np.ones((12, 1), np.float16)}, "got .* of float16"),
         ({"fold": np.full(12, 3)}, "expected folds below 3"),
         ({"terms": np.array([9])}, "terms of 0, 3, 4"),
         ({"terms": np.array([2])}, "terms of 0, 3, 4"),

@@ -130,3 +130,13 @@ def test_a_run_of_numbers_takes_frames_too(made, save, tmp_path):
     pd.testing.assert_frame_equal(run.predict(gap), found)
     with pytest.raises(ValueError, match="expected a run whose folds left rows out"):
         run.intervals(frame)
+
+
+def test_what_is_no_frame_of_these_columns_is_said(folder, frame):
+    run = jaxmtl.load(folder)
+    double = pd.concat([frame, frame[["CO"]]], axis=1)
+    for ask in (run.predict, run.intervals):
+        with pytest.raises(TypeError, match="data frame with the columns .*CO.*, got ndarray"):
+            ask(frame[["CO"]].to_numpy())
+        with pytest.raises(ValueError, match="column 'CO' is there more than once"):
+            ask(double)

@@ -150,7 +150,13 @@ def read_body(
         letters = ", ".join(map(column_letter, nameless[:_ODD])) + ", ..." * (len(nameless) > _ODD)
         body.notes.append(f"{grid.source}, column {letters}: without a header, so left out")
     _leave_out(body, grid, visible_rows=visible_rows)
-    if not body.lines:
+    if lines and not body.lines:
+        raise TableError(
+            f"{grid.source}: none of the {len(lines)} rows below the header in row "
+            f"{header.number} is left, as they are hidden, totals or remarks; add rows of data"
+            + (", or leave out --visible-rows" if visible_rows else "")
+        )
+    if not lines:
         raise TableError(
             f"{grid.source}: the header in row {header.number} has no rows below it; add rows"
         )

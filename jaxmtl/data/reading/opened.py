@@ -13,7 +13,7 @@ from jaxmtl.data.reading.body import Body, odd_labels, read_body
 from jaxmtl.data.reading.grid import Area, Grid, column_letter
 from jaxmtl.data.reading.text_table import read_text_table
 from jaxmtl.data.reading.total_words import is_total_word
-from jaxmtl.data.reading.totals import find_totals
+from jaxmtl.data.reading.totals import find_totals, is_far_above
 from jaxmtl.data.reading.workbook import read_workbook
 from jaxmtl.plain.cells import MissingValues, Notation, missing_by_column
 from jaxmtl.plain.notations import POINTS, notations_of
@@ -195,6 +195,14 @@ def without_totals(
             + (" and far from the other rows" if far else "")
             + ", but used like them; remove the row if it is no data"
         )
+    rows = values[stay]
+    for place, at in ((0, 0), (len(labels) - 1, len(rows) - 1)):
+        if stay[place] and place not in found.likely and is_far_above(at, rows):
+            called = f" ({labels[place]!r})" if labels[place] else ""
+            notes.append(
+                f"{source}, row {body.lines[place].number}: its numbers{called} are far above "
+                "those of all other rows, as those of a total; remove the row if it is no data"
+            )
     return stay, notes
 
 

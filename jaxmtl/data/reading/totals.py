@@ -8,6 +8,8 @@ from jaxtyping import Bool, Float, Int
 
 _MOST_SHARE = 1 / 3  # of rows with such a label; where there are more, it names a kind of row
 _FEWEST = 3  # rows that a sum without a label is believed of
+_FEWEST_BELOW = 6  # rows of which one may stand out
+_FAR = 3.0  # times the largest of all others
 
 
 class Totals(NamedTuple):
@@ -56,13 +58,36 @@ def find_totals(
         whole = len(others) >= _FEWEST and (sums != 0).any() and _close(values[place][known], sums)
         (certain if whole else likely).append(place)
     last = len(values) - 1
-    if last >= _FEWEST and not named[last] and last not in odd:
-        others = values[:last][~named[:last]]
-        known = ~np.isnan(values[last])
+    for place in (last, 0) if last >= _FEWEST else ():
+        if named[place] or place in odd:
+            continue
+        others = np.delete(values, place, axis=0)[~np.delete(named, place)]
+        known = ~np.isnan(values[place])
         sums = np.nansum(others, axis=0)[known]
-        if (sums != 0).sum() > 1 and _close(values[last][known], sums):
-            certain.append(last)
+        if (sums != 0).sum() > 1 and _close(values[place][known], sums):
+            certain.append(place)
     return Totals(certain, likely)
+
+
+def is_far_above(place: int, values: Float[np.ndarray, "rows columns"]) -> bool:
+    """Whether a row is as far above all others as a total is, whatever it is called.
+
+    Args:
+        place: of the row.
+        values: of the columns in use, NaN where missing.
+
+    Example:
+        >>> rows = np.array([[1.0, 4.0]] * 9 + [[8.8, 37.0]])
+        >>> is_far_above(9, rows), is_far_above(8, rows)
+        (True, False)
+    """
+    others = np.abs(np.delete(values, place, axis=0))
+    if len(others) < _FEWEST_BELOW:
+        return False
+    most = np.fmax.reduce(others)
+    known = ~np.isnan(values[place]) & (most > 0)
+    far = np.abs(values[place][known]) / _FAR > most[known]
+    return bool(far.sum() > 1 and far.mean() > 0.5)
 
 
 def _bases(place: int, named: Bool[np.ndarray, " rows"]) -> Iterator[Int[np.ndarray, " base"]]:

@@ -210,6 +210,8 @@ class _Values:
             self.grid.merged.append(area)
 
     def _number(self, style: str, text: str) -> Any:
+        if not text.isascii() or "_" in text:  # Python's numbers, not those of the format
+            raise ValueError(f"expected a number, got {text[:40]!r}")
         number = int(text) if text.lstrip("-").isdecimal() else float(text)
         if style in self.percents:
             return Percent(number)

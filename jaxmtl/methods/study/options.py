@@ -18,6 +18,7 @@ from jaxmtl.training.phased.combining import check_combining
 FORM = "epochs,warmup,threshold,rate"
 HARD_EPOCHS_OF_STUDY = 480
 MOST_PHASES = 1000
+MOST_LAYERS = 64  # hundreds are compiled for longer than anyone waits
 OptimizerName = Literal["adam", "adamw", "adamax", "amsgrad", "nadam", "rmsprop", "adagrad", "sgd"]
 # A layer of more nodes has a typing error in it.
 Size = Annotated[int, msgspec.Meta(ge=1, le=2**16)]
@@ -166,6 +167,9 @@ class StudyOptions(ScalingOptions):
         """Raises ValueError for no phases, or for more epochs than are counted."""
         if not self.phases:
             raise ValueError("--phases: expected at least one phase, got none")
+        for option, sizes in (("--shared", self.shared), ("--towers", self.towers)):
+            if (number := len(sizes)) > MOST_LAYERS:
+                raise ValueError(f"{option}: expected at most {MOST_LAYERS} layers, got {number}")
         if len(self.phases) > MOST_PHASES:
             raise ValueError(
                 f"--phases: expected at most {MOST_PHASES} phases, got {len(self.phases)}"
