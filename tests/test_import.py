@@ -1,4 +1,5 @@
 import doctest
+import functools
 import importlib
 import inspect
 import json
@@ -25,27 +26,36 @@ def run_python(code, **environment):
     ).stdout
 
 
-def test_import_loads_nothing_heavy_and_touches_no_device():
+IMPORTS = f"""
+import sys, json, jaxmtl
+found = {{"before": "jax" in sys.modules}}
+import jaxmtl.data, jaxmtl.training
+found["heavy"] = [name for name in {HEAVY!r} if name in sys.modules]
+found["networks"] = [jaxmtl.HardSharing().num_tasks, jaxmtl.models.__name__]
+import jaxmtl.cli.predict, jaxmtl.report.words.summary
+found["drawing"] = "matplotlib" in sys.modules
+print(json.dumps(found))
+"""
+
+
+@pytest.fixture(scope="module")
+def imported():
+    """What a process of its own says of one import after the other."""
     # With a platform that does not exist, the first touch of a device would fail.
-    code = (
-        "import sys, json, jaxmtl; assert 'jax' not in sys.modules; "
-        "import jaxmtl.data, jaxmtl.training; "
-        f"print(json.dumps([m for m in {HEAVY!r} if m in sys.modules]))"
-    )
-    assert json.loads(run_python(code, JAX_PLATFORMS="no_such_platform")) == []
+    return json.loads(run_python(IMPORTS, JAX_PLATFORMS="no_such_platform"))
 
 
-def test_predicting_draws_nothing():
-    code = (
-        "import sys, jaxmtl.cli.predict, jaxmtl.report.words.summary; "
-        "print('matplotlib' in sys.modules)"
-    )
-    assert run_python(code).split() == ["False"]
+def test_import_loads_nothing_heavy_and_touches_no_device(imported):
+    assert not imported["before"]
+    assert imported["heavy"] == []
 
 
-def test_networks_are_imported_when_asked_for():
-    code = "import jaxmtl; print(jaxmtl.HardSharing().num_tasks, jaxmtl.models.__name__)"
-    assert run_python(code).split() == ["2", "jaxmtl.models"]
+def test_predicting_draws_nothing(imported):
+    assert not imported["drawing"]
+
+
+def test_networks_are_imported_when_asked_for(imported):
+    assert imported["networks"] == [2, "jaxmtl.models"]
     with pytest.raises(AttributeError, match="nonsense"):
         _ = jaxmtl.nonsense
 
@@ -56,6 +66,7 @@ def test_what_is_handed_on_is_listed():
         assert getattr(jaxmtl, name) is not None
 
 
+@functools.cache
 def public_objects():
     packages = ["jaxmtl"] + [
         f"jaxmtl.{m.name}" for m in pkgutil.iter_modules(jaxmtl.__path__) if m.name[0] != "_"

@@ -11,6 +11,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
+from jaxmtl.methods import TABLE_FAMILIES
+from jaxmtl.methods.extra_trees import ExtraTrees
 from jaxmtl.sklearn import MultiTaskClassifier, MultiTaskEstimator, MultiTaskRegressor
 
 QUICK = {"families": ("mean", "linear"), "folds": 3, "random_state": 0}
@@ -68,7 +70,8 @@ def test_intervals_hold_new_rows():
     assert single.predict_interval(x[:5])[1].shape == (5, 2)
 
 
-def test_pickles_and_clones_predict_the_same():
+def test_pickles_and_clones_predict_the_same(monkeypatch):
+    monkeypatch.setitem(TABLE_FAMILIES, "extra_trees", ExtraTrees(trees=20))
     x, y = numbers()
     model = MultiTaskRegressor(families=("linear", "extra_trees"), folds=3, random_state=1)
     model.fit(x, y)
