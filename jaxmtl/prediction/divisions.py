@@ -8,9 +8,9 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from jaxmtl.data import CellTable, Columns
-from jaxmtl.data.dates import DAY
 from jaxmtl.data.hints import column_codes, time_of
 from jaxmtl.data.typed import dates_of, levels_of, looks_of
+from jaxmtl.plain.dates import DAY
 
 Kind = Literal["prediction", "time", "month", "hour"]
 MOST_SPANS = 24  # that can be read

@@ -260,6 +260,7 @@ class LoadedRun:
         return _coding_of(self.run.predictor).encode(self._table_of(frame)).x
 
     def _table_of(self, frame: "pd.DataFrame") -> CellTable:
+        _check_frame(frame, self.run.predictor)
         inputs = getattr(self.run.predictor.coding, "inputs", ())
         used = {name: frame[name] for name in inputs if name in frame.columns}
         return table_of_cells(

@@ -256,7 +256,7 @@ def check_table_run(config: TableConfig, metrics: TableMetrics, predictor: Predi
 
 def _fits(one: ColumnLearned, config: TableConfig) -> bool:
     kind = "number" if isinstance(one, NumbersLearned) else "category"
-    return any((c.get("name"), c.get("kind")) == (one.name, kind) for c in config.columns)
+    return any((c.name, c.kind) == (one.name, kind) for c in config.columns)
 
 
 def _metrics(found: TableFit) -> dict[str, Any]:

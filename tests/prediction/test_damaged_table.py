@@ -38,7 +38,7 @@ def whole(tmp_path_factory) -> Path:
 def check(whole, tmp_path) -> Callable[[str, bytes], bool]:
     """Does something to a file of the run; whether that was found, and said in a sentence."""
     folder = Path(shutil.copytree(whole, tmp_path / "run"))
-    before = {path.name: path.read_bytes() for path in whole.iterdir()}
+    before = {path.name: path.read_bytes() for path in whole.iterdir() if path.is_file()}
 
     def check(name: str, content: bytes) -> bool:
         (folder / name).write_bytes(content)

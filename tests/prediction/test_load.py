@@ -1,6 +1,7 @@
 """``jaxmtl.load``: frames in, frames out, the same numbers as the command's."""
 
 import json
+import shutil
 
 import numpy as np
 import pandas as pd
@@ -95,8 +96,7 @@ def test_where_it_is_wrong_and_what_has_drifted_are_frames(folder, frame):
 
 
 def test_older_folders_load_without(folder, frame, tmp_path):
-    for path in folder.iterdir():
-        (tmp_path / path.name).write_bytes(path.read_bytes())
+    shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
     for name, field in (("metrics.json", "where_wrong"), ("config.json", "distributions")):
         saved = json.loads((tmp_path / name).read_text("utf-8"))
         del saved[field]
