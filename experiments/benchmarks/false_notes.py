@@ -16,6 +16,7 @@ import numpy as np
 from jaxtyping import Float
 
 from jaxmtl.data import Column, Columns, table_of_cells
+from jaxmtl.data.kinds import ColumnKind
 from jaxmtl.prediction.drift import drift_note, learned_columns
 from jaxmtl.statistics.batch_means import Batches
 from jaxmtl.tasks import Task
@@ -43,7 +44,9 @@ def column(rng: np.random.Generator, number: int, rows: int, shift: float) -> li
 
 def share_noted(learned: int, predicted: int, columns: int, shift: float, tables: int) -> float:
     """Share of tables of which a drift is noted."""
-    kinds = ["category" if number % 5 > 2 else "number" for number in range(columns)]
+    kinds: list[ColumnKind] = [
+        "category" if number % 5 > 2 else "number" for number in range(columns)
+    ]
     what = Columns(
         columns=tuple(Column(name=f"x{i}", kind=kind) for i, kind in enumerate(kinds)),
         tasks=(Task(name="y"),),

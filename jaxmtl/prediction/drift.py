@@ -299,6 +299,9 @@ def drift_note(learned: Sequence[ColumnLearned], table: CellTable) -> str | None
 
     Something is said only where that would not happen by chance, of all columns together, and where
     at least 15 of 100 rows lie elsewhere, as where numbers have moved by 0.4 standard deviations.
+    Counted by ``experiments/benchmarks/false_notes.py`` over 1 to 30 columns: where nothing has
+    changed 0 to 5 of 100 tables of 20 to 2000 rows get a note; half a standard deviation is seen in
+    200 rows of 87 to 98 of 100 tables, where 300 rows or more were learned from.
 
     Args:
         learned: what is kept of the rows that were learned from.
