@@ -63,7 +63,7 @@ class LoadedRun:
                 raise ValueError(
                     f"frame: expected the columns {', '.join(names)}, got no {missing[0]!r}"
                 )
-            values = predictor.predict(self._numbers(frame[names]))
+            values = predictor.predict(self._numbers(cast("pd.DataFrame", frame[names])))
             return pd.DataFrame(values, columns=list(predictor.coding.targets), index=frame.index)
         found = self._by_fold(frame)
         columns = predicted_columns(predictor.coding.tasks, predictor.words(found.mean), found.mean)
