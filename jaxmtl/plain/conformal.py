@@ -32,7 +32,7 @@ def check_level(confidence_level: Any) -> None:
         ValueError: confidence_level: expected a number between 0 and 1, such as 0.9, got 90
     """
     number = isinstance(confidence_level, numbers.Real) and not isinstance(confidence_level, bool)
-    if not (number and 0 < confidence_level < 1):
+    if not (number and 0 < float(confidence_level) < 1):
         raise ValueError(
             "confidence_level: expected a number between 0 and 1, such as 0.9, got "
             f"{confidence_level!r:.40}"

@@ -41,9 +41,23 @@ def importance_labels(metrics: Mapping[str, Any], tasks: Sequence[Task]) -> Labe
     Returns:
         What ``draw_importance`` takes.
     """
-    groups = metrics["importance"]["groups"]
-    names = [_group_name(group) for group in groups]
-    return make_labels(names, [task.name for task in tasks])
+    return make_labels(group_names(metrics), [task.name for task in tasks])
+
+
+def group_names(metrics: Mapping[str, Any]) -> list[str]:
+    """Columns that are alike, in few words.
+
+    Args:
+        metrics: contents of ``metrics.json``, with importances.
+
+    Returns:
+        A name a group.
+
+    Example:
+        >>> group_names({"importance": {"groups": [["CO"], ["NO", "NOx"]]}})
+        ['CO', 'NO with NOx']
+    """
+    return [_group_name(group) for group in metrics["importance"]["groups"]]
 
 
 def draw_importance(metrics: Mapping[str, Any], tasks: Sequence[Task], labels: Labels) -> Figure:

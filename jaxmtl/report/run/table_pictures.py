@@ -1,12 +1,17 @@
 """Pictures of a run on a table that follow from its metrics, as files and as parts of its page."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from matplotlib.figure import Figure
 
 from jaxmtl.prediction.folder import SavedRun
 from jaxmtl.report.page.inline_svg import inline_svg, sized
-from jaxmtl.report.pictures.importance_picture import draw_importance, importance_labels
+from jaxmtl.report.pictures.importance_picture import (
+    draw_importance,
+    group_names,
+    importance_labels,
+)
 from jaxmtl.report.pictures.labels import Labels, make_labels
 from jaxmtl.report.pictures.relations_picture import draw_relations
 from jaxmtl.report.pictures.style import looks, save
@@ -31,18 +36,25 @@ def draw_others(folder: Path, run: SavedRun) -> dict[str, str]:
         with looks(labels):
             drawn = draw_importance(metrics, tasks, labels)
             what = "What columns are worth to each target; the same as numbers below."
-            found[IMPORTANCE] = _written(drawn, folder, IMPORTANCE, what, labels)
+            names = [*group_names(metrics), *(task.name for task in tasks)]
+            found[IMPORTANCE] = _written(drawn, folder, IMPORTANCE, what, labels, names)
     relations = metrics.get("relations")
     if relations is not None and len(relations["tasks"]) > 2:
         labels = make_labels((), relations["tasks"])
         with looks(labels):
             drawn = draw_relations(relations, labels)
             what = "Correlations of the targets, before and after the features."
-            found[RELATIONS] = _written(drawn, folder, RELATIONS, what, labels)
+            names = relations["tasks"]
+            found[RELATIONS] = _written(drawn, folder, RELATIONS, what, labels, names)
     return found
 
 
-def _written(drawn: Figure, folder: Path, name: str, what: str, labels: Labels) -> str:
-    picture = inline_svg(drawn, label=what, prefix=name)
+def _written(
+    drawn: Figure, folder: Path, name: str, what: str, labels: Labels, names: Sequence[str]
+) -> str:
+    # A browser has fonts that matplotlib has not.
+    shown = (*labels.features, *labels.tasks)
+    replaced = dict(zip(shown, names, strict=True)) if labels.note else None
+    picture = inline_svg(drawn, label=what, prefix=name, replaced=replaced)
     save(drawn, folder / f"{name}.png", labels)
     return sized(picture, drawn)
