@@ -35,10 +35,15 @@ def test_slices_wide_units_and_whole_layers_part_and_stay_what_they_are():
     assert shapes["blocks"] == {"kernel": (3, 2, 8), "bias": (3, 8)}
     assert shapes["heads"]["weight"] == (12, 2)
     assert shapes["top"] == {"kernel": (2, 2, 3), "bias": (2, 3), "gain": (2,)}
-    view, part = jax.jit(task_view), jax.jit(duplicate, static_argnums=2)
-    second = np.array([False, True])
-    for group, column in (("first", 3), ("last", 0), ("last", 3), ("heads", 1), ("top", 0)):
-        banks, pointers = part(banks, pointers, group, column, second)
+
+    @jax.jit
+    def parted(banks, pointers):
+        for group, column in (("first", 3), ("last", 0), ("last", 3), ("heads", 1), ("top", 0)):
+            banks, pointers = duplicate(banks, pointers, group, column, [1])
+        return banks, pointers
+
+    view = jax.jit(task_view)
+    banks, pointers = parted(banks, pointers)
     for task in range(2):
         jax.tree.map(np.testing.assert_array_equal, view(banks, pointers, task), PARAMS)
     assert pointers["last"].tolist() == [[0, 1, 2, 3], [4, 1, 2, 5]]
