@@ -28,8 +28,8 @@ def dependence_title(found: Dependence) -> str:
 
     Example:
         >>> import numpy as np
-        >>> none = np.zeros((0, 0))
-        >>> dependence_title(Dependence("day", "hour", (), none[:, 0], False, (), none, none, none,
+        >>> none, no = np.zeros((0, 0)), np.zeros(0)
+        >>> dependence_title(Dependence("day", "hour", (), no, False, (), none, none, none,
         ...                             0, 9))
         'day, over the hours of a day'
     """
