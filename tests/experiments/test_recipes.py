@@ -72,8 +72,9 @@ def test_a_resumed_run_is_the_undisturbed_one_to_the_bit(tmp_path):
 @pytest.mark.parametrize(
     ("recipe", "engines"),
     [
-        pytest.param("linen", ["rows", "gram"], id="linen"),
-        pytest.param("linen", ["features", "losses", "devices"], id="others", marks=slow),
+        # The other engines do it on networks that compile sooner, in tests of their own.
+        pytest.param("linen", ["gram"], id="linen"),
+        pytest.param("linen", ["rows", "features", "losses", "devices"], id="others", marks=slow),
         pytest.param("linen", ["several"], id="several", marks=slow),
         *(
             pytest.param(
