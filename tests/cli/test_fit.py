@@ -150,7 +150,7 @@ def test_table_inside_the_folder_to_be_replaced_is_kept(call, own_run, table):
 def test_config_repeats_a_run_to_the_bit(call, made_run, tmp_path):
     again = tmp_path / "again"
     assert call("fit", "--config", made_run, "--out", again, "--quiet") == (0, "", "")
-    for name in sorted(FILES - {"config.json", "card.md"}):  # which say when it was
+    for name in sorted(FILES - {"config.json", "card.md", "plain"}):  # two say when it was
         assert (again / name).read_bytes() == (made_run / name).read_bytes(), name
     assert settings_of(again) == settings_of(made_run)
 
