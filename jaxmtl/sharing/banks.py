@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, ArrayLike, Bool, Int, PyTree
@@ -11,7 +10,7 @@ from jaxtyping import Array, ArrayLike, Bool, Int, PyTree
 from jaxmtl import duplication
 from jaxmtl._paths import named_leaves
 from jaxmtl._validate import is_concrete
-from jaxmtl.sharing.columns import Entries, change_columns, check_bank, map_leaves, view_leaves
+from jaxmtl.sharing.columns import Entries, check_bank, map_leaves, view_leaves
 from jaxmtl.sharing.groups import Groups, Pointers, point
 
 
@@ -182,15 +181,19 @@ def compact(banks: PyTree, pointers: Pointers) -> tuple[PyTree, Pointers]:
 
     def changed(leaf: Any, entries: Entries) -> Array:
         check_bank(leaf, entries)
-        (first, place), sized = entries[0], kept[entries[0][0].name]
+        (first, place), found = entries[0], np.array(leaf)  # on the host: nothing is compiled
         for group, own in entries:
             order = used[group.name]
-            free = np.setdiff1d(np.arange(first.capacity), order)
-            order = np.concatenate([order, free])
-            leaf = change_columns(
-                lambda part, order=order: part[..., order], leaf, own.axis, own.width, own.at
-            )
-        return jax.lax.slice_in_dim(leaf, 0, sized * place.width, axis=place.axis)
+            order = np.concatenate([order, np.setdiff1d(np.arange(first.capacity), order)])
+            order = (order[:, None] * own.width + np.arange(own.width)[None]).reshape(-1)
+            if own.at is None:
+                found = np.take(found, order, axis=own.axis)
+                continue
+            part = np.moveaxis(found, own.at[0], 0)[own.at[1]]
+            part[...] = np.take(part, order, axis=own.axis - (own.at[0] < own.axis))
+        return jnp.asarray(
+            np.take(found, np.arange(kept[first.name] * place.width), axis=place.axis)
+        )
 
     columns = {
         name: jnp.asarray(np.searchsorted(used[name], np.asarray(table)).astype(np.int32))

@@ -8,7 +8,6 @@ import numpy as np
 import optax
 import pytest
 from drawn import drawn_parameters
-from sharing.networks import IMAGES, NETS
 
 import jaxmtl.aggregation as ag
 from jaxmtl import HardSharing, duplicate_node, task_gradients
@@ -17,8 +16,8 @@ from jaxmtl.sharing import (
     count_parameters,
     duplicate,
     enlarge,
-    find_units,
     open_banks,
+    split,
     staged,
     task_view,
     to_banks,
@@ -116,14 +115,6 @@ def test_no_split_compiles_a_step_anew():
     assert not np.asarray(grads["first"]["bias"][1, 2]).any()
 
 
-def test_a_function_around_them_has_the_gradients_of_its_own():
-    banks, pointers = parted()
-    losses = view_losses(loss_fn)
-    twice = functools.wraps(losses)(lambda *args: 2 * losses(*args))
-    grads = [jax.jit(task_gradients(fn))(banks, (X, Y), pointers)[1] for fn in (losses, twice)]
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(2 * a, b, rtol=1e-5, atol=1e-6), *grads)
-
-
 def test_losses_by_name_keys_and_what_comes_along():
     banks, pointers = parted()
 
@@ -147,39 +138,45 @@ def test_losses_by_name_keys_and_what_comes_along():
         view_losses(lambda params, batch: jnp.ones(2))(banks, None, pointers)
 
 
+def centred(params, batch, stats):
+    h = layer(params["first"], batch[0])
+    mean = 0.9 * stats["mean"] + 0.1 * h.mean(axis=0)
+    return h - mean[None], {"mean": mean}
+
+
 def test_running_statistics_of_views_and_of_stages_are_pooled():
-    net = NETS["linen"](2)
-    groups = find_units(net.params, net.stats, select=["Conv_0", "BatchNorm_0"]).groups
-    banks, pointers = open_banks(net.params, groups, 2, others=[net.stats], capacity=8)
-    stats = enlarge(net.stats, pointers)
-    banks, pointers = duplicate(banks, pointers, "Conv_0", 2, [1])
-    banks["Conv_0"]["kernel"] = banks["Conv_0"]["kernel"].at[..., 7].add(1.0)
+    groups = {"first": [("first", -1), ("mean", 0)], "second": [("second", -1)]}
+    stats = {"mean": jnp.array([0.1, 0.2, 0.3])}
+    banks, pointers = open_banks(params_of(), groups, 3, others=[stats], capacity=5)
+    changed = split(banks, pointers, "first", 1, [1], stats=enlarge(stats, pointers))
+    (banks, stats), pointers = (changed.banks, changed.stats), changed.pointers
+    banks["first"]["bias"] += jnp.array([0.0, 0.0, 0.0, 1.0, 0.0])
+    banks, pointers = duplicate(banks, pointers, "second", 0, [0])
 
     def loss_fn(params, batch, stats):
-        y, stats = net.apply(params, stats, batch, jax.random.key(2))
-        return (y**2).mean(axis=0), stats
+        h, stats = centred(params, batch, stats)
+        return losses_of(params, layer(params["second"], h), batch), stats
 
-    init, step = ag.aggregated_step(view_losses(loss_fn, has_stats=True), "sum", optax.sgd(0.1))
-    state = init(banks, IMAGES, pointers, stats)
-    info = jax.jit(step)(banks, state, IMAGES, pointers, stats)[2]
-    found = np.asarray(info.aux["BatchNorm_0"]["mean"])
-    alone = [
-        jax.jit(loss_fn)(task_view(banks, pointers, t), IMAGES, task_view(stats, pointers, t))[1]
-        for t in (0, 1)
+    stages = [
+        (["first", "mean"], centred),
+        ("second", lambda params, h, stats: (layer(params["second"], h), stats)),
     ]
-    np.testing.assert_allclose(found[:7], alone[0]["BatchNorm_0"]["mean"], rtol=1e-6)
-    np.testing.assert_allclose(found[7], alone[1]["BatchNorm_0"]["mean"][2], rtol=1e-6)
-    assert abs(found[7] - found[2]) > 1e-3
 
-    def in_one(params, h, stats):
-        return net.apply(params, stats, h, jax.random.key(2))
+    @jax.jit
+    def both(banks, stats):
+        views = task_gradients(view_losses(loss_fn, has_stats=True))
+        streams = task_gradients(staged(stages, losses_of, pointers, has_stats=True))
+        return views(banks, (X, Y), pointers, stats), streams(banks, (X, Y), stats)
 
-    losses = staged(
-        [("*", in_one)], lambda params, y, batch: (y**2).mean(axis=0), pointers, has_stats=True
+    ((losses, pooled), grads), others = both(banks, stats)
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6),
+        ((losses, pooled), grads),
+        others,
     )
-    values, pooled = jax.jit(losses)(banks, IMAGES, stats)
-    np.testing.assert_allclose(values, info.losses, rtol=1e-5)
-    np.testing.assert_allclose(pooled["BatchNorm_0"]["mean"], found, rtol=1e-5)
+    kernel, bias = (np.asarray(banks["first"][name]) for name in ("kernel", "bias"))
+    mean = 0.9 * np.array([0.1, 0.2, 0.3, 0.2]) + 0.1 * np.tanh(X @ kernel + bias).mean(axis=0)[:4]
+    np.testing.assert_allclose(pooled["mean"], [*mean, 0], rtol=1e-5)
 
 
 def test_the_bank_of_hard_sharing_is_one_group():
@@ -209,16 +206,25 @@ def test_the_bank_of_hard_sharing_is_one_group():
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-7), ours, theirs)
 
 
-def test_gradients_of_slots_are_those_of_columns():
+def test_gradients_of_slots_are_those_of_columns_and_a_function_around_has_its_own():
     banks, pointers = parted()
-    losses, slots = jax.jit(view_gradients(loss_fn))(banks, (X, Y), pointers)
-    value, columns = jax.jit(task_gradients(view_losses(loss_fn)))(banks, (X, Y), pointers)
-    np.testing.assert_allclose(losses, value, rtol=1e-6)
+    losses = view_losses(loss_fn)
+    twice = functools.wraps(losses)(lambda *args: 2 * losses(*args))
+
+    @jax.jit
+    def gradients(banks, pointers):
+        ways = view_gradients(loss_fn), task_gradients(losses), task_gradients(twice)
+        return [way(banks, (X, Y), pointers) for way in ways]
+
+    (value, slots), (_, columns), (double, doubled) = gradients(banks, pointers)
+    np.testing.assert_allclose(2 * value, double, rtol=1e-6)
     assert slots["second"]["kernel"].shape == (3, 3, 2)
     moved = to_banks(slots, pointers)
-    jax.tree.map(
-        lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-7), moved, columns
-    )
-    np.testing.assert_array_equal(
-        moved["second"]["bias"][1, jnp.array([2, 1])], slots["second"]["bias"][1]
-    )
+    for factor, found in ((1, columns), (2, doubled)):
+        jax.tree.map(
+            lambda a, b, c=factor: np.testing.assert_allclose(c * a, b, rtol=1e-5, atol=1e-6),
+            moved,
+            found,
+        )
+    own = moved["second"]["bias"][1, np.array([2, 1])]
+    np.testing.assert_array_equal(own, slots["second"]["bias"][1])
