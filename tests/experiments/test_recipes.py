@@ -96,3 +96,16 @@ def test_fifty_steps_are_those_of_a_loop_written_by_hand(recipe, engines):
     )
     assert done.returncode == 0, done.stderr[-3000:]
     assert done.stdout == " ".join(engines) + " as by hand\n"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("library", ["linen", "nnx"])
+def test_a_split_in_the_middle_changes_no_output_and_costs_what_was_copied(library, capsys):
+    pytest.importorskip(f"flax.{library}")
+    same, layer, found = load("recipes/split_images").main(library, steps=20)
+    assert same
+    assert "lock" in layer
+    # Copies of channels of 3 x 3 x 12 numbers, and scale and offset of their norm.
+    more = found["split"]["parameters"] - found["shared"]["parameters"]
+    assert more == 4 * (3 * 3 * 12 + 2)
+    assert "to the bit: True" in capsys.readouterr().out
