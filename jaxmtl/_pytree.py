@@ -58,6 +58,25 @@ def register_dataclass(cls: Class) -> Class:
     return cls
 
 
+def cloned_keys(tree: PyTree) -> PyTree:
+    """The same tree with keys that may be used once more, where the same numbers are wanted twice.
+
+    Example:
+        >>> with jax.debug_key_reuse(True):
+        ...     key = jax.random.key(0)
+        ...     again = cloned_keys({"key": key})["key"]
+        ...     bool(jax.random.bits(key) == jax.random.bits(again))
+        True
+    """
+
+    def cloned(leaf: Any) -> Any:
+        dtype = getattr(leaf, "dtype", None)
+        is_key = dtype is not None and jax.dtypes.issubdtype(dtype, jax.dtypes.prng_key)
+        return jax.random.clone(leaf) if is_key else leaf
+
+    return jax.tree.map(cloned, tree)
+
+
 def leaf_groups(tree: PyTree, prefix: Prefix = None) -> dict[Any, tuple[int, ...]]:
     """Which leaves of a pytree make up which group.
 

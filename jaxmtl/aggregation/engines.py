@@ -9,6 +9,7 @@ import optax
 from jaxtyping import Array, Bool, Float, Int, Key, PyTree
 
 from jaxmtl._modes import own_transfers, take_step
+from jaxmtl._pytree import cloned_keys
 from jaxmtl._validate import check_choice
 from jaxmtl.aggregation.checks import check_kind, check_parts, check_state
 from jaxmtl.aggregation.contract import AggregationInfo, Aggregator, Rule, describe, gram_context
@@ -130,10 +131,11 @@ def gramian_step(
 
         def combine(losses: Array, state: Any, **rest: Any) -> Any:
             context = gram_context(losses.shape[0], losses=losses, **rest)
+            again = cloned_keys(keyed)  # the losses are there already: the same are drawn
             return sparing.branch(
                 state,
                 context,
-                lambda: open_all(params, *given, **keyed)[1](losses, state, **rest),
+                lambda: open_all(params, *given, **again)[1](losses, state, **rest),
                 lambda: sparing.pull(lambda w: pullback(w)[0], state, context, losses.dtype),
             )
 

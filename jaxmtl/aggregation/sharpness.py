@@ -8,7 +8,7 @@ import optax
 from jaxtyping import Array, Bool, Float, Key, PyTree
 
 from jaxmtl._modes import own_transfers, take_step
-from jaxmtl._pytree import Prefix, leaf_groups
+from jaxmtl._pytree import Prefix, cloned_keys, leaf_groups
 from jaxmtl._validate import check_positive, check_static, check_within
 from jaxmtl.aggregation.checks import check_kind, check_parts, check_state
 from jaxmtl.aggregation.contract import Aggregator
@@ -117,7 +117,8 @@ def sharpness_step(
         of_z, of_method = jax.random.split(keys.method)
 
         def losses_at(params: PyTree) -> tuple[Array, Any]:
-            return parts(params, batch, *args, **keys.loss)
+            # Drawn the same at every point.
+            return parts(params, batch, *args, **cloned_keys(keys.loss))
 
         z = _normal(of_z, params)
         (losses, slopes, beside), pullback = _forth_and_back(losses_at, params, z)

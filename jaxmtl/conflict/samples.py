@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, PyTree
 
-from jaxmtl._pytree import Prefix, register_dataclass
+from jaxmtl._pytree import Prefix, cloned_keys, register_dataclass
 from jaxmtl.conflict.layers import ConflictMap, conflict_map, unit_map
 from jaxmtl.gradients.loss import LossFn, parts_of
 from jaxmtl.gradients.tasks import task_gradients
@@ -105,7 +105,7 @@ def sample_conflict(
     ) -> SampleConflict:
         def losses(params: PyTree, sample: PyTree, mask: Array | None) -> Array:
             one = jax.tree.map(lambda leaf: leaf[None], sample)
-            found, _ = parts(params, one, *args, **kwargs)
+            found, _ = parts(params, one, *args, **cloned_keys(kwargs))  # drawn the same for all
             return found if mask is None else jnp.where(mask, found, 0)
 
         def summed(params: PyTree, batch: PyTree) -> Array:

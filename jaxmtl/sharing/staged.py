@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import PyTree
 
 from jaxmtl._paths import Select, check_matched, leaf_path, matches, named_leaves, patterns_of
+from jaxmtl._pytree import cloned_keys
 from jaxmtl._validate import is_concrete
 from jaxmtl.gradients import LossFn
 from jaxmtl.gradients.loss import (
@@ -191,7 +192,7 @@ def _paths(*trees: PyTree) -> list[str]:
 
 
 def _keyed(function: Callable[..., Any], key: Any, given: int) -> dict[str, Any]:
-    return {} if key is None or open_key(function, given) is None else {"key": key}
+    return {} if key is None or open_key(function, given) is None else {"key": cloned_keys(key)}
 
 
 def _entry(losses: Any, task: int, num_tasks: int) -> Any:

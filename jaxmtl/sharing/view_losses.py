@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PyTree
 
 from jaxmtl._paths import listed, named_leaves
+from jaxmtl._pytree import cloned_keys
 from jaxmtl.gradients import LossFn
 from jaxmtl.gradients.loss import Beside, OwnGradients, in_form_of, parts_of, split_aux
 from jaxmtl.gradients.tasks import check_parameters
@@ -67,7 +68,8 @@ def view_losses(loss_fn: LossFn, *, has_stats: bool = False, has_aux: bool = Fal
         found = []
         for task in range(pointers.num_tasks):
             views = task_view(banks, pointers, task), view_leaves(stats, pointers, task)
-            found.append(one(*views, task, pointers.num_tasks, batch, args, kwargs))
+            keyed = cloned_keys(kwargs)  # all views draw the same
+            found.append(one(*views, task, pointers.num_tasks, batch, args, keyed))
         return _value(found, stats, pointers, has_stats, has_aux)
 
     losses.__signature__ = _with_pointers(loss_fn)  # pyright: ignore[reportFunctionMemberAccess]
@@ -199,7 +201,8 @@ def _gradients(
         found, grads = [], []
         for task in range(pointers.num_tasks):
             views = task_view(banks, pointers, task), view_leaves(stats, pointers, task)
-            value, grad = differentiated(*views, task, pointers.num_tasks, batch, args, kwargs)
+            keyed = cloned_keys(kwargs)  # all views draw the same
+            value, grad = differentiated(*views, task, pointers.num_tasks, batch, args, keyed)
             found.append(value)
             grads.append(grad)
         stacked = jax.tree.map(lambda *rows: jnp.stack(rows), *grads)

@@ -29,7 +29,7 @@ TABLE = {
     "dwa": (ag.dwa(), 6.5, (1, 1, 1)),
     "igb": (ag.igb(), np.log(LOSSES).sum(), 1 / LOSSES),
     # A third of each, and 0.05 of the gaps (0.5, 3.5 / 3, 2 / 3).
-    "ldc": (ag.ldc(0.075), 6.5 / 3 + 0.05 * 7 / 3, (0.95 / 3, 1 / 3, 1.05 / 3)),
+    "ldc": (ag.ldc(0.075), 6.5 / 3 + 0.05 * 7 / 3, (0.9 / 3, 1 / 3, 1.1 / 3)),
 }
 
 
