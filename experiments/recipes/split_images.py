@@ -10,49 +10,27 @@ there on the same batches. The loop knows no library: a network is a pair of fun
 """
 
 import argparse
-import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+import split_pieces as pieces
 from jaxtyping import Array, Float, Key, PyTree
 from sklearn.datasets import load_digits
 
-from jaxmtl.conflict import Tally, conflict_map, start_tally, update_tally
-from jaxmtl.report import plot_conflict
-from jaxmtl.sharing import (
-    Pointers,
-    Shared,
-    count_parameters,
-    enlarge,
-    find_units,
-    open_banks,
-    split,
-    task_view,
-    to_banks,
-    unit_gradients,
-    view_gradients,
-)
-
 TASKS = ("left", "right", "sum")
 WIDTH, BLOCKS, BATCH, COPIES = 12, 3, 64, 4
+# apply(params, stats, x, train) gives outputs by task, and the statistics after them.
+Apply = Callable[..., tuple[dict[str, Array], PyTree]]
 Batch = tuple[Float[Array, "batch 8 16 1"], Float[Array, "batch tasks"]]
 
 
-class Network(NamedTuple):
-    """``apply(params, stats, x, train)`` gives outputs by task, and the statistics after them."""
-
-    params: PyTree
-    stats: PyTree
-    apply: Callable[..., tuple[dict[str, Array], PyTree]]
-
-
-def linen_network(key: Key[Array, ""]) -> Network:
+def linen_network(key: Key[Array, ""]) -> tuple[PyTree, PyTree, Apply]:
     import flax.linen as nn
 
     class Block(nn.Module):
@@ -82,10 +60,10 @@ def linen_network(key: Key[Array, ""]) -> Network:
         outputs, moved = model.apply(given, x, train=train, mutable=["batch_stats"])
         return outputs, moved["batch_stats"]
 
-    return Network(values["params"], values["batch_stats"], apply)
+    return values["params"], values["batch_stats"], apply
 
 
-def nnx_network(key: Key[Array, ""]) -> Network:
+def nnx_network(key: Key[Array, ""]) -> tuple[PyTree, PyTree, Apply]:
     from flax import nnx
 
     def conv(channels: int, rngs: nnx.Rngs) -> nnx.Conv:
@@ -125,7 +103,7 @@ def nnx_network(key: Key[Array, ""]) -> Network:
         model.train() if train else model.eval()
         return model(x), nnx.state(model, nnx.BatchStat)
 
-    return Network(params, stats, apply)
+    return params, stats, apply
 
 
 NETWORKS = {"linen": linen_network, "nnx": nnx_network}
@@ -153,94 +131,6 @@ def task_losses(outputs: dict[str, Array], y: Float[Array, "batch tasks"]) -> di
     }
 
 
-def layer_of_leaves(params: PyTree, groups: dict[str, Any]) -> PyTree:
-    """The group of units that every leaf of the trunk is in: the layers of the map."""
-    owner = {part.path: name for name, parts in groups.items() for part in parts}
-
-    def label(path: Any, _: Array) -> str:
-        return owner.get(jax.tree_util.keystr(path, simple=True, separator="/"), "heads")
-
-    return jax.tree_util.tree_map_with_path(label, params)
-
-
-class Trained(NamedTuple):
-    """What a loop has made."""
-
-    state: Shared
-    tallies: list[Tally]
-    grads: PyTree
-    seconds: float
-
-
-def make_loop(
-    network: Network, layers: PyTree, optimizer: Any, data: Any
-) -> Callable[..., Trained]:
-    def loss_fn(params: PyTree, batch: Batch, stats: PyTree) -> Any:
-        outputs, moved = network.apply(params, stats, batch[0], True)
-        return task_losses(outputs, batch[1]), moved
-
-    gradients = view_gradients(loss_fn, has_stats=True)
-
-    @jax.jit
-    def step(state: Shared, tally: Tally, batch: Batch) -> Any:
-        (_, stats), grads = gradients(state.banks, batch, state.pointers, state.stats)
-        tally = update_tally(tally, conflict_map(grads, layers, names=TASKS), rate=0.05)
-        summed = jax.tree.map(lambda leaf: leaf.sum(axis=0), to_banks(grads, state.pointers))
-        updates, opt_state = optimizer.update(summed, state.opt_state, state.banks)
-        banks = optax.apply_updates(state.banks, updates)
-        return Shared(banks, state.pointers, stats, opt_state), tally, grads
-
-    def loop(state: Shared, tally: Tally, steps: range) -> Trained:
-        tallies, grads = [], None
-        for number in steps:
-            rows = np.random.default_rng(number).choice(len(data[0]), BATCH, replace=False)
-            state, tally, grads = step(state, tally, (data[0][rows], data[1][rows]))
-            if number == steps[0]:  # compiled
-                jax.block_until_ready(state)
-                start = time.perf_counter()
-            if (number + 1) % 10 == 0:
-                tallies.append(tally)
-        jax.block_until_ready(state)
-        return Trained(state, tallies, grads, (time.perf_counter() - start) / (len(steps) - 1))
-
-    return loop
-
-
-def parted(state: Shared, tally: Tally, grads: PyTree) -> tuple[Shared, str, int]:
-    """Copies the channels that pull one task away, in the block layer with most conflict."""
-    scores = np.asarray(tally.of_layers("cosine"))
-    inner = [at for at, name in enumerate(tally.layers) if "lock" in name]
-    layer = max(inner, key=lambda at: scores[at])
-    pairs = np.nan_to_num(np.asarray(tally.score("cosine"))[layer])
-    task = int((pairs.sum(axis=0) - np.diag(pairs)).argmax())
-    name = tally.layers[layer]
-    rows = np.asarray(unit_gradients(grads, state.pointers, name))
-    others = np.delete(rows, task, axis=0).sum(axis=0)
-    pull = (rows[task] * others).sum(axis=1)  # below 0: a step for one is a step back for the rest
-    for unit in np.argsort(pull)[:COPIES]:
-        column = state.pointers[name][task, unit]
-        state = split(
-            *(state.banks, state.pointers, name, column, [task]),
-            stats=state.stats,
-            opt_state=state.opt_state,
-        )
-    return state, name, task
-
-
-def outputs_of(network: Network, state: Shared, x: Array) -> dict[str, Array]:
-    """Every task from its own view."""
-
-    @jax.jit
-    def evaluate(banks: PyTree, stats: PyTree, pointers: Pointers) -> dict[str, Array]:
-        found = {}
-        for task, name in enumerate(TASKS):
-            views = (task_view(tree, pointers, task) for tree in (banks, stats))
-            found[name] = network.apply(*views, x, False)[0][name]
-        return found
-
-    return evaluate(state.banks, state.stats, state.pointers)
-
-
 def measures(outputs: dict[str, Array], y: np.ndarray) -> dict[str, float]:
     right = {
         name: float((outputs[name].argmax(axis=1) == y[:, t]).mean())
@@ -251,54 +141,33 @@ def measures(outputs: dict[str, Array], y: np.ndarray) -> dict[str, float]:
 
 
 def main(library: str = "linen", steps: int = 300, seed: int = 0, out: str | None = None) -> Any:
-    network = NETWORKS[library](jax.random.key(seed))
-    groups, left_out = find_units(network.params, network.stats)
-    heads = tuple(name for name in groups if name in TASKS)
-    groups = {name: parts for name, parts in groups.items() if name not in heads}
-    capacity = {name: WIDTH + COPIES for name in groups if "ense" not in name}
-    capacity |= {name: 48 for name in groups if "ense" in name}  # not to be split here
-    banks, pointers = open_banks(
-        network.params, groups, len(TASKS), capacity=capacity, others=[network.stats]
-    )
-    stats, optimizer = enlarge(network.stats, pointers), optax.adam(2e-3)
-    state = Shared(banks, pointers, stats, optimizer.init(banks))
+    params, stats, apply = NETWORKS[library](jax.random.key(seed))
 
+    def loss_fn(params: PyTree, batch: Batch, stats: PyTree) -> Any:
+        outputs, moved = apply(params, stats, batch[0], True)
+        return task_losses(outputs, batch[1]), moved
+
+    def evaluate(params: PyTree, stats: PyTree, x: Array) -> dict[str, Array]:
+        return apply(params, stats, x, False)[0]
+
+    network = pieces.Network(params, stats, loss_fn, evaluate)
+    state, optimizer, layers, left_out = pieces.opened(network, len(TASKS), TASKS, COPIES, 2e-3)
+    print("left out:", left_out or "nothing")
     data, (x, y) = draw(seed, 2048), draw(seed + 1, 512, test=True)
-    layers = layer_of_leaves(network.params, groups)
-    loop = make_loop(network, layers, optimizer, data)
-    shapes = jax.tree.map(lambda p: jnp.stack([p] * len(TASKS)), network.params)
-    measure = partial(conflict_map, prefix=layers, names=TASKS)
-    tally = start_tally(jax.eval_shape(measure, shapes))
 
-    first = loop(state, tally, range(steps))
-    split_state, name, task = parted(first.state, first.tallies[-1], first.grads)
-    before, after = (outputs_of(network, s, x) for s in (first.state, split_state))
-    same = all(bool((before[t] == after[t]).all()) for t in TASKS)
+    def batch_of(number: int) -> Batch:
+        rows = np.random.default_rng(number).choice(len(data[0]), BATCH, replace=False)
+        return jnp.asarray(data[0][rows]), jnp.asarray(data[1][rows])
 
-    more = range(steps, 2 * steps)
-    runs = {"shared": loop(first.state, first.tallies[-1], more)}
-    runs["split"] = loop(split_state, first.tallies[-1], more)
-    found = {
-        arm: measures(outputs_of(network, run.state, x), y)
-        | {
-            "parameters": count_parameters(run.state.banks, run.state.pointers),
-            "ms a step": 1000 * run.seconds,
-        }
-        for arm, run in runs.items()
-    }
-    if out is not None:
-        moments = jax.tree.map(lambda *leaves: jnp.stack(leaves), *first.tallies)
-        every = [10 * (i + 1) for i in range(len(first.tallies))]
-        path = Path(out) / f"conflict_{library}.png"
-        plot_conflict(moments, "cosine", steps=every).savefig(path)
-        print("wrote", path)
-    print(
-        f"left out: {left_out or 'nothing'}; all outputs after the split are what they were: {same}"
+    loop = pieces.make_loop(network, layers, optimizer, batch_of, TASKS)
+    return pieces.compared(
+        *(network, loop, state, jnp.asarray(x), TASKS),
+        partial(measures, y=y),
+        steps=steps,
+        inner=lambda name: "lock" in name,
+        copies=COPIES,
+        picture=None if out is None else Path(out) / f"conflict_{library}.png",
     )
-    print(f"{COPIES} channels of {name} copied for {TASKS[task]}")
-    for arm, values in found.items():
-        print(f"{arm:7}", *(f"{key} {value:.4g}" for key, value in values.items()), sep="  ")
-    return same, name, found
 
 
 if __name__ == "__main__":

@@ -109,3 +109,13 @@ def test_a_split_in_the_middle_changes_no_output_and_costs_what_was_copied(libra
     more = found["split"]["parameters"] - found["shared"]["parameters"]
     assert more == 4 * (3 * 3 * 12 + 2)
     assert "to the bit: True" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_a_transformer_with_missing_labels_is_split_in_its_middle():
+    pytest.importorskip("equinox")
+    same, layer, found = load("recipes/split_transformer").main(steps=20)
+    assert same
+    assert layer.startswith("blocks")
+    assert found["split"]["parameters"] > found["shared"]["parameters"]
+    assert all(np.isfinite(list(values.values())).all() for values in found.values())
