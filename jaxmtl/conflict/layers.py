@@ -224,6 +224,8 @@ def _compare(parts: Sequence[Array], dtype: Any) -> tuple[Array, Array, Array]:
     norms = lengths * scale[..., 0]
     inverse = jnp.where(lengths > 0, 1 / jnp.where(lengths > 0, lengths, 1), jnp.nan)
     cosines = jnp.clip(products * inverse[..., :, None] * inverse[..., None, :], -1, 1)
+    itself = jnp.broadcast_to(jnp.eye(cosines.shape[-1], dtype=bool), cosines.shape)
+    cosines = jnp.where(itself & jnp.isfinite(cosines), 1, cosines)
     opposite = jnp.where(both > 0, (both - signs) / (2 * jnp.where(both > 0, both, 1)), jnp.nan)
     return norms, cosines, opposite
 
