@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from typing import Any, TypeVar
 
 import jax
+import jax.numpy as jnp
 from jax.tree_util import GetAttrKey
 from jaxtyping import PyTree
 
@@ -71,7 +72,7 @@ def cloned_keys(tree: PyTree) -> PyTree:
 
     def cloned(leaf: Any) -> Any:
         dtype = getattr(leaf, "dtype", None)
-        is_key = dtype is not None and jax.dtypes.issubdtype(dtype, jax.dtypes.prng_key)
+        is_key = dtype is not None and jnp.issubdtype(dtype, jax.dtypes.prng_key)
         return jax.random.clone(leaf) if is_key else leaf
 
     return jax.tree.map(cloned, tree)

@@ -6,7 +6,7 @@ conflict that pull one task away from the others are copied for it: in parameter
 statistics and optimizer state at once, and without changing any output. Both networks go on from
 there on the same batches. The loop knows no library: a network is a pair of functions on pytrees.
 
-    python experiments/recipes/split_images.py [--library linen|nnx] [--steps 300] [--out DIR]
+    python experiments/recipes/split_images.py [--library linen|nnx] [--steps 200] [--out DIR]
 """
 
 import argparse
@@ -99,7 +99,7 @@ def nnx_network(key: Key[Array, ""]) -> tuple[PyTree, PyTree, Apply]:
     graph, params, stats = nnx.split(Digits(nnx.Rngs(key)), nnx.Param, nnx.BatchStat)
 
     def apply(params: PyTree, stats: PyTree, x: Array, train: bool) -> Any:
-        model = nnx.merge(graph, params, stats)
+        model = nnx.merge(graph, params, stats, copy=True)
         model.train() if train else model.eval()
         return model(x), nnx.state(model, nnx.BatchStat)
 
@@ -140,7 +140,7 @@ def measures(outputs: dict[str, Array], y: np.ndarray) -> dict[str, float]:
     return right | {"sum": float(jnp.sqrt((error**2).mean()))}
 
 
-def main(library: str = "linen", steps: int = 300, seed: int = 0, out: str | None = None) -> Any:
+def main(library: str = "linen", steps: int = 200, seed: int = 0, out: str | None = None) -> Any:
     params, stats, apply = NETWORKS[library](jax.random.key(seed))
 
     def loss_fn(params: PyTree, batch: Batch, stats: PyTree) -> Any:
@@ -173,7 +173,7 @@ def main(library: str = "linen", steps: int = 300, seed: int = 0, out: str | Non
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--library", choices=NETWORKS, default="linen")
-    parser.add_argument("--steps", type=int, default=300, help="before the split, and after it")
+    parser.add_argument("--steps", type=int, default=200, help="before the split, and after it")
     parser.add_argument("--out", help="folder for the picture of conflict")
     args = parser.parse_args()
     main(args.library, args.steps, out=args.out)

@@ -4,7 +4,7 @@ Four tasks ask for one place of a sequence, four for another, and half of the la
 pair of tasks counts only in batches where a row carries both of its labels. Training, the map of
 conflict, the split in the middle and its cost are those of split_images.py: see split_pieces.py.
 
-    python experiments/recipes/split_transformer.py [--steps 300] [--out DIR]
+    python experiments/recipes/split_transformer.py [--steps 200] [--out DIR]
 """
 
 import argparse
@@ -76,7 +76,7 @@ def draw(seed: int, rows: int, missing: float = 0.5) -> tuple[np.ndarray, np.nda
     return x.astype(np.float32), y.astype(np.float32)
 
 
-def main(steps: int = 300, seed: int = 0, out: str | None = None) -> Any:
+def main(steps: int = 200, seed: int = 0, out: str | None = None) -> Any:
     params, rest = eqx.partition(Transformer(jax.random.key(seed)), eqx.is_array)
 
     def loss_fn(params: PyTree, batch: Batch) -> dict[str, Array]:
@@ -109,7 +109,7 @@ def main(steps: int = 300, seed: int = 0, out: str | None = None) -> Any:
     return pieces.compared(
         *(network, loop, state, jnp.asarray(x), TASKS, measures),
         steps=steps,
-        inner=lambda name: name.startswith("blocks"),
+        inner=lambda name: name.endswith(("attention", "wide")),  # heads, and what they feed
         copies=COPIES,
         picture=None if out is None else Path(out) / "conflict_transformer.png",
     )
@@ -117,7 +117,7 @@ def main(steps: int = 300, seed: int = 0, out: str | None = None) -> Any:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--steps", type=int, default=300, help="before the split, and after it")
+    parser.add_argument("--steps", type=int, default=200, help="before the split, and after it")
     parser.add_argument("--out", help="folder for the picture of conflict")
     args = parser.parse_args()
     main(args.steps, out=args.out)

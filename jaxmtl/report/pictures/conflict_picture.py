@@ -17,7 +17,7 @@ from jaxmtl.report.pictures.style import INK, SOFT, looks, new_figure
 SCALES: dict[Score, tuple[str, float | None, float | None]] = {
     "rate": ("share of updates in conflict", 0, 1),
     "opposite": ("share of entries of opposite sign", 0, 1),
-    "cosine": ("minus the mean cosine", -1, 1),
+    "cosine": ("minus the mean cosine", None, None),
     "below": ("updates in conflict", 0, None),
     "streak": ("updates in conflict in a row", 0, None),
     "longest": ("longest streak of updates in conflict", 0, None),
@@ -25,6 +25,7 @@ SCALES: dict[Score, tuple[str, float | None, float | None]] = {
 }
 MOST_NAMES = 40  # layers; beyond that every n-th has its name
 MOST_NUMBERS = 8  # tasks, beyond which numbers do not fit into the cells
+FAINTEST = 0.1  # largest value of the colours at least: what is less is nothing to be shown
 
 
 def plot_conflict(
@@ -60,12 +61,15 @@ def plot_conflict(
     if lead == 0:
         tally = jax.tree.map(lambda leaf: leaf[None], tally)
     layers = np.asarray(tally.of_layers(kind), float)
-    pairs = np.asarray(tally.score(kind)[-1], float)
+    pairs = np.array(tally.score(kind)[-1], float)
+    pairs[:, np.eye(pairs.shape[-1], dtype=bool)] = np.nan
     times = np.arange(1, len(layers) + 1) if steps is None else np.asarray(steps, float)
     if times.shape != (len(layers),):
         raise ValueError(f"steps: expected {len(layers)} numbers, got shape {times.shape}")
     label, low, high = SCALES[kind]
-    high = max(np.nanmax(layers, initial=1), np.nanmax(pairs, initial=1)) if high is None else high
+    largest = np.nanmax(np.abs(np.concatenate([layers.ravel(), pairs.ravel()])), initial=FAINTEST)
+    high = largest if high is None else high
+    low = -largest if low is None else low
     names = tally.names or tuple(f"task {t}" for t in range(pairs.shape[-1]))
     labels = make_labels(tally.layers, names)
     with looks(labels):
@@ -86,7 +90,7 @@ def _draw_layers(
     scores: Float[np.ndarray, "layers moments"],
     times: Float[np.ndarray, " moments"],
     names: Sequence[str],
-    limits: tuple[float | None, float | None],
+    limits: tuple[float, float],
     over_time: bool,
 ) -> None:
     # A moment fills the time up to it: the first begins as long before it as the second after it.
@@ -110,11 +114,10 @@ def _draw_pairs(
     ax: Axes,
     scores: Float[np.ndarray, "layers tasks tasks"],
     names: Sequence[str],
-    limits: tuple[float | None, float | None],
+    limits: tuple[float, float],
 ) -> AxesImage:
     told = np.isfinite(scores).sum(axis=0)
     means = np.where(told > 0, np.nansum(scores, axis=0) / np.maximum(told, 1), np.nan)
-    means[np.diag_indices(len(names))] = np.nan
     colours = _colours(limits)
     image = ax.imshow(means, cmap=colours, vmin=limits[0], vmax=limits[1])
     ax.set_facecolor("#EFEFEF")
@@ -124,10 +127,10 @@ def _draw_pairs(
             if np.isfinite(value):
                 dark = sum(image.cmap(image.norm(value))[:3]) < 1.5
                 ax.text(
-                    *(column, row, f"{value:.2g}"),
+                    *(column, row, f"{value:.2f}" if limits[1] <= 1 else f"{value:.0f}"),
                     ha="center",
                     va="center",
-                    fontsize=8.0,
+                    fontsize=8.0 if len(names) < 6 else 6.5,
                     color="white" if dark else INK,
                 )
     every = -(-len(names) // MOST_NAMES)
@@ -140,5 +143,5 @@ def _draw_pairs(
     return image
 
 
-def _colours(limits: tuple[float | None, float | None]) -> str:
-    return "RdBu_r" if limits[0] == -1 else "cividis"
+def _colours(limits: tuple[float, float]) -> str:
+    return "RdBu_r" if limits[0] < 0 else "cividis"
