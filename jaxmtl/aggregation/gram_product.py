@@ -9,22 +9,21 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Bool, Float, Key, PyTree
 
-from jaxmtl._modes import check_optimizer, own_transfers, take_step
+from jaxmtl._modes import check_optimizer, take_step
 from jaxmtl._validate import check_choice, check_positive
 from jaxmtl.aggregation.checks import check_kind, check_state
 from jaxmtl.aggregation.contract import Context, gram_context
 from jaxmtl.aggregation.info import info_of, read_value, value_for
-from jaxmtl.aggregation.keys import for_shapes, key_apart, step_keys
+from jaxmtl.aggregation.keys import step_keys
 from jaxmtl.aggregation.one_pass import untold
 from jaxmtl.aggregation.parts import rejoin
 from jaxmtl.aggregation.settings import Real, in_type
 from jaxmtl.aggregation.solvers import project_simplex
 from jaxmtl.aggregation.solvers.simplex import share_among
 from jaxmtl.aggregation.solvers.trust import safe_root
-from jaxmtl.aggregation.step import AggregatedStep, StepState
+from jaxmtl.aggregation.step import AggregatedStep, StepState, init_from_losses
 from jaxmtl.gradients import LossFn
 from jaxmtl.gradients.loss import gives_aux, parts_of, value_of
-from jaxmtl.gradients.tasks import check_parameters
 
 Kind = Literal["min_norm", "towards_mean", "cagrad"]
 
@@ -132,19 +131,9 @@ def gram_product_step(
     has_aux = gives_aux(loss_fn, has_aux)
     parts = parts_of(loss_fn, has_aux)
 
-    @own_transfers
-    def init(
-        params: PyTree, batch: PyTree, *args: PyTree, key: Key[Array, ""] | None = None
-    ) -> StepState:
-        check_parameters(params)
-        args, key = key_apart(loss_fn, args, key)
-        keyed = for_shapes(loss_fn, args, key)
-        losses, _ = jax.eval_shape(
-            lambda p, b, rest: parts(p, b, *rest, **keyed), params, batch, args
-        )
-        return StepState(
-            _start(losses.shape[0], losses.dtype), optimizer.init(params), key, jnp.int32(0)
-        )
+    init = init_from_losses(
+        *(loss_fn, parts, optimizer), lambda _, losses: _start(losses.shape[0], losses.dtype)
+    )
 
     def step(
         params: PyTree,

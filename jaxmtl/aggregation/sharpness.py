@@ -7,20 +7,19 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Bool, Float, Key, PyTree
 
-from jaxmtl._modes import own_transfers, take_step
+from jaxmtl._modes import take_step
 from jaxmtl._pytree import Prefix, cloned_keys, leaf_groups
 from jaxmtl._validate import check_positive, check_static, check_within
 from jaxmtl.aggregation.checks import check_kind, check_parts, check_state
 from jaxmtl.aggregation.contract import Aggregator
 from jaxmtl.aggregation.info import StepInfo, info_of, read_value, value_for
-from jaxmtl.aggregation.keys import for_shapes, key_apart, step_keys
+from jaxmtl.aggregation.keys import step_keys
 from jaxmtl.aggregation.known import AnyMethod, as_aggregator
 from jaxmtl.aggregation.one_pass import rows_like
 from jaxmtl.aggregation.settings import Real, in_type
-from jaxmtl.aggregation.step import AggregatedStep, StepState
+from jaxmtl.aggregation.step import AggregatedStep, StepState, init_from_losses
 from jaxmtl.gradients import LossFn
 from jaxmtl.gradients.loss import gives_aux, parts_of, value_of
-from jaxmtl.gradients.tasks import check_parameters
 
 
 def sharpness_step(
@@ -85,18 +84,10 @@ def sharpness_step(
     has_aux = gives_aux(loss_fn, has_aux)
     parts = parts_of(loss_fn, has_aux)
 
-    @own_transfers
-    def init(
-        params: PyTree, batch: PyTree, *args: PyTree, key: Key[Array, ""] | None = None
-    ) -> StepState:
-        check_parameters(params)
-        args, key = key_apart(loss_fn, args, key)
-        keyed = for_shapes(loss_fn, args, key)
-        losses, _ = jax.eval_shape(
-            lambda p, b, rest: parts(p, b, *rest, **keyed), params, batch, args
-        )
-        state = aggregator.init(rows_like(params, losses.shape[0]))
-        return StepState(state, optimizer.init(params), key, jnp.int32(0))
+    init = init_from_losses(
+        *(loss_fn, parts, optimizer),
+        lambda params, losses: aggregator.init(rows_like(params, losses.shape[0])),
+    )
 
     def step(
         params: PyTree,

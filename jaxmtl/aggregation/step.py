@@ -196,6 +196,48 @@ def aggregated_step(
     return AggregatedStep(init, step)
 
 
+def init_from_losses(
+    loss_fn: LossFn,
+    parts: Callable[..., Any],
+    optimizer: optax.GradientTransformation,
+    start: Callable[[PyTree, Float[Array, " tasks"]], Any],
+) -> Callable[..., StepState]:
+    """``init`` of a step that needs no task gradients to know its method's first state.
+
+    Args:
+        loss_fn: for whether it takes a key.
+        parts: the same as engines differentiate it, see ``parts_of``.
+        optimizer: any.
+        start: from parameters and the shapes of the losses to the method's first state.
+
+    Returns:
+        ``init(params, batch, *args, key=None)``.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from jaxmtl.gradients.loss import parts_of
+        >>> loss_fn = lambda w, x: jnp.stack([w * x, -w * x])
+        >>> init = init_from_losses(
+        ...     loss_fn, parts_of(loss_fn, False), optax.sgd(0.1), lambda p, losses: losses.shape)
+        >>> init(jnp.array(1.0), 2.0).aggregator
+        (2,)
+    """
+
+    @own_transfers
+    def init(
+        params: PyTree, batch: PyTree, *args: PyTree, key: Key[Array, ""] | None = None
+    ) -> StepState:
+        check_parameters(params)
+        args, key = key_apart(loss_fn, args, key)
+        keyed = for_shapes(loss_fn, args, key)
+        losses, _ = jax.eval_shape(
+            lambda p, b, rest: parts(p, b, *rest, **keyed), params, batch, args
+        )
+        return StepState(start(params, losses), optimizer.init(params), key, jnp.int32(0))
+
+    return init
+
+
 class AsOptaxState(NamedTuple):
     """State of the optax transformation.
 

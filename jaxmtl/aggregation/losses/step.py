@@ -7,16 +7,15 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Bool, Float, Key, PyTree
 
-from jaxmtl._modes import own_transfers, take_step
+from jaxmtl._modes import take_step
 from jaxmtl.aggregation.checks import check_kind, check_parts, check_state
 from jaxmtl.aggregation.info import StepInfo, value_for
-from jaxmtl.aggregation.keys import for_shapes, key_apart, step_keys
+from jaxmtl.aggregation.keys import step_keys
 from jaxmtl.aggregation.known import as_scalarizer
 from jaxmtl.aggregation.losses.contract import Scalarizer
-from jaxmtl.aggregation.step import AggregatedStep, StepState
+from jaxmtl.aggregation.step import AggregatedStep, StepState, init_from_losses
 from jaxmtl.gradients import LossFn
 from jaxmtl.gradients.loss import gives_aux, loss_names, parts_of
-from jaxmtl.gradients.tasks import check_parameters
 
 ScalarizedInfo = StepInfo  # its name where loss methods had an info of their own
 
@@ -68,24 +67,12 @@ def scalarized_step(
     check_parts("scalarizer", scalarizer, Scalarizer, optimizer)
     parts = parts_of(loss_fn, gives_aux(loss_fn, has_aux))
 
-    @own_transfers
-    def init(
-        params: PyTree, batch: PyTree, *args: PyTree, key: Key[Array, ""] | None = None
-    ) -> StepState:
-        check_parameters(params)
-        args, key = key_apart(loss_fn, args, key)
-        keyed = for_shapes(loss_fn, args, key)
-        losses, _ = jax.eval_shape(
-            lambda p, b, rest: parts(p, b, *rest, **keyed), params, batch, args
-        )
-        return StepState(
-            aggregator=scalarizer.init(
-                losses.shape[0], jnp.promote_types(losses.dtype, jnp.float32)
-            ),
-            optimizer=optimizer.init(params),
-            key=key,
-            number=jnp.int32(0),
-        )
+    init = init_from_losses(
+        *(loss_fn, parts, optimizer),
+        lambda _, losses: scalarizer.init(
+            losses.shape[0], jnp.promote_types(losses.dtype, jnp.float32)
+        ),
+    )
 
     def step(
         params: PyTree,
