@@ -8,17 +8,17 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Bool, Float, Int, Key, PyTree
 
-from jaxmtl._modes import own_transfers, take_step
+from jaxmtl._modes import take_step
 from jaxmtl._pytree import cloned_keys
 from jaxmtl._validate import check_choice
 from jaxmtl.aggregation.checks import check_kind, check_parts, check_state
 from jaxmtl.aggregation.contract import AggregationInfo, Aggregator, Rule, describe, gram_context
 from jaxmtl.aggregation.heads import head_weights, with_heads
 from jaxmtl.aggregation.info import StepInfo, info_of, read_value, value_for
-from jaxmtl.aggregation.keys import for_shapes, key_apart, step_keys
+from jaxmtl.aggregation.keys import step_keys
 from jaxmtl.aggregation.known import AnyMethod, as_aggregator
 from jaxmtl.aggregation.one_pass import OnePass
-from jaxmtl.aggregation.step import AggregatedStep, StepState
+from jaxmtl.aggregation.step import AggregatedStep, StepState, init_of
 from jaxmtl.gradients import (
     LossFn,
     SplitLoss,
@@ -28,7 +28,6 @@ from jaxmtl.gradients import (
 )
 from jaxmtl.gradients.loss import gives_aux, parts_of, value_of
 from jaxmtl.gradients.stacked import accumulator_dtype
-from jaxmtl.gradients.tasks import check_parameters
 
 Combine = Callable[..., tuple[PyTree, Any, AggregationInfo]]
 
@@ -275,20 +274,7 @@ def step_of(
         ``init`` and ``step``.
     """
 
-    @own_transfers
-    def init(
-        params: PyTree, batch: PyTree, *args: PyTree, key: Key[Array, ""] | None = None
-    ) -> StepState:
-        check_parameters(params)
-        args, key = key_apart(loss_fn, args, key)
-        keyed = for_shapes(loss_fn, args, key)
-        shapes = jax.eval_shape(lambda p, b, rest: rows(p, b, *rest, **keyed), params, batch, args)
-        return StepState(
-            aggregator=aggregator.init(shapes),
-            optimizer=optimizer.init(params),
-            key=key,
-            number=jnp.int32(0),
-        )
+    init = init_of(loss_fn, rows, optimizer, lambda _, shapes: aggregator.init(shapes))
 
     def step(
         params: PyTree,

@@ -21,7 +21,7 @@ from jaxmtl.aggregation.settings import Real, in_type
 from jaxmtl.aggregation.solvers import project_simplex
 from jaxmtl.aggregation.solvers.simplex import share_among
 from jaxmtl.aggregation.solvers.trust import safe_root
-from jaxmtl.aggregation.step import AggregatedStep, StepState, init_from_losses
+from jaxmtl.aggregation.step import AggregatedStep, StepState, init_of
 from jaxmtl.gradients import LossFn
 from jaxmtl.gradients.loss import gives_aux, parts_of, value_of
 
@@ -131,8 +131,11 @@ def gram_product_step(
     has_aux = gives_aux(loss_fn, has_aux)
     parts = parts_of(loss_fn, has_aux)
 
-    init = init_from_losses(
-        *(loss_fn, parts, optimizer), lambda _, losses: _start(losses.shape[0], losses.dtype)
+    def losses_of(*given: Any, **keyed: Any) -> Array:
+        return parts(*given, **keyed)[0]
+
+    init = init_of(
+        loss_fn, losses_of, optimizer, lambda _, losses: _start(losses.shape[0], losses.dtype)
     )
 
     def step(

@@ -17,7 +17,7 @@ from jaxmtl.aggregation.keys import step_keys
 from jaxmtl.aggregation.known import AnyMethod, as_aggregator
 from jaxmtl.aggregation.one_pass import rows_like
 from jaxmtl.aggregation.settings import Real, in_type
-from jaxmtl.aggregation.step import AggregatedStep, StepState, init_from_losses
+from jaxmtl.aggregation.step import AggregatedStep, StepState, init_of
 from jaxmtl.gradients import LossFn
 from jaxmtl.gradients.loss import gives_aux, parts_of, value_of
 
@@ -84,8 +84,13 @@ def sharpness_step(
     has_aux = gives_aux(loss_fn, has_aux)
     parts = parts_of(loss_fn, has_aux)
 
-    init = init_from_losses(
-        *(loss_fn, parts, optimizer),
+    def losses_of(*given: Any, **keyed: Any) -> Array:
+        return parts(*given, **keyed)[0]
+
+    init = init_of(
+        loss_fn,
+        losses_of,
+        optimizer,
         lambda params, losses: aggregator.init(rows_like(params, losses.shape[0])),
     )
 

@@ -126,22 +126,10 @@ def aggregated_step(
     parts = parts_of(loss_fn, has_aux)
     gradients_fn = gradients(loss_fn, has_aux=True) if has_aux else gradients(loss_fn)
 
-    @own_transfers
-    def init(
-        params: PyTree, batch: PyTree, *args: PyTree, key: Key[Array, ""] | None = None
-    ) -> StepState:
-        check_parameters(params)
-        args, key = key_apart(loss_fn, args, key)
-        keyed = for_shapes(loss_fn, args, key)
-        _, shapes = jax.eval_shape(
-            lambda p, b, rest: gradients_fn(p, b, *rest, **keyed), params, batch, args
-        )
-        return StepState(
-            aggregator=aggregator.init(shapes),
-            optimizer=optimizer.init(params),
-            key=key,
-            number=jnp.int32(0),
-        )
+    def task_gradients_of(*given: Any, **keyed: Any) -> PyTree:
+        return gradients_fn(*given, **keyed)[1]
+
+    init = init_of(loss_fn, task_gradients_of, optimizer, lambda _, shapes: aggregator.init(shapes))
 
     def step(
         params: PyTree,
@@ -196,29 +184,28 @@ def aggregated_step(
     return AggregatedStep(init, step)
 
 
-def init_from_losses(
+def init_of(
     loss_fn: LossFn,
-    parts: Callable[..., Any],
+    seen: Callable[..., PyTree],
     optimizer: optax.GradientTransformation,
-    start: Callable[[PyTree, Float[Array, " tasks"]], Any],
+    start: Callable[[PyTree, PyTree], Any],
 ) -> Callable[..., StepState]:
-    """``init`` of a step that needs no task gradients to know its method's first state.
+    """``init`` of a step.
 
     Args:
         loss_fn: for whether it takes a key.
-        parts: the same as engines differentiate it, see ``parts_of``.
+        seen: ``seen(params, batch, *args, **key)``: what the method's first state is made for, such
+            as task gradients or losses; only its shapes are used.
         optimizer: any.
-        start: from parameters and the shapes of the losses to the method's first state.
+        start: from parameters and these shapes to the method's first state.
 
     Returns:
         ``init(params, batch, *args, key=None)``.
 
     Example:
         >>> import jax.numpy as jnp
-        >>> from jaxmtl.gradients.loss import parts_of
         >>> loss_fn = lambda w, x: jnp.stack([w * x, -w * x])
-        >>> init = init_from_losses(
-        ...     loss_fn, parts_of(loss_fn, False), optax.sgd(0.1), lambda p, losses: losses.shape)
+        >>> init = init_of(loss_fn, loss_fn, optax.sgd(0.1), lambda _, losses: losses.shape)
         >>> init(jnp.array(1.0), 2.0).aggregator
         (2,)
     """
@@ -230,10 +217,8 @@ def init_from_losses(
         check_parameters(params)
         args, key = key_apart(loss_fn, args, key)
         keyed = for_shapes(loss_fn, args, key)
-        losses, _ = jax.eval_shape(
-            lambda p, b, rest: parts(p, b, *rest, **keyed), params, batch, args
-        )
-        return StepState(start(params, losses), optimizer.init(params), key, jnp.int32(0))
+        shapes = jax.eval_shape(lambda p, b, rest: seen(p, b, *rest, **keyed), params, batch, args)
+        return StepState(start(params, shapes), optimizer.init(params), key, jnp.int32(0))
 
     return init
 

@@ -8,12 +8,13 @@ import optax
 from jaxtyping import Array, Bool, Float, Key, PyTree
 
 from jaxmtl._modes import take_step
+from jaxmtl._pytree import cloned_keys
 from jaxmtl.aggregation.checks import check_kind, check_parts, check_state
 from jaxmtl.aggregation.info import StepInfo, value_for
 from jaxmtl.aggregation.keys import step_keys
 from jaxmtl.aggregation.known import as_scalarizer
 from jaxmtl.aggregation.losses.contract import Scalarizer
-from jaxmtl.aggregation.step import AggregatedStep, StepState, init_from_losses
+from jaxmtl.aggregation.step import AggregatedStep, StepState, init_of
 from jaxmtl.gradients import LossFn
 from jaxmtl.gradients.loss import gives_aux, loss_names, parts_of
 
@@ -67,8 +68,13 @@ def scalarized_step(
     check_parts("scalarizer", scalarizer, Scalarizer, optimizer)
     parts = parts_of(loss_fn, gives_aux(loss_fn, has_aux))
 
-    init = init_from_losses(
-        *(loss_fn, parts, optimizer),
+    def losses_of(*given: Any, **keyed: Any) -> Array:
+        return parts(*given, **keyed)[0]
+
+    init = init_of(
+        loss_fn,
+        losses_of,
+        optimizer,
         lambda _, losses: scalarizer.init(
             losses.shape[0], jnp.promote_types(losses.dtype, jnp.float32)
         ),
@@ -95,8 +101,7 @@ def scalarized_step(
             inner = scalarizer.observe(losses, inner, present=present)
 
         def losses_at(params: PyTree) -> Array:
-            again = jax.tree.map(jax.random.clone, keys.loss)
-            return parts(params, batch, *args, **again)[0]
+            return parts(params, batch, *args, **cloned_keys(keys.loss))[0]
 
         def value_fn(params: PyTree, inner: Any = inner) -> Array:
             again = None if keys.method is None else jax.random.clone(keys.method)
