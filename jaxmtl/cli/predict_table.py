@@ -140,6 +140,8 @@ def _measured(task: "Task", measured: Any) -> str:
 
 def _plain_column(cells: Sequence[Any]) -> list[Any]:
     """Cells as a file takes them; days without an hour where no row has one."""
+    if {str, int, float, bool, type(None)}.issuperset(map(type, cells)):
+        return list(cells)
     dates = [cell for cell in cells if isinstance(cell, datetime.datetime)]
     if any(date.time() != datetime.time.min for date in dates):
         return list(map(_plain, cells))

@@ -9,7 +9,7 @@ import numpy as np
 
 from .names import plain_name
 
-_FORMULAS = ("=", "+", "-", "@")  # what a cell begins with that is taken for one
+_FORMULA = re.compile(r"\s*[=+\-@]")  # what a cell begins with that is taken for one
 _NUMBER = re.compile(r"[+-]?\d[\d.,]*([eE][+-]?\d+)?", re.ASCII)  # as it stands in a .csv file
 
 
@@ -31,7 +31,11 @@ def write_rows(file: IO[str], header: Sequence[str], rows: Iterable[Sequence[Any
     """
     writer = csv.writer(file)
     writer.writerow([as_text(plain_name(name)) for name in header])
-    writer.writerows([_text(cell) for cell in row] for row in rows)
+    # Most cells are numbers, which the writer writes with all their digits by itself.
+    writer.writerows(
+        [cell if type(cell) is float and cell == cell else _text(cell) for cell in row]
+        for row in rows
+    )
 
 
 def as_text(cell: str) -> str:
@@ -47,8 +51,9 @@ def as_text(cell: str) -> str:
         >>> as_text("=1+1"), as_text("PM2.5"), as_text("-0.5")
         ("'=1+1", 'PM2.5', '-0.5')
     """
-    is_formula = cell.lstrip().startswith(_FORMULAS) and not _NUMBER.fullmatch(cell.strip())
-    return f"'{cell}" if is_formula else cell
+    if _FORMULA.match(cell) is None or _NUMBER.fullmatch(cell.strip()):
+        return cell
+    return f"'{cell}"
 
 
 def _text(cell: Any) -> str:
