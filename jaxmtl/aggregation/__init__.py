@@ -4,6 +4,8 @@ An ``Aggregator`` is a pair ``init, update``: ``update(task_grads, state, *, los
 returns the combined gradient, the next state and an ``AggregationInfo``. Task gradients are a
 pytree whose leaves have the task axis first, as ``jaxmtl.task_gradients`` gives them. Loss methods,
 which need no task gradients, are ``Scalarizer``s; see ``jaxmtl.aggregation.losses``.
+
+.. include:: README.md
 """
 
 from jaxmtl._pytree import leaf_groups as leaf_groups

@@ -1,4 +1,7 @@
-"""Arms against each other over many seeds: a leaderboard, paired contrasts, and what they allow."""
+"""Arms against each other over many seeds: a leaderboard, paired contrasts, and what they allow.
+
+.. include:: README.md
+"""
 
 from jaxmtl.comparison.compare import Comparison as Comparison
 from jaxmtl.comparison.compare import compare as compare

@@ -1,4 +1,7 @@
-"""Constraints on outputs, losses and parameters: hard, soft, by multipliers; shared softly."""
+"""Constraints on outputs, losses and parameters: hard, soft, by multipliers; shared softly.
+
+.. include:: README.md
+"""
 
 from jaxmtl.constraints.augmented_lagrangian import AugmentedLagrangian as AugmentedLagrangian
 from jaxmtl.constraints.augmented_lagrangian import (

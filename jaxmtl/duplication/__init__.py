@@ -10,6 +10,8 @@ bit-identical by construction, on any backend.
 
 In any pytree of parameters (or of optimizer moments) the bank is found by name: all leaves whose
 path holds the name ``"bank"`` belong to it, with the node axis last.
+
+.. include:: README.md
 """
 
 from jaxmtl.duplication.aligned import AlignedIndex as AlignedIndex

@@ -1,4 +1,7 @@
-"""Networks that predict several tasks (flax.linen)."""
+"""Networks that predict several tasks (flax.linen).
+
+.. include:: README.md
+"""
 
 from jaxmtl.models._parts import split_outputs as split_outputs
 from jaxmtl.models.aitm import AITM as AITM

@@ -1,4 +1,7 @@
-"""Loops, phases and runs."""
+"""Loops, phases and runs.
+
+.. include:: README.md
+"""
 
 from jaxmtl.training.as_network import as_network as as_network
 from jaxmtl.training.constrained import ConstrainedHistory as ConstrainedHistory

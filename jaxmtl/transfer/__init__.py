@@ -1,4 +1,7 @@
-"""From one task to another: carry a trunk, choose what learns how fast, save and load."""
+"""From one task to another: carry a trunk, choose what learns how fast, save and load.
+
+.. include:: README.md
+"""
 
 from jaxmtl.files.parameters import load_parameters as load_parameters
 from jaxmtl.files.parameters import save_parameters as save_parameters

@@ -71,9 +71,10 @@ def test_numbers_stand_in_where_no_font_has_the_characters(only_latin):
     assert find_fonts(CJK) is None
     labels = make_labels(["SO2", "CO"], ["PM2.5", CJK])
     assert labels.features == ("SO2", "CO")
-    assert labels.tasks == ("task 1", "task 2")
+    assert labels.tasks == ("PM2.5", "task 2")  # those that can be shown are
     assert labels.fonts == (LATIN,)
-    assert labels.note == "no installed font shows the names of the tasks: see config.json"
+    words = "no installed font shows the names of the numbered tasks: see config.json"
+    assert labels.note == words
     both = make_labels([CJK], [CJK])
     assert (both.features, both.tasks) == (("feature 1",), ("task 1",))
     assert "features and tasks" in both.note

@@ -51,7 +51,7 @@ class Labels(NamedTuple):
 
 
 def make_labels(features: Sequence[str], tasks: Sequence[str]) -> Labels:
-    """Labels of columns; "feature 1", "task 1" where no installed font has the characters.
+    """Labels of columns; "feature 1", "task 2" where no installed font has the characters.
 
     Args:
         features: names of the feature columns.
@@ -70,9 +70,13 @@ def make_labels(features: Sequence[str], tasks: Sequence[str]) -> Labels:
     if fonts is None:
         fonts = (LATIN,)
         for kind, names in (("feature", inputs), ("task", outputs)):
-            if find_fonts("".join(names)) != fonts:
-                names[:] = [f"{kind} {number}" for number in range(1, len(names) + 1)]
-                replaced.append(f"{kind}s")
+            shown = [find_fonts(name) == fonts for name in names]
+            if not all(shown):
+                names[:] = [
+                    name if is_shown else f"{kind} {number}"
+                    for number, (name, is_shown) in enumerate(zip(names, shown, strict=True), 1)
+                ]
+                replaced.append(f"{kind}s" if not any(shown) else f"numbered {kind}s")
     note = f"no installed font shows the names of the {' and '.join(replaced)}: see config.json"
     return Labels(
         features=tuple(map(_escape, inputs)),
