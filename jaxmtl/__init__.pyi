@@ -17,6 +17,7 @@ from . import statistics as statistics
 from . import tasks as tasks
 from . import training as training
 from . import transfer as transfer
+from ._citations import cite as cite
 from ._version import __version__ as __version__
 from ._xla import inline_small_loops as inline_small_loops
 from .comparison import compare as compare

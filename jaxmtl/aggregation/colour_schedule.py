@@ -65,7 +65,7 @@ def colour_schedule(*, refresh: int = 32, threshold: Real = 0.0, rate: Real = 0.
         [1.0, 0.0, 1.0]
 
     References:
-        Patel et al. (2025), SON-GOKU, arXiv 2509.16959: the interference graph and its greedy
+        Patapati, Srinivasan (2025), SON-GOKU, arXiv 2509.16959: the interference graph and its greedy
         colouring. A task that is absent at a refresh keeps its mean; one that has none yet is in
         conflict with nobody.
     """

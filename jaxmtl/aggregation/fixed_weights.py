@@ -61,8 +61,8 @@ def fixed_weights_from(aggregator: AnyMethod | None, steps: int) -> OnePass:
         [0.1667, 0.8333]
 
     References:
-        The idea is that of AutoScale (2025), arXiv 2508.13979: choose fixed weights by what
-        gradient methods balance. Kurin et al. (2022), In defense of the unitary scalarization.
+        The idea is that of Yang et al. (2025), AutoScale, arXiv 2508.13979: choose fixed weights by
+        what gradient methods balance. Kurin et al. (2022), In defense of the unitary scalarization.
     """
     check_count("steps", steps)
     inside = mean() if aggregator is None else as_aggregator(aggregator)

@@ -55,6 +55,9 @@ def inspect(
         bool,
         typer.Option("--worst", help="Where it is wrong, and the rows with the largest errors."),
     ] = False,
+    cite: Annotated[
+        bool, typer.Option("--cite", help="Papers of what the run is made of, as BibTeX.")
+    ] = False,
 ) -> None:
     """Say what was made of the table, what was kept, and how well it predicts.
 
@@ -70,16 +73,48 @@ def inspect(
             raise ValueError(
                 f"{flag}: expected only with --feature NAME; name one, or leave it out"
             )
-    if worst and feature is not None:
-        raise ValueError("--worst: expected without --feature; ask for one after the other")
+    asked = {"--feature": feature is not None, "--worst": worst, "--cite": cite}
+    given = [flag for flag, is_given in asked.items() if is_given]
+    if len(given) > 1:
+        raise ValueError(f"{given[1]}: expected without {given[0]}; ask for one after the other")
     run = load_run(path_of("DIR", folder))
     if feature is not None:
         path = run.folder / "dependence.png" if out is None else Path(out)
         _dependence(run, feature, target, table, path, force=force or out is None)
     elif worst:
         _worst(run)
+    elif cite:
+        _cite(run)
     else:
         say(summarize(run))
+
+
+def _cite(run: "SavedRun") -> None:
+    """Says what to cite for a run: for a mixture, what has a part in it."""
+    from jaxmtl import cite
+
+    kept = [
+        name for name, share in run.metrics.get("weights", {}).items() if any(share.values())
+    ]
+    names = kept or [run.method]
+    if len(kept) > 1:
+        names.append("mixture")
+    if run.metrics.get("intervals"):
+        names.append("intervals")
+    if (aggregator := run.config["settings"].get("aggregator")) is not None:
+        names.append(aggregator)
+    known: list[str] = []
+    for name in names:
+        try:
+            words = cite(name)
+        except ValueError:
+            say(f"% {name}: a method of your own")
+        else:
+            known.append(name)
+            if not words:
+                say(f"% {name}: no paper")
+    if known:
+        say(cite(*known))
 
 
 def _worst(run: "SavedRun") -> None:

@@ -67,3 +67,12 @@ def test_where_it_is_wrong_is_refused_of_a_run_of_the_study(call, made_run):
     done = call("inspect", made_run, "--worst")
     assert done.code == 2
     assert done.err.startswith(f"jaxmtl: --worst: {made_run} does not say where it is wrong")
+
+
+def test_cites_the_study_and_takes_one_question_at_a_time(call, made_run):
+    said = call("inspect", made_run, "--cite")
+    assert (said.code, said.err) == (0, "")
+    assert said.out.startswith("@article{wang2023adaptive,")
+    both = call("inspect", made_run, "--cite", "--worst")
+    assert both.code == 2
+    assert "--cite: expected without --worst" in both.err
