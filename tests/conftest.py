@@ -7,6 +7,8 @@ import os
 import sys
 import zlib
 
+# Workers share the cores: threads of scikit-learn that wait for each other must sleep.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 os.environ.setdefault("JAX_PLATFORMS", os.environ.get("JAXMTL_TEST_PLATFORM", "cpu"))
 
 import jax

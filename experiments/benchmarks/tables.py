@@ -24,6 +24,9 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any, NamedTuple
 
+# Threads that wait for each other sleep: awake they would take the cores of the runs beside them.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
 import numpy as np
 from table_sets import SETS, TableSet, split, workbook
 

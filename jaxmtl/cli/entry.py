@@ -23,6 +23,9 @@ def main() -> NoReturn:
         _open_streams()
         # One sample a step is work for a CPU; looking for others takes seconds and their memory.
         os.environ.setdefault("JAX_PLATFORMS", "cpu")
+        # Threads of boosted trees that wait for each other sleep: awake, beside another busy
+        # program, they take the time of those that they wait for, six times and more.
+        os.environ.setdefault("OMP_WAIT_POLICY", "passive")
         from jaxmtl._xla import inline_small_loops
 
         inline_small_loops()
