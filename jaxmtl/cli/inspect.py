@@ -93,9 +93,7 @@ def _cite(run: "SavedRun") -> None:
     """Says what to cite for a run: for a mixture, what has a part in it."""
     from jaxmtl import cite
 
-    kept = [
-        name for name, share in run.metrics.get("weights", {}).items() if any(share.values())
-    ]
+    kept = [name for name, share in run.metrics.get("weights", {}).items() if any(share.values())]
     names = kept or [run.method]
     if len(kept) > 1:
         names.append("mixture")

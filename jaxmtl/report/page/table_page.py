@@ -23,6 +23,7 @@ from jaxmtl.report.words.table_intervals import (
     coverage_rows,
     joint_words,
     short_words,
+    within_words,
 )
 from jaxmtl.report.words.table_quality import (
     Quality,
@@ -113,7 +114,7 @@ def table_page(
         shown = f"<summary>{drawn} pictures, one a column</summary>"
         picture = f'<details class="inner">{shown}{picture}</details>'
     parts = [
-        _header(run, title, found),
+        _header(run, title, found, f"jaxmtl predict {new}"),
         f'<ul class="cards{" many" if many else ""}">{"".join(map(_card, found))}</ul>',
         section("Predicted against observed", picture),
         section("How sure a prediction is", *_sure(run)) if metrics.get("intervals") else "",
@@ -138,10 +139,12 @@ def table_page(
     return whole_page("\n".join(parts), title, footer, style=CARDS)
 
 
-def _header(run: SavedRun, title: str, found: Sequence[Quality]) -> str:
-    sentences = [verdict_of(found), sharing_words(run.metrics, run.predictor.tasks)]
-    sentences.append(next_to_each_other(run))
+def _header(run: SavedRun, title: str, found: Sequence[Quality], command: str) -> str:
+    tasks = run.predictor.tasks
+    sentences = [verdict_of(found), within_words(run.metrics, tasks)]
+    sentences += [sharing_words(run.metrics, tasks), next_to_each_other(run)]
     said_ = "".join(f"<p>{text(sentence)}</p>" for sentence in sentences if sentence)
+    said_ += f"<p>New rows: <code>{text(command)}</code></p>"
     return "\n".join(
         [
             "<header>",

@@ -7,7 +7,7 @@ from jaxmtl.prediction.predicted_columns import level_words
 from jaxmtl.prediction.shortage import Shortage, shortage_words
 from jaxmtl.report.words.layout import aligned
 from jaxmtl.report.words.numbers import decimals_for, fixed
-from jaxmtl.report.words.table_quality import names_in_words
+from jaxmtl.report.words.table_quality import MOST_NAMED, names_in_words
 from jaxmtl.statistics.conformal import binomial_interval
 from jaxmtl.tasks import Task
 
@@ -139,6 +139,39 @@ def joint_words(found: Mapping[str, Any]) -> str:
         words = shortage_words(found["level"], Shortage(**short), joint=True)
         return f"{words[0].upper()}{words[1:]}."
     return f"Intervals for all columns at once (predict --joint) held {held_words(found['joint'])}."
+
+
+def within_words(metrics: Mapping[str, Any], tasks: Sequence[Task]) -> str:
+    """How far predictions of numbers are from the truth, in one sentence.
+
+    Args:
+        metrics: contents of ``metrics.json``.
+        tasks: that are predicted.
+
+    Returns:
+        The sentence, by half the median width; empty where no interval says it, and for more tasks
+        than a sentence bears.
+
+    Example:
+        >>> found = {"level": 0.9, "tasks": {"CO": {"width": 3.0}}}
+        >>> within_words({"intervals": found}, [Task(name="CO")])
+        'In 90 % of rows the truth lies within about 1.50 of the prediction for CO.'
+    """
+    found = metrics.get("intervals")
+    if found is None:
+        return ""
+    said: list[str] = []
+    for task in tasks:
+        width = found["tasks"][task.name]["width"]
+        if not task.has_classes and width is not None:
+            unit = f" {task.unit}" if task.unit else ""
+            of = "" if said else " of the prediction"
+            half = fixed(width / 2, decimals_for([width / 2], 3))
+            said.append(f"{half}{unit}{of} for {task.name}")
+    if not said or len(said) > MOST_NAMED:
+        return ""
+    level = level_words(found["level"])
+    return f"In {level} of rows the truth lies within about {', '.join(said)}."
 
 
 def caution_words(settings: Mapping[str, Any]) -> str:
