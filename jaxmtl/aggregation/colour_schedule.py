@@ -65,9 +65,9 @@ def colour_schedule(*, refresh: int = 32, threshold: Real = 0.0, rate: Real = 0.
         [1.0, 0.0, 1.0]
 
     References:
-        Patapati, Srinivasan (2025), SON-GOKU, arXiv 2509.16959: the interference graph and its greedy
-        colouring. A task that is absent at a refresh keeps its mean; one that has none yet is in
-        conflict with nobody.
+        Patapati, Srinivasan (2025), Graph coloring for multi-task learning (SON-GOKU), arXiv
+        2509.16959: the interference graph and its greedy colouring. A task that is absent at a
+        refresh keeps its mean; one that has none yet is in conflict with nobody.
     """
     check_count("refresh", refresh)
     check_within("threshold", threshold, 0, 1)
