@@ -41,5 +41,6 @@ def test_it_installs_elsewhere_and_fits_and_predicts(built, ending, tmp_path, mo
     run("-m", "jaxmtl", "predict", "jaxmtl-run", "jaxmtl-run/air_quality.xlsx", "-o", "out.csv")
     table = ("jaxmtl-run/air_quality.xlsx", "--targets", "PM2.5", "--families", "mean,linear")
     run("-m", "jaxmtl", "fit", *table, "--out", "run")
-    run("run/predict.py", "out.csv", "-o", "plain.csv")
+    run("-m", "jaxmtl", "predict", "run", table[0], "-o", "rows.csv")
+    run("run/predict.py", "rows.csv", "-o", "plain.csv")
     assert (tmp_path / "plain.csv").exists()
