@@ -12,6 +12,7 @@ import importlib
 import pkgutil
 import warnings
 from pathlib import Path
+from typing import Any
 
 import jaxmtl
 
@@ -20,11 +21,11 @@ LEFT_OUT = r"!jaxmtl\.(_|cli|plain|(?!aggregation\.losses$)\w+\.)"
 WITHIN = {"jaxmtl.aggregation": ["losses"]}  # packages of a package
 
 
-def handed_on(module) -> list[str]:
+def handed_on(module: Any) -> list[str]:
     """Names that a package imports to hand them on, ``from a import b as b``."""
     tree = ast.parse(Path(module.__file__).read_text(encoding="utf-8"))
     names = [node.names for node in tree.body if isinstance(node, ast.ImportFrom)]
-    return [alias.asname for found in names for alias in found if alias.asname == alias.name]
+    return [alias.name for found in names for alias in found if alias.asname == alias.name]
 
 
 def write(folder: Path) -> list[Path]:
@@ -36,11 +37,11 @@ def write(folder: Path) -> list[Path]:
     Returns:
         The pages.
     """
-    import pdoc
+    import pdoc.render
 
     for found in pkgutil.walk_packages(jaxmtl.__path__, "jaxmtl."):
         if found.ispkg:
-            module = importlib.import_module(found.name)
+            module: Any = importlib.import_module(found.name)
             module.__all__ = handed_on(module) + WITHIN.get(found.name, [])
     pdoc.render.configure(docformat="google", math=True)
     with warnings.catch_warnings():
@@ -50,7 +51,7 @@ def write(folder: Path) -> list[Path]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("folder", type=Path, help="to write the pages into")
     folder = parser.parse_args().folder
     print(f"{len(write(folder))} pages: open {folder / 'index.html'} in a browser")
