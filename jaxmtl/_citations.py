@@ -30,7 +30,7 @@ def cite(*names: str) -> str:
         @article{quinton2024jacobian,
           title = {Jacobian Descent for Multi-Objective Optimization},
           author = {Quinton, Pierre and Rey, Val{\\'e}rian},
-  journal = {arXiv:2406.16232}, year = {2024}
+          journal = {arXiv:2406.16232}, year = {2024}
         }
     """
     papers = _papers()
