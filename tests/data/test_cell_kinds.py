@@ -5,7 +5,9 @@ import pytest
 from made_workbooks import MAIN, row
 
 from jaxmtl.data import TableError, read_table
-from jaxmtl.plain.cells import CellError, MissingValues, read_cell
+from jaxmtl.plain.cells import CellError, MissingValues, Notation, read_cell
+from jaxmtl.plain.numbers import read_plain
+from jaxmtl.plain.values import Percent
 
 NONE = MissingValues()
 FORMATS = f"""<styleSheet xmlns="{MAIN}"><numFmts><numFmt numFmtId="170" formatCode='0.0"%"'/>
@@ -173,3 +175,15 @@ def test_merged_cells_are_noted(make_xlsx):
     table = read_table(path, features=["a", "b"])
     assert "column 'a' (A): rows 2 to 3 are merged" in table.notes[0]
     assert len(table.notes) == 1
+
+
+@pytest.mark.parametrize("codes", [(), (-999.0,)])
+def test_stored_numbers_are_read_at_once_as_they_are_one_by_one(codes):
+    missing = MissingValues(numbers=frozenset(codes))
+    cells = [0.1, None, -999.0, float("nan"), -0.0, 5e-324, 1.5]
+    one_by_one = [read_cell(cell, missing, Notation()) for cell in cells]
+    np.testing.assert_array_equal(read_plain(cells, missing, Notation(",")), one_by_one)
+    # Whatever a look at each cell may refuse is left to it.
+    assert read_plain([*cells, float("inf")], missing, Notation()) is None
+    assert read_plain([*cells, True], missing, Notation()) is None
+    assert read_plain([*cells, Percent(0.5)], missing, Notation()) is None
