@@ -27,7 +27,7 @@ ROWS = (60, 120, 300, 1000)
 NEW = 1000
 NOISES = ("constant", "growing")
 LEVELS = ("low", "middle", "high")
-SHOWN = ("each", "highest tenth", "all at once", "classes", "classes in a set")
+SHOWN = ("each", "highest tenth", "all at once", "classes", "set size")
 
 
 class Found(NamedTuple):
