@@ -1,5 +1,6 @@
 """What each column of a table is worth to the prediction of each task."""
 
+import itertools
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -11,6 +12,7 @@ from jaxmtl.data.folds import Part
 from jaxmtl.methods.method import Model
 from jaxmtl.metrics.of_tasks import EPSILON
 from jaxmtl.tasks import Task, output_slices
+from jaxmtl.training.in_chunks import CHUNK
 
 ALIKE = 0.9  # of |rank correlation|: columns that stand in for each other
 MOST_ROWS, FEWEST_ROWS = 1500, 200  # that are predicted anew for each column, each time
@@ -85,13 +87,17 @@ def permutation_importance(
     rows = np.concatenate(held)
     y, known = data.y[rows], data.known[rows]
     ends = np.cumsum([len(at) for at in held])[:-1]
-    before = _losses(_predicted(models, np.split(data.x[rows], ends)), y, known, data.tasks)
+    (outputs,) = _predicted(models, data.x[rows][None], ends)
+    before = _losses(outputs, y, known, data.tasks)
     more = np.zeros((len(groups), *before.shape))
-    for _ in range(REPEATS):
-        for g, columns in enumerate(places):
-            x = data.x[rows]
-            x[:, columns] = x[rng.permutation(len(rows))][:, columns]
-            outputs = _predicted(models, np.split(x, ends))
+    # Few rows of a fold take as long as a chunk of them, so that groups share one.
+    at_once = max(CHUNK // max(map(len, held)), 1)
+    for _, first in itertools.product(range(REPEATS), range(0, len(groups), at_once)):
+        some = places[first : first + at_once]
+        x = np.repeat(data.x[rows][None], len(some), axis=0)
+        for own, columns in zip(x, some, strict=True):
+            own[:, columns] = own[rng.permutation(len(rows))][:, columns]
+        for g, outputs in enumerate(_predicted(models, x, ends), first):
             more[g] += _losses(outputs, y, known, data.tasks) - before
     # Models of different folds have learned from the same rows, so that rows are no independent
     # witnesses: the variance is corrected as for repeated divisions of the same rows.
@@ -146,8 +152,15 @@ def _some(rows: np.ndarray, rng: np.random.Generator, most: int) -> Int[np.ndarr
     return rows if len(rows) <= most else np.sort(rng.choice(rows, most, replace=False))
 
 
-def _predicted(models: Sequence[Model], parts: Sequence[np.ndarray]) -> np.ndarray:
-    return np.concatenate([model.predict(x) for model, x in zip(models, parts, strict=True)])
+def _predicted(
+    models: Sequence[Model], x: Float[np.ndarray, "groups rows features"], ends: np.ndarray
+) -> Float[np.ndarray, "groups rows outputs"]:
+    """What each fold's model predicts of its rows, of all groups at once."""
+    parts = []
+    for model, own in zip(models, np.split(x, ends, axis=1), strict=True):
+        outputs = model.predict(own.reshape(-1, own.shape[-1]))
+        parts.append(outputs.reshape(*own.shape[:2], outputs.shape[-1]))
+    return np.concatenate(parts, axis=1)
 
 
 def _losses(
