@@ -104,6 +104,18 @@ def loss_fn(params: PyTree, batch: Any) -> dict[str, Array]:
     return task_losses(MODEL.apply({"params": params}, batch[0]), batch[1])
 
 
+def start_values(seed: int) -> PyTree:
+    """Kernels of the size that keeps that of the signal (He), and no biases."""
+    rng = np.random.default_rng(seed)
+    shapes = jax.eval_shape(MODEL.init, jax.random.key(0), jnp.zeros((1, 8, 16, 1)))["params"]
+
+    def drawn(leaf: Any) -> np.ndarray:
+        scale = 0 if len(leaf.shape) == 1 else np.sqrt(2 / np.prod(leaf.shape[:-1]))
+        return rng.normal(scale=scale, size=leaf.shape).astype(np.float32)
+
+    return jax.tree.map(drawn, shapes)
+
+
 def layer_of(path: Any, _: Any) -> str:
     return path[0].key
 
@@ -179,11 +191,10 @@ def run(seeds: int, steps: int, *, images: int = IMAGES, test: int = TEST) -> Fo
     rows = np.stack(
         [np.random.default_rng(seed).integers(images, size=(steps, BATCH)) for seed in range(seeds)]
     )
-    keys = jax.vmap(jax.random.key)(np.arange(seeds))
-    params = jax.vmap(lambda key: MODEL.init(key, jnp.zeros((1, 8, 16, 1)))["params"])(keys)
+    params = jax.tree.map(lambda *rows: np.stack(rows), *map(start_values, range(seeds)))
     groups = {layer: [layer] for layer in LAYERS}
     start = open_banks(jax.tree.map(lambda leaf: leaf[0], params), groups, len(TASKS))[1]
-    banks = jax.vmap(lambda params: open_banks(params, groups, len(TASKS))[0])(params)
+    banks = jax.jit(jax.vmap(lambda params: open_banks(params, groups, len(TASKS))[0]))(params)
     found: dict[str, Trained] = {}
     for name in SHARES:
         began = time.perf_counter()
@@ -192,7 +203,9 @@ def run(seeds: int, steps: int, *, images: int = IMAGES, test: int = TEST) -> Fo
         found[name] = Trained(np.asarray(losses), tallies, view)
         means = ", ".join(f"{value:.4f}" for value in found[name].losses.mean(axis=0))
         print(f"{name:12} losses {means}   {time.perf_counter() - began:.0f} s", flush=True)
-    shared = found[NOTHING]
+    began, shared = time.perf_counter(), found[NOTHING]
+    of_samples = sample_scores(shared.params, data)
+    print(f"conflict sample by sample   {time.perf_counter() - began:.0f} s", flush=True)
     benefit = {
         name: 100 * np.log(shared.losses / one.losses).mean(axis=1)
         for name, one in found.items()
@@ -201,7 +214,7 @@ def run(seeds: int, steps: int, *, images: int = IMAGES, test: int = TEST) -> Fo
     last = jax.tree.map(lambda leaf: leaf[:, -1], shared.tallies)
     size = [sum(leaf[0].size for leaf in jax.tree.leaves(params[layer])) for layer in LAYERS]
     scores = {kind: _of_layers(last, kind) for kind in OF_TALLY}
-    scores |= sample_scores(shared.params, data)
+    scores |= of_samples
     scores["(parameters)"] = np.tile(np.array(size, float), (seeds, 1))
     scores["(depth)"] = np.tile(np.arange(len(LAYERS), dtype=float), (seeds, 1))
     return Found(scores, benefit, shared.tallies, every * (1 + np.arange(steps // every)))

@@ -81,7 +81,7 @@ def find_arm(name: str, beside: tuple[str, ...] = ()) -> Arm:
     if arm is not None and not joint and not bracket:
         return arm
     if not joint and base.strip() in known_names():
-        base, method = ALONE, base
+        base, method, arm = ALONE, base, ARMS[ALONE]
     methods = known_names()
     if not joint and not method and arm is None:
         hint = did_you_mean(base, (*ARMS, *methods, *beside)) or f"; {ALL_NAMES}"

@@ -100,7 +100,10 @@ class ViewNetwork(Network):
         for group in self.groups:
             several = readers(pointers, group.name).sum(axis=0) > 1
             marks = map_group(
-                lambda leaf, several=several: leaf & several, marks, pointers, group.name
+                lambda leaf, several=several: leaf & jnp.broadcast_to(several, leaf.shape),
+                marks,
+                pointers,
+                group.name,
             )
         of_one = self.network.shared(task_view(params, pointers, 0), None)
         places = pointers.places()
