@@ -100,23 +100,6 @@ def test_recon_trains_anew_with_the_layers_that_it_found(bench, fitted):
     np.testing.assert_array_equal(bench.fitted(network, runs).scores, recon.scores)
 
 
-def test_a_split_keeps_outputs_and_differs_from_seed_to_seed(bench):
-    network, banks, pointers = network_of_layers(bench)
-    apart = jnp.array([[True, False], [False, True]])
-    banks, pointers = split_layers(banks, pointers, apart)
-    assert pointers["shared_0"][..., 0].tolist() == [[0, 1, 2], [0, 0, 0]]
-    assert pointers["bank"][..., 0].tolist() == [[0, 0, 0], [0, 1, 2]]
-    params, index = jax.tree.map(lambda leaf: leaf[1], (banks, pointers))
-    plain = bench.network(capacity=2)
-    wanted = plain.apply({"params": task_view(params, index, 0)}, X)
-    got = network.apply(params, None, X, pointers=index).outputs
-    np.testing.assert_allclose(got, wanted, rtol=1e-6)
-    marks = network.shared(params, index)
-    assert marks["shared_0"]["kernel"][:, 0, 0].tolist() == [True, False, False]
-    assert not marks["bank"]["bias"].any()
-    assert not marks["output"]["kernel"].any()
-
-
 def model():
     one = HardSharing(shared=(3,), nodes=2, outputs=(1, 1, 1), capacity=2)
     network = view_layers(one, ["shared_0", "bank"], features=3)
@@ -125,6 +108,28 @@ def model():
     params = jax.tree.map(lambda leaf: jnp.asarray(rng.normal(size=leaf.shape), leaf.dtype), shapes)
     pointers = network.start().replace("bank", jnp.array([[0], [2], [0]], jnp.int32))
     return ViewsModel(network=network, params=params, pointers=pointers)
+
+
+def test_a_split_keeps_outputs_and_differs_from_seed_to_seed():
+    ours = model()
+    network, start = ours.network, ours.network.start()
+    banks, pointers = jax.tree.map(lambda leaf: jnp.stack([leaf] * 2), (ours.params, start))
+    apart = jnp.array([[True, False], [False, True]])
+    banks, pointers = split_layers(banks, pointers, apart)
+    assert pointers["shared_0"][..., 0].tolist() == [[0, 1, 2], [0, 0, 0]]
+    assert pointers["bank"][..., 0].tolist() == [[0, 0, 0], [0, 1, 2]]
+    params, index = jax.tree.map(lambda leaf: leaf[1], (banks, pointers))
+
+    @jax.jit
+    def both(params, index):
+        wanted = network.network.apply(task_view(params, index, 0), None, X).outputs
+        return wanted, network.apply(params, None, X, pointers=index).outputs
+
+    np.testing.assert_allclose(*both(params, index), rtol=1e-6)
+    marks = network.shared(params, index)
+    assert np.asarray(marks["shared_0"]["kernel"])[:, 0, 0].tolist() == [True, False, False]
+    assert not np.asarray(marks["bank"]["bias"]).any()
+    assert not np.asarray(marks["output"]["kernel"]).any()
 
 
 def test_a_model_is_read_again_without_copies_that_nobody_reads():
