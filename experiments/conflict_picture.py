@@ -42,7 +42,8 @@ def draw(
     from matplotlib.lines import Line2D
 
     figure = Figure(figsize=(10.5, 9.0), layout="constrained")
-    above, below = figure.subfigures(2, 1, height_ratios=(1, 1.9))
+    halves: Any = figure.subfigures(2, 1, height_ratios=(1, 1.9))
+    above, below = halves
     edges = np.concatenate([[0], steps])
     for axes, (kind, values) in zip(above.subplots(1, 2), maps.items(), strict=True):
         most = np.abs(values).max()

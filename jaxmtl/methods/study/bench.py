@@ -304,7 +304,7 @@ class Bench:
             one: Any = jax.tree.map(lambda leaf, i=i: leaf[i], (kept, last))
             params, index, state = one[0]
             models.append(_model_of(network, params, index, state))
-            parameters[i], splits[i] = _in_use(*one[1], nodes)
+            parameters[i], splits[i] = _in_use(one[1], nodes)
             run = runs[i]
             traces.append(Trace(history=run.history, events=run.events, divergence=run.divergence))
         steps = -(-np.asarray(records.samples) // self.protocol.batch_size) * ran
@@ -354,8 +354,9 @@ def _model_of(network: Any, params: PyTree, index: Any, state: PyTree) -> Model:
     return NetworkModel(network=network, params=params, head_index=index, state=state)
 
 
-def _in_use(params: PyTree, index: Any, nodes: int) -> tuple[int, int]:
+def _in_use(last: tuple[PyTree, Any], nodes: int) -> tuple[int, int]:
     """Numbers of parameters and of copies that some task reads."""
+    params, index = last
     if isinstance(index, Pointers):
         copies = sum(len(np.unique(rows)) - rows.shape[1] for rows in index.columns.values())
         return sharing.count_parameters(params, index), copies

@@ -7,7 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, PyTree
 
-from jaxmtl.aggregation import Aggregator
+from jaxmtl.aggregation import Aggregator, AutoLambda
+from jaxmtl.aggregation.known import AnyMethod
 from jaxmtl.aggregation.sum import sum as summed
 from jaxmtl.methods.study.bench import Bench, StudyProtocol
 from jaxmtl.methods.views_model import view_layers
@@ -33,11 +34,11 @@ def too_few(protocol: StudyProtocol) -> str | None:
         >>> too_few(StudyProtocol(shared=())).partition(";")[0]
         "expected several shared layers, got one, 'bank'"
     """
-    layers = shared_layers(protocol)
-    if len(layers) > 1:
+    *below, last = shared_layers(protocol)
+    if below:
         return None
     return (
-        f"expected several shared layers, got one, {layers[0]!r}; add some below it (--shared 8,8),"
+        f"expected several shared layers, got one, {last!r}; add some below it (--shared 8,8),"
         " or take fully_split, which splits this one"
     )
 
@@ -102,9 +103,11 @@ def watched(bench: Bench, arm: str, watch: Aggregator) -> Bench:
 
 
 @functools.cache
-def summed_or(method: Combining | None) -> Combining:
+def summed_or(method: Combining | None) -> AnyMethod:
     """What combines the gradients beside what looks on.
 
     A method that looks ahead is no aggregator: under it, the tasks' gradients are summed.
     """
-    return summed() if method is None or looks_ahead(method) else method
+    if method is None or isinstance(method, AutoLambda) or looks_ahead(method):
+        return summed()
+    return method

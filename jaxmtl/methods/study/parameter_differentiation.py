@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import PyTree
 
 from jaxmtl.aggregation import Aggregator
-from jaxmtl.aggregation.known import as_aggregator
+from jaxmtl.aggregation.known import AnyMethod, as_aggregator
 from jaxmtl.conflict import Tally, conflict_map, start_tally, update_tally
 from jaxmtl.methods.method import Fitted
 from jaxmtl.methods.study.arm import Arm
@@ -24,7 +24,6 @@ from jaxmtl.methods.study.layers import (
     watched,
 )
 from jaxmtl.sharing import split
-from jaxmtl.training.phased.combining import Combining
 from jaxmtl.training.phased.state import Parted
 
 NAME = "parameter_differentiation"
@@ -43,9 +42,9 @@ class Watched(NamedTuple):
 
 
 @functools.cache  # the same object for the same method: it is static in what is compiled
-def tallied(method: Combining) -> Aggregator:
+def tallied(method: AnyMethod) -> Aggregator:
     """An aggregator beside which the cosines of the tasks' gradients are kept, layer by layer."""
-    inside = as_aggregator(method)  # pyright: ignore[reportArgumentType]
+    inside = as_aggregator(method)
 
     def init(task_grads: PyTree) -> Watched:
         like = jax.eval_shape(conflict_map, task_grads)

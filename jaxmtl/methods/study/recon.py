@@ -11,6 +11,7 @@ from jaxtyping import Bool, Int
 
 from jaxmtl._pytree import leaf_groups
 from jaxmtl.aggregation import Aggregator
+from jaxmtl.aggregation.known import AnyMethod
 from jaxmtl.aggregation.recon import recon
 from jaxmtl.methods.method import Fitted
 from jaxmtl.methods.study.arm import Arm
@@ -24,7 +25,6 @@ from jaxmtl.methods.study.layers import (
     too_few,
     watched,
 )
-from jaxmtl.training.phased.combining import Combining
 
 SEARCH = 4  # of so many parts of the updates, the first one finds the layers
 
@@ -123,5 +123,5 @@ def _search(
 
 
 @functools.cache  # the same object for the same method: it is static in what is compiled
-def _scored(method: Combining) -> Aggregator:
+def _scored(method: AnyMethod) -> Aggregator:
     return recon(method)
