@@ -3,13 +3,15 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
+from jax.flatten_util import ravel_pytree
 
 from jaxmtl import HardSharing, Phase
 from jaxmtl.aggregation import sum as summed
 from jaxmtl.comparison import Bench, Protocol, check_arms, find_arm
-from jaxmtl.data import Data, Folds, SplitIndices
-from jaxmtl.methods import ViewsModel, held_out
+from jaxmtl.data import Data, Folds, Rows, SplitIndices, Splits
+from jaxmtl.methods import ViewsModel, find_method, held_out
 from jaxmtl.methods.models import model_of
 from jaxmtl.methods.study.layers import network_of_layers, split_layers
 from jaxmtl.methods.study.parameter_differentiation import part_by_cosine, tallied
@@ -17,7 +19,8 @@ from jaxmtl.methods.views_model import view_layers
 from jaxmtl.plain.models import KINDS
 from jaxmtl.sharing import task_view
 from jaxmtl.tasks import number_tasks
-from jaxmtl.training.phased.state import Parted
+from jaxmtl.training.phased.checks import checked_config
+from jaxmtl.training.phased.state import Options, Parted
 
 pytestmark = pytest.mark.few_optimizations
 
@@ -169,8 +172,13 @@ def test_the_layer_and_the_readers_that_disagree_most_part():
     }
     rows = rows | {"bank": tilt}
     _, state, _ = jax.jit(aggregator.update)(rows, aggregator.init(rows))
+    flat, unravel = ravel_pytree(ours.params)  # as elementwise optimizers see them
+    moments = optax.TraceState(trace=2 * flat)
     part = jax.jit(part_by_cosine)
-    after = part(Parted(ours.params, pointers, None), state)
+    after = part(Parted(ours.params, pointers, moments), state)
+    moved = unravel(after.opt_state.trace)["bank"]["kernel"]
+    np.testing.assert_array_equal(moved[1], 2 * ours.params["bank"]["kernel"][0])
+    np.testing.assert_array_equal(moved[2], 2 * ours.params["bank"]["kernel"][2])
     assert after.pointers["shared_0"].tolist() == [[0], [0], [0]]
     assert after.pointers["bank"].tolist() == [[0], [1], [1]]
     np.testing.assert_array_equal(after.params["bank"]["bias"][1], ours.params["bank"]["bias"][0])
@@ -198,6 +206,22 @@ def test_names_that_do_not_go_with_the_network(name, shared, words):
     protocol = Protocol(shared=shared)
     with pytest.raises(ValueError, match=words):
         check_arms([name], "hard_sharing", 2, protocol)
+
+
+def test_pointers_are_those_of_the_network():
+    ours = model()
+    other = view_layers(HardSharing(shared=(3,), nodes=2, outputs=(1,) * 3), ["bank"], features=3)
+    rows = Rows(X, np.zeros((40, 3), np.float32))
+    with pytest.raises(ValueError, match="groups of a view_network, got pointers into 'bank'"):
+        checked_config(ours.network, Options(), Splits(rows), ours.params, None, other.start())
+    method = find_method("recon@9", protocol=Protocol())
+    with pytest.raises(ValueError, match="recon@9: expected at most 2 layers"):
+        method.fit(
+            None,
+            Folds(parts=(SplitIndices(*[X] * 3),)),
+            jax.vmap(jax.random.key)(jnp.arange(1)),
+            None,
+        )
 
 
 def test_what_else_they_want():

@@ -19,7 +19,10 @@ from jaxmtl.methods.study.fully_split import FULLY_SPLIT, ONE_SHOT
 from jaxmtl.methods.study.hard_sharing import HARD_SHARING
 from jaxmtl.methods.study.independent import INDEPENDENT
 from jaxmtl.methods.study.other_nodes import LEAST_CONFLICT, RANDOM_NODE
-from jaxmtl.methods.study.parameter_differentiation import PARAMETER_DIFFERENTIATION
+from jaxmtl.methods.study.parameter_differentiation import (
+    PARAMETER_DIFFERENTIATION,
+    cannot_watch,
+)
 from jaxmtl.methods.study.recon import recon_at, recon_in_words
 from jaxmtl.methods.study.restarts import RESTARTS
 from jaxmtl.training.phased.combining import aggregators, weightings
@@ -93,6 +96,8 @@ def find_arm(name: str, beside: tuple[str, ...] = ()) -> Arm:
         hint = did_you_mean(wrong, known) or f"; {ALL_NAMES}"
         raise ValueError(f"arms: {short(name)}: there is no {kind} {short(wrong)}{hint}")
     method = str(read_name(method + bracket + options, of=f"arms: {short(name)}"))
+    if arm is PARAMETER_DIFFERENTIATION and (why := cannot_watch(method)) is not None:
+        raise ValueError(f"arms: {short(name)}: {why}")
     return arm._replace(
         name=f"{arm.name}{JOINT}{method}",
         description=f"{arm.description}; task gradients combined by {method}",

@@ -104,10 +104,7 @@ def watched(bench: Bench, arm: str, watch: Aggregator) -> Bench:
 
 @functools.cache
 def summed_or(method: Combining | None) -> AnyMethod:
-    """What combines the gradients beside what looks on.
-
-    A method that looks ahead is no aggregator: under it, the tasks' gradients are summed.
-    """
+    """What combines the gradients beside what looks on; the sum for methods that look ahead."""
     if method is None or isinstance(method, AutoLambda) or looks_ahead(method):
         return summed()
     return method

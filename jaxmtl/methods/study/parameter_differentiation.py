@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import PyTree
 
-from jaxmtl.aggregation import Aggregator
+from jaxmtl.aggregation import Aggregator, AutoLambda
 from jaxmtl.aggregation.known import AnyMethod, as_aggregator
 from jaxmtl.conflict import Tally, conflict_map, start_tally, update_tally
 from jaxmtl.methods.method import Fitted
@@ -24,6 +24,7 @@ from jaxmtl.methods.study.layers import (
     watched,
 )
 from jaxmtl.sharing import split
+from jaxmtl.training.phased.combining import Combining, looks_ahead
 from jaxmtl.training.phased.state import Parted
 
 NAME = "parameter_differentiation"
@@ -96,7 +97,19 @@ def _why_not(protocol: StudyProtocol) -> str | None:
     )
 
 
+def cannot_watch(method: Combining | None) -> str | None:
+    """Why a method's task gradients cannot be looked at as it combines them; None if they can."""
+    if not isinstance(method, AutoLambda) and not looks_ahead(method):
+        return None
+    return (
+        "expected a method that combines task gradients, which say where to split, got one that "
+        "looks ahead; compare it by itself (auto_lambda)"
+    )
+
+
 def _run(bench: Bench) -> Fitted:
+    if (why := cannot_watch(bench.method)) is not None:
+        raise ValueError(f"{NAME}: {why}")
     network, banks, pointers = network_of_layers(bench)
     looking = watched(bench, NAME, tallied(summed_or(bench.method)))
     runs = looking.run(

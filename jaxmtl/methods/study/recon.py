@@ -35,7 +35,8 @@ def recon_at(number: str) -> Arm:
     A quarter of the schedule's updates is trained with all shared, at its first rate, while every
     layer's pairs of tasks with a cosine below 0 are counted. The layers of the highest counts get
     a copy a task, and the network is trained from its initial values on the whole schedule. Steps
-    are those of both.
+    are those of both. With a method that combines task gradients, both use it; with one that looks
+    ahead, which is no aggregator, the search sums them.
 
     We depart from the paper in the unit, which is a dense layer with its bias, and in the severity
     of what counts as a conflict, which is not tuned.
