@@ -132,7 +132,7 @@ def _run(bench: Bench) -> Fitted:
 
 PARAMETER_DIFFERENTIATION = Arm(
     NAME,
-    "the shared layer whose task gradients point apart most is split at the end of each phase",
+    "the shared layer whose task gradients point apart most split at the end of each phase",
     _run,
     least_tasks=2,
     why_not=_why_not,

@@ -72,10 +72,7 @@ def recon_at(number: str) -> Arm:
 
 def recon_in_words(layers: str) -> str:
     """What the arm does with some layers."""
-    return (
-        f"the {layers} of most conflict in a first quarter of the steps given to every task as its "
-        "own, and all trained anew"
-    )
+    return f"the {layers} of most conflict in a first quarter split, and all trained anew"
 
 
 def _why_not(k: int, protocol: StudyProtocol) -> str | None:
