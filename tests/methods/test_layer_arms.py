@@ -11,7 +11,7 @@ from jaxmtl import HardSharing, Phase
 from jaxmtl.aggregation import sum as summed
 from jaxmtl.comparison import Bench, Protocol, check_arms, find_arm
 from jaxmtl.data import Data, Folds, Rows, SplitIndices, Splits
-from jaxmtl.methods import ViewsModel, find_method, held_out
+from jaxmtl.methods import ViewsModel, Work, find_method, held_out
 from jaxmtl.methods.models import model_of
 from jaxmtl.methods.study.layers import network_of_layers, split_layers
 from jaxmtl.methods.study.parameter_differentiation import part_by_cosine, tallied
@@ -214,14 +214,12 @@ def test_pointers_are_those_of_the_network():
     rows = Rows(X, np.zeros((40, 3), np.float32))
     with pytest.raises(ValueError, match="groups of a view_network, got pointers into 'bank'"):
         checked_config(ours.network, Options(), Splits(rows), ours.params, None, other.start())
-    method = find_method("recon@9", protocol=Protocol())
+
+
+def test_an_arm_by_itself_says_what_does_not_go(bench):
+    method = find_method("recon@9", bench=bench)
     with pytest.raises(ValueError, match="recon@9: expected at most 2 layers"):
-        method.fit(
-            None,
-            Folds(parts=(SplitIndices(*[X] * 3),)),
-            jax.vmap(jax.random.key)(jnp.arange(1)),
-            None,
-        )
+        method.fit(bench.data, bench.folds, bench.keys, Work())
 
 
 def test_what_else_they_want():
