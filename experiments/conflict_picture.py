@@ -35,7 +35,7 @@ def draw(
         steps: of the moments.
         layers: their names.
         scores: by name, (seeds, layers).
-        benefit: by structure, (seeds,), in per cent.
+        benefit: by structure, (seeds,), in hundredths of a logarithm.
         path: of the file to write.
     """
     from matplotlib.figure import Figure
@@ -75,7 +75,7 @@ def draw(
             )
         axes.set_xlabel(TITLES[kind], fontsize=9)
         if number % 3 == 0:
-            axes.set_ylabel("losses fall by, %", fontsize=9)
+            axes.set_ylabel("losses fall by (100 log)", fontsize=9)
         axes.tick_params(labelsize=8)
     handles: list[Any] = [
         Line2D([], [], color=colour, marker="o", lw=0, label=f"{layer} split")

@@ -4,7 +4,8 @@ The tasks are the left digit, the right digit and their sum, of images with two 
 has four convolutions, two dense layers and a head a task. It is trained as it is while the conflict
 of every layer is added up in several ways; then anew, from the same values on the same batches,
 with one layer split (a copy a task), each in turn, and with all of them. What a split brings is the
-fall of the three held-out losses, their mean in per cent. For each score of conflict there is
+fall of the three held-out losses, 100 times the logarithm of the quotient, their mean. For each
+score of conflict there is
 
 - its rank correlation with what splitting the layers brings, seed by seed, beside those of the
   number of parameters of a layer and of its place, which are known without any training;
@@ -38,8 +39,8 @@ from jaxmtl.conflict import Score, Tally, conflict_map, sample_conflict, start_t
 from jaxmtl.sharing import Pointers, duplicate, open_banks, task_view, to_banks, view_gradients
 
 sys.path.append(str(Path(__file__).parent / "recipes"))
-from split_images import draw as draw_images
-from split_images import task_losses
+from split_images import draw as draw_images  # pyright: ignore[reportMissingImports]
+from split_images import task_losses  # pyright: ignore[reportMissingImports]
 
 TASKS = ("left", "right", "sum")
 CHANNELS, DENSE = (8, 8, 8, 8), (32, 32)
@@ -88,7 +89,7 @@ class Found(NamedTuple):
 
     Attributes:
         scores: by name, (seeds, layers): the more, the more conflict.
-        benefit: what splitting brings in per cent, by structure, (seeds,).
+        benefit: what splitting brings, in hundredths of a logarithm, by structure, (seeds,).
         tallies: of the network with nothing split, leaves (seeds, moments, ...).
         steps: of the moments.
     """
@@ -273,7 +274,7 @@ def table(found: Found) -> list[dict[str, Any]]:
         top = of_layers[np.arange(len(scores)), scores.argmax(axis=1)]
         add("top layer", name, top - drawn)
     add("top layer", "(best in hindsight)", of_layers.max(axis=1) - drawn)
-    print("\nsplitting it lowers the held-out losses by (per cent, 95 % interval)")
+    print("\nsplitting it lowers the held-out losses by (100 log, 95 % interval)")
     for row in (row for row in rows if row["kind"] == "split"):
         print(f"  {row['name']:14}{row['mean']:+7.2f}  ({row['low']:+.2f} to {row['high']:+.2f})")
     print("\nscore            rank correlation with that      top layer against a random one")
