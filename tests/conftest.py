@@ -112,6 +112,7 @@ SLOW_EXAMPLES = {
     "jaxmtl.sharing.view_losses.view_gradients",
     "jaxmtl.sharing.view_losses.view_losses",
     "jaxmtl.training.constrained.fit_constrained",
+    "jaxmtl.training.kinds.views.ViewNetwork",
     "jaxmtl.training.phased.best.Best",
     "jaxmtl.training.phased.runs.Runs",
     "jaxmtl.training.sweep.sweep",

@@ -96,7 +96,7 @@ def compare(
         console.note(why)
     load_own("--arms", arms)
     load_own("--reference", reference)
-    names, reference = arm_names(arms, reference, len(settings.targets or ()))
+    names, reference = arm_names(arms, reference, len(settings.targets or ()), settings.protocol())
     asked = settings.to_json() | {"arms": names, "reference": reference, "seeds": seeds}
     asked["time_limit"] = time_limit
     if settings.table is not None:

@@ -97,7 +97,7 @@ def fit(
     settings = settings.with_options(**given).complete()
     name, place = (before, f" of {config}") if method is None else (method, "")
     if name not in (None, PAIR):
-        name = _method_name(name, place, given, len(settings.targets or ()))
+        name = _method_name(name, place, given, settings)
     method = None if name == PAIR else name
     if method is None and settings.aggregator is not None:
         if (why := fits(settings.aggregator, len(settings.targets or ()))) is not None:
@@ -105,7 +105,7 @@ def fit(
     _fit(settings, method, out, console, force=force)
 
 
-def _method_name(name: str, place: str, given: dict[str, Any], num_tasks: int) -> str:
+def _method_name(name: str, place: str, given: dict[str, Any], settings: Settings) -> str:
     """The full name of a method, if it goes with the options that were given."""
     from jaxmtl.aggregation.known import split_names
     from jaxmtl.comparison import check_arms
@@ -115,7 +115,8 @@ def _method_name(name: str, place: str, given: dict[str, Any], num_tasks: int) -
     if len(split_names(name)) != 1 or name in GROUPS:
         raise ValueError(f"--method: expected the name of one method, got {name!r}")
     try:
-        (found,) = check_arms([name], name, num_tasks)
+        tasks = len(settings.targets or ())
+        (found,) = check_arms([name], name, tasks, settings.protocol())
     except ValueError as error:
         raise ValueError(f"--method: {str(error).removeprefix('arms: ')}") from error
     if "aggregator" in given and found not in WITHOUT_STEPS:

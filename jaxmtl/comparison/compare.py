@@ -170,7 +170,8 @@ def compare(
     import pandas as pd
 
     at = clock()
-    field = contestants(arms, reference, len(datasets[0].targets) if datasets else 1)
+    protocol = protocol or StudyProtocol()
+    field = contestants(arms, reference, len(datasets[0].targets) if datasets else 1, protocol)
     names = list(field)
     reference = reference if reference in field else find_method(reference).name
     numbers = list(range(len(datasets))) if seeds is None else [int(seed) for seed in seeds]
@@ -191,7 +192,7 @@ def compare(
         datasets,
         numbers,
         reference=reference,
-        protocol=protocol or StudyProtocol(),
+        protocol=protocol,
         work=Work(
             checkpoint=checkpoint,
             resume=resume,

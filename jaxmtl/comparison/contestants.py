@@ -17,7 +17,7 @@ from jaxmtl.files.names import folder_name
 from jaxmtl.methods.method import Fitted, Method, Work
 from jaxmtl.methods.registry import WITHOUT_STEPS, find_method
 from jaxmtl.methods.study.arm import Arm
-from jaxmtl.methods.study.arms import GROUPS, expand, fits
+from jaxmtl.methods.study.arms import GROUPS, expand, fits, why_not
 from jaxmtl.methods.study.as_method import StudyMethod
 from jaxmtl.methods.study.bench import Bench, StudyProtocol
 from jaxmtl.methods.study.own import own_arm
@@ -89,7 +89,10 @@ class NamedMethod:
 
 
 def contestants(
-    arms: Sequence[str] | Mapping[str, Any], reference: str, num_tasks: int
+    arms: Sequence[str] | Mapping[str, Any],
+    reference: str,
+    num_tasks: int,
+    protocol: StudyProtocol | None = None,
 ) -> dict[str, Contestant]:
     """All that take part, by the names that tables, pictures and checkpoints give them.
 
@@ -97,6 +100,7 @@ def contestants(
         arms: see ``compare``.
         reference: added if it is not among them.
         num_tasks: number of targets.
+        protocol: what all arms have in common; None where it is not known yet.
 
     Returns:
         Every name once, in the order given.
@@ -110,7 +114,8 @@ def contestants(
         ['mine', 'plain', 'hard_sharing']
     """
     if not isinstance(arms, Mapping):
-        return {name: _named(name) for name in check_arms(arms, reference, num_tasks)}
+        names = check_arms(arms, reference, num_tasks, protocol)
+        return {name: _named(name) for name in names}
     if not arms:
         raise ValueError("arms: expected at least one by its name, got none")
     found: dict[str, Contestant] = {}
@@ -119,7 +124,8 @@ def contestants(
             raise ValueError(f"arms: expected names that are texts, got {name!r}")
         if isinstance(value, list) or (isinstance(value, str) and value in GROUPS):
             names = value if isinstance(value, list) else [value]
-            found |= {each: _named(each) for each in check_arms(names, names[0], num_tasks)}
+            every = check_arms(names, names[0], num_tasks, protocol)
+            found |= {each: _named(each) for each in every}
             continue
         if isinstance(value, str) and find_method(value).name == name:
             found[name] = _named(name)
@@ -129,19 +135,26 @@ def contestants(
                 f"arms: {name!r} is the name of an arm or group of the library, which is something "
                 "else; give yours another name"
             )
-        found[name] = _own(name, value, num_tasks)
+        found[name] = _own(name, value, num_tasks, protocol)
     if reference not in found:
-        found |= {name: _named(name) for name in check_arms([], reference, num_tasks)}
+        every = check_arms([], reference, num_tasks, protocol)
+        found |= {name: _named(name) for name in every}
     return found
 
 
-def check_arms(arms: Sequence[str], reference: str, num_tasks: int) -> list[str]:
-    """Raises ValueError for a name that is no arm, or one that does not go with the tasks.
+def check_arms(
+    arms: Sequence[str],
+    reference: str,
+    num_tasks: int,
+    protocol: StudyProtocol | None = None,
+) -> list[str]:
+    """Raises ValueError for a name that is no arm, or one that does not go with the rest.
 
     Args:
         arms: names, see ``compare``.
         reference: added if it is not among them.
         num_tasks: number of targets.
+        protocol: what all arms have in common; None where it is not known yet.
 
     Returns:
         Every full name once.
@@ -155,11 +168,12 @@ def check_arms(arms: Sequence[str], reference: str, num_tasks: int) -> list[str]
     """
     names: list[str] = []
     for name in dict.fromkeys((*arms, reference)):
-        names += expand([name], num_tasks) if name in GROUPS else [find_method(name).name]
+        group = name in GROUPS
+        names += expand([name], num_tasks, protocol) if group else [find_method(name).name]
     names = list(dict.fromkeys(names))
     for name in (name for name in names if name not in WITHOUT_STEPS):
-        if (why := fits(name, num_tasks)) is not None:
-            raise ValueError(f"arms: {name} does not go with these targets: {why}")
+        if (why := fits(name, num_tasks, protocol)) is not None:
+            raise ValueError(_does_not_go(name, why, num_tasks))
     return names
 
 
@@ -224,7 +238,12 @@ def _is_taken(name: str) -> bool:
         return False
 
 
-def _own(name: str, value: Any, num_tasks: int) -> Contestant:
+def _does_not_go(name: str, why: str, num_tasks: int) -> str:
+    with_what = "these targets" if fits(name, num_tasks) is not None else "this network"
+    return f"arms: {name} does not go with {with_what}: {why}"
+
+
+def _own(name: str, value: Any, num_tasks: int, protocol: StudyProtocol | None) -> Contestant:
     if isinstance(value, str) and value in WITHOUT_STEPS:
         value = find_method(value)
     if isinstance(value, StudyMethod):
@@ -234,8 +253,8 @@ def _own(name: str, value: Any, num_tasks: int) -> Contestant:
         what = ("a method", fingerprint(value))
         return Contestant(method.description, False, lambda bench: method, what)
     arm = own_arm(name, value, num_tasks)
-    if (why := _too_few(arm, num_tasks)) is not None:
-        raise ValueError(f"arms: {name!r} does not go with these targets: {why}")
+    if (why := why_not(arm, num_tasks, protocol)) is not None:
+        raise ValueError(f"arms: {name!r} does not go with this comparison: {why}")
 
     def make(bench: Bench | None) -> Method:
         protocol = StudyProtocol() if bench is None else bench.protocol
@@ -247,12 +266,6 @@ def _own(name: str, value: Any, num_tasks: int) -> Contestant:
 def _description(name: str, method: Any) -> str:
     said = getattr(method, "description", "")
     return said if isinstance(said, str) and said else f"the method {name}, given by hand"
-
-
-def _too_few(arm: Arm, num_tasks: int) -> str | None:
-    if num_tasks >= arm.least_tasks:
-        return None
-    return f"expected at least {arm.least_tasks} tasks, got {num_tasks}"
 
 
 def _what(value: Any) -> tuple[str, str]:

@@ -22,3 +22,4 @@ from jaxmtl.methods.registry import WITHOUT_STEPS as WITHOUT_STEPS
 from jaxmtl.methods.registry import find_method as find_method
 from jaxmtl.methods.study.bench import StudyProtocol as StudyProtocol
 from jaxmtl.methods.trees import TreesModel as TreesModel
+from jaxmtl.methods.views_model import ViewsModel as ViewsModel

@@ -13,6 +13,7 @@ from jaxmtl.methods.mixture import MixtureModel, mixture_model_of
 from jaxmtl.methods.network_model import NetworkModel, network_model_of
 from jaxmtl.methods.table_networks import TableNetworkModel, table_network_of
 from jaxmtl.methods.trees import TreesModel, trees_model_of
+from jaxmtl.methods.views_model import ViewsModel, views_model_of
 
 
 class Reader(Protocol):
@@ -38,6 +39,7 @@ READERS: dict[str, Reader] = {
     TreesModel.kind: trees_model_of,
     ForestModel.kind: forest_model_of,
     TableNetworkModel.kind: table_network_of,
+    ViewsModel.kind: views_model_of,
 }
 
 

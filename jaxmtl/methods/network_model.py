@@ -58,7 +58,7 @@ class NetworkModel:
 
     def compacted(self) -> "NetworkModel":
         """The same network without the columns that no task reads; itself without a bank."""
-        if not _has_bank(self.network):
+        if not has_bank(self.network):
             return self
         network: Any = self.network
         index = network.initial_head_index() if self.head_index is None else self.head_index
@@ -73,7 +73,7 @@ class NetworkModel:
             ValueError: a network or a field that no file can hold.
         """
         described = describe_network(self.network)
-        if _has_bank(self.network):
+        if has_bank(self.network):
             described["fields"]["capacity"] = bank_capacity(self.compacted().params)
         return described
 
@@ -81,7 +81,7 @@ class NetworkModel:
         """The parameters by their paths, and the head index."""
         model = self.compacted()
         arrays = {INDEX: np.asarray(model.head_index)} if model.head_index is not None else {}
-        return arrays | {f"params/{name}": leaf for name, leaf in _flat(model.params).items()}
+        return arrays | {f"params/{name}": leaf for name, leaf in flat_arrays(model.params).items()}
 
 
 def network_model_of(
@@ -118,7 +118,7 @@ def network_model_of(
         )
     expected = {f"params/{name}": (leaf.shape, _stored(leaf)) for name, leaf in shapes.items()}
     index = None
-    if _has_bank(network):
+    if has_bank(network):
         expected[INDEX] = ((network.num_tasks, network.nodes), np.dtype(np.int32))
     check_arrays(arrays, expected)
     if INDEX in expected:
@@ -134,7 +134,8 @@ def network_model_of(
     return NetworkModel(network=network, params=params, head_index=index)
 
 
-def _has_bank(network: NetworkLike) -> bool:
+def has_bank(network: NetworkLike) -> bool:
+    """Whether a network has nodes that can be duplicated."""
     return as_network(network).bank is not None
 
 
@@ -150,10 +151,10 @@ def _shapes(network: Any, features: int) -> tuple[dict[str, Any], int]:
     except Exception as error:  # whatever layers raise for sizes and names that are not theirs
         text = " ".join(str(error).split())[:300]
         raise ValueError(f"network {type(network).__name__}: {text}") from error
-    return _flat(variables["params"]), y.shape[-1]
+    return flat_arrays(variables["params"]), y.shape[-1]
 
 
-def _flat(params: PyTree) -> dict[str, Any]:
+def flat_arrays(params: PyTree) -> dict[str, Any]:
     """Leaves by the keys to them, as NumPy arrays unless they are shapes only."""
     found = {}
     for path, leaf in jax.tree_util.tree_leaves_with_path(params):

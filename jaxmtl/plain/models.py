@@ -132,7 +132,7 @@ def network_that_needs_jax(models: Sequence[Mapping[str, Any]]) -> str | None:
         found = None
         if kind == "network":
             found = needs_jax(spec)
-        elif kind == "table network":
+        elif kind in ("table network", "views"):
             found = needs_jax(spec["network"])
         elif kind == "mixture":
             found = network_that_needs_jax(spec["models"])
@@ -172,6 +172,17 @@ def _table_network(spec: Mapping[str, Any], arrays: Arrays, x: np.ndarray) -> np
     return np.clip(found, arrays["low"], arrays["high"])
 
 
+def _views(spec: Mapping[str, Any], arrays: Arrays, x: np.ndarray) -> np.ndarray:
+    pointers, columns = below(arrays, "pointers/"), []
+    for task in range(len(spec["network"]["fields"]["outputs"])):
+        own = {}
+        for name, leaf in arrays.items():
+            layer = name.removeprefix("params/").partition("/")[0]
+            own[name] = leaf[pointers[layer][task]] if layer in pointers else leaf
+        columns.append(_network(spec["network"], own, x)[:, task])
+    return np.stack(columns, axis=1)
+
+
 def _constant(spec: Mapping[str, Any], arrays: Arrays, x: np.ndarray) -> np.ndarray:
     del spec
     return np.repeat(arrays["outputs"][None], len(x), axis=0)
@@ -204,6 +215,7 @@ def _mixture(spec: Mapping[str, Any], arrays: Arrays, x: np.ndarray) -> np.ndarr
 KINDS: dict[str, Callable[[Mapping[str, Any], Arrays, np.ndarray], np.ndarray]] = {
     "network": _network,
     "table network": _table_network,
+    "views": _views,
     "constant": _constant,
     "linear": _linear,
     "trees": _trees,

@@ -203,18 +203,19 @@ def _opened(
     units = next(iter(sizes.values()))
     for place, size in sizes.items():
         if size != units:
-            first = next(iter(sizes)).path
+            owner = next(iter(sizes)).path
             raise ValueError(
                 f"group {name!r}: expected {units} units along axis {place.axis} of "
-                f"{place.path!r}, as {first!r} has, got {size}"
+                f"{place.path!r}, as {owner!r} has, got {size}"
             )
     own = capacity.get(name) if isinstance(capacity, Mapping) else capacity
     own = num_tasks * units if own is None else own
-    check_count(f"capacity of group {name!r}", own)
+    first = next(iter(sizes))
+    check_count(f"capacity of group {name!r}, of {first.path!r}", own)
     if own < units:
         raise ValueError(
             f"capacity of group {name!r}: expected at least its {units} units, along axis "
-            f"{next(iter(sizes)).axis} of {next(iter(sizes)).path!r}, got {own}"
+            f"{first.axis} of {first.path!r}, got {own}"
         )
     return Group(name, units, int(own), tuple(sizes))
 

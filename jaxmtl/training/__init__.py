@@ -11,6 +11,8 @@ from jaxmtl.training.driver.program import SweepProgress as SweepProgress
 from jaxmtl.training.driver.store import StoreError as StoreError
 from jaxmtl.training.fit import fit as fit
 from jaxmtl.training.fit import fit_adaptive as fit_adaptive
+from jaxmtl.training.kinds.views import ViewNetwork as ViewNetwork
+from jaxmtl.training.kinds.views import view_network as view_network
 from jaxmtl.training.network import Applied as Applied
 from jaxmtl.training.network import Network as Network
 from jaxmtl.training.phased.best import Best as Best

@@ -32,7 +32,7 @@ def predictor(
     Args:
         model: see ``as_network``. Static.
         params: trained parameters.
-        head_index: None for networks without a bank.
+        head_index: or the pointers of a ``view_network``; None for networks without a bank.
         state: of the network, such as running statistics; None for most.
 
     Returns:
@@ -46,7 +46,7 @@ def predictor(
         (2000, 2)
     """
     network = as_network(model)
-    index = None if head_index is None else jnp.asarray(head_index)
+    index = jax.tree.map(jnp.asarray, head_index)
 
     def predict(x: np.ndarray) -> np.ndarray:
         missing = -len(x) % CHUNK if len(x) else CHUNK

@@ -36,7 +36,15 @@ from jaxmtl.training.phased.combining import Combining
 from jaxmtl.training.phased.phases import NEVER, STUDY_PHASES, Phase, PhaseTable, phase_table
 from jaxmtl.training.phased.program import described, member_program, runs_of
 from jaxmtl.training.phased.runs import Runs
-from jaxmtl.training.phased.state import Config, Optimizer, Options, Split, TrainState, init_state
+from jaxmtl.training.phased.state import (
+    AtPhaseEnd,
+    Config,
+    Optimizer,
+    Options,
+    Split,
+    TrainState,
+    init_state,
+)
 
 Schedule = Sequence[Phase] | Sequence[Sequence[Phase]] | PhaseTable
 
@@ -57,7 +65,7 @@ def sweep(
     rule: Rule = "nonnegative",
     zeros: Zeros = "reset",
     transplant: Transplant = "fresh",
-    split: Split = "streak",
+    split: Split | AtPhaseEnd = "streak",
     aggregator: Combining | Sequence[Combining] | None = None,
     head_index: HeadIndex | None = None,
     keep_best: bool = False,
@@ -98,11 +106,13 @@ def sweep(
         transplant: see ``fit_adaptive``. Static.
         split: what is duplicated when a phase stops early: ``"streak"`` as in ``fit_adaptive``; or,
             to tell what the choice of node is worth, a ``"random"`` node, that of the ``"least"``
-            conflict, ``"all"``, ``"none"``. Static.
+            conflict, ``"all"``, ``"none"``. Or a function, which is called where any phase but the
+            last ends, see ``AtPhaseEnd``. Static.
         aggregator: see ``fit``; or a list, one a member. Members of one program pay for all methods
             in the list, but names that differ in the numbers of their settings alone, such as
             ``"cagrad(c=0.2)"`` and ``"cagrad(c=0.4)"``, are one method. Static.
-        head_index: of the start, (members, tasks, nodes); None: all tasks read all nodes.
+        head_index: of the start, (members, tasks, nodes), or the pointers of a ``view_network``;
+            None: all tasks read all nodes.
         keep_best: see ``fit``; nothing else about the runs changes, not in the last bit. Static.
         devices: None for all of this process.
         chunk: members to run at once; None: as many as fit the memory.

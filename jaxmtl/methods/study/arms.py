@@ -12,11 +12,18 @@ from jaxmtl.aggregation.known import known_names, read_name
 from jaxmtl.methods.study.adaptive import ADAPTIVE
 from jaxmtl.methods.study.architectures import ARCHITECTURES
 from jaxmtl.methods.study.arm import Arm as Arm
+from jaxmtl.methods.study.bench import StudyProtocol
+from jaxmtl.methods.study.branch import branch_at
 from jaxmtl.methods.study.equal_nodes import EQUAL_NODES
 from jaxmtl.methods.study.fully_split import FULLY_SPLIT, ONE_SHOT
 from jaxmtl.methods.study.hard_sharing import HARD_SHARING
 from jaxmtl.methods.study.independent import INDEPENDENT
 from jaxmtl.methods.study.other_nodes import LEAST_CONFLICT, RANDOM_NODE
+from jaxmtl.methods.study.parameter_differentiation import (
+    PARAMETER_DIFFERENTIATION,
+    cannot_watch,
+)
+from jaxmtl.methods.study.recon import recon_at, recon_in_words
 from jaxmtl.methods.study.restarts import RESTARTS
 from jaxmtl.training.phased.combining import aggregators, weightings
 
@@ -31,7 +38,15 @@ DEFAULT = (
     FULLY_SPLIT,
     ADAPTIVE,
 )
-ARMS: dict[str, Arm] = {arm.name: arm for arm in (*DEFAULT, *ARCHITECTURES)}
+ARMS: dict[str, Arm] = {
+    arm.name: arm for arm in (*DEFAULT, *ARCHITECTURES, PARAMETER_DIFFERENTIATION)
+}
+AT = "@"
+ARMS_AT: dict[str, tuple[str, Callable[[str], Arm], str]] = {
+    "recon": ("K", recon_at, recon_in_words("K shared layers")),
+    "branch": ("LAYER", branch_at, branch_at("LAYER").description),
+}
+"""Arms with a number or a layer in their name: what it stands for, how it is read, and in words."""
 DEFAULT_ARMS: tuple[str, ...] = tuple(arm.name for arm in DEFAULT)
 
 GROUPS = {"all": lambda: tuple(ARMS), "aggregators": aggregators, "losses": weightings}
@@ -45,9 +60,10 @@ def find_arm(name: str, beside: tuple[str, ...] = ()) -> Arm:
     """An arm by its name: of ``ARMS``, or one of them with an aggregator, ``mmoe+upgrad``.
 
     Args:
-        name: as above; an aggregator or loss method by itself stands on hard sharing with the
-            adaptive run's schedule, ``restarts+upgrad``. It may have options,
-            ``mmoe+cagrad(c=0.4)``, and be one that ``jaxmtl.aggregation.register`` added.
+        name: as above; or ``recon@2``, ``branch@shared_0``. An aggregator or loss method by itself
+            stands on hard sharing with the adaptive run's schedule, ``restarts+upgrad``. It may
+            have options, ``mmoe+cagrad(c=0.4)``, and be one that ``jaxmtl.aggregation.register``
+            added.
         beside: other names that would have done, for the sentence of an error.
 
     Returns:
@@ -64,34 +80,59 @@ def find_arm(name: str, beside: tuple[str, ...] = ()) -> Arm:
         return ARMS[name]
     head, bracket, options = name.partition("(")
     base, joint, method = head.partition(JOINT)
+    arm = ARMS.get(base) or _arm_at(base)
+    if arm is not None and not joint and not bracket:
+        return arm
     if not joint and base.strip() in known_names():
-        base, method = ALONE, base
+        base, method, arm = ALONE, base, ARMS[ALONE]
     methods = known_names()
-    if not joint and not method and base not in ARMS:
+    if not joint and not method and arm is None:
         hint = did_you_mean(base, (*ARMS, *methods, *beside)) or f"; {ALL_NAMES}"
         raise ValueError(f"arms: there is no arm and no method {short(name)}{hint}")
-    if base not in ARMS or method.strip() not in methods:
+    if arm is None or method.strip() not in methods:
         kind, wrong, known = (
-            ("arm", base, ARMS) if base not in ARMS else ("method to combine with", method, methods)
+            ("arm", base, ARMS) if arm is None else ("method to combine with", method, methods)
         )
         hint = did_you_mean(wrong, known) or f"; {ALL_NAMES}"
         raise ValueError(f"arms: {short(name)}: there is no {kind} {short(wrong)}{hint}")
     method = str(read_name(method + bracket + options, of=f"arms: {short(name)}"))
-    arm = ARMS[base]
-    return Arm(
-        f"{base}{JOINT}{method}",
-        f"{arm.description}; task gradients combined by {method}",
-        lambda bench: arm.run(bench.combined_by(method)),
-        arm.least_tasks,
+    if arm is PARAMETER_DIFFERENTIATION and (why := cannot_watch(method)) is not None:
+        raise ValueError(f"arms: {short(name)}: {why}")
+    return arm._replace(
+        name=f"{arm.name}{JOINT}{method}",
+        description=f"{arm.description}; task gradients combined by {method}",
+        run=lambda bench: arm.run(bench.combined_by(method)),
     )
 
 
-def fits(name: str, num_tasks: int) -> str | None:
-    """Why an arm does not go with a number of tasks; None if it does.
+def _arm_at(name: str) -> Arm | None:
+    """An arm with a number or a layer in its name; None for names that begin otherwise."""
+    kind, at, value = name.partition(AT)
+    if kind not in ARMS_AT or (not at and kind in known_names()):
+        return None
+    what, read, _ = ARMS_AT[kind]
+    if not value:
+        raise ValueError(f"arms: {short(name)}: expected {kind}{AT}{what}, got no {what.lower()}")
+    try:
+        return read(value)
+    except ValueError as error:
+        raise ValueError(f"arms: {short(name)}: {error}") from error
+
+
+def why_not(arm: Arm, num_tasks: int, protocol: StudyProtocol | None) -> str | None:
+    """Why an arm does not go with a number of tasks, or with a protocol; None if it does."""
+    if num_tasks < arm.least_tasks:
+        return f"expected at least {arm.least_tasks} tasks, got {num_tasks}"
+    return None if protocol is None else arm.why_not(protocol)
+
+
+def fits(name: str, num_tasks: int, protocol: StudyProtocol | None = None) -> str | None:
+    """Why an arm does not go with a number of tasks, or with a protocol; None if it does.
 
     Args:
         name: as for ``find_arm``.
         num_tasks: number of targets.
+        protocol: what all arms have in common; None where it is not known yet.
 
     Returns:
         One sentence.
@@ -105,8 +146,8 @@ def fits(name: str, num_tasks: int) -> str | None:
         'expected at least 2 tasks, got 1'
     """
     arm = find_arm(name)
-    if num_tasks < arm.least_tasks:
-        return f"expected at least {arm.least_tasks} tasks, got {num_tasks}"
+    if (why := why_not(arm, num_tasks, protocol)) is not None:
+        return why
     method = arm.name.partition(JOINT)[2]
     if not method or read_name(method).name not in REGISTRY:
         return None
@@ -143,12 +184,15 @@ def fits_tasks(build: Callable[[str, int], Aggregator], method: str, num_tasks: 
     return None
 
 
-def expand(names: Sequence[str], num_tasks: int) -> list[str]:
+def expand(
+    names: Sequence[str], num_tasks: int, protocol: StudyProtocol | None = None
+) -> list[str]:
     """Names with groups written out: ``all`` arms, all ``aggregators``, all ``losses``.
 
     Args:
         names: of arms and groups.
         num_tasks: methods of a group that do not go with it are left out.
+        protocol: so are those that do not go with this.
 
     Returns:
         Full names of arms, every one once.
@@ -165,7 +209,7 @@ def expand(names: Sequence[str], num_tasks: int) -> list[str]:
     found: list[str] = []
     for name in names:
         if name in GROUPS:
-            found += [each for each in GROUPS[name]() if fits(each, num_tasks) is None]
+            found += [each for each in GROUPS[name]() if fits(each, num_tasks, protocol) is None]
         else:
             found.append(name)
     return list(dict.fromkeys(find_arm(name).name for name in found))

@@ -46,6 +46,9 @@ class StudyMethod:
         """Trains the arm; see ``Method.fit``."""
         keys = checked_keys(self.name, keys, folds)
         bench = self.bench
+        protocol = self.protocol if bench is None else bench.protocol
+        if (why := self.arm.why_not(protocol)) is not None:
+            raise ValueError(f"{self.name}: {why}")
         if bench is None or not bench.is_of(data, folds, keys):
             bench = Bench(self.protocol, data, folds, keys, work)
         return self.arm.run(bench)

@@ -12,14 +12,18 @@ import numpy as np
 import optax
 from jaxtyping import Array, Int, Key, PyTree
 
+from jaxmtl import sharing
 from jaxmtl.conflict import Rule, Zeros
 from jaxmtl.data import Data, Folds, Splits
 from jaxmtl.duplication import count_parameters
 from jaxmtl.duplication.transplant import Transplant
 from jaxmtl.files.names import folder_name
-from jaxmtl.methods.method import Fitted, Trace, Work
+from jaxmtl.methods.method import Fitted, Model, Trace, Work
 from jaxmtl.methods.network_model import NetworkModel
+from jaxmtl.methods.views_model import ViewsModel
+from jaxmtl.sharing import Pointers
 from jaxmtl.training import STUDY_PHASES, Phase, Runs, sweep
+from jaxmtl.training.kinds.views import ViewNetwork
 from jaxmtl.training.phased.combining import Combining
 from jaxmtl.training.phased.phases import NEVER, PhaseTable, phase_table
 from jaxmtl.training.phased.state import Optimizer
@@ -299,12 +303,8 @@ class Bench:
         for i in range(len(runs)):
             one: Any = jax.tree.map(lambda leaf, i=i: leaf[i], (kept, last))
             params, index, state = one[0]
-            models.append(
-                NetworkModel(network=network, params=params, head_index=index, state=state)
-            )
-            parameters[i] = count_parameters(*one[1])
-            if one[1][1] is not None:
-                splits[i] = len(np.unique(one[1][1])) - nodes
+            models.append(_model_of(network, params, index, state))
+            parameters[i], splits[i] = _in_use(one[1], nodes)
             run = runs[i]
             traces.append(Trace(history=run.history, events=run.events, divergence=run.divergence))
         steps = -(-np.asarray(records.samples) // self.protocol.batch_size) * ran
@@ -346,6 +346,22 @@ class Bench:
             "resume": work.resume,
             "on_progress": report,
         }
+
+
+def _model_of(network: Any, params: PyTree, index: Any, state: PyTree) -> Model:
+    if isinstance(network, ViewNetwork):
+        return ViewsModel(network=network, params=params, pointers=index)
+    return NetworkModel(network=network, params=params, head_index=index, state=state)
+
+
+def _in_use(last: tuple[PyTree, Any], nodes: int) -> tuple[int, int]:
+    """Numbers of parameters and of copies that some task reads."""
+    params, index = last
+    if isinstance(index, Pointers):
+        copies = sum(len(np.unique(rows)) - rows.shape[1] for rows in index.columns.values())
+        return sharing.count_parameters(params, index), copies
+    copies = 0 if index is None else len(np.unique(index)) - nodes
+    return count_parameters(params, index), copies
 
 
 def _stacked(data: Data, folds: Folds) -> Splits:

@@ -49,11 +49,10 @@ def own_arm(name: str, value: Any, num_tasks: int) -> Arm:
         if why is not None:
             raise ValueError(f"arms: {name!r} does not go with these targets: {why}")
     base = _base(name, first)
-    return Arm(
-        name,
-        f"{base.description}; task gradients combined by a method of one's own",
-        lambda bench: base.run(bench.combined_by(method).called(name)),
-        base.least_tasks,
+    return base._replace(
+        name=name,
+        description=f"{base.description}; task gradients combined by a method of one's own",
+        run=lambda bench: base.run(bench.combined_by(method).called(name)),
     )
 
 

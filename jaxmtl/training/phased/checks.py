@@ -10,12 +10,14 @@ import numpy as np
 from jaxtyping import Array, PyTree
 
 from jaxmtl._modes import check_factory
+from jaxmtl._paths import listed
 from jaxmtl._validate import is_concrete
 from jaxmtl.data.rows import Rows, Splits
 from jaxmtl.duplication import HeadIndex, bank_capacity, can_align, check_head_index
 from jaxmtl.gradients.tasks import check_parameters
 from jaxmtl.losses import Loss, sliced, squared_error
 from jaxmtl.losses.regression import bare_squared_error
+from jaxmtl.sharing import Pointers
 from jaxmtl.training.network import Bank, Network
 from jaxmtl.training.phased.state import Config, Optimizer, Options, packs_flat
 
@@ -156,11 +158,18 @@ def checked_config(
     data: Splits,
     params: PyTree,
     state: PyTree,
-    head_index: HeadIndex | None,
+    head_index: HeadIndex | Pointers | None,
 ) -> Config:
     """Checks shapes once, without computing anything, and fixes the static choices."""
     check_factory(options.optimizer)
-    if head_index is not None:
+    if isinstance(head_index, Pointers):
+        if getattr(network, "groups", None) != head_index.groups:
+            raise ValueError(
+                "head_index: expected pointers into the groups of a view_network, got pointers "
+                f"into {listed([group.name for group in head_index.groups])} for "
+                f"{type(network.source).__name__}"
+            )
+    elif head_index is not None:
         check_head_index(head_index, bank_capacity(params))
     for name, rows in data._asdict().items():
         if rows is None:
@@ -215,9 +224,7 @@ def check_key(config: Config, key: Any) -> None:
         )
 
 
-def _can_align(
-    bank: Bank | None, optimizer: Optimizer, params: PyTree, head_index: HeadIndex | None
-) -> bool:
+def _can_align(bank: Bank | None, optimizer: Optimizer, params: PyTree, head_index: Any) -> bool:
     """Whether the columns of the bank may be renumbered within an epoch, which saves time."""
     if bank is None or not bank.reads_aligned or not packs_flat(optimizer, params):
         return False

@@ -17,7 +17,13 @@ from jaxmtl.training.phased.choice import Choice, ChoiceState, no_choice_made
 from jaxmtl.training.phased.combining import Combination, mean_combination, no_combination
 from jaxmtl.training.phased.counting import first_tally, order_columns
 from jaxmtl.training.phased.phases import NEVER, PhaseTable
-from jaxmtl.training.phased.splitting import order_bank, split_bank, threshold_of, where
+from jaxmtl.training.phased.splitting import (
+    order_bank,
+    part_at_end,
+    split_bank,
+    threshold_of,
+    where,
+)
 from jaxmtl.training.phased.state import (
     Config,
     EpochRecord,
@@ -207,6 +213,8 @@ def _end_epoch(
     )
     if carry.tally is not None:
         ended = split_bank(network, config, state, ended, carry, number, over)
+    if callable(config.split):
+        ended = part_at_end(config, ended, moves_on)
     if config.transplant == "fresh":
         packed, _ = pack(config.optimizer, ended.params)
         fresh = config.optimizer(phases.learning_rate[state.phase]).init(packed)

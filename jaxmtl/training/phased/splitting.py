@@ -20,7 +20,7 @@ from jaxmtl.duplication import (
 from jaxmtl.training.network import Bank, Network
 from jaxmtl.training.phased.counting import Tally, choose_node
 from jaxmtl.training.phased.phases import NEVER, PhaseTable
-from jaxmtl.training.phased.state import Config, EventLog, TrainState, Watch
+from jaxmtl.training.phased.state import Config, EventLog, Parted, TrainState, Watch
 from jaxmtl.training.phased.step import Carry
 
 
@@ -84,6 +84,28 @@ def split_bank(
         events=watch.events,
     )
     return dataclasses.replace(ended, watch=watch)
+
+
+def part_at_end(config: Config, ended: TrainState, moves_on: Bool[Array, ""]) -> TrainState:
+    """What ``Config.split``, if it is a function, makes of the state where a phase has ended.
+
+    Args:
+        config: static.
+        ended: the state after the epoch, traced.
+        moves_on: whether another phase follows, traced.
+
+    Returns:
+        The state, changed if one does.
+    """
+    if not callable(config.split):
+        return ended
+    kept = ended.opt_state if config.transplant == "copy" else None
+    before = Parted(ended.params, ended.head_index, kept)
+    after = where(moves_on, config.split(before, ended.combining), before)
+    opt_state = ended.opt_state if kept is None else after.opt_state
+    return dataclasses.replace(
+        ended, params=after.params, head_index=after.pointers, opt_state=opt_state
+    )
 
 
 def _duplicated(

@@ -28,6 +28,28 @@ Optimizer = Callable[[Any], optax.GradientTransformation]
 
 Split = Literal["streak", "none", "random", "least", "all"]
 
+
+class Parted(NamedTuple):
+    """What a function of one's own may change where a phase ends.
+
+    Attributes:
+        params: of the network.
+        pointers: which columns each task reads, as the network takes them.
+        opt_state: of the optimizer; None where it starts afresh anyway.
+
+    Example:
+        >>> Parted._fields
+        ('params', 'pointers', 'opt_state')
+    """
+
+    params: PyTree
+    pointers: Any
+    opt_state: PyTree
+
+
+AtPhaseEnd = Callable[[Parted, PyTree], Parted]
+"""From what it may change, and the state of what combines the gradients, to the same changed."""
+
 # Factories whose update treats every scalar alike: on one flat vector they give the same numbers.
 ELEMENTWISE = frozenset(
     {optax.adam, optax.adamax, optax.amsgrad, optax.nadam, optax.rmsprop, optax.sgd, optax.adagrad}
@@ -49,7 +71,7 @@ class Options:
         transplant: see ``jaxmtl.transplant``.
         split: what is duplicated when a phase stops early: the node of the largest ``"streak"``, a
             ``"random"`` one, that of the ``"least"`` conflict in the phase, ``"all"`` nodes for all
-            tasks, or ``"none"``.
+            tasks, or ``"none"``. Or a function, which is called where any phase but the last ends.
         aggregator: how the gradients of the tasks are combined, see ``fit``; None for their sum. A
             ``Choice`` for runs that differ in it.
         mesh: over which the samples of a batch are spread; None for one device.
@@ -65,7 +87,7 @@ class Options:
     rule: Rule = "nonnegative"
     zeros: Zeros = "reset"
     transplant: Transplant = "fresh"
-    split: Split = "streak"
+    split: Split | AtPhaseEnd = "streak"
     aggregator: Combining | Choice | None = None
     mesh: Mesh | None = None
     keep_best: bool = False
@@ -76,7 +98,8 @@ class Options:
         check_choice("rule", self.rule, ("nonnegative", "strict"))
         check_choice("zeros", self.zeros, ("reset", "hold"))
         check_choice("transplant", self.transplant, ("fresh", "copy"))
-        check_choice("split", self.split, ("streak", "none", "random", "least", "all"))
+        if not callable(self.split):
+            check_choice("split", self.split, ("streak", "none", "random", "least", "all"))
         if self.aggregator is not None and not isinstance(self.aggregator, Choice):
             object.__setattr__(self, "aggregator", check_combining(self.aggregator))
 
