@@ -18,6 +18,7 @@ from jaxmtl.methods.study.equal_nodes import EQUAL_NODES
 from jaxmtl.methods.study.fully_split import FULLY_SPLIT, ONE_SHOT
 from jaxmtl.methods.study.hard_sharing import HARD_SHARING
 from jaxmtl.methods.study.independent import INDEPENDENT
+from jaxmtl.methods.study.linear_tuned import LINEAR_TUNED
 from jaxmtl.methods.study.other_nodes import LEAST_CONFLICT, RANDOM_NODE
 from jaxmtl.methods.study.parameter_differentiation import (
     PARAMETER_DIFFERENTIATION,
@@ -39,7 +40,7 @@ DEFAULT = (
     ADAPTIVE,
 )
 ARMS: dict[str, Arm] = {
-    arm.name: arm for arm in (*DEFAULT, *ARCHITECTURES, PARAMETER_DIFFERENTIATION)
+    arm.name: arm for arm in (*DEFAULT, *ARCHITECTURES, PARAMETER_DIFFERENTIATION, LINEAR_TUNED)
 }
 AT = "@"
 ARMS_AT: dict[str, tuple[str, Callable[[str], Arm], str]] = {
@@ -49,7 +50,12 @@ ARMS_AT: dict[str, tuple[str, Callable[[str], Arm], str]] = {
 """Arms with a number or a layer in their name: what it stands for, how it is read, and in words."""
 DEFAULT_ARMS: tuple[str, ...] = tuple(arm.name for arm in DEFAULT)
 
-GROUPS = {"all": lambda: tuple(ARMS), "aggregators": aggregators, "losses": weightings}
+# What tuned weights of a sum do is what a method that combines gradients has to beat.
+GROUPS = {
+    "all": lambda: tuple(ARMS),
+    "aggregators": lambda: (*aggregators(), LINEAR_TUNED.name),
+    "losses": weightings,
+}
 
 JOINT, ALONE = "+", RESTARTS.name
 ALL_NAMES = "jaxmtl compare --list-arms names all"
@@ -98,6 +104,8 @@ def find_arm(name: str, beside: tuple[str, ...] = ()) -> Arm:
     method = str(read_name(method + bracket + options, of=f"arms: {short(name)}"))
     if arm is PARAMETER_DIFFERENTIATION and (why := cannot_watch(method)) is not None:
         raise ValueError(f"arms: {short(name)}: {why}")
+    if arm is LINEAR_TUNED:
+        raise ValueError(f"arms: {short(name)}: {arm.name} weighs the losses itself; take it alone")
     return arm._replace(
         name=f"{arm.name}{JOINT}{method}",
         description=f"{arm.description}; task gradients combined by {method}",
