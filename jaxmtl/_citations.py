@@ -37,13 +37,13 @@ def cite(*names: str) -> str:
     found: dict[str, None] = {}
     for name in names or ("study",):
         # What stands in brackets are settings, or what a method is made from.
-        for part in re.sub(r"\([^()]*\)", "", name).split("+"):
-            if part.strip() not in papers:
+        for part in map(str.strip, re.sub(r"\([^()]*\)", "", name).split("+")):
+            own = part if part in papers else part.partition("@")[0]  # recon@2
+            if own not in papers:
                 raise ValueError(
-                    f"cite: expected names of methods, got {part.strip()!r}"
-                    f"{did_you_mean(part.strip(), papers)}"
+                    f"cite: expected names of methods, got {part!r}{did_you_mean(part, papers)}"
                 )
-            found |= dict.fromkeys(papers[part.strip()])
+            found |= dict.fromkeys(papers[own])
     return "\n".join(found)
 
 

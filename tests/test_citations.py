@@ -29,6 +29,7 @@ def test_every_arm_and_family_is_known(name):
 def test_each_paper_once_and_settings_do_not_matter():
     assert jaxmtl.cite("uncertainty+upgrad", "upgrad").count("@") == 2
     assert jaxmtl.cite("cagrad(c=0.4)") == jaxmtl.cite("cagrad")
+    assert jaxmtl.cite("recon@2") == jaxmtl.cite("recon")
     assert "Adaptive Hard Parameter Sharing" in jaxmtl.cite()
 
 
