@@ -92,7 +92,7 @@ def test_a_file_gives_back_what_was_written(structure, tmp_path):
     ("old", "new", "sentence"),
     [
         ('"c"\n          ]', '"x"\n          ]', r"line 3[0-9]: layer 2, node 2: .* got 'x'"),
-        ('"width": 4', '"width": "4"', r"line 18: layer 2: expected a width .* got '4'"),
+        ('"width": 4', '"width": "4"', r"line 19: layer 2: expected a width .* got '4'"),
         ('"width": 8', '"breadth": 8', r"line 8: layer 1: expected 'width', got none"),
         ('"nodes"', '"node"', r"line 29: layer 2: expected .* \(did you mean 'nodes'\?\)"),
         ('"b",\n    "c"', '"b",\n    "a"', r"line 2: tasks: expected every name once, got 'a'"),
