@@ -22,7 +22,7 @@ def check_splits(data: Splits, stacked: bool, keys: Key[Array, " seeds"]) -> Spl
         keys: one a seed.
 
     Returns:
-        Training and validation rows; the labels of unknown targets are 0.
+        The same rows; the labels of unknown targets are 0.
 
     Raises:
         ValueError: no rows are held out, or another number of seeds.
@@ -40,7 +40,8 @@ def check_splits(data: Splits, stacked: bool, keys: Key[Array, " seeds"]) -> Spl
         raise ValueError(
             f"data: expected rows of {len(keys)} seeds, one a key, got {len(data.train.x)}"
         )
-    return Splits(_cleared(data.train), _cleared(data.validation))
+    test = None if data.test is None else _cleared(data.test)
+    return Splits(_cleared(data.train), _cleared(data.validation), test)
 
 
 def over_seeds(

@@ -17,6 +17,7 @@ from jaxmtl.structure.plain import Group, Layer, Structure, group_numbers
 
 Activation = Literal["sigmoid", "tanh", "relu"]
 ACTIVATIONS = {"sigmoid": jax.nn.sigmoid, "tanh": jnp.tanh, "relu": jax.nn.relu}
+EXACT = "highest"  # on accelerators, too, that a copy is what it is a copy of
 
 
 @register_dataclass
@@ -129,11 +130,11 @@ class Trunk:
             reads = jax.nn.one_hot(placed.copies[name], copies, dtype=x.dtype)
             kernel, bias = params[name]["kernel"], params[name]["bias"]
             if reads.shape[1] == 1:
-                kernel = jnp.einsum("tk,kiw->tiw", reads[:, 0], kernel)
-                bias = reads[:, 0] @ bias
+                kernel = jnp.einsum("tk,kiw->tiw", reads[:, 0], kernel, precision=EXACT)
+                bias = jnp.matmul(reads[:, 0], bias, precision=EXACT)
             else:
-                kernel = jnp.einsum("twk,kiw->tiw", reads, kernel)
-                bias = jnp.einsum("twk,kw->tw", reads, bias)
+                kernel = jnp.einsum("twk,kiw->tiw", reads, kernel, precision=EXACT)
+                bias = jnp.einsum("twk,kw->tw", reads, bias, precision=EXACT)
             # The first layer's inputs are the same for all tasks.
             z = jnp.einsum("bi,tiw->tbw" if h.ndim == 2 else "tbi,tiw->tbw", h, kernel)
             h = ACTIVATIONS[self.activation](z + bias[:, None])
