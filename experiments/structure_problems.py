@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from dial_tasks import Function, draw_inputs, random_functions
 
-from jaxmtl.data import Rows, Splits
+from jaxmtl.data import Rows, Splits, air_quality_frame
 
 TEST_ROWS = 1000
 NOISE = 0.5  # its standard deviation; that of the functions is 1
@@ -90,6 +90,18 @@ def clusters(groups: Sequence[int], rows: int = 3000, name: str = "cl8x2") -> Pr
         return x, y, y + NOISE * rng.normal(size=y.shape)
 
     return Problem(name, tasks, draw, rows)
+
+
+def air(rows: int = 3000) -> Problem:
+    """The generated table on air quality, split anew for every seed; its test rows are noisy."""
+
+    def draw(rng: np.random.Generator, number: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        table = air_quality_frame(days=max(number, 100))
+        values = table[["SO2", "CO", "NO2", "PM10", "PM2.5", "O3_8h"]].to_numpy(float)
+        values = rng.permutation((values - values.mean(axis=0)) / values.std(axis=0))[:number]
+        return values[:, :4], values[:, 4:], values[:, 4:]
+
+    return Problem("air table", ("PM2.5", "O3"), draw, rows)
 
 
 def _noise(rng: np.random.Generator, rows: int, correlation: float) -> np.ndarray:
