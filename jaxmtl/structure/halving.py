@@ -1,8 +1,7 @@
 """Successive halving: all candidates start, the worst on held-out rows are dropped on the way."""
 
-import functools
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -11,9 +10,9 @@ from jaxtyping import Array, Float, Int, Key, PyTree
 
 from jaxmtl._typing import Device
 from jaxmtl.data.rows import Splits
-from jaxmtl.structure.members import check_splits, over_seeds
+from jaxmtl.structure.members import make_members, taken
 from jaxmtl.structure.plain import Structure
-from jaxmtl.structure.recipe import Recipe, State, advance, batches, begin, held_out
+from jaxmtl.structure.recipe import Recipe
 from jaxmtl.structure.trunk import Activation, Placed, Trunk, place
 
 Rung = tuple[float, int]
@@ -39,13 +38,6 @@ class Halved(NamedTuple):
     trunk: Trunk
     params: PyTree
     placed: Placed
-
-
-class _Standing(NamedTuple):
-    """The members that are left of one seed."""
-
-    states: State
-    numbers: Int[Array, " left"]
 
 
 def halving(
@@ -97,21 +89,26 @@ def halving(
         ((2,), (2, 3, 3), 1.75)
     """
     recipe = Recipe() if recipe is None else recipe
-    data = check_splits(data, stacked, keys)
     plan = _plan(rungs, len(candidates), recipe.steps)
-    trunk, placed = place(candidates, data.train.x.shape[-1], outputs, activation=activation)
-    standing = over_seeds(_start(trunk, recipe), [True, False], [keys, placed], devices)
+    features = jnp.shape(data.train.x)[-1]
+    trunk, placed = place(candidates, features, outputs, activation=activation)
+    crew = make_members(trunk, recipe, data, keys, stacked=stacked, devices=devices)
+    assert crew.held is not None
+    left, begun = crew.every(placed), 0
+    states = crew.start(left)
+    numbers = np.tile(np.arange(len(candidates)), (len(keys), 1))
     held = np.full((len(keys), len(plan), len(candidates)), np.nan)
-    begun = 0
-    for place_, (end, kept) in enumerate(plan):
-        rung = _rung(trunk, recipe, begun, end, kept)
-        mapped = [True, True, False, stacked]
-        numbers = np.asarray(standing.numbers)
-        standing, losses = over_seeds(rung, mapped, [standing, keys, placed, data], devices)
-        np.put_along_axis(held[:, place_], numbers, np.asarray(losses), axis=1)
+    for rung, (end, kept) in enumerate(plan):
+        states = crew.forward(states, left, begun, end - begun)
+        losses = np.asarray(crew.shares(states, left, crew.held)).mean(axis=2)
+        np.put_along_axis(held[:, rung], numbers, losses, axis=1)
+        # NaN, of what has diverged, is sorted last.
+        best = np.sort(np.argsort(losses, axis=1, kind="stable")[:, :kept], axis=1)
+        numbers = np.take_along_axis(numbers, best, axis=1)
+        states, left = taken((states, left), best)
         begun = end
-    chosen = np.asarray(standing.numbers)[:, 0]
-    params = jax.tree.map(lambda leaf: leaf[:, 0], standing.states.params)
+    params = jax.tree.map(lambda leaf: leaf[:, 0], states.params)
+    chosen = numbers[:, 0]
     return Halved(chosen, held, cost_of(rungs, len(candidates)), trunk, params, placed)
 
 
@@ -150,40 +147,3 @@ def _plan(rungs: Sequence[Rung], candidates: int, steps: int) -> list[tuple[int,
     if left > 1:
         raise ValueError(f"rungs: expected one candidate to be kept in the end, got {left}")
     return [*plan, (steps, 1)]
-
-
-@functools.lru_cache(maxsize=64)
-def _start(trunk: Trunk, recipe: Recipe) -> Any:
-    def start(key: Key[Array, ""], placed: Placed) -> _Standing:
-        states = jax.vmap(lambda own: begin(trunk, recipe, jax.random.split(key)[0], own))(placed)
-        return _Standing(states, jnp.arange(len(jax.tree.leaves(placed)[0])))
-
-    return start
-
-
-@functools.lru_cache(maxsize=64)
-def _rung(trunk: Trunk, recipe: Recipe, begun: int, end: int, kept: int) -> Any:
-    """A rung of one seed."""
-
-    def rung(
-        standing: _Standing, key: Key[Array, ""], placed: Placed, data: Splits
-    ) -> tuple[_Standing, Array]:
-        assert data.validation is not None
-        held = data.validation
-        order = batches(
-            jax.random.split(key)[1], len(data.train.x), recipe.batch_size, begun, end - begun
-        )
-        rates = recipe.rate_at(jnp.arange(begun, end))
-
-        def one(state: State, own: Placed) -> tuple[State, Array]:
-            state = advance(trunk, recipe, state, own, data.train, order, rates)
-            return state, held_out(trunk, recipe, state.params, own, held).mean()
-
-        left = jax.tree.map(lambda leaf: leaf[standing.numbers], placed)
-        states, losses = jax.vmap(one)(standing.states, left)
-        _, best = jax.lax.top_k(-jnp.where(jnp.isfinite(losses), losses, jnp.inf), kept)
-        best = jnp.sort(best)
-        numbers, states = jax.tree.map(lambda leaf: leaf[best], (standing.numbers, states))
-        return _Standing(states, numbers), losses
-
-    return rung

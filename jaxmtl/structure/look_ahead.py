@@ -1,8 +1,7 @@
 """Look-ahead: fork a run, train the changed network beside the unchanged, keep what is better."""
 
-import functools
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -13,10 +12,9 @@ from jaxmtl._typing import Device
 from jaxmtl._validate import check_choice, check_count, check_positive
 from jaxmtl.data.rows import Splits
 from jaxmtl.duplication.transplant import Transplant
-from jaxmtl.structure.members import check_splits, over_seeds
-from jaxmtl.structure.move import move
+from jaxmtl.structure.members import make_members, taken
 from jaxmtl.structure.plain import Structure
-from jaxmtl.structure.recipe import Recipe, State, advance, annealed, batches, begin, held_out
+from jaxmtl.structure.recipe import Recipe, annealed
 from jaxmtl.structure.trunk import Activation, Placed, Trunk, place
 
 
@@ -43,16 +41,6 @@ class Looked(NamedTuple):
     trunk: Trunk
     params: PyTree
     placed: Placed
-
-
-class _Look(NamedTuple):
-    """What is static of a look."""
-
-    at: int
-    steps: int
-    z: float
-    mode: Transplant
-    finish: bool
 
 
 def look_ahead(
@@ -126,21 +114,34 @@ def look_ahead(
             f"structures: expected the one to begin with and at least one change, got "
             f"{len(structures)}"
         )
-    data = check_splits(data, stacked, keys)
-    trunk, placed = place(structures, data.train.x.shape[-1], outputs, activation=activation)
-    decide = _looking(trunk, recipe, _Look(at, steps, z, mode, finish))
-    chosen, gains, errors, held, params = over_seeds(
-        decide, [True, False, stacked], [keys, placed, data], devices
-    )
-    done = 1.0 if finish else at / recipe.steps
+    features = jnp.shape(data.train.x)[-1]
+    trunk, placed = place(structures, features, outputs, activation=activation)
+    crew = make_members(trunk, recipe, data, keys, stacked=stacked, devices=devices)
+    assert crew.held is not None
+    every = crew.every(placed)
+    first = jax.tree.map(lambda leaf: leaf[:, :1], every)
+    states = crew.forward(crew.start(first), first, 0, at)
+    forked = crew.fork(states, first, every, mode)
+    rates = recipe.rate_at(at) * annealed(1.0, jnp.arange(steps) / steps)
+    tried = crew.forward(forked, every, at, steps, rates)
+    shares = np.asarray(crew.shares(tried, every, crew.held), np.float64)
+    gain = shares[:, :1] - shares
+    gains, errors = gain.mean(axis=2), gain.std(axis=2, ddof=1) / np.sqrt(gain.shape[2])
+    chosen = np.argmax(np.where(gains > z * errors, gains, 0.0), axis=1)
+    # With an axis of one member, as programs have it.
+    states, own = taken((forked, every), chosen[:, None])
+    held = np.full(len(keys), np.nan)
+    if finish:
+        states = crew.forward(states, own, at, recipe.steps - at)
+        held = np.asarray(crew.shares(states, own, crew.held)).mean(axis=2)[:, 0]
     return Looked(
-        chosen=np.asarray(chosen),
-        gains=np.asarray(gains),
-        errors=np.asarray(errors),
-        held=np.asarray(held),
-        cost=done + len(structures) * steps / recipe.steps,
+        chosen=chosen,
+        gains=gains,
+        errors=errors,
+        held=held,
+        cost=(1.0 if finish else at / recipe.steps) + len(structures) * steps / recipe.steps,
         trunk=trunk,
-        params=params,
+        params=jax.tree.map(lambda leaf: leaf[:, 0], states.params),
         placed=placed,
     )
 
@@ -164,48 +165,3 @@ def check_fork(at: int, recipe: Recipe, structures: Sequence[Structure], mode: T
                 f"{one.widths} are more than {structures[0].widths}, got 'copy': a new node has no "
                 "moments, and Adam's first step on it would be 3.2 times the rate"
             )
-
-
-@functools.lru_cache(maxsize=64)
-def _looking(trunk: Trunk, recipe: Recipe, look: _Look) -> Any:
-    """The whole of it, of one seed."""
-
-    def decide(key: Key[Array, ""], placed: Placed, data: Splits) -> tuple[Array, ...]:
-        assert data.validation is not None
-        train, held = data.train, data.validation
-        init_key, order_key = jax.random.split(key)
-        first = jax.tree.map(lambda leaf: leaf[0], placed)
-
-        def forward(state: State, own: Placed, begun: int, steps: int, rates: Array) -> State:
-            order = batches(order_key, len(train.x), recipe.batch_size, begun, steps)
-            return advance(trunk, recipe, state, own, train, order, rates)
-
-        state = begin(trunk, recipe, init_key, first)
-        state = forward(state, first, 0, look.at, recipe.rate_at(jnp.arange(look.at)))
-
-        def changed(own: Placed) -> State:
-            fresh = trunk.init(jax.random.fold_in(init_key, 1), own)
-            return move(trunk, recipe, state, first, own, fresh, mode=look.mode)
-
-        def tried(state: State, own: Placed) -> Array:
-            rates = recipe.rate_at(look.at) * annealed(1.0, jnp.arange(look.steps) / look.steps)
-            after = forward(state, own, look.at, look.steps, rates)
-            return held_out(trunk, recipe, after.params, own, held)
-
-        states = jax.vmap(changed)(placed)
-        shares = jax.vmap(tried)(states, placed)
-        gain = shares[:1] - shares
-        gains = gain.mean(axis=1)
-        errors = gain.std(axis=1, ddof=1) / jnp.sqrt(gain.shape[1])
-        kept = gains > look.z * errors
-        chosen = jnp.argmax(jnp.where(kept, gains, 0.0))
-        state, own = jax.tree.map(lambda leaf: leaf[chosen], (states, placed))
-        end = jnp.full((), jnp.nan)
-        if look.finish:
-            rest = recipe.steps - look.at
-            rates = recipe.rate_at(jnp.arange(look.at, recipe.steps))
-            state = forward(state, own, look.at, rest, rates)
-            end = held_out(trunk, recipe, state.params, own, held).mean()
-        return chosen, gains, errors, end, state.params
-
-    return decide

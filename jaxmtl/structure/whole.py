@@ -1,8 +1,7 @@
 """Structures trained to the end: all of them, changed half-way or not, and on every fold."""
 
-import functools
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -14,10 +13,9 @@ from jaxmtl.data.rows import Rows, Splits
 from jaxmtl.duplication.transplant import Transplant
 from jaxmtl.statistics.selection import choose_from_others
 from jaxmtl.structure.look_ahead import check_fork
-from jaxmtl.structure.members import check_splits, over_seeds
-from jaxmtl.structure.move import move
+from jaxmtl.structure.members import make_members
 from jaxmtl.structure.plain import Structure
-from jaxmtl.structure.recipe import Recipe, State, advance, batches, begin, held_out
+from jaxmtl.structure.recipe import Recipe
 from jaxmtl.structure.trunk import Activation, Placed, Trunk, place
 
 
@@ -105,15 +103,25 @@ def train_structures(
         ((3, 2), (3, 2, 20, 2))
     """
     recipe = Recipe() if recipe is None else recipe
-    data = check_splits(data, stacked, keys)
     if forked_at is not None:
         check_fork(forked_at, recipe, structures, mode)
-    trunk, placed = place(structures, data.train.x.shape[-1], outputs, activation=activation)
-    run = _whole(trunk, recipe, forked_at, mode)
-    held, tested, predicted, params = over_seeds(
-        run, [True, False, stacked], [keys, placed, data], devices
-    )
-    return Trained(*map(np.asarray, (held, tested, predicted)), params, trunk, placed)
+    features = jnp.shape(data.train.x)[-1]
+    trunk, placed = place(structures, features, outputs, activation=activation)
+    crew = make_members(trunk, recipe, data, keys, stacked=stacked, devices=devices)
+    every, begun = crew.every(placed), 0
+    if forked_at is None:
+        states = crew.start(every)
+    else:
+        first, begun = jax.tree.map(lambda leaf: leaf[:, :1], every), forked_at
+        states = crew.fork(crew.forward(crew.start(first), first, 0, begun), first, every, mode)
+    states = crew.forward(states, every, begun, recipe.steps - begun)
+    test = crew.data.test
+    held = np.asarray(crew.shares(states, every, crew.held)).mean(axis=2)
+    tested = np.full_like(held, np.nan)
+    if test is not None:
+        tested = np.asarray(crew.shares(states, every, test)).mean(axis=2)
+    predicted = crew.outputs(states, every, crew.held if test is None else test)
+    return Trained(held, tested, np.asarray(predicted), states.params, trunk, placed)
 
 
 def cross_validated(
@@ -197,39 +205,3 @@ def cross_validated(
         held=found.held,
         cost=float(len(folds) * len(structures)),
     )
-
-
-@functools.lru_cache(maxsize=64)
-def _whole(trunk: Trunk, recipe: Recipe, forked_at: int | None, mode: Transplant) -> Any:
-    """The training of all structures, of one seed."""
-
-    def run(key: Key[Array, ""], placed: Placed, data: Splits) -> tuple[Array, ...]:
-        assert data.validation is not None
-        validation, train = data.validation, data.train
-        init_key, order_key = jax.random.split(key)
-
-        def forward(state: State, own: Placed, begun: int, end: int) -> State:
-            order = batches(order_key, len(train.x), recipe.batch_size, begun, end - begun)
-            rates = recipe.rate_at(jnp.arange(begun, end))
-            return advance(trunk, recipe, state, own, train, order, rates)
-
-        first = jax.tree.map(lambda leaf: leaf[0], placed)
-
-        def started(own: Placed) -> State:
-            if forked_at is None:
-                return begin(trunk, recipe, init_key, own)
-            state = forward(begin(trunk, recipe, init_key, first), first, 0, forked_at)
-            fresh = trunk.init(jax.random.fold_in(init_key, 1), own)
-            return move(trunk, recipe, state, first, own, fresh, mode=mode)
-
-        def one(own: Placed) -> tuple[Array, ...]:
-            params = forward(started(own), own, forked_at or 0, recipe.steps).params
-            held = held_out(trunk, recipe, params, own, validation).mean()
-            shown = validation if data.test is None else data.test
-            tested = held_out(trunk, recipe, params, own, shown).mean()
-            tested = jnp.nan * tested if data.test is None else tested
-            return held, tested, trunk.apply(params, own, shown.x), params
-
-        return jax.vmap(one)(placed)
-
-    return run
