@@ -69,7 +69,7 @@ def look_ahead(
     Args:
         structures: the one to begin with, and changes of it: ``everything``, ``grow``, ``bank``.
         data: training rows to learn from, validation rows to decide on.
-        keys: one a seed. Traced.
+        keys: one a seed.
         at: step of the fork. Static.
         steps: of the look. Static.
         z: standard errors that a change must be better by. Static.
@@ -117,7 +117,6 @@ def look_ahead(
     features = jnp.shape(data.train.x)[-1]
     trunk, placed = place(structures, features, outputs, activation=activation)
     crew = make_members(trunk, recipe, data, keys, stacked=stacked, devices=devices)
-    assert crew.held is not None
     every = crew.every(placed)
     first = jax.tree.map(lambda leaf: leaf[:, :1], every)
     states = crew.forward(crew.start(first), first, 0, at)

@@ -218,7 +218,7 @@ def place(
     for number, width in enumerate(slots):
         name = f"layer_{number}"
         layers = [one.layers[number] for one in structures]
-        tables = np.stack([_copies(layer, first.tasks, width) for layer in layers])
+        tables = np.stack([copies_of(layer, first.tasks, width) for layer in layers])
         alike = not any(layer.nodes for layer in layers)
         copies[name] = jnp.asarray(tables[..., :1] if alike else tables)
         own = np.array([layer.width for layer in layers])
@@ -234,8 +234,21 @@ def place(
     return trunk, Placed(copies, used)
 
 
-def _copies(layer: Layer, tasks: Group, slots: int) -> Int[np.ndarray, "tasks slots"]:
-    """Which copy every task reads at every slot; slots that there are not, like the whole layer."""
+def copies_of(layer: Layer, tasks: Group, slots: int) -> Int[np.ndarray, "tasks slots"]:
+    """Which copy every task reads at every slot; slots that there are not, like the whole layer.
+
+    Args:
+        layer: of a structure.
+        tasks: their names.
+        slots: at least its width.
+
+    Returns:
+        The copies, counted from 0 at every slot.
+
+    Example:
+        >>> copies_of(Layer(1, (("a",), ("b", "c"))), ("a", "b", "c"), 2).tolist()
+        [[0, 0], [1, 1], [1, 1]]
+    """
     numbers = np.array(list(group_numbers(tasks, layer.groups).values()), np.int32)
     table = np.repeat(numbers[:, None], slots, axis=1)
     for node, groups in layer.nodes:

@@ -73,7 +73,7 @@ def train_structures(
     Args:
         structures: of the same tasks.
         data: rows; those held out change nothing.
-        keys: one a seed. Traced.
+        keys: one a seed.
         outputs: width of each task's output; None for one each.
         recipe: how each is trained; None for ``Recipe()``.
         forked_at: None: every structure from the first step on. Else all begin as the first of

@@ -1,5 +1,7 @@
 """Structures as members of one program, and the decisions between them."""
 
+import importlib
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -24,10 +26,11 @@ from jaxmtl.structure import (
     shared,
     train_structures,
 )
-from jaxmtl.structure import members as driver
 from jaxmtl.structure.move import move
 from jaxmtl.structure.recipe import State, advance, batches, begin, held_out
 
+# The function of this name stands in its place in the package.
+halving_module = importlib.import_module("jaxmtl.structure.halving")
 ABC = ("a", "b", "c")
 NODE = Structure(ABC, (Layer(4, (ABC,)), Layer(3, (ABC,), nodes=((1, (("a", "c"), ("b",))),))))
 STRUCTURES = [shared(ABC, (4, 3)), separate(ABC, (4, 3)), grouped(ABC, (5, 2), ["ac", "b"]), NODE]
@@ -168,12 +171,46 @@ def test_halving_keeps_what_training_to_the_end_would_give(halved, data, keys):
     np.testing.assert_allclose(outputs, expected, atol=1e-5)
 
 
-def test_a_rung_is_one_program_however_often_it_runs(halved, data, keys):
-    programs = driver.compiled.cache_info().misses
+def test_a_second_run_compiles_nothing(halved, data, keys):
+    """A rung is one program, whatever the rows and the keys are."""
+    compiled = []
+
+    def note(event, *_, **__):
+        if "backend_compile" in event:
+            compiled.append(event)
+
+    jax.monitoring.register_event_duration_secs_listener(note)
     again = halving(CANDIDATES, data, keys=keys, recipe=RECIPE)
-    assert driver.compiled.cache_info().misses == programs
-    np.testing.assert_array_equal(again.chosen, halved.chosen)
     np.testing.assert_array_equal(again.held, halved.held)
+    halving(CANDIDATES, Splits(rows(7, 24, 2), rows(8, 10, 2)), keys=keys[::-1], recipe=RECIPE)
+    assert compiled == []
+    jax.jit(lambda x: x + 3)(jnp.ones(17))  # which is seen
+    assert compiled
+
+
+def test_an_interrupted_halving_goes_on_to_the_same_decision(halved, data, keys, tmp_path):
+    """Broken off in the second rung: what the first has left is read again."""
+    options = {"keys": keys, "recipe": RECIPE, "checkpoint": tmp_path / "saved"}
+    rung, calls = halving_module._rung, []
+
+    def breaks(*given):
+        calls.append(given[-1])
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return rung(*given)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(halving_module, "_rung", breaks)
+        with pytest.raises(KeyboardInterrupt):
+            halving(CANDIDATES, data, **options)
+        resumed = halving(CANDIDATES, data, **options, resume=True)
+    assert calls == [0, 1, 1, 2]
+    np.testing.assert_array_equal(resumed.held, halved.held)
+    np.testing.assert_array_equal(resumed.chosen, halved.chosen)
+    for one, other in zip(*map(jax.tree.leaves, (resumed.params, halved.params)), strict=True):
+        np.testing.assert_array_equal(one, other)
+    with pytest.raises(ValueError, match="rungs"):
+        halving(CANDIDATES, data, **options, rungs=((0.5, 1),), resume=True)
 
 
 def test_a_seed_alone_decides_as_among_others(halved, data, keys):
