@@ -44,7 +44,7 @@ from jaxmtl.structure import (
     train_structures,
 )
 
-WIDTHS = (8, 4)
+WIDTHS, ACTIVATION = (8, 6), "tanh"
 LARGE_TASKS = (30, 28, 25, 22, 19, 15)  # 139 in all
 ANGLES = (0, 30, 60, 90, 180)
 
@@ -66,6 +66,12 @@ def problems(rows: int) -> list[Problem]:
 def keys(seeds: int, first: int = 0) -> Any:
     """Keys of training; the rows of a seed are the problem's."""
     return jax.vmap(jax.random.key)(np.arange(first, first + seeds))
+
+
+def options_of(seeds: int, recipe: Recipe, first: int = 0) -> dict[str, Any]:
+    """What all decisions are given."""
+    every = {"recipe": recipe, "stacked": True, "activation": ACTIVATION}
+    return {"keys": keys(seeds, first), **every}
 
 
 def starts(tasks: Sequence[str]) -> dict[str, Structure]:
@@ -103,7 +109,7 @@ def tables(every: Sequence[Problem], seeds: int, recipe: Recipe) -> dict[str, An
     for problem in every:
         began = time.perf_counter()
         data = problem.splits(range(seeds))
-        common = {"keys": keys(seeds), "recipe": recipe, "stacked": True}
+        common = options_of(seeds, recipe)
         some, others = changes(problem.tasks), starts(problem.tasks)
         forked = train_structures(
             [*some.values()], data, forked_at=recipe.steps // 2, mode="fresh", **common
@@ -178,12 +184,10 @@ def looks(
             looked = look_ahead(
                 [start, everything(start)],
                 problem.splits(range(seeds)),
-                keys=keys(seeds),
-                recipe=recipe,
                 at=recipe.steps // 4,
                 steps=max(recipe.steps // 10, 1),
                 finish=False,
-                stacked=True,
+                **options_of(seeds, recipe),
             )
             gain, error = looked.gains[:, 1], looked.errors[:, 1]
             accepted = {f"{z:g}": float((gain > z * error).mean()) for z in zs}
@@ -200,7 +204,7 @@ def many_tasks(groups: Sequence[int], rows: int, seeds: int, recipe: Recipe) -> 
     names = ["shared", "shared x4", "groups", "groups at random", "separate"]
     for seed in range(seeds):
         data = problem.splits([seed])
-        common = {"keys": keys(1, seed), "recipe": recipe, "stacked": True}
+        common = options_of(1, recipe, first=seed)
         short = Recipe(steps=max(recipe.steps // 4, 1), rate=recipe.rate)
         # What has learned little of a task says little of its kin: a fourth of a run is enough.
         first = train_structures(
