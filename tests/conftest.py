@@ -113,6 +113,12 @@ SLOW_EXAMPLES = {
     "jaxmtl.training.phased.best.Best",
     "jaxmtl.training.phased.runs.Runs",
     "jaxmtl.training.sweep.sweep",
+    "jaxmtl.structure.halving.halving",
+    "jaxmtl.structure.look_ahead.look_ahead",
+    "jaxmtl.structure.move.move",
+    "jaxmtl.structure.trunk.Trunk",
+    "jaxmtl.structure.whole.cross_validated",
+    "jaxmtl.structure.whole.train_structures",
 }
 
 

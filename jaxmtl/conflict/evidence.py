@@ -162,8 +162,8 @@ def losses_after(
     Example:
         >>> from jaxmtl.conflict import conflict_map
         >>> found = conflict_map({"a": jnp.array([[1.0], [-2.0]])})
-        >>> losses_after(found, jnp.ones(2), 0.1).round(2).tolist()
-        [[[0.9, 1.2], [1.2, 0.6]]]
+        >>> losses_after(found, jnp.ones(2), 0.125).tolist()
+        [[[0.875, 1.25], [1.25, 0.5]]]
     """
     return losses[None, None] - rate * found.products
 
