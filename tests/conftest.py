@@ -109,16 +109,16 @@ SLOW_EXAMPLES = {
     "jaxmtl.sharing.stats.pool_stats",
     "jaxmtl.sharing.view_losses.view_gradients",
     "jaxmtl.sharing.view_losses.view_losses",
-    "jaxmtl.training.constrained.fit_constrained",
-    "jaxmtl.training.phased.best.Best",
-    "jaxmtl.training.phased.runs.Runs",
-    "jaxmtl.training.sweep.sweep",
     "jaxmtl.structure.halving.halving",
     "jaxmtl.structure.look_ahead.look_ahead",
     "jaxmtl.structure.move.move",
     "jaxmtl.structure.trunk.Trunk",
     "jaxmtl.structure.whole.cross_validated",
     "jaxmtl.structure.whole.train_structures",
+    "jaxmtl.training.constrained.fit_constrained",
+    "jaxmtl.training.phased.best.Best",
+    "jaxmtl.training.phased.runs.Runs",
+    "jaxmtl.training.sweep.sweep",
 }
 
 

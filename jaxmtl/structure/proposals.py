@@ -137,10 +137,9 @@ def by_conflict(structure: Structure, scores: Float[np.ndarray, "layers tasks ta
             f"scores: expected shape {(len(layers), len(tasks), len(tasks))}, got {scores.shape}"
         )
     pairs = scores[:, *np.triu_indices(len(tasks), 1)]
-    told = np.isfinite(pairs).any(axis=1)
-    if not told.any():
+    if not np.isfinite(pairs).any():
         return structure
-    worst = int(np.argmax(np.where(told, np.nanmax(np.where(told[:, None], pairs, 0), 1), -np.inf)))
+    worst = int(np.argmax(np.where(np.isfinite(pairs), pairs, -np.inf).max(axis=1)))
     groups = groups_by(-scores[worst], tasks, 2)
     for layer in range(worst, len(layers)):
         structure = split_layer(structure, layer, meet([groups, structure.layers[layer].groups]))
