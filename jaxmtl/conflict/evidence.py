@@ -139,6 +139,7 @@ def update_affinity(
         NeurIPS: inter-task affinity. Jeong, Yoon (2025), Selective Task Group Updates for
         Multi-Task Optimization, ICLR: proximal, as it is followed while tasks move on.
     """
+    before = jnp.broadcast_to(before, after.shape)
     usable = before > 0
     share = 1 - after / jnp.where(usable, before, 1)
     return _added(pairs, jnp.where(usable, share, jnp.nan), known)
@@ -162,8 +163,8 @@ def losses_after(
     Example:
         >>> from jaxmtl.conflict import conflict_map
         >>> found = conflict_map({"a": jnp.array([[1.0], [-2.0]])})
-        >>> losses_after(found, jnp.ones(2), 0.125).tolist()
-        [[[0.875, 1.25], [1.25, 0.5]]]
+        >>> [f"{loss:.2f}" for loss in losses_after(found, jnp.ones(2), 0.1).ravel()]
+        ['0.90', '1.20', '1.20', '0.60']
     """
     return losses[None, None] - rate * found.products
 

@@ -127,6 +127,7 @@ def advance(
         The state after.
     """
     optimizer = recipe.optimizer(1.0)
+    rows = jax.tree.map(jnp.asarray, rows)
 
     def loss(params: PyTree, batch: Rows) -> Array:
         outputs = trunk.apply(params, placed, batch.x)

@@ -45,7 +45,7 @@ def test_sixteen_tasks_can_be_read():
     labels = figure.axes[0].get_yticklabels()
     assert [label.get_text() for label in labels] == list(SIXTEEN)
     boxes = [label.get_window_extent() for label in labels]
-    assert all(low.y0 >= high.y1 for high, low in zip(boxes, boxes[1:], strict=False))
+    assert all(low.y1 <= high.y0 for high, low in zip(boxes, boxes[1:], strict=False))
 
 
 @pytest.mark.parametrize("make", [shared, separate])

@@ -54,7 +54,7 @@ def test_two_groups_are_the_best_of_all():
         pairs = [(a, b) for a, b in itertools.combinations(range(6), 2)]
         parts = [[], []]
         for a, b in pairs:
-            parts[labels[a] == labels[b]].append(relation[a, b])
+            parts[int(labels[a] == labels[b])].append(relation[a, b])
         return np.mean(parts[1]) - np.mean(parts[0])
 
     every = [np.array((0, *rest)) for rest in itertools.product((0, 1), repeat=5) if any(rest)]

@@ -31,8 +31,8 @@ def plot_structure(structure: Structure) -> Figure:
 
     Example:
         >>> from jaxmtl.structure import separate
-        >>> plot_structure(separate(("CO", "O3"), (8, 4))).axes[0].get_ylim()
-        (2.0, 0.0)
+        >>> len(plot_structure(separate(("CO", "O3"), (8, 4))).axes[0].patches)
+        4
     """
     order = neighbours(structure)
     labels = make_labels((), order)
