@@ -34,9 +34,11 @@ def test_a_block_is_a_group():
 
 
 def test_parted_nodes_are_counted():
-    node = (2, (("a",), ("b",)))
-    figure = plot_structure(Structure(("a", "b"), (Layer(8, (("a", "b"),), nodes=(node,)),)))
-    assert texts(figure) == ["8 +1"]
+    node = (2, (("a",), ("b",), ("c",)))
+    figure = plot_structure(
+        Structure(("a", "b", "c"), (Layer(8, (("a", "b"), ("c",)), nodes=(node,)),))
+    )
+    assert texts(figure) == ["8 +1", "8"]
 
 
 def test_sixteen_tasks_can_be_read():

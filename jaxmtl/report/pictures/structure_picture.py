@@ -9,11 +9,12 @@ from matplotlib.patches import FancyBboxPatch
 from jaxmtl.report.pictures.labels import make_labels
 from jaxmtl.report.pictures.style import ON_LIGHT, SOFT, looks, new_figure
 from jaxmtl.structure import Structure
-from jaxmtl.structure.plain import group_numbers
+from jaxmtl.structure.plain import Layer, group_numbers
 
 # Light enough for a number on them, and no two neighbours alike.
 SHADES = ("#BFD9EA", "#F3C9AF", "#B9DFD3", "#E8CBDC", "#F6DDB0", "#CFE7F6", "#DADADA", "#D9D4EE")
-ROW, MOST_NAMES = 0.26, 40  # height of a task in inches, and tasks of which all are named
+# Height of a task in inches, tasks of which all are named, and height of more than these.
+ROW, MOST_NAMES, LONG = 0.26, 40, 6.0
 
 
 def plot_structure(structure: Structure) -> Figure:
@@ -37,7 +38,7 @@ def plot_structure(structure: Structure) -> Figure:
     order = neighbours(structure)
     labels = make_labels((), order)
     tasks, layers = len(order), len(structure.layers)
-    height = ROW if tasks <= MOST_NAMES else max(ROW * MOST_NAMES / tasks, 0.05)
+    height = ROW if tasks <= MOST_NAMES else LONG / tasks
     with looks(labels):
         figure = new_figure(max(1.05 * layers + 2.2, 3.2), max(height * tasks + 0.9, 1.6))
         ax = figure.subplots()
@@ -45,9 +46,9 @@ def plot_structure(structure: Structure) -> Figure:
         ax.set_ylim(tasks, 0)
         for place, layer in enumerate(structure.layers):
             numbers = list(group_numbers(order, layer.groups).values())
-            more = layer.columns - layer.width * len(layer.groups)
             for start, end in _runs(numbers):
                 shade = SHADES[numbers[start] % len(SHADES)]
+                more = _more(layer, order[start])
                 text = f"{layer.width}" + (f" +{more}" if more else "")
                 _block(ax, place, (start, end), shade, text if height * (end - start) > 0.1 else "")
         names = labels.tasks if tasks <= MOST_NAMES else ()
@@ -82,6 +83,13 @@ def neighbours(structure: Structure) -> Sequence[str]:
     # The coarsest partition first, so that no block is cut where layers are within each other.
     coarse = sorted(numbers, key=lambda own: max(own.values()))
     return sorted(structure.tasks, key=lambda task: [own[task] for own in coarse])
+
+
+def _more(layer: Layer, task: str) -> int:
+    """Further copies of single nodes in the group of a task."""
+    group = next(group for group in layer.groups if task in group)
+    parts = [sum(own[0] in group for own in groups) for _, groups in layer.nodes]
+    return sum(parts) - len(parts)
 
 
 def _runs(numbers: Sequence[int]) -> list[tuple[int, int]]:
