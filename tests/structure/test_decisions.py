@@ -126,9 +126,9 @@ def test_a_split_changes_no_output_and_copies_the_moments(number, trunk_and_plac
     was = optax.tree.get(state.opt_state, "mu")["layer_1"]["kernel"]
     np.testing.assert_array_equal(adam[1, :, 1], was[0, :, 1])
     assert np.abs(was[0]).max() > 0
-    # And joined again, they are what they were.
+    # And joined again, they are what they were, up to the rounding of a mean of equal numbers.
     back = move(trunk, RECIPE, moved, after, before, fresh)
-    np.testing.assert_array_equal(trunk.apply(back.params, before, x), pair[0])
+    np.testing.assert_allclose(trunk.apply(back.params, before, x), pair[0], rtol=1e-5, atol=1e-6)
 
 
 def test_to_grow_changes_no_output_but_the_gradient():
