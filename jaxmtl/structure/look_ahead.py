@@ -64,7 +64,7 @@ def look_ahead(
     At the fork every change is made in a copy of the network. The copies and the unchanged network
     go some steps on the same batches, at a rate that falls to 0, and are compared on held-out rows:
     a change is kept if it is better by more than z standard errors of the paired difference, of
-    several the best. The run then goes on *from the fork*. All of it is one program.
+    several the best. The run then goes on *from the fork*.
 
     Args:
         structures: the one to begin with, and changes of it: ``everything``, ``grow``, ``bank``.

@@ -213,6 +213,7 @@ def test_an_interrupted_halving_goes_on_to_the_same_decision(halved, data, keys,
         halving(CANDIDATES, data, **options, rungs=((0.5, 1),), resume=True)
 
 
+@pytest.mark.slow  # other shapes, so programs of its own
 def test_a_seed_alone_decides_as_among_others(halved, data, keys):
     alone = halving(CANDIDATES, data, keys=keys[1:2], recipe=RECIPE)
     assert alone.chosen[0] == halved.chosen[1]
@@ -328,6 +329,7 @@ def test_missing_labels_and_classes_beside_numbers():
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(state.params))
 
 
+@pytest.mark.slow  # other shapes, so programs of its own
 def test_folds_of_unequal_size_decide_together():
     found = cross_validated(
         CANDIDATES,
