@@ -173,7 +173,7 @@ def test_halving_keeps_what_training_to_the_end_would_give(halved, data, keys):
 
 def test_a_second_run_compiles_nothing(halved, data, keys):
     """A rung is one program, whatever the rows and the keys are."""
-    compiled = []
+    compiled, turned = [], keys[::-1]
 
     def note(event, *_, **__):
         if "backend_compile" in event:
@@ -182,7 +182,7 @@ def test_a_second_run_compiles_nothing(halved, data, keys):
     jax.monitoring.register_event_duration_secs_listener(note)
     again = halving(CANDIDATES, data, keys=keys, recipe=RECIPE)
     np.testing.assert_array_equal(again.held, halved.held)
-    halving(CANDIDATES, Splits(rows(7, 24, 2), rows(8, 10, 2)), keys=keys[::-1], recipe=RECIPE)
+    halving(CANDIDATES, Splits(rows(7, 24, 2), rows(8, 10, 2)), keys=turned, recipe=RECIPE)
     assert compiled == []
     jax.jit(lambda x: x + 3)(jnp.ones(17))  # which is seen
     assert compiled
