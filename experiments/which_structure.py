@@ -1,7 +1,7 @@
 """Which structure is worth it? Decided on held-out rows, against what would have been best.
 
     python experiments/which_structure.py
-    python experiments/which_structure.py --seeds 20 --look-seeds 100 --steps 4000
+    python experiments/which_structure.py --seeds 20        # the tables of 20 paired seeds
 
 Problems of which the answer is known or can be found out (``structure_problems.py``). Four parts:
 
@@ -204,6 +204,7 @@ def many_tasks(groups: Sequence[int], rows: int, seeds: int, recipe: Recipe) -> 
     names = ["shared", "groups", "groups at random", "separate", "shared x4"]
     for seed in range(seeds):
         data = problem.splits([seed])
+        assert data.test is not None
         common = options_of(1, recipe, first=seed)
         # A program of its own: wide as it is, it would widen the copies of all others.
         wide = train_structures([grow(start, 4)], data._replace(test=None), **common)
@@ -269,7 +270,7 @@ def show_regret(found: Mapping[str, Any]) -> dict[str, Any]:
 
 def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
-    parser.add_argument("--seeds", type=int, default=20, help="of both tables")
+    parser.add_argument("--seeds", type=int, default=8, help="of both tables")
     parser.add_argument("--look-seeds", type=int, default=100, help="of look-ahead, each angle")
     parser.add_argument("--rows", type=int, default=3000, help="training rows of most problems")
     parser.add_argument("--steps", type=int, default=4000)

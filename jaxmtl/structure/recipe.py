@@ -162,6 +162,7 @@ def held_out(
     Returns:
         A share of the error for each row.
     """
+    rows = jax.tree.map(jnp.asarray, rows)
     outputs = trunk.apply(params, placed, rows.x)
     own = recipe.loss(outputs, rows.y)
     nothing = recipe.loss(jnp.zeros_like(outputs), rows.y)

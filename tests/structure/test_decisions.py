@@ -38,6 +38,11 @@ RECIPE = Recipe(steps=12, batch_size=4, rate=0.05)
 CANDIDATES = [shared("ab", (4,)), shared("ab", (2,)), separate("ab", (3,))]
 
 
+# One program each: op by op they are a hundred small ones.
+begin = jax.jit(begin, static_argnums=(0, 1))
+advance = jax.jit(advance, static_argnums=(0, 1))
+
+
 def member(placed, number):
     return jax.tree.map(lambda leaf: leaf[number], placed)
 
@@ -73,7 +78,7 @@ def trunk_and_placed():
 def test_the_network_is_that_of_the_views_of_its_banks(number, trunk_and_placed):
     trunk, placed = trunk_and_placed
     own = member(placed, number)
-    params = trunk.init(jax.random.key(number), own)
+    params = begin(trunk, RECIPE, jax.random.key(number), own).params
     x = rows(0, 6).x
     outputs = trunk.apply(params, own, x)
     banks, pointers = trunk.banks(params, own)
@@ -92,7 +97,8 @@ def test_columns_in_use_are_those_of_the_structure(trunk_and_placed):
     for number in (0, 1, 3):  # of the widths of the program, so that all slots are in use
         own = member(placed, number)
         trunk_alone, alone = place([STRUCTURES[number]], features=4)
-        banks = trunk_alone.banks(trunk_alone.init(jax.random.key(0), member(alone, 0)), own)
+        state = begin(trunk_alone, RECIPE, jax.random.key(0), member(alone, 0))
+        banks = trunk_alone.banks(state.params, own)
         assert count_parameters(*banks) == STRUCTURES[number].count_parameters(4)
     assert trunk.copies == (3, 3)
 
@@ -117,7 +123,7 @@ def test_a_split_changes_no_output_and_copies_the_moments(number, trunk_and_plac
     state = begin(trunk, RECIPE, jax.random.key(0), before)
     order = batches(jax.random.key(1), 24, 4, 0, 3)
     state = advance(trunk, RECIPE, state, before, rows(0, 24), order, jnp.full(3, 0.1))
-    fresh = trunk.init(jax.random.key(9), after)
+    fresh = begin(trunk, RECIPE, jax.random.key(9), after).params
     moved = move(trunk, RECIPE, state, before, after, fresh)
     x = rows(2, 50).x
     pair = trunk.apply(state.params, before, x), trunk.apply(moved.params, after, x)
@@ -136,7 +142,7 @@ def test_to_grow_changes_no_output_but_the_gradient():
     trunk, placed = place(structures, features=4)
     before, after = member(placed, 0), member(placed, 1)
     state = begin(trunk, RECIPE, jax.random.key(0), before)
-    fresh = trunk.init(jax.random.key(9), after)
+    fresh = begin(trunk, RECIPE, jax.random.key(9), after).params
     moved = move(trunk, RECIPE, state, before, after, fresh, mode="fresh")
     train = rows(2, 50)
     pair = trunk.apply(state.params, before, train.x), trunk.apply(moved.params, after, train.x)
@@ -299,7 +305,7 @@ def test_missing_labels_and_classes_beside_numbers():
     trunk, placed = place([shared("ab", (3,))], 4, (1, 3))
     own, train = member(placed, 0), rows(0, 20, 2, missing=True)
     y = np.stack([train.y[:, 0], np.arange(20) % 3], axis=1)
-    params = trunk.init(jax.random.key(0), own)
+    params = begin(trunk, RECIPE, jax.random.key(0), own).params
 
     def error(y):
         return held_out(
