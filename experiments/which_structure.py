@@ -3,7 +3,8 @@
     python experiments/which_structure.py
     python experiments/which_structure.py --seeds 20        # the tables of 20 paired seeds
 
-Problems of which the answer is known or can be found out (``structure_problems.py``). Four parts:
+Problems of which the answer is known or can be found out (``structure_problems.py``). Four parts, of which
+``experiments/README.md`` says what came out:
 
 - Changes half-way (all layers apart, the last apart, twice as wide) and structures from the start,
   against one shared network that goes on unchanged: test errors, below 1 is better.
