@@ -3,14 +3,14 @@
     python experiments/which_structure.py
     python experiments/which_structure.py --seeds 20        # the tables of 20 paired seeds
 
-Problems of which the answer is known or can be found out (``structure_problems.py``). Four parts, of which
-``experiments/README.md`` says what came out:
+Problems of which the answer is known or can be found out (``structure_problems.py``), in four
+parts, of which ``experiments/README.md`` says what came out:
 
 - Changes half-way (all layers apart, the last apart, twice as wide) and structures from the start,
   against one shared network that goes on unchanged: test errors, below 1 is better.
 - Policies at about equal cost: always the same structure, halving, look-ahead, and two restarts of
-  one structure averaged. Regret: test error over that of the best single candidate of each problem
-  and seed, less 1.
+  one structure averaged. Regret: test error over that of the single candidate that is the best of
+  each problem on average, less 1.
 - False accepts and power of look-ahead ("all layers apart") over the angle between two tasks.
 - 139 tasks in six groups, with few rows: are groups by correlation of held-out predictions found,
   and do they pay?
