@@ -17,13 +17,14 @@ def draw_looks(found: Sequence[Mapping[str, Any]], path: Path, z: str = "1") -> 
     figure = Figure(figsize=(5.4, 3.4), layout="constrained")
     axes = figure.subplots()
     angles = sorted({one["angle"] for one in found})
-    for number, rows in enumerate(sorted({one["rows"] for one in found})):
+    sizes = sorted({one["rows"] for one in found})
+    for number, rows in enumerate(sizes):
         here = {one["angle"]: one for one in found if one["rows"] == rows}
         share = np.array([here[angle]["accepted"][z] for angle in angles])
         n = np.array([here[angle]["seeds"] for angle in angles])
         middle = (share + 1.92 / n) / (1 + 3.84 / n)
         half = 1.96 * np.sqrt(share * (1 - share) / n + 0.96 / n**2) / (1 + 3.84 / n)
-        x = np.arange(len(angles)) + 0.08 * (number - 1)
+        x = np.arange(len(angles)) + 0.08 * (number - (len(sizes) - 1) / 2)
         colour, marker = ROWS[number % len(ROWS)]
         axes.vlines(x, middle - half, middle + half, color=colour, lw=1.4)
         axes.plot(x, share, marker, color=colour, ms=5.5, label=f"{rows} rows")
@@ -57,7 +58,7 @@ def draw_regret(found: Mapping[str, Mapping[str, Any]], path: Path) -> None:
     axes.set_xticks([-40, -20, -10, 0, 10, 20, 50, 100, 200, 500])
     axes.set_xticklabels(["−40", "−20", "−10", "0", "10", "20", "50", "100", "200", "500"])
     axes.set_yticks(range(len(found)), [*found])
-    axes.invert_yaxis()
+    axes.set_ylim(len(found) - 0.5, -0.5)
     axes.set_xlabel("test error over that of the best single candidate, less 1, %")
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(axis="y", color="#E6E6E6", lw=0.6)
