@@ -14,6 +14,7 @@ from . import prediction as prediction
 from . import report as report
 from . import sharing as sharing
 from . import statistics as statistics
+from . import structure as structure
 from . import tasks as tasks
 from . import training as training
 from . import transfer as transfer

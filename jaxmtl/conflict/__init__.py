@@ -1,5 +1,13 @@
 """Where the gradients of tasks disagree: at nodes, sample by sample, and anywhere in a network."""
 
+from jaxmtl.conflict.evidence import Correlations as Correlations
+from jaxmtl.conflict.evidence import PairMeans as PairMeans
+from jaxmtl.conflict.evidence import losses_after as losses_after
+from jaxmtl.conflict.evidence import start_correlations as start_correlations
+from jaxmtl.conflict.evidence import start_pairs as start_pairs
+from jaxmtl.conflict.evidence import update_affinity as update_affinity
+from jaxmtl.conflict.evidence import update_correlations as update_correlations
+from jaxmtl.conflict.evidence import update_products as update_products
 from jaxmtl.conflict.layers import ConflictMap as ConflictMap
 from jaxmtl.conflict.layers import conflict_map as conflict_map
 from jaxmtl.conflict.layers import unit_map as unit_map

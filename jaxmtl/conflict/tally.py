@@ -96,9 +96,7 @@ class Tally:
 
         Below 0.4 what the tally says of the pair is mostly noise.
         """
-        own = jnp.diagonal(self.both, axis1=-2, axis2=-1)
-        either = own[..., :, None] + own[..., None, :] - self.both
-        return jnp.where(either > 0, self.both / jnp.where(either > 0, either, 1), jnp.nan)
+        return overlap_of(self.both)
 
     def scalars(self, kind: Score = "rate") -> dict[str, Array]:
         """Scores under flat names, ``conflict/LAYER`` and ``conflict/LAYER/TASK/TASK``."""
@@ -110,6 +108,20 @@ class Tally:
             for at, name in enumerate(self.layers)
             for s, t in zip(*pairs_of(len(tasks)), strict=True)
         }
+
+
+def overlap_of(both: Float[Array, "*lead tasks tasks"]) -> Float[Array, "*lead tasks tasks"]:
+    """Share of the rows with one of two labels that carry both.
+
+    Args:
+        both: rows that carry both; on the diagonal those with the label.
+
+    Returns:
+        The shares; NaN where no row has either.
+    """
+    own = jnp.diagonal(both, axis1=-2, axis2=-1)
+    either = own[..., :, None] + own[..., None, :] - both
+    return jnp.where(either > 0, both / jnp.where(either > 0, either, 1), jnp.nan)
 
 
 SCORES: tuple[Score, ...] = (

@@ -17,10 +17,12 @@ from jaxmtl.report.words.summary import summarize as summarize
 if TYPE_CHECKING:
     from jaxmtl.report.comparison_folder import save_comparison as save_comparison
     from jaxmtl.report.pictures.conflict_picture import plot_conflict as plot_conflict
+    from jaxmtl.report.pictures.structure_picture import plot_structure as plot_structure
 
 # It draws, for which much is loaded that reading has no use for.
 _LAZY = {
     "comparison_folder": ["save_comparison"],
     "pictures.conflict_picture": ["plot_conflict"],
+    "pictures.structure_picture": ["plot_structure"],
 }
 __getattr__, _, _ = lazy_loader.attach(__name__, submod_attrs=_LAZY)
