@@ -146,6 +146,7 @@ def test_a_folder_is_of_one_process_and_stays_if_something_is_kept_in_it(broken_
     assert not begun.parent.exists()
 
 
+@pytest.mark.slow
 def test_a_network_goes_on_in_the_middle(cells, tmp_path, monkeypatch):
     small = TableNetworks(hidden=(8,), epochs=6)
 
