@@ -94,11 +94,11 @@ def test_nodes_have_a_spread_of_one_and_numbers_are_bent():
 def test_a_node_of_the_bank_is_duplicated_without_a_change():
     network, params = made("bank")
     index = initial_head_index(2, 5)
-    apply = jax.jit(lambda params, index: network.apply({"params": params}, X, index))
-    own = apply(params, index)
+    apply = jax.jit(lambda params, x, index: network.apply({"params": params}, x, index))
+    own = apply(params, X, index)
     doubled, after = jax.jit(duplicate_node)(params, index, 2, np.array([False, True]))
     assert (after != index).sum() == 1
-    again = apply(doubled, after)
+    again = apply(doubled, X, after)
     np.testing.assert_array_equal(own, again)
 
 
