@@ -31,7 +31,10 @@ gc.set_threshold(50_000, 20, 20)
 AS_SHIPPED = {"duplication", "tests", "training", "x64"}
 FEW = "jax_disable_most_optimizations"
 
-LONGEST = {"test_bits.py", "test_x64.py"}
+# What takes a worker a minute or more.
+LONGEST = tuple(
+    f"tests/{name}" for name in ("aggregation/", "cli/", "golden/", "training/", "test_x64")
+)
 
 # Examples of docstrings that take seconds, whose networks and runs other tests go through.
 SLOW_EXAMPLES = {
@@ -219,7 +222,7 @@ def pytest_collection_modifyitems(config, items):
 
     The longest come first, so that workers end together.
     """
-    items.sort(key=lambda item: item.path.name not in LONGEST)
+    items.sort(key=lambda item: not item.nodeid.startswith(LONGEST))
     for item in items:
         if item.name in SLOW_EXAMPLES:
             item.add_marker(pytest.mark.slow)
