@@ -14,7 +14,6 @@ from jaxmtl import task_gradients
 from jaxmtl.sharing import Part, duplicate, open_banks, staged, view_gradients, view_losses
 
 X = np.random.default_rng(0).normal(size=(4, 5, 5, 1))
-STEPS = 12
 Y = np.random.default_rng(1).normal(size=(4, 6))
 GROUPS = {
     "conv": [("conv", -1), ("norm", -1)],
@@ -168,11 +167,11 @@ def test_views_stages_and_copies_are_the_same_to_the_last_digits(tasks):
             return tuple(after), None
 
         first = (banks, optimizer.init(banks))
-        return [b for b, _ in jax.lax.scan(step, (first, first), length=STEPS)[0]]
+        return [b for b, _ in jax.lax.scan(step, (first, first), length=50)[0]]
 
     by_views, by_stages = trained(banks)
     update, state = jax.jit(optimizer.update), optimizer.init(banks)
-    for _ in range(STEPS):
+    for _ in range(50):
         total = jax.tree.map(np.zeros_like, literal.banks)
         for t in range(tasks):
             own = jax.tree.map(
