@@ -10,6 +10,8 @@ import zlib
 # Workers share the cores: threads of scikit-learn that wait for each other must sleep.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 os.environ.setdefault("JAX_PLATFORMS", os.environ.get("JAXMTL_TEST_PLATFORM", "cpu"))
+# Trees grow on one thread: two that share a core with another worker's wait by running in circles.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import jax
 import pytest
@@ -31,19 +33,29 @@ gc.set_threshold(50_000, 20, 20)
 AS_SHIPPED = {"duplication", "tests", "training", "x64"}
 FEW = "jax_disable_most_optimizations"
 
-LONGEST = {"test_bits.py", "test_x64.py"}
+# What takes a worker a minute or more.
+LONGEST = tuple(
+    f"tests/{name}" for name in ("aggregation/", "cli/", "golden/", "training/", "test_x64")
+)
 
 # Examples of docstrings that take seconds, whose networks and runs other tests go through.
 SLOW_EXAMPLES = {
     "jaxmtl.aggregation.aligned_mtl.aligned_mtl",
     "jaxmtl.aggregation.and_mask.and_mask",
     "jaxmtl.aggregation.cagrad.cagrad",
+    "jaxmtl.aggregation.choose.choose",
+    "jaxmtl.aggregation.colour_schedule.colour_schedule",
     "jaxmtl.aggregation.config.config",
     "jaxmtl.aggregation.contract.AggregationInfo",
+    "jaxmtl.aggregation.contract.Aggregator",
+    "jaxmtl.aggregation.cr_mogm.cr_mogm",
+    "jaxmtl.aggregation.cyclic.cyclic",
     "jaxmtl.aggregation.data_parallel.data_parallel_step",
     "jaxmtl.aggregation.db_mtl.db_mtl",
     "jaxmtl.aggregation.dualproj.dualproj",
     "jaxmtl.aggregation.engines.feature_step",
+    "jaxmtl.aggregation.engines.gramian_step",
+    "jaxmtl.aggregation.every.every",
     "jaxmtl.aggregation.excess_mtl.excess_mtl",
     "jaxmtl.aggregation.fairgrad.fairgrad",
     "jaxmtl.aggregation.graddrop.drop_signs",
@@ -53,34 +65,48 @@ SLOW_EXAMPLES = {
     "jaxmtl.aggregation.imtl_g.imtl_g",
     "jaxmtl.aggregation.krum.krum",
     "jaxmtl.aggregation.losses.auto_lambda.auto_lambda",
-    "jaxmtl.aggregation.losses.look_ahead.look_ahead_slopes",
+    "jaxmtl.aggregation.losses.contract.Scalarizer",
     "jaxmtl.aggregation.losses.cosmos.cosmos",
     "jaxmtl.aggregation.losses.dwa.dwa",
     "jaxmtl.aggregation.losses.famo.famo",
+    "jaxmtl.aggregation.losses.igb.igb",
+    "jaxmtl.aggregation.losses.ldc.ldc",
     "jaxmtl.aggregation.losses.linear.linear",
+    "jaxmtl.aggregation.losses.look_ahead.look_ahead_slopes",
     "jaxmtl.aggregation.losses.rlw.rlw",
     "jaxmtl.aggregation.losses.stch.stch",
     "jaxmtl.aggregation.mgda.mgda",
     "jaxmtl.aggregation.nash_mtl.nash_mtl",
     "jaxmtl.aggregation.pcd.pcd",
+    "jaxmtl.aggregation.pcgrad.pcgrad",
     "jaxmtl.aggregation.pcgrad.random_order",
     "jaxmtl.aggregation.sdmgrad.sdmgrad",
     "jaxmtl.aggregation.solvers.bargaining.fair_weights",
     "jaxmtl.aggregation.solvers.cone.project_dual_cone",
     "jaxmtl.aggregation.solvers.simplex.min_norm_weights",
     "jaxmtl.aggregation.solvers.trust.amplification",
+    "jaxmtl.aggregation.solvers.trust.estimate",
     "jaxmtl.aggregation.solvers.worst_case.worst_case_weights",
     "jaxmtl.aggregation.trimmed_mean.trimmed_mean",
     "jaxmtl.aggregation.upgrad.upgrad",
     "jaxmtl.comparison.compare.compare",
+    "jaxmtl.conflict.layers.ConflictMap",
+    "jaxmtl.conflict.layers.unit_map",
+    "jaxmtl.conflict.samples.SampleConflict",
+    "jaxmtl.conflict.samples.sample_conflict",
+    "jaxmtl.conflict.signs.weight_conflict",
+    "jaxmtl.conflict.tally.Tally",
     "jaxmtl.data.simulated.simulate_exponential",
     "jaxmtl.data.simulated.simulate_normal",
+    "jaxmtl.data.simulated.simulate_uniform",
+    "jaxmtl.gradients.gramian.task_gramian",
     "jaxmtl.methods.network_model.network_model_of",
     "jaxmtl.methods.study.arms.expand",
     "jaxmtl.methods.study.run_study.run_study",
     "jaxmtl.methods.table_networks.TableNetworkModel",
     "jaxmtl.metrics.ranking.average_precision",
     "jaxmtl.metrics.ranking.mean_average_precision",
+    "jaxmtl.metrics.ranking.roc_auc",
     "jaxmtl.models.aitm.AITM",
     "jaxmtl.models.constrained.Constrained",
     "jaxmtl.models.cross_stitch.CrossStitch",
@@ -100,6 +126,7 @@ SLOW_EXAMPLES = {
     "jaxmtl.report.page.comparison_page.write_comparison_page",
     "jaxmtl.report.pictures.comparison_pictures.plot_error_against_parameters",
     "jaxmtl.report.pictures.comparison_pictures.write_comparison_pictures",
+    "jaxmtl.report.pictures.conflict_picture.plot_conflict",
     "jaxmtl.report.run.save.save_run",
     "jaxmtl.report.words.summary.summarize",
     "jaxmtl.sharing.banks.compact",
@@ -111,6 +138,8 @@ SLOW_EXAMPLES = {
     "jaxmtl.sharing.stats.pool_stats",
     "jaxmtl.sharing.view_losses.view_gradients",
     "jaxmtl.sharing.view_losses.view_losses",
+    "jaxmtl.sklearn.classifier.MultiTaskClassifier",
+    "jaxmtl.sklearn.mixed.MultiTaskEstimator",
     "jaxmtl.structure.halving.halving",
     "jaxmtl.structure.look_ahead.look_ahead",
     "jaxmtl.structure.move.move",
@@ -204,7 +233,7 @@ def pytest_collection_modifyitems(config, items):
 
     The longest come first, so that workers end together.
     """
-    items.sort(key=lambda item: item.path.name not in LONGEST)
+    items.sort(key=lambda item: not item.nodeid.startswith(LONGEST))
     for item in items:
         if item.name in SLOW_EXAMPLES:
             item.add_marker(pytest.mark.slow)
@@ -219,6 +248,14 @@ def pytest_collection_modifyitems(config, items):
     config.hook.pytest_deselected(items=left_out)
     left_out = set(left_out)
     items[:] = [item for item in items if item not in left_out]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def small_pictures():
+    """Nobody looks at them here."""
+    style = sys.modules.get("jaxmtl.report.pictures.style")
+    if style is not None:
+        style.RC["savefig.dpi"] = 60
 
 
 @pytest.fixture

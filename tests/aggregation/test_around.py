@@ -299,7 +299,7 @@ def test_a_method_that_draws_wants_a_key_of_its_users(name):
         assert int(state.number) == 1
     # Nothing is drawn where there is nothing to draw.
     init, step = ag.aggregated_step(loss_fn, ag.pcgrad(), optax.sgd(0.1))
-    step(params, init(params, x), x)
+    jax.jit(step)(params, init(params, x), x)
 
 
 def test_tables_of_methods_are_read_only():

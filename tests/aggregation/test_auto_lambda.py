@@ -77,6 +77,7 @@ def test_a_step_is_that_written_by_hand():
     assert state.weights[0] != 0.5
 
 
+@pytest.mark.slow
 def test_an_optimizer_that_searches_has_the_weighted_loss():
     def plain(params, x):
         return vector(params, x, MEAN, jax.random.key(0))[0]

@@ -86,7 +86,7 @@ def by_hand(engine, method, params, state, batch, stats, keys):
     return (pullback(combined)[0], own), state, losses, moved
 
 
-@pytest.mark.parametrize("engine", some(ENGINES, "rows", "features", "losses"))
+@pytest.mark.parametrize("engine", some(ENGINES, "losses"))
 def test_statistics_and_dropout_as_in_a_loop_written_by_hand(engine):
     method, make = ENGINES[engine]
     made = make(method)

@@ -19,7 +19,7 @@ DRAWS = {"random"}
 KINDS = ("mean", "pcgrad", "mgda", "gradnorm", "graddrop")
 each_kind = pytest.mark.parametrize("name", some(NAMES, *KINDS))
 # Programs within programs, which compile longest; in double precision all of them are run.
-LONG = {"cagrad", "pcd", "aligned_mtl", "nash_mtl", "gradvac", "cr_mogm", "fairgrad"}
+LONG = {"cagrad", "pcd", "aligned_mtl", "nash_mtl", "gradvac", "cr_mogm", "fairgrad", "dualproj"}
 nearly_all = pytest.mark.parametrize("name", some(NAMES, *sorted(set(NAMES) - LONG)))
 NO_WEIGHTS = {"graddrop", "trimmed_mean", "and_mask", "sand_mask"}
 

@@ -269,6 +269,7 @@ def test_rows_that_carry_targets_are_scored(learned, call, tmp_path):
     assert "O3, 120 rows with a known value: RMSE" in done.out
 
 
+@pytest.mark.slow
 def test_it_is_repeated_from_its_folder(learned, call, tmp_path):
     done = call("fit", "--config", learned / "run", "--out", tmp_path / "again", "--quiet")
     assert done.code == 0, done.err

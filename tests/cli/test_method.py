@@ -17,11 +17,11 @@ FAMILIES = [name for name in WITHOUT_STEPS if name not in BASELINES]
 # The adaptive network is measured by every comparison, and trained by every other test here.
 LAYERS = ["recon@1", "parameter_differentiation"]
 NAMED = ["adaptive", "mmoe", "restarts+upgrad", *LAYERS, *WITHOUT_STEPS]
-KEPT = ["mmoe", "linear", "boosted", "ridge"]
+KEPT = ["linear", "boosted", "ridge"]
 METHODS, SLOW = some(NAMED, *KEPT), set(NAMED) - set(KEPT)
 SHORT = ["--phases", "4,1,2;2", "--validation", "0.2"]
 # Of the methods that every run of these tests has, and of those that slow ones need, too.
-FEW = ["--arms", "mmoe,linear,boosted", "--reference", "mmoe"]
+FEW = ["--arms", "linear,boosted", "--reference", "ridge"]
 ALL = ["--arms", ",".join(["adaptive,mmoe,upgrad,hard_sharing", *LAYERS, *FAMILIES])]
 
 

@@ -148,6 +148,20 @@ print({name: frame[frame["arm"] == name]["error"].tolist() for name in arms})
 """
 
 
+def test_a_finished_comparison_is_read_and_not_computed(found, monkeypatch):
+    def never(*args, **options):
+        raise AssertionError("an epoch is computed, or a method fitted")
+
+    monkeypatch.setattr("jaxmtl.training.phased.program.advance_all", never)
+    monkeypatch.setattr("jaxmtl.comparison.contestants.keep_fit", never)
+    comparison, folder = found
+    again = run(folder, {name: ARMS[name] for name in AGAIN}, resume=True).per_seed
+    for name in AGAIN:
+        first, second = (f[f["arm"] == name]["error"] for f in (comparison.per_seed, again))
+        np.testing.assert_array_equal(second, first)
+
+
+@pytest.mark.slow
 def test_another_process_goes_on_and_computes_nothing_anew(found):
     comparison, folder = found
     here = Path(__file__).parent

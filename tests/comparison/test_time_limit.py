@@ -163,6 +163,7 @@ def make_datasets(seeds):
 PROTOCOL = Protocol(phases=[jaxmtl.Phase(40)], batch_size=8)
 
 
+@pytest.mark.slow
 def test_a_comparison_with_fewer_seeds_is_that_of_the_first_ones():
     clock, seeds = Clock(), [7, 8, 9, 10, 11, 12]
     datasets = make_datasets(seeds)

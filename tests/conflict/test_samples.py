@@ -24,7 +24,7 @@ def loss_fn(params, batch):
 
 def test_samples_are_those_whose_gradients_are_all_formed():
     found = jax.jit(conflict.sample_conflict(loss_fn))(PARAMS, (X, Y), known=KNOWN)
-    grads = jaxmtl.sample_task_gradients(loss_fn)(PARAMS, (X, Y))
+    grads = jax.jit(jaxmtl.sample_task_gradients(loss_fn))(PARAMS, (X, Y))
     known = np.asarray(KNOWN)
     assert found.both.tolist() == [[5, 4], [4, 5]]
     for at, layer in enumerate(("top", "trunk")):
@@ -64,10 +64,14 @@ def test_the_noise_that_labels_share_is_left_out():
 
 
 def test_units_and_one_sample_alone():
-    by_unit = conflict.sample_conflict(loss_fn, axes={"trunk": 1})(PARAMS, (X, Y), known=KNOWN)
+    by_layer = jax.jit(conflict.sample_conflict(loss_fn))
+    by_unit = jax.jit(conflict.sample_conflict(loss_fn, axes={"trunk": 1}))(
+        PARAMS, (X, Y), known=KNOWN
+    )
     assert by_unit.layers == ("0", "1", "2", "3")
-    by_layer = conflict.sample_conflict(loss_fn)(PARAMS, (X, Y), known=KNOWN)
-    np.testing.assert_allclose(by_unit.products.sum(0), by_layer.products[1], rtol=1e-4, atol=1e-5)
-    alone = conflict.sample_conflict(loss_fn)(PARAMS, (X[1:2], Y[1:2]))
+    layers = by_layer(PARAMS, (X, Y), known=KNOWN)
+    units = np.asarray(by_unit.products)
+    np.testing.assert_allclose(units.sum(0), layers.products[1], rtol=1e-4, atol=1e-5)
+    alone = by_layer(PARAMS, (X[1:2], Y[1:2]))
     assert np.isnan(alone.products).all()
     assert np.isfinite(alone.rate).all()

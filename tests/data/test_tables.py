@@ -158,8 +158,12 @@ def test_every_finite_number_survives_as_text(number):
     assert read_cell(f" {number!r} ", MissingValues()) == number
 
 
+# Any sign but halves of a pair, those of numbers more often; ``st.text`` sorts all first, for 3 s.
+SIGNS = st.sampled_from("0123456789.,-+eE %") | st.integers(0, 0xD7FF).map(chr)
+
+
 @settings(derandomize=True, max_examples=80, deadline=None)
-@given(st.text(max_size=12))
+@given(st.lists(SIGNS, max_size=12).map("".join))
 def test_no_text_is_read_as_another_number(text):
     try:
         number = read_cell(text, MissingValues())

@@ -21,7 +21,6 @@ LIBRARIES = {
     "nnx_optimizer": "flax.nnx",
     "equinox_loop": "equinox",
 }
-slow = pytest.mark.slow
 
 
 @pytest.mark.parametrize("recipe", some(LIBRARIES, "equinox_loop"))
@@ -51,6 +50,7 @@ def numbers(tree):
     return jax.tree.map(of, tree)
 
 
+@pytest.mark.slow
 def test_a_resumed_run_is_the_undisturbed_one_to_the_bit(tmp_path):
     pytest.importorskip("orbax.checkpoint")
     main = load("recipes/resume").main
@@ -69,18 +69,15 @@ def test_a_resumed_run_is_the_undisturbed_one_to_the_bit(tmp_path):
     assert any((a != b).any() for a, b in zip(early, expected, strict=True))
 
 
+# Every engine does it on networks that compile sooner, in tests of its own.
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("recipe", "engines"),
     [
-        # The other engines do it on networks that compile sooner, in tests of their own.
-        pytest.param("linen", ["gram"], id="linen"),
-        pytest.param("linen", ["rows", "features", "losses", "devices"], id="others", marks=slow),
-        pytest.param("linen", ["several"], id="several", marks=slow),
+        pytest.param("linen", ["several"], id="several"),
         *(
-            pytest.param(
-                recipe, ["rows", "gram", "features", "losses", "devices"], id=recipe, marks=slow
-            )
-            for recipe in ("nnx", "equinox")
+            pytest.param(recipe, ["rows", "gram", "features", "losses", "devices"], id=recipe)
+            for recipe in ("linen", "nnx", "equinox")
         ),
     ],
 )

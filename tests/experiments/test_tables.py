@@ -39,6 +39,7 @@ def assert_paired(path, targets, seeds):
     return report["table"]
 
 
+@pytest.mark.slow
 def test_air_quality(tmp_path, capsys):
     book = write_air_quality(tmp_path / "history.xlsx", days=60)
     out = tmp_path / "out"

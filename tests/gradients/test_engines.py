@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from engine_cases import CASES, ROWS, TASKS, dense, literal, positions, split_network
+from some_cases import some
 
 import jaxmtl
 from jaxmtl.gradients import (
@@ -43,7 +44,7 @@ def test_the_rule_compares_multiplications():
     assert (left.inputs, left.outputs, left.output_shape) == (6, 7, (7, ROWS, 2))
 
 
-@pytest.mark.parametrize("engine", ["auto", "rank_one"])
+@pytest.mark.parametrize("engine", some(["auto", "rank_one"], "auto"))
 def test_the_gramian_in_float32_and_through_jit_and_vmap(engine):
     loss_fn, params, batch, _ = dense()
     matrix, stacked = literal(loss_fn, params, batch)
@@ -76,7 +77,7 @@ def test_bfloat16_parameters_have_a_float32_gram():
         assert {leaf.dtype for leaf in grads.values()} == {jnp.dtype(jnp.bfloat16)}
 
 
-@pytest.mark.parametrize("chunk", [1, 2, 5])
+@pytest.mark.parametrize("chunk", some([1, 2, 5], 2))
 def test_chunks_change_nothing(chunk):
     loss_fn, params, batch, _ = positions()
     whole = jax.jit(jaxmtl.task_gradients(loss_fn))(params, batch)

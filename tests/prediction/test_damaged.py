@@ -117,6 +117,7 @@ def test_json(check, whole, name):
     ), gone
 
 
+@pytest.mark.slow
 def test_json_of_the_model(check, whole):
     with np.load(whole / "model.npz", allow_pickle=False) as file:
         arrays = {key: file[key] for key in file.files}

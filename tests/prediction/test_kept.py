@@ -93,7 +93,7 @@ def test_of_a_target_that_nothing_tells_an_infinite_penalty_is_kept(tmp_path):
     assert (again.chosen, again.notes, seconds) == (fitted.chosen, fitted.notes, 0.5)
 
 
-@pytest.mark.parametrize("other", some(["cell", "seed", "versions", "machine"], "cell", "versions"))
+@pytest.mark.parametrize("other", some(["cell", "seed", "versions", "machine"], "cell"))
 def test_what_was_learned_otherwise_is_passed_over(cells, broken_off, monkeypatch, other):
     if other == "cell":
         cells = cells | {"CO": [0.5, *cells["CO"][1:]]}
@@ -146,6 +146,7 @@ def test_a_folder_is_of_one_process_and_stays_if_something_is_kept_in_it(broken_
     assert not begun.parent.exists()
 
 
+@pytest.mark.slow
 def test_a_network_goes_on_in_the_middle(cells, tmp_path, monkeypatch):
     small = TableNetworks(hidden=(8,), epochs=6)
 

@@ -24,6 +24,13 @@ def page(file):
     return Page(file.read_text(encoding="utf-8"))
 
 
+@pytest.fixture
+def no_pictures(monkeypatch):
+    """They stand in the page that the other tests share."""
+    place = "jaxmtl.report.page.comparison_page.inline_svg"
+    monkeypatch.setattr(place, lambda figure, **options: "<svg></svg>")
+
+
 def test_answer_comes_first_and_everything_else_follows(page):
     assert page.text.index(SENTENCES[0]) < page.text.index(SENTENCES[1])
     titles = ["Differences", "Leaderboard", "Contrasts", "Error against parameters"]
@@ -174,6 +181,7 @@ def test_contrast_of_colours_is_enough():
                 assert (pair[1] + 0.05) / (pair[0] + 0.05) >= least, (name, ground)
 
 
+@pytest.mark.usefixtures("no_pictures")
 def test_diverged_arms_are_shown_as_such(tmp_path):
     diverged = [("random_node", seed) for seed in range(7)] + [("adaptive", 3)]
     made = {"seeds": 7, "arms": [REFERENCE, "adaptive", "random_node"], "lines": []}
@@ -188,6 +196,7 @@ def test_diverged_arms_are_shown_as_such(tmp_path):
     assert "adaptive diverged in 1 of 7 seeds." in found.text
 
 
+@pytest.mark.usefixtures("no_pictures")
 def test_one_seed_says_that_it_has_no_interval(tmp_path):
     made = {"seeds": 1, "arms": [REFERENCE, "adaptive"], "lines": []}
     found = Page(write(tmp_path, **made).read_text(encoding="utf-8"))
@@ -197,6 +206,7 @@ def test_one_seed_says_that_it_has_no_interval(tmp_path):
     assert "nan" not in found.text.lower()
 
 
+@pytest.mark.usefixtures("no_pictures")
 def test_few_seeds_and_one_split_have_reservations_of_their_own(tmp_path):
     made = {"seeds": 5, "resplit": False, "tasks": ["a"], "arms": [REFERENCE, "adaptive"]}
     found = Page(write(tmp_path, **made).read_text(encoding="utf-8"))
@@ -207,6 +217,7 @@ def test_few_seeds_and_one_split_have_reservations_of_their_own(tmp_path):
     assert len(found.tables) == 2  # no contrasts task by task
 
 
+@pytest.mark.usefixtures("no_pictures")
 def test_one_arm_alone_has_no_contrasts(tmp_path):
     made = {"arms": [REFERENCE], "lines": [], "seeds": 3}
     found = Page(write(tmp_path, **made).read_text(encoding="utf-8"))
@@ -245,6 +256,7 @@ def test_tasks_of_different_kinds_are_named_and_compared_by_relative_errors(tmp_
         write(tmp_path, about=about_of(frames), **made, classes=["level"])
 
 
+@pytest.mark.usefixtures("no_pictures")
 def test_units_are_named_where_they_are_known(tmp_path):
     made = {"seeds": 2, "arms": [REFERENCE, "adaptive"], "lines": [], "tasks": ["a", "b"]}
     tasks = [Task(name="a", unit="µg/m³"), Task(name="b")]
@@ -290,6 +302,7 @@ def test_bad_input_is_refused(tmp_path):
     assert (tmp_path / "report.html").read_text() == "mine"
 
 
+@pytest.mark.usefixtures("no_pictures")
 def test_errors_of_targets_that_are_not_scaled_are_not_called_scaled(tmp_path):
     frames = make_frames(seeds=7, tasks=["a", "b"], arms=[REFERENCE, "adaptive"])
     path = write_comparison_page(

@@ -13,7 +13,6 @@ from matplotlib.transforms import Bbox
 from some_cases import some
 
 from jaxmtl.comparison import read_per_seed
-from jaxmtl.report.pictures import style
 from jaxmtl.report.pictures.comparison_pictures import (
     plot_differences,
     plot_error_against_parameters,
@@ -52,8 +51,7 @@ def rows_of(ax) -> list[str]:
 
 
 @pytest.mark.parametrize("case", some(CASES, "one task"))
-def test_pictures_are_drawn_without_a_warning(tmp_path, monkeypatch, case):
-    monkeypatch.setitem(style.RC, "savefig.dpi", 60)  # quicker
+def test_pictures_are_drawn_without_a_warning(tmp_path, case):
     before, loaded = dict(matplotlib.rcParams), "matplotlib.pyplot" in sys.modules
     made = make_frames(**CASES[case])
     files = write_comparison_pictures(tmp_path, **made._asdict(), reference=REFERENCE)
@@ -201,6 +199,7 @@ def test_points_are_at_the_size_and_error_of_their_arm():
         assert any(line in text for text in texts)
 
 
+@pytest.mark.slow
 def test_names_of_arms_do_not_overlap(frames):
     figure = plot_error_against_parameters(frames.leaderboard, frames.per_seed)
     figure.draw_without_rendering()

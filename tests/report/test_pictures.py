@@ -75,8 +75,7 @@ def draw(made, folder):
     "case",
     some(CASES, "one task, odd names, no split"),
 )
-def test_all_pictures_are_drawn_without_a_warning(make, tmp_path, monkeypatch, case):
-    monkeypatch.setitem(style.RC, "savefig.dpi", 80)  # quicker
+def test_all_pictures_are_drawn_without_a_warning(make, tmp_path, case):
     before, loaded = dict(matplotlib.rcParams), "matplotlib.pyplot" in sys.modules
     draw(make(**CASES[case]), tmp_path)
     # The global state of matplotlib is left alone.

@@ -190,7 +190,7 @@ PARTICULAR = [
 
 
 # With a state, with a key, of losses, ahead of the step.
-KEPT = ("gradvac", "sdmgrad", "famo", "rlw", "auto_lambda", "trimmed_mean")
+KEPT = ("sdmgrad", "famo", "rlw", "auto_lambda")
 
 
 @pytest.mark.parametrize("name", some(sorted(set(PARTICULAR)), *KEPT))

@@ -34,7 +34,8 @@ def strictly(make):
             return make()
 
 
-@pytest.mark.parametrize("several", [False, pytest.param(True, marks=pytest.mark.slow)])
+@pytest.mark.slow  # of what a run is made is tested below
+@pytest.mark.parametrize("several", [False, True])
 def test_runs_that_split(several):
     key, keys = jax.random.key(0), jax.random.split(jax.random.key(3), 2)
     options = {"phases": PHASES, "keep_best": True}

@@ -154,6 +154,7 @@ def telling(rate):
     return optax.GradientTransformationExtraArgs(lambda params: (), update)
 
 
+@pytest.mark.slow
 def test_the_value_is_that_of_the_direction():
     known = np.ones((8, 2), bool)
     known[:, 1] = False

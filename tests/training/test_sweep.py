@@ -9,7 +9,6 @@ import optax
 import pytest
 from drawn import drawn_parameters
 from same_runs import assert_close, assert_same_run
-from some_cases import some
 
 from jaxmtl import HardSharing, Phase, Rows, Splits, fit, fit_adaptive, sweep
 from jaxmtl.models import MMoE
@@ -50,7 +49,8 @@ def alone():
     return [fit_adaptive(MODEL, DATA, key=key, phases=PHASES) for key in keys(17)]
 
 
-@pytest.mark.parametrize("case", some([(1, None), (3, None), (17, None), (17, 3)], (17, 3)))
+@pytest.mark.slow
+@pytest.mark.parametrize("case", [(1, None), (3, None), (17, None), (17, 3)])
 def test_equals_single_runs_seed_by_seed(alone, case):
     number, chunk = case
     seen = []

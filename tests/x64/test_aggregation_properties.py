@@ -106,6 +106,7 @@ def test_right_rotations_change_nothing(name, compiled):
     np.testing.assert_allclose(turned, compiled(name, js)[0] @ q, rtol=1e-6, atol=1e-8)
 
 
+@pytest.mark.slow
 def test_mgda_is_shorter_than_any_convex_combination(compiled):
     js = matrices()
     shortest, _ = compiled("mgda", js)

@@ -279,7 +279,7 @@ def test_two_batch_methods_use_the_product_of_the_two_batches():
 
 
 # UPGrad projects a row a task by the solver that projects DualProj's one.
-@pytest.mark.parametrize("name", some(["upgrad", "dualproj", "mgda"], "upgrad", "mgda"))
+@pytest.mark.parametrize("name", some(["upgrad", "dualproj", "mgda"], "mgda"))
 @TINY
 @given(
     st.lists(

@@ -168,6 +168,7 @@ def test_dwa_takes_means_over_the_calls_of_an_epoch_in_which_a_task_was_there():
             epoch = []
 
 
+@pytest.mark.slow
 def test_random_weights_have_their_distribution():
     for distribution, variance in (("normal", None), ("dirichlet", 1 / 18)):
         method = ag.rlw(distribution)
