@@ -27,7 +27,9 @@ from per_sample import machine
 import jaxmtl.aggregation as ag
 
 CLASSES, RATE, EVERY = 10, 0.05, 8
-Params, Batch, Trunk = dict[str, Any], tuple[jax.Array, jax.Array], Callable[..., jax.Array]
+Params = dict[str, Any]
+Batch = tuple[jax.Array, jax.Array]
+Trunk = Callable[..., jax.Array]
 
 
 def dense(rng: np.random.Generator, *shape: int) -> jax.Array:

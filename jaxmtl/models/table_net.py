@@ -7,6 +7,7 @@ from typing import Any, Literal, cast, get_args
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import linen as nn
 from jaxtyping import Array, Float, PyTree
 
@@ -230,7 +231,7 @@ class _Trunk(nn.Module):
     def __call__(self, x: Float[Array, "batch features"], train: bool) -> Array:
         parts = []
         if self.numbers is None or self.numbers:
-            values = x if self.numbers is None else x[:, jnp.array(self.numbers)]
+            values = x if self.numbers is None else x[:, np.array(self.numbers)]
             values = values * jax.lax.rsqrt(1 + (values / FURTHEST) ** 2)
             parts.append(values)
             if self.embedding == "periodic":

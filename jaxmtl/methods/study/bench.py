@@ -271,9 +271,8 @@ class Bench:
             rule=p.rule,
             zeros=p.zeros,
             transplant=p.transplant,
-            aggregator=self.method,
             keep_best=data.validation is not None,
-            **(self._options(name) | options),
+            **({"aggregator": self.method} | self._options(name) | options),
         )
 
     def fitted(self, network: Any, runs: Runs, *, nodes: int | None = None) -> Fitted:

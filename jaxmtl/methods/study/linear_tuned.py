@@ -47,9 +47,11 @@ def _run(bench: Bench) -> Fitted:
     design, seeds = weight_design(bench.num_tasks), len(bench.keys)
     members = np.repeat(np.arange(seeds), len(design))
     named = [f"linear(weights={list(map(float, weights))})" for weights in design]
-    weighed = bench.combined_by(named * seeds).called(bench.given or NAME)
+    weighed = bench.called(bench.given or NAME)
     network = weighed.network()
-    runs = weighed.run(NAME, network, weighed.same_schedule, seeds=members)
+    runs = weighed.run(
+        NAME, network, weighed.same_schedule, seeds=members, aggregator=named * seeds
+    )
     found = weighed.fitted(network, runs)
     reached = np.asarray(runs.records.validation, float)
     epochs = np.array([choice["epoch"] for choice in found.chosen])
