@@ -62,7 +62,7 @@ def head_index_of(structure: Structure) -> Int[np.ndarray, "tasks nodes"]:
     """
     if sharing_of(structure) == "separate" and len(structure.layers) > 1:
         raise ValueError("layer 1: expected it shared below a bank, got a copy for each task")
-    layer = structure.layers[-1]
+    layer = structure.layers[len(structure.layers) - 1]
     copies = copies_of(layer, structure.tasks, layer.width)
     table = np.tile(np.arange(layer.width, dtype=np.int32), (len(structure.tasks), 1))
     free = layer.width

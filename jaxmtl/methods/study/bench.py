@@ -272,7 +272,8 @@ class Bench:
             zeros=p.zeros,
             transplant=p.transplant,
             keep_best=data.validation is not None,
-            **({"aggregator": self.method} | self._options(name) | options),
+            aggregator=options.pop("aggregator", self.method),
+            **(self._options(name) | options),
         )
 
     def fitted(self, network: Any, runs: Runs, *, nodes: int | None = None) -> Fitted:
