@@ -89,6 +89,7 @@ WITHOUT_EXAMPLE = {
     "Best",
     "ConstrainedHistory",
     "ConstrainedRun",
+    "CrossValidated",
     "Cycle",
     "Divergence",
     "Event",
@@ -96,12 +97,15 @@ WITHOUT_EXAMPLE = {
     "Evidence",
     "Fitted",
     "ForestModel",
+    "Halved",
     "History",
     "LevelGates",
+    "Looked",
     "Mixture",
     "Progress",
     "Run",
     "Trace",
+    "Trained",
     "Violation",
 }
 
