@@ -16,14 +16,14 @@ def cite(*names: str) -> str:
 
     Args:
         names: of aggregators, loss methods, arms, networks or functions, as they are written
-            elsewhere: ``"upgrad"``, ``"mmoe+famo"``, ``"cagrad(c=0.4)"``, ``"PLE"``; none for the
+            elsewhere: ``"upgrad"``, ``"mmoe+famo"``, ``"every(8, cagrad)"``, ``"PLE"``; none for the
             study, whose method node duplication is.
 
     Returns:
         Each paper once, in the order of the names; empty if none of them has one.
 
     Raises:
-        ValueError: a name that is not known.
+        ValueError: a name that is not known, or what is no name.
 
     Example:
         >>> print(cite("upgrad"))
@@ -36,14 +36,23 @@ def cite(*names: str) -> str:
     papers = _papers()
     found: dict[str, None] = {}
     for name in names or ("study",):
-        # What stands in brackets are settings, or what a method is made from.
-        for part in map(str.strip, re.sub(r"\([^()]*\)", "", name).split("+")):
+        if not isinstance(name, str):
+            kind = type(name).__name__
+            raise ValueError(f"cite: expected names, as in 'every' and 'cagrad', got a {kind}")
+        # What stands in brackets are settings, or methods inside.
+        outside, inside = name, ""
+        while bracket := re.search(r"\([^()]*\)", outside):
+            outside = outside.replace(bracket[0], "", 1)
+            inside += f" {bracket[0]}"
+        for part in map(str.strip, outside.split("+")):
             own = part if part in papers else part.partition("@")[0]  # recon@2
             if own not in papers:
                 raise ValueError(
                     f"cite: expected names of methods, got {part!r}{did_you_mean(part, papers)}"
                 )
             found |= dict.fromkeys(papers[own])
+        for part in re.findall(r"\w+", inside):
+            found |= dict.fromkeys(papers.get(part, ()))
     return "\n".join(found)
 
 

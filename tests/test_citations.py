@@ -30,9 +30,13 @@ def test_each_paper_once_and_settings_do_not_matter():
     assert jaxmtl.cite("uncertainty+upgrad", "upgrad").count("@") == 2
     assert jaxmtl.cite("cagrad(c=0.4)") == jaxmtl.cite("cagrad")
     assert jaxmtl.cite("recon@2") == jaxmtl.cite("recon")
+    assert jaxmtl.cite("every(8, cagrad(c=0.4))") == jaxmtl.cite("every", "cagrad")
+    assert jaxmtl.cite("conflict_map").count("@") == 2
     assert "Adaptive Hard Parameter Sharing" in jaxmtl.cite()
 
 
 def test_unknown_names_are_refused():
     with pytest.raises(ValueError, match=r"got 'upgard' \(did you mean 'upgrad'\?\)"):
         jaxmtl.cite("upgard")
+    with pytest.raises(ValueError, match="expected names, as in 'every' and 'cagrad', got a float"):
+        jaxmtl.cite(0.5)
