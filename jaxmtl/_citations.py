@@ -16,8 +16,8 @@ def cite(*names: str) -> str:
 
     Args:
         names: of aggregators, loss methods, arms, networks or functions, as they are written
-            elsewhere: ``"upgrad"``, ``"mmoe+famo"``, ``"every(8, cagrad)"``, ``"PLE"``; none for the
-            study, whose method node duplication is.
+            elsewhere: ``"upgrad"``, ``"mmoe+famo"``, ``"every(8, cagrad)"``, ``"PLE"``; none for
+            the study, whose method node duplication is.
 
     Returns:
         Each paper once, in the order of the names; empty if none of them has one.

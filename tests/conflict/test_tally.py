@@ -133,3 +133,13 @@ def test_a_picture_has_a_row_a_layer_and_a_moment_a_column():
         plot_conflict(moments, steps=[1])
     with pytest.raises(ValueError, match="got 2 axes before the layers"):
         plot_conflict(jax.tree.map(lambda leaf: leaf[None], moments))
+
+
+def test_a_map_is_drawn_as_the_tally_of_it():
+    grads = {"a": jnp.array([[1.0, 2.0], [-1.0, 1.0]]), "b": jnp.array([[1.0], [2.0]])}
+    found = conflict.conflict_map(grads)
+    counted = conflict.update_tally(conflict.start_tally(found), found)
+    shown = [
+        plot_conflict(one, "cosine").axes[0].collections[0].get_array() for one in (found, counted)
+    ]
+    np.testing.assert_array_equal(*shown)

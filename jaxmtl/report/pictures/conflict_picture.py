@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 
-from jaxmtl.conflict import Score, Tally
+from jaxmtl.conflict import ConflictMap, Score, Tally, start_tally, update_tally
 from jaxmtl.report.pictures.labels import make_labels
 from jaxmtl.report.pictures.style import INK, SOFT, looks, new_figure
 
@@ -29,13 +29,13 @@ FAINTEST = 0.1  # largest value of the colours at least: what is less is nothing
 
 
 def plot_conflict(
-    tally: Tally, kind: Score = "rate", *, steps: Sequence[float] | None = None
+    tally: Tally | ConflictMap, kind: Score = "rate", *, steps: Sequence[float] | None = None
 ) -> Figure:
     """A map of layers and time, and beside it a matrix of the pairs of tasks.
 
     Args:
-        tally: of one moment, or with a leading axis of moments, as ``scan`` stacks it. The matrix
-            is that of the last moment, its entries means over the layers.
+        tally: of one moment, or with a leading axis of moments, as ``scan`` stacks it; or a map.
+            The matrix is that of the last moment, its entries means over the layers.
         kind: which score, see ``Tally.score``.
         steps: number of updates at each moment; None for 1, 2, and so on.
 
@@ -53,15 +53,16 @@ def plot_conflict(
         >>> [ax.get_title(loc="left") for ax in plot_conflict(tally).axes[:2]]
         ['Layers', 'Pairs of tasks']
     """
+    if isinstance(tally, ConflictMap):
+        return plot_conflict(update_tally(start_tally(tally), tally), kind, steps=steps)
     lead = tally.cosine.ndim - 3
     if lead > 1:
         raise ValueError(
             f"tally: expected one moment or one axis of moments, got {lead} axes before the layers"
         )
-    if lead == 0:
-        tally = jax.tree.map(lambda leaf: leaf[None], tally)
-    layers = np.asarray(tally.of_layers(kind), float)
-    pairs = np.array(tally.score(kind)[-1], float)
+    moments: Tally = tally if lead else jax.tree.map(lambda leaf: leaf[None], tally)
+    layers = np.asarray(moments.of_layers(kind), float)
+    pairs = np.array(moments.score(kind)[-1], float)
     pairs[:, np.eye(pairs.shape[-1], dtype=bool)] = np.nan
     times = np.arange(1, len(layers) + 1) if steps is None else np.asarray(steps, float)
     if times.shape != (len(layers),):

@@ -12,7 +12,7 @@ MOST_IN_GROUP = 3  # columns that are named of those alike
 WIDTH = 100
 HEADING = (
     "What matters?  (what is added to the typical error, of classes to the log loss, if a column "
-    "were unknown)"
+    "were shuffled among the rows)"
 )
 
 
