@@ -309,6 +309,7 @@ def as_scalarizer(method: "Scalarizer | str") -> "Scalarizer":
         made_by = "aggregated_step" if isinstance(found, Aggregator) else "auto_lambda_step"
         what = short(method) if isinstance(method, str) else type(found).__name__
         raise ValueError(
-            f"scalarizer: expected a loss method, such as 'stch', got {what}; see {made_by}"
+            "scalarizer: expected a loss method, as 'equal', which sums the losses, or 'stch', got "
+            f"{what}; see {made_by}"
         )
     return found

@@ -59,7 +59,7 @@ def options(
         ),
     ] = False,
 ) -> None:
-    """Train a network for several tasks that splits itself where they disagree."""
+    """Predict several columns of a table from the others, and say how sure each prediction is."""
 
 
 for name, line in COMMANDS.items():

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from jaxmtl.data import CellTable, Table
+    from jaxmtl.prediction.folder import SavedRun
     from jaxmtl.prediction.predictor import Reading
 
 ENDINGS = (".xlsx", ".csv")
@@ -98,6 +99,12 @@ def predict(
     if os.path.exists(out) and os.path.exists(table) and os.path.samefile(out, table):
         raise ValueError(f"file {out}: it is the table to predict from; choose another name")
     run = load_run(folder)
+    if _is_what_was_learned(run, table):
+        console.note(
+            f"{table}: the run has learned from rows of this very table, and predicts those better "
+            f"than it will new ones; 'jaxmtl inspect {folder}' says how well it predicts rows that "
+            "it has not learned from"
+        )
 
     def write(path: Path, names: Sequence[str], rows: Any, *, predicted: Sequence[str]) -> None:
         if ending == ".xlsx":
@@ -155,6 +162,14 @@ def predict(
     for note in notes.summary:
         console.note(note)
     console.say(f"{len(predicted)} rows predicted, written to {out}")
+
+
+def _is_what_was_learned(run: "SavedRun", table: str) -> bool:
+    """Whether a table is, byte for byte, the one that a run was fitted to."""
+    from jaxmtl.prediction.card import fingerprint
+
+    learned = (run.config.get("settings") or {}).get("table_sha256")
+    return learned is not None and os.path.isfile(table) and fingerprint(table) == learned
 
 
 def _as_read(reading: "Reading", targets: Sequence[str], header_row: int | None) -> dict[str, Any]:

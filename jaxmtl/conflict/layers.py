@@ -17,6 +17,8 @@ from jaxmtl._paths import listed, named_leaves
 from jaxmtl._pytree import Prefix, leaf_groups, register_dataclass
 from jaxmtl.gradients.stacked import accumulator_dtype, num_tasks
 
+CHUNK = 2**14  # entries of a task that are looked at together
+
 
 @register_dataclass
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
@@ -211,15 +213,11 @@ def unit_map(
 
 def _compare(parts: Sequence[Array], dtype: Any) -> tuple[Array, Array, Array]:
     """Norms (units, tasks), products of unit vectors and shares (units, tasks, tasks)."""
-    parts = [part.swapaxes(0, 1).astype(dtype) for part in parts]  # (units, tasks, entries)
-    largest = jnp.stack([jnp.abs(part).max(-1, initial=0) for part in parts]).max(0)
+    parts = [part.swapaxes(0, 1) for part in parts]  # (units, tasks, entries)
+    largest = jnp.stack([jnp.abs(part).max(-1, initial=0) for part in parts]).max(0).astype(dtype)
     scale = jnp.where(largest > 0, largest, 1)[..., None]
-    products, signs, both = 0.0, 0.0, 0.0
-    for part in parts:
-        products += _products(part / scale)
-        sign = jnp.sign(part)
-        signs += _products(sign)
-        both += _products(jnp.abs(sign))
+    sums = [_sums(part, scale) for part in parts]
+    products, signs, both = (sum(of_parts) for of_parts in zip(*sums, strict=True))
     lengths = jnp.sqrt(jnp.diagonal(products, axis1=-2, axis2=-1))
     norms = lengths * scale[..., 0]
     inverse = jnp.where(lengths > 0, 1 / jnp.where(lengths > 0, lengths, 1), jnp.nan)
@@ -228,6 +226,30 @@ def _compare(parts: Sequence[Array], dtype: Any) -> tuple[Array, Array, Array]:
     cosines = jnp.where(itself & jnp.isfinite(cosines), 1, cosines)
     opposite = jnp.where(both > 0, (both - signs) / (2 * jnp.where(both > 0, both, 1)), jnp.nan)
     return norms, cosines, opposite
+
+
+def _sums(
+    part: Float[Array, "units tasks entries"], scale: Float[Array, "units tasks 1"]
+) -> tuple[Array, Array, Array]:
+    """Products of scaled rows, of their signs, and numbers of entries at which neither is 0.
+
+    Of many entries some at a time: XLA would hold copies of all leaves at once.
+    """
+
+    def of(some: Array) -> tuple[Array, Array, Array]:
+        rows = some.astype(scale.dtype)
+        sign = jnp.sign(rows)
+        return _products(rows / scale), _products(sign), _products(jnp.abs(sign))
+
+    def add(number: Any, total: tuple[Array, ...]) -> tuple[Array, ...]:
+        more = of(jax.lax.dynamic_slice_in_dim(part, number * CHUNK, CHUNK, axis=-1))
+        return tuple(a + b for a, b in zip(total, more, strict=True))
+
+    chunks = part.shape[-1] // CHUNK
+    if chunks < 2:
+        return of(part)
+    start = of(part[..., chunks * CHUNK :])  # sums of none are 0
+    return jax.lax.fori_loop(0, chunks, add, start)
 
 
 def _products(rows: Float[Array, "units tasks entries"]) -> Float[Array, "units tasks tasks"]:

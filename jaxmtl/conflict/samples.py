@@ -131,7 +131,10 @@ def sample_conflict(
         samples = jax.tree.leaves(batch)[0].shape[0]
         tasks = of_all.norms.shape[-1]
         zero = jnp.zeros_like(of_all.cosines)
-        start = (jnp.zeros(zero.shape, jnp.int32), zero, zero)
+        # No number is and is not itself: zeros that wait for the gradients of the whole batch,
+        # which are gone by the time that those of single samples come.
+        whole = of_all.cosines
+        start = (((whole == whole) & (whole != whole)).astype(jnp.int32), zero, zero)
         (below, opposite, own), _ = jax.lax.scan(add, start, (batch, known))
         if known is None:
             both = jnp.full((tasks, tasks), samples, jnp.int32)

@@ -210,7 +210,7 @@ def test_loss_methods_are_named_where_aggregators_are_not_taken():
     init, step = ag.scalarized_step(losses_of, "linear(weights=[1, 0])", optax.sgd(0.25))
     np.testing.assert_allclose(step(params, init(params, batch), batch)[0], [1.0, 0.75])
     for wrong in ("mgda", ag.mgda()):
-        with pytest.raises(ValueError, match="expected a loss method, such as 'stch', got"):
+        with pytest.raises(ValueError, match="expected a loss method, as 'equal', which sums"):
             as_scalarizer(wrong)
     with pytest.raises(ValueError, match="auto_lambda needs the batch that follows"):
         ag.grouped("auto_lambda")

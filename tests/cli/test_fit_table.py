@@ -269,6 +269,16 @@ def test_rows_that_carry_targets_are_scored(learned, call, tmp_path):
     assert "O3, 120 rows with a known value: RMSE" in done.out
 
 
+def test_rows_that_were_learned_from_are_told_from_new_ones(learned, call, tmp_path):
+    done = call("predict", learned / "run", learned / "air.csv", "-o", tmp_path / "same.csv")
+    assert "has learned from rows of this very table" in done.err
+    new = tmp_path / "new.csv"
+    new.write_bytes((learned / "air.csv").read_bytes() + b"\n")
+    done = call("predict", learned / "run", new, "-o", tmp_path / "out.csv")
+    assert done.code == 0, done.err
+    assert "learned from" not in done.err
+
+
 @pytest.mark.slow
 def test_it_is_repeated_from_its_folder(learned, call, tmp_path):
     done = call("fit", "--config", learned / "run", "--out", tmp_path / "again", "--quiet")

@@ -75,3 +75,25 @@ def test_units_and_one_sample_alone():
     alone = by_layer(PARAMS, (X[1:2], Y[1:2]))
     assert np.isnan(alone.products).all()
     assert np.isfinite(alone.rate).all()
+
+
+def test_gradients_of_all_tasks_are_in_memory_once():
+    tasks, width = 4, 256
+    params = {f"layer {i}": jnp.ones((width, width)) for i in range(4)} | {
+        "heads": jnp.ones((width, tasks))
+    }
+
+    def loss_fn(params, batch):
+        h = batch[0]
+        for i in range(4):
+            h = jnp.tanh(h @ params[f"layer {i}"])
+        return ((h @ params["heads"] - batch[1]) ** 2).mean(axis=0)
+
+    def of_gradients(params, batch):
+        return conflict.conflict_map(jaxmtl.task_gradients(loss_fn)(params, batch)[1])
+
+    once = tasks * sum(leaf.nbytes for leaf in params.values())
+    batch = jnp.ones((32, width)), jnp.ones((32, tasks))
+    for measure in (of_gradients, conflict.sample_conflict(loss_fn)):
+        used = jax.jit(measure).lower(params, batch).compile().memory_analysis()
+        assert used.temp_size_in_bytes < 1.4 * once

@@ -12,6 +12,8 @@ from some_cases import some
 
 import jaxmtl.aggregation as ag
 from jaxmtl import HardSharing, duplicate_node, task_gradients
+from jaxmtl.aggregation.losses.registry import LOSSES
+from jaxmtl.aggregation.registry import AGGREGATORS
 from jaxmtl.duplication import count_parameters as count_bank
 from jaxmtl.sharing import (
     count_parameters,
@@ -97,6 +99,33 @@ def test_aggregators_and_engines_take_them_as_they_are(name):
     unread = after[0]["second"]["kernel"][:, 4:]
     np.testing.assert_array_equal(unread, banks["second"]["kernel"][:, 4:])
     assert np.abs(after[0]["first"]["kernel"] - banks["first"]["kernel"])[:, :4].min() > 0
+
+
+WITH_OPTIONS = {
+    "constant": "constant(weights=[1.0, 0.5, 2.0])",
+    "linear": "linear(weights=[1, 2, 3])",
+    "krum": "krum(num_byzantine=0)",
+}
+METHODS = [WITH_OPTIONS.get(name, name) for name in (*AGGREGATORS, *LOSSES)]
+
+
+@pytest.mark.parametrize("name", some(METHODS, "graddrop", "dwa"))
+def test_every_method_steps_as_over_losses_written_out(name):
+    banks, pointers = parted()
+
+    def written_out(banks, batch):
+        views = [task_view(banks, pointers, task) for task in range(3)]
+        return jnp.stack([loss_fn(view, batch)[task] for task, view in enumerate(views)])
+
+    after = []
+    for losses, more in ((view_losses(loss_fn), (pointers,)), (written_out, ())):
+        init, step = ag.aggregated_step(losses, name, optax.sgd(0.1))
+        now, state = banks, init(banks, (X, Y), *more, key=jax.random.key(0))
+        one = jax.jit(step)
+        for _ in range(2):
+            now, state, info = one(now, state, (X, Y), *more)
+        after.append((now, info.losses))
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=2e-4, atol=2e-5), *after)
 
 
 def test_no_split_compiles_a_step_anew():

@@ -214,7 +214,7 @@ def _sure(run: SavedRun) -> list[str]:
     caption = (
         f"{level_words(found['level'])} intervals, which follow from the errors of rows that were "
         "not learned from; held: the share of such rows that they contain, and between what it "
-        "lies with 95 % certainty."
+        "lies with 95 % certainty; tenths are of the rows in the order of their true values."
     )
     words = [
         *short_words(found, run.predictor.tasks),

@@ -12,6 +12,7 @@ from jaxmtl.statistics.conformal import binomial_interval
 from jaxmtl.tasks import Task
 
 HEADS = ("", "median width", "held", "of the lowest tenth", "of the highest tenth")
+OF_WHAT = "; tenths: by true value"
 
 
 def interval_lines(metrics: Mapping[str, Any], tasks: Sequence[Task], caution: str) -> list[str]:
@@ -32,9 +33,9 @@ def interval_lines(metrics: Mapping[str, Any], tasks: Sequence[Task], caution: s
     rows = rows if any(row[3] for row in rows[1:]) else [row[:3] for row in rows]
     heading = (
         f"How sure is a prediction?  ({level_words(found['level'])} intervals; held: share of rows "
-        "that were not learned from"
+        f"that were not learned from, 95 %{OF_WHAT if len(rows[0]) > 3 else ''}"
     )
-    lines = [f"{heading}, 95 %)", *(f"  {line}" for line in aligned(rows, right=(1,)))]
+    lines = [f"{heading})", *(f"  {line}" for line in aligned(rows, right=(1,)))]
     sentences = [*short_words(found, tasks), joint_words(found), caution]
     lines += [f"  {sentence}" for sentence in sentences if sentence]
     return lines
