@@ -136,7 +136,7 @@ class TableNetworks:
         network = self._network(data)
         scaling, low, high = _units(data, folds)
         rows = TableRows(
-            data.x.astype(np.float32),
+            data.x.astype(np.float32, copy=False),
             np.where(data.known, data.y, 0).astype(np.float32),
             data.known,
         )

@@ -24,6 +24,7 @@ from jaxmtl.data.reading.opened import (
     ways_of_writing,
     without_totals,
 )
+from jaxmtl.data.reading.packed import packed
 from jaxmtl.plain.cells import (
     CellError,
     MissingValues,
@@ -231,7 +232,7 @@ def read_cells(
         }
     numbers = np.array([line.number for line in body.lines], int)[stay]
     return CellTable(
-        columns={name: columns[name] for name in used},
+        columns={name: _packed(columns[name]) for name in used},
         rows=numbers,
         source=grid.source,
         missing={name: missing[name] for name in used},
@@ -245,6 +246,10 @@ def read_cells(
         },
         notes=(*notes, *merged_notes(read), *pointed_notes(grid.source, ways, notation), *said),
     )
+
+
+def _packed(column: Column) -> Column:
+    return column._replace(cells=packed(column.cells))
 
 
 def table_of_cells(
