@@ -20,7 +20,8 @@ def test_packed_cells_are_the_cells(tmp_path, monkeypatch):
     table = read_cells(path)
     for name in table.names:
         cells = table.cells(name)
-        assert isinstance(cells, PackedTexts) and isinstance(as_they_are.cells(name), list)
+        assert isinstance(cells, PackedTexts)
+        assert isinstance(as_they_are.cells(name), list)
         assert list(cells) == [cells[i] for i in range(40)] == cells[:] == as_they_are.cells(name)
     assert table.some(np.array([3, 5])).cells("CO") == ["0.375", None]
     np.testing.assert_array_equal(table.numbers("CO"), as_they_are.numbers("CO"))

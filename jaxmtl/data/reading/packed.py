@@ -22,6 +22,7 @@ class PackedTexts(Sequence[Any]):
     """
 
     def __init__(self, kept: np.ndarray) -> None:
+        """Keeps them."""
         self._kept = kept
 
     def __len__(self) -> int:
