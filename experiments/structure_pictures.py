@@ -14,8 +14,18 @@ SHOWN = ("shared", "shared x4", "separate x2", "look-ahead", "halving", "two of 
 
 def draw_looks(found: Sequence[Mapping[str, Any]], path: Path, z: str = "1") -> None:
     """Shares of runs in which all layers were parted, with 95 % intervals (Wilson)."""
-    figure = Figure(figsize=(5.4, 3.4), layout="constrained")
-    axes = figure.subplots()
+    networks = list(dict.fromkeys(one["network"] for one in found))
+    figure = Figure(figsize=(3.6 * len(networks) + 0.6, 3.4), layout="constrained")
+    panels = figure.subplots(1, len(networks), sharey=True, squeeze=False)[0]
+    for axes, network in zip(panels, networks, strict=True):
+        _draw_looks(axes, [one for one in found if one["network"] == network], z)
+        axes.set_title(network, loc="left", fontsize=10)
+    panels[0].set_ylabel("runs in which all layers were parted")
+    panels[-1].legend(frameon=False, fontsize=8.5, loc="upper left")
+    figure.savefig(path, dpi=160)
+
+
+def _draw_looks(axes: Any, found: Sequence[Mapping[str, Any]], z: str) -> None:
     angles = sorted({one["angle"] for one in found})
     sizes = sorted({one["rows"] for one in found})
     for number, rows in enumerate(sizes):
@@ -24,22 +34,18 @@ def draw_looks(found: Sequence[Mapping[str, Any]], path: Path, z: str = "1") -> 
         n = np.array([here[angle]["seeds"] for angle in angles])
         middle = (share + 1.92 / n) / (1 + 3.84 / n)
         half = 1.96 * np.sqrt(share * (1 - share) / n + 0.96 / n**2) / (1 + 3.84 / n)
-        x = np.arange(len(angles)) + 0.08 * (number - (len(sizes) - 1) / 2)
+        x = np.arange(len(angles)) + 0.12 * (number - (len(sizes) - 1) / 2)
         colour, marker = ROWS[number % len(ROWS)]
         axes.vlines(x, middle - half, middle + half, color=colour, lw=1.4)
         axes.plot(x, share, marker, color=colour, ms=5.5, label=f"{rows} rows")
     axes.axhline(0.07, color="#8A8A8A", lw=0.8, ls=":")
-    axes.text(len(angles) - 0.5, 0.085, "7 %", fontsize=7.5, color="#595959", ha="right")
+    axes.text(len(angles) - 1.5, 0.085, "7 %", fontsize=7.5, color="#595959", ha="center")
     names = {0: "identical", 90: "unrelated", 180: "flipped"}
     labels = [f"{angle:g}°" + (f"\n{names[angle]}" if angle in names else "") for angle in angles]
-    axes.set_xticks(range(len(angles)), labels)
+    axes.set_xticks(range(len(angles)), labels, fontsize=8.5)
     axes.set_xlim(-0.5, len(angles) - 0.5)
     axes.set_ylim(-0.03, 1.03)
-    axes.set_ylabel("share of runs")
-    axes.set_title("Look-ahead parts all layers", loc="left", fontsize=10)
     axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(frameon=False, fontsize=8.5)
-    figure.savefig(path, dpi=160)
 
 
 def draw_regret(found: Mapping[str, Mapping[str, Any]], path: Path) -> None:

@@ -17,6 +17,7 @@ parts, of which ``experiments/README.md`` says what came out:
 """
 
 import argparse
+import itertools
 import json
 import time
 from collections.abc import Mapping, Sequence
@@ -46,6 +47,8 @@ from jaxmtl.structure import (
 )
 
 WIDTHS, ACTIVATION = (8, 6), "tanh"
+# Of look-ahead, beside that: the study's, whose capacity two tasks compete for.
+NETWORKS = {"4-3 sigmoid": ((4, 3), "sigmoid"), "8-6 tanh": (WIDTHS, ACTIVATION)}
 LARGE_TASKS = (30, 28, 25, 22, 19, 15)  # 139 in all
 ANGLES = (0, 30, 60, 90, 180)
 
@@ -178,22 +181,23 @@ def looks(
 ) -> list[dict[str, Any]]:
     """Shares of runs in which look-ahead parts all layers."""
     found = []
-    for number in rows:
-        for angle in angles:
-            problem = dial(angle, number)
-            start = shared(problem.tasks, WIDTHS)
-            looked = look_ahead(
-                [start, everything(start)],
-                problem.splits(range(seeds)),
-                at=recipe.steps // 4,
-                steps=max(recipe.steps // 10, 1),
-                finish=False,
-                **options_of(seeds, recipe),
-            )
-            gain, error = looked.gains[:, 1], looked.errors[:, 1]
-            accepted = {f"{z:g}": float((gain > z * error).mean()) for z in zs}
-            found.append({"angle": angle, "rows": number, "seeds": seeds, "accepted": accepted})
-            print(f"n = {number}, {angle:g} degrees: accepted {accepted}", flush=True)
+    for network, number, angle in itertools.product(NETWORKS, rows, angles):
+        widths, activation = NETWORKS[network]
+        problem = dial(angle, number)
+        start = shared(problem.tasks, widths)
+        looked = look_ahead(
+            [start, everything(start)],
+            problem.splits(range(seeds)),
+            at=recipe.steps // 4,
+            steps=max(recipe.steps // 10, 1),
+            finish=False,
+            **(options_of(seeds, recipe) | {"activation": activation}),
+        )
+        gain, error = looked.gains[:, 1], looked.errors[:, 1]
+        accepted = {f"{z:g}": float((gain > z * error).mean()) for z in zs}
+        what = {"network": network, "angle": angle, "rows": number, "seeds": seeds}
+        found.append(what | {"accepted": accepted})
+        print(f"{network}, n = {number}, {angle:g} degrees: accepted {accepted}", flush=True)
     return found
 
 
