@@ -69,7 +69,7 @@ def test_a_fit_that_was_interrupted_goes_on(learned, call, tmp_path, monkeypatch
         return find_method(name)
 
     with monkeypatch.context() as patch:
-        patch.setattr("jaxmtl.prediction.fit_table.find_method", find)
+        patch.setattr("jaxmtl.prediction.families.find_method", find)
         done = call(*command)
     kept = tmp_path / "run.unfinished"
     assert done.code == 130

@@ -50,7 +50,10 @@ def one_phase_only(protocol: StudyProtocol) -> str | None:
 def check_validation(name: str, bench: Bench) -> None:
     """Raises ValueError where there are no rows to decide by."""
     if bench.splits.validation is None:
-        raise ValueError(f"{name}: expected validation rows to decide by, got none")
+        raise ValueError(
+            f"{name}: expected validation rows to decide by, got none; set some aside "
+            "(--validation 0.2)"
+        )
 
 
 def steps_of(runs: Runs, bench: Bench) -> Int[np.ndarray, " seeds"]:
