@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from jaxmtl.prediction.run_json import ByTask
 from jaxmtl.prediction.structures import Decision
-from jaxmtl.structure import to_json
+from jaxmtl.structure import from_json, to_json
 
 
 class TriedRecord(Struct):
@@ -90,6 +90,8 @@ def check_record(record: StructureRecord, targets: list[str]) -> None:
         parts = [one.relative] if isinstance(one, TriedRecord) else [one.percent, one.low, one.high]
         if any(list(part) != targets for part in parts):
             raise ValueError("metrics.json: structure: expected the targets of the run")
+    if sorted(from_json(record.structure).tasks) != sorted(targets):
+        raise ValueError("metrics.json: structure: expected the targets of the run as its tasks")
     if record.kept not in {one.name for one in record.tried}:
         raise ValueError(f"metrics.json: structure: expected {record.kept[:40]!r} among the tried")
 
