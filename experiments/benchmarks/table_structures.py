@@ -102,11 +102,10 @@ def one(table: TableSet, seed: int) -> dict[str, tuple[float, float]]:
     hidden = (96, 96, 96)
     fit("groups", TableNetworks(name="groups", sharing=sharing, hidden=hidden))
     passes = epochs_for(min(len(one.train) for one in folds)) // SHORT
-    for name, way, size in (
-        ("network", "shared", 128),
-        ("separate", "separate", 64),
-        ("groups", sharing, 96),
-    ):
+    ways: dict[str, tuple[Any, int]] = {
+        "network": ("shared", 128), "separate": ("separate", 64), "groups": (sharing, 96)
+    }  # fmt: skip
+    for name, (way, size) in ways.items():
         layers = (size,) * 3
         short = TableNetworks(name=name, sharing=way, hidden=layers, epochs=passes)
         fit(f"{name}, short", short)

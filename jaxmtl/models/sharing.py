@@ -1,7 +1,7 @@
 """Which parameters of a network several tasks reach."""
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Literal, get_args
 
 import jax
 import jax.numpy as jnp
@@ -10,6 +10,8 @@ from jaxtyping import Array, Bool, PyTree
 
 from jaxmtl._validate import check_choice
 
+Way = Literal["shared", "separate", "rank_one", "bank"]
+Sharing = Way | tuple[int, ...]  # or the number of the group of every task
 Names = tuple[str, ...]
 Mark = bool | np.ndarray | Bool[Array, "..."]
 
@@ -40,31 +42,30 @@ def mark_shared(params: PyTree, num_tasks: int, is_shared: Callable[[Names], Mar
     return jax.tree_util.tree_map_with_path(marked, params)
 
 
-def trunk_of_each(sharing: str | Sequence[int], tasks: int) -> tuple[int, ...]:
-    """The number of the trunk that each task reads.
+def trunk_of_each(sharing: Sharing, tasks: int) -> tuple[int, ...] | None:
+    """Which of several trunks each task reads.
 
     Args:
-        sharing: a word, of which only ``"separate"`` has more than one trunk; or the numbers.
+        sharing: a word, of which only ``"separate"`` has a trunk a task; or the numbers.
         tasks: how many there are.
 
     Returns:
-        A number a task.
+        A number a task; None where all read one trunk.
 
     Example:
         >>> trunk_of_each("shared", 3), trunk_of_each("separate", 3), trunk_of_each((0, 0, 1), 3)
-        ((0, 0, 0), (0, 1, 2), (0, 0, 1))
+        (None, (0, 1, 2), (0, 0, 1))
     """
     if isinstance(sharing, str):
-        return tuple(range(tasks)) if sharing == "separate" else (0,) * tasks
-    return tuple(sharing)
+        return tuple(range(tasks)) if sharing == "separate" else None
+    return sharing if len(set(sharing)) > 1 else None
 
 
-def checked_sharing(sharing: Any, ways: Sequence[str], tasks: int) -> Any:
+def checked_sharing(sharing: Sharing | Sequence[int], tasks: int) -> Sharing:
     """A way of sharing, or the number of the group of each task.
 
     Args:
         sharing: a word or numbers.
-        ways: the words that there are.
         tasks: how many there are.
 
     Returns:
@@ -75,16 +76,16 @@ def checked_sharing(sharing: Any, ways: Sequence[str], tasks: int) -> Any:
             on by 1.
 
     Example:
-        >>> checked_sharing([0, 1, 0], (), 3)
+        >>> checked_sharing([0, 1, 0], 3)
         (0, 1, 0)
-        >>> checked_sharing([1, 0], (), 2)
+        >>> checked_sharing([1, 0], 2)
         Traceback (most recent call last):
             ...
         ValueError: sharing: expected the number of the group of each of 2 tasks, every new one \
 one more than those before it from 0 on, got (1, 0)
     """
     if isinstance(sharing, str):
-        check_choice("sharing", sharing, ways)
+        check_choice("sharing", sharing, get_args(Way))
         return sharing
     groups = tuple(int(number) for number in sharing)
     if len(groups) != tasks or list(dict.fromkeys(groups)) != list(range(len(set(groups)))):

@@ -13,18 +13,10 @@ from jaxtyping import Array, Float, PyTree
 
 from jaxmtl._validate import check_choice
 from jaxmtl.duplication import AnyIndex, HeadIndex, initial_head_index, readers
+from jaxmtl.models import sharing as tasks_share
 from jaxmtl.models.layers import Bank
-from jaxmtl.models.sharing import (
-    Mark,
-    Names,
-    checked_sharing,
-    mark_shared,
-    trunk_of_each,
-    within_groups,
-)
+from jaxmtl.models.sharing import Mark, Names, Sharing
 
-Ways = Literal["shared", "separate", "rank_one", "bank"]
-Sharing = Ways | tuple[int, ...]
 Embedding = Literal["periodic", "none"]
 Shape = Literal["mish", "selu", "relu"]
 
@@ -101,7 +93,7 @@ class TableNet(nn.Module):
             object.__setattr__(self, name, sizes)
         for name in ("numbers", "levels", "codes"):
             object.__setattr__(self, name, tuple(int(column) for column in getattr(self, name)))
-        sharing = checked_sharing(self.sharing, get_args(Ways), len(self.outputs))
+        sharing = tasks_share.checked_sharing(self.sharing, len(self.outputs))
         object.__setattr__(self, "sharing", sharing)
         for name, choices in (("embedding", Embedding), ("activation", Shape)):
             check_choice(name, getattr(self, name), get_args(choices))
@@ -139,14 +131,9 @@ class TableNet(nn.Module):
             own = own or (self.sharing == "rank_one" and names[-1] == "bias")
             return not own
 
-        marks: Any = mark_shared(params, self.num_tasks, is_shared)
-        return marks if self._trunks is None else within_groups(marks, "trunk", self._trunks)
-
-    @property
-    def _trunks(self) -> tuple[int, ...] | None:
-        """Which of several trunks each task reads; None where there is one."""
-        trunks = trunk_of_each(self.sharing, self.num_tasks)
-        return trunks if self.sharing == "separate" or len(set(trunks)) > 1 else None
+        marks: Any = tasks_share.mark_shared(params, self.num_tasks, is_shared)
+        trunks = tasks_share.trunk_of_each(self.sharing, self.num_tasks)
+        return marks if trunks is None else tasks_share.within_groups(marks, "trunk", trunks)
 
     @property
     def has_bank(self) -> bool:
@@ -164,7 +151,8 @@ class TableNet(nn.Module):
 
     def setup(self) -> None:
         """Declares the parts."""
-        tasks, trunks, nobody = self.num_tasks, self._trunks, cast(Any, (None, None))
+        tasks, nobody = self.num_tasks, cast(Any, (None, None))
+        trunks = tasks_share.trunk_of_each(self.sharing, tasks)
         embedded: Any = _Trunk
         if trunks is not None:
             embedded = nn.vmap(

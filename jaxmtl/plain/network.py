@@ -32,7 +32,8 @@ def table_net(fields: Mapping[str, Any], arrays: Params, x: np.ndarray) -> np.nd
     activation = ACTIVATIONS[fields["activation"]]
     sharing = fields["sharing"]
     in_groups = not isinstance(sharing, str) and max(sharing) > 0
-    reads = sharing if in_groups else range(len(fields["outputs"]))  # which trunk each task does
+    # Which trunk each task reads.
+    reads: Any = sharing if in_groups else range(len(fields["outputs"]))
     if in_groups or sharing == "separate":
         trunk = _below(arrays, "params/trunk/")
         parts = [

@@ -9,13 +9,11 @@ from jaxtyping import Bool, Float, Int
 
 from jaxmtl.data import Data
 from jaxmtl.methods import Method
-from jaxmtl.methods.of_each_task import mean_losses, some_rows
 from jaxmtl.methods.registry import FAMILY_GROUPS, TABLE_FAMILIES
 from jaxmtl.methods.table_networks import TableNetworks
-from jaxmtl.prediction.gains import Gain, gain_over
+from jaxmtl.prediction.gains import Gain, gain_over, overall_gain
 from jaxmtl.prediction.options import WORDS
 from jaxmtl.prediction.relations import relations_of
-from jaxmtl.statistics import paired_bootstrap
 from jaxmtl.structure import (
     Structure,
     groups_by,
@@ -305,51 +303,6 @@ def decide(
         gains=tuple(gain_over(n, bags[kept], bags[n], data, shown, block) for n in over),
         overall=tuple(overall_gain(n, bags[kept], bags[n], data, shown, block) for n in over),
     )
-
-
-def overall_gain(
-    name: str,
-    own: Float[np.ndarray, "shown outputs"],
-    other: Float[np.ndarray, "shown outputs"],
-    data: Data,
-    shown: Int[np.ndarray, " shown"],
-    block: Int[np.ndarray, " shown"],
-) -> Gain:
-    """The mean over tasks of losses, each over that of the other prediction in all rows.
-
-    Args:
-        name: of what predicted ``other``.
-        own: predictions.
-        other: predictions to compare them with.
-        data: with what is true.
-        shown: numbers of the predicted rows in it.
-        block: of each of them, from ``blocks_of``.
-
-    Returns:
-        One number and its interval, from a paired bootstrap over the blocks.
-
-    Example:
-        >>> from jaxmtl.tasks import number_tasks
-        >>> y = np.stack([np.arange(20.0), 1000 * np.arange(20.0)], axis=1)
-        >>> data = Data(x=y, y=y, known=np.ones((20, 2), bool), tasks=number_tasks("ab"))
-        >>> own, other = y + np.array([1, 2000]), y + np.array([2, 2000])
-        >>> found = overall_gain("linear", own, other, data, np.arange(20), np.arange(20))
-        >>> found.percent.tolist()
-        [-37.5]
-    """
-    whole = mean_losses(other, some_rows(data, shown))
-    scale = np.where(np.isfinite(whole) & (whole > 0), whole, np.nan)
-    losses = []
-    for predicted in (own, other):
-        rows = []
-        for one in np.unique(block):
-            part = mean_losses(predicted[block == one], some_rows(data, shown[block == one]))
-            share = part / scale
-            known = np.isfinite(share)
-            rows.append(share[known].mean() if known.any() else np.nan)
-        losses.append(np.array(rows)[:, None])
-    found = paired_bootstrap(*losses)
-    return Gain(name, found.percent, found.percent_low, found.percent_high)
 
 
 def _way(sharing: Any) -> str:

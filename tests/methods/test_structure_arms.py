@@ -1,15 +1,16 @@
 """Arms that decide which tasks share, grow, or average restarts."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from same_runs import check_models
 
 from jaxmtl import Phase
 from jaxmtl.comparison import Bench, Protocol, check_arms, find_arm
 from jaxmtl.data import Data, Folds, SplitIndices
-from jaxmtl.methods import held_out
-from jaxmtl.methods.models import model_of
 from jaxmtl.methods.study.grow import grown, wider
 from jaxmtl.methods.study.look_ahead_arm import _is_better
 from jaxmtl.tasks import number_tasks
@@ -41,27 +42,12 @@ def bench():
 
 @pytest.fixture(scope="module")
 def fitted(bench):
-    found = {}
-
-    def once(name):
-        if name not in found:
-            found[name] = find_arm(name).run(bench)
-        return found[name]
-
-    return once
+    return functools.cache(lambda name: find_arm(name).run(bench))
 
 
 @pytest.mark.parametrize("name", ["lookahead", "ensemble@2:restarts", *SLOW])
 def test_an_arm_keeps_the_models_whose_errors_it_reports(bench, fitted, name):
-    found = fitted(name)
-    again = held_out(found, bench.data, bench.folds)
-    for seed, model in enumerate(found.models):
-        rows = bench.folds.parts[seed].test
-        errors = ((again[seed] - bench.data.y[rows]) ** 2).mean(axis=0)
-        np.testing.assert_allclose(errors, found.scores[seed], rtol=1e-4, atol=1e-7)
-        saved = model_of(model.kind, model.spec(), model.arrays(), features=3, outputs=3)
-        np.testing.assert_array_equal(saved.predict(X), model.predict(X))
-    assert not found.diverged.any()
+    check_models(bench, fitted(name), X)
 
 
 @pytest.mark.slow
@@ -167,17 +153,20 @@ def test_there_have_to_be_rows_to_decide_by(name):
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("grow@x", "'grow@x': expected a number from 2 to 64, as in grow@2, got 'x'"),
-        ("grow@1", "expected a number from 2 to 64"),
+        (
+            "grow@x",
+            "'grow@x': expected a number of times from 2 to 64, as in grow@2, got 'x'",
+        ),
+        ("grow@1", "expected a number of times from 2 to 64"),
         ("grow@", "'grow@': expected grow@N, got no n"),
         ("groups@9", "groups@9 does not go with these targets: expected at least 9 tasks, got 3"),
-        ("groups@1", "expected a number of groups from 2, as in groups@2, got '1'"),
+        ("groups@1", "expected a number of groups from 2 to 1000, as in groups@2, got '1'"),
         ("ensemble@2:mmo", "'ensemble@2:mmo': there is no arm and no method 'mmo' .did you mean"),
         ("ensemble@2", "expected an arm behind the number, as in ensemble@2:restarts"),
         ("ensemble@x:mmoe", "expected a number of runs from 2 to 100, .* got 'x'"),
         ("ensemble@2:ensemble@2:mmoe", "expected an arm that is no ensemble itself"),
         ("ensemble", "'ensemble': expected ensemble@N:ARM, got no n"),
-        ("ensemble@2:grow@x", "expected a number from 2 to 64"),
+        ("ensemble@2:grow@x", "expected a number of times from 2 to 64"),
     ],
 )
 def test_mistakes_in_names(name, words):

@@ -12,13 +12,13 @@ from jaxmtl.data import Data, infer_columns, table_of_cells
 from jaxmtl.methods.table_networks import TableNetworks
 from jaxmtl.prediction import structures
 from jaxmtl.prediction.fit_table import Plan, fit_table
+from jaxmtl.prediction.gains import overall_gain
 from jaxmtl.prediction.structure_record import StructureRecord, check_record, decision_record
 from jaxmtl.prediction.structures import (
     clear_groups,
     decide,
     families_with,
     network_of,
-    overall_gain,
     relation_of,
 )
 from jaxmtl.prediction.table_run import write_table_run

@@ -1,7 +1,6 @@
 """The mean of several restarts of an arm: what any decision of the same cost has to beat."""
 
 import dataclasses
-import re
 from collections.abc import Callable
 
 import numpy as np
@@ -9,7 +8,7 @@ import numpy as np
 from jaxmtl.methods.method import Fitted
 from jaxmtl.methods.mixture import mixed
 from jaxmtl.methods.of_each_task import mean_losses, some_rows
-from jaxmtl.methods.study.arm import Arm
+from jaxmtl.methods.study.arm import Arm, number_in_name
 from jaxmtl.methods.study.bench import Bench
 
 KIND = "ensemble"
@@ -39,15 +38,12 @@ def ensemble_of(value: str, find: Callable[[str], Arm]) -> Arm:
         'ensemble@2:restarts'
     """
     number, colon, name = value.partition(":")
-    if not re.fullmatch("[1-9][0-9]{0,2}", number) or not 2 <= int(number) <= MOST:
-        raise ValueError(
-            f"expected a number of runs from 2 to {MOST}, as in {KIND}@2:restarts, got {number!r}"
-        )
+    runs = number_in_name(number, "runs", f"{KIND}@2:restarts", MOST)
     if not colon or not name:
         raise ValueError(f"expected an arm behind the number, as in {KIND}@{number}:restarts")
     if name.startswith(KIND):
         raise ValueError("expected an arm that is no ensemble itself; take more runs instead")
-    arm, runs = find(name), int(number)
+    arm = find(name)
     own = f"{KIND}@{runs}:{arm.name}"
     return arm._replace(
         name=own,

@@ -2,7 +2,6 @@
 
 import dataclasses
 import functools
-import re
 from typing import Any
 
 import jax
@@ -10,7 +9,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, PyTree
 
 from jaxmtl.methods.method import Fitted
-from jaxmtl.methods.study.arm import Arm
+from jaxmtl.methods.study.arm import Arm, number_in_name
 from jaxmtl.methods.study.bench import Bench, StudyProtocol
 from jaxmtl.methods.study.stages import epochs_of, one_phase_only, phases_from, steps_of
 
@@ -36,14 +35,9 @@ def grow_at(number: str) -> Arm:
         >>> grow_at("2").name
         'grow@2'
     """
-    if not re.fullmatch("[1-9][0-9]?", number) or not 2 <= int(number) <= MOST:
-        raise ValueError(f"expected a number from 2 to {MOST}, as in grow@2, got {number!r}")
-    return Arm(
-        f"grow@{number}",
-        grow_in_words(f"{number} times"),
-        functools.partial(_run, int(number)),
-        why_not=one_phase_only,
-    )
+    times = number_in_name(number, "times", "grow@2", MOST)
+    run, words = functools.partial(_run, times), grow_in_words(f"{times} times")
+    return Arm(f"grow@{times}", words, run, why_not=one_phase_only)
 
 
 def grow_in_words(times: str) -> str:

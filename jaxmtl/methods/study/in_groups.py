@@ -2,7 +2,6 @@
 
 import dataclasses
 import functools
-import re
 
 import jax
 import jax.numpy as jnp
@@ -10,13 +9,14 @@ import numpy as np
 from jaxtyping import Array, Int, PyTree
 
 from jaxmtl.methods.method import Fitted
-from jaxmtl.methods.study.arm import Arm
+from jaxmtl.methods.study.arm import Arm, number_in_name
 from jaxmtl.methods.study.bench import Bench
 from jaxmtl.methods.study.layers import network_of_layers
 from jaxmtl.methods.study.stages import check_validation
 from jaxmtl.sharing import Pointers, duplicate
 from jaxmtl.structure.relations import groups_by
 
+MOST = 1000
 SEARCH = 4  # of so many parts of the updates, the first one finds the groups
 
 
@@ -40,14 +40,9 @@ def groups_at(number: str) -> Arm:
         >>> groups_at("2").name
         'groups@2'
     """
-    if not re.fullmatch("[1-9][0-9]{0,3}", number) or int(number) < 2:
-        raise ValueError(f"expected a number of groups from 2, as in groups@2, got {number!r}")
-    return Arm(
-        f"groups@{number}",
-        groups_in_words(number),
-        functools.partial(_run, int(number)),
-        least_tasks=int(number),
-    )
+    groups = number_in_name(number, "groups", "groups@2", MOST)
+    run = functools.partial(_run, groups)
+    return Arm(f"groups@{groups}", groups_in_words(number), run, least_tasks=groups)
 
 
 def groups_in_words(number: str) -> str:

@@ -122,7 +122,7 @@ def tried_rows(found: Mapping[str, Any]) -> list[tuple[str, ...]]:
         groups = groups_words(one["groups"]) if one["name"] == IN_GROUPS else ""
         best = "best" if one["name"] == found["kept"] else ""
         words = "; ".join(part for part in (best, groups) if part)
-        name = WAY_WORDS.get(one["name"], one["name"])
+        name = WAY_WORDS.get(one["name"], str(one["name"]))
         rows.append((name, error, size, f"{one['seconds']:.0f}", words))
     return rows
 
