@@ -131,7 +131,9 @@ def fit_families(
     methods: dict[str, Method] = {}
     left_out: list[tuple[str, float]] = []
     names, others = families_for(families_with(plan.families, plan.structure, data.tasks), data)
-    costs = {name: cost_of(name, data, folds) for name in names}
+    # Whether there are clear groups is known later: until then no time is set aside for them.
+    perhaps = [name for name in names if name == IN_GROUPS and isinstance(plan.structure, str)]
+    costs = {name: cost_of(name, data, folds) for name in names if name not in perhaps}
     longest = plan.longest if plan.seconds is None else None
     names, too_long = without_the_longest(costs, longest)
     free = None if plan.seconds is None else max(plan.seconds - plan.spent, MOMENT)
@@ -141,11 +143,15 @@ def fit_families(
         given = None if isinstance(plan.structure, str) else to_json(plan.structure)
         kept = Kept(Path(work.checkpoint), data, folds, seed=plan.seed, structure=given)
     before: list[str] = []
-    for number, name in enumerate(names):
+    for number, name in enumerate([*names, *perhaps]):
         method = _method(name, plan, data, folds, fitted)
         if method is None:  # there are no clear groups
-            timing.leave_out(name)
             continue
+        if name in perhaps:
+            cost = cost_of(name, data, folds)
+            if longest is not None and cost.whole > longest:
+                continue
+            timing.add(name, cost)
         methods[name] = method
         found = None if kept is None else kept.load(name)
         if found is not None:
@@ -158,7 +164,7 @@ def fit_families(
             left_out.append((name, timing.needs(name)))
             timing.leave_out(name)
             continue
-        tell = _teller(name, number, timing, on_stage, len(names))
+        tell = _teller(name, number, timing, on_stage, max(len(names), number + 1))
         began = time.perf_counter()
         keys = jax.random.split(jax.random.key(plan.seed), len(folds))
         share = timing.share(name)

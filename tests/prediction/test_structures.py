@@ -9,8 +9,9 @@ from made_decision import made_decision
 from msgspec import convert
 
 from jaxmtl.data import Data, infer_columns, table_of_cells
+from jaxmtl.methods import find_method
 from jaxmtl.methods.table_networks import TableNetworks
-from jaxmtl.prediction import structures
+from jaxmtl.prediction import families, structures
 from jaxmtl.prediction.fit_table import Plan, fit_table
 from jaxmtl.prediction.gains import overall_gain
 from jaxmtl.prediction.structure_record import StructureRecord, check_record, decision_record
@@ -22,6 +23,7 @@ from jaxmtl.prediction.structures import (
     relation_of,
 )
 from jaxmtl.prediction.table_run import write_table_run
+from jaxmtl.prediction.time_plan import TimePlan
 from jaxmtl.report import load_run, summarize
 from jaxmtl.structure import grouped, read_structure, separate, shared
 from jaxmtl.tasks import number_tasks
@@ -143,6 +145,43 @@ def test_a_record_is_read_again_and_refused_for_other_targets():
     with pytest.raises(ValueError, match="expected 'other' among the tried"):
         check_record(found, list("abc"))
     assert decision_record(None, ["a"]) is None
+
+
+def test_groups_cost_the_other_families_no_time_until_they_are_clear(monkeypatch):
+    seen, shares = [], []
+
+    class Watched(TimePlan):
+        def __init__(self, costs, *args, **options):
+            seen.append(list(costs))
+            super().__init__(costs, *args, **options)
+
+        def add(self, name, cost):
+            shares.append(name)
+            super().add(name, cost)
+
+    stands_for = {"network": "linear", "separate": "mean"}
+    monkeypatch.setattr(families, "TimePlan", Watched)
+    monkeypatch.setattr(families, "find_method", lambda name: find_method(stands_for[name]))
+    own = network_of
+
+    def small(name, *args):
+        found = own(name, *args)
+        return found if found is None else find_method("linear")
+
+    monkeypatch.setattr(families, "network_of", small)
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(60, 2))
+    for columns, clear in (([0, 0, 1], True), ([0, 0, 0], False)):
+        cells = {"x0": x[:, 0], "x1": x[:, 1]}
+        cells |= {f"y{k}": x[:, column] for k, column in enumerate(columns)}
+        table = table_of_cells({name: values.tolist() for name, values in cells.items()})
+        inferred = infer_columns(table, features=["x0", "x1"], targets=["y0", "y1", "y2"])
+        shares.clear()
+        found = fit_table(table, inferred, Plan(families=("network", "separate"), folds=3))
+        names = [line.name for line in found.leaderboard[:-1]]
+        assert seen[-1] == ["network", "separate"]
+        assert (names[2:], shares) == (["groups"] * clear, ["groups"] * clear)
+        assert found.structure is None  # none of these is a network
 
 
 @pytest.mark.slow
