@@ -71,18 +71,16 @@ def structure_words(metrics: Mapping[str, Any]) -> str:
         percent, low, high = one["overall"]
         other = WAY_WORDS.get(one["over"], one["over"])
         if None in (percent, low, high):
-            same.append(f"{other} (too few rows to say)")
+            same.append(f"of {other} there are too few rows to say")
         elif low <= 0 <= high:
-            same.append(f"{other} ({-percent:.1f} %, {-high + 0.0:.1f} to {-low + 0.0:.1f})")
+            shown = [round(end, 1) + 0.0 for end in (percent, low, high)]  # no minus before a 0
+            same.append("{} is no different ({:+.1f} %, {:+.1f} to {:+.1f})".format(other, *shown))
         else:
             size = f"{abs(percent):.1f} % ({min(-low, -high):.1f} to {max(-low, -high):.1f})"
             better.append(f"{size} {'less' if percent < 0 else 'more'} error than {other}")
     if not better:
-        return (
-            f"Networks by themselves do best {kept}, but these rows cannot tell it from "
-            f"{' or '.join(same)}."
-        )
-    more = f"; it cannot be told from {' or '.join(same)}" if same else ""
+        return f"Networks by themselves do best {kept}, but {' and '.join(same)}."
+    more = f"; {' and '.join(same)}" if same else ""
     return f"Networks by themselves do best {kept}: {', and '.join(better)}{more}."
 
 
