@@ -23,8 +23,8 @@ def groups_words(groups: Sequence[Sequence[str]]) -> str:
     Example:
         >>> groups_words([["PM2.5", "NO2"], ["O3"]])
         'PM2.5 with NO2; O3 alone'
-        >>> groups_words([["a", "b", "c", "d", "e"], ["f"], ["g"]])
-        'a with b, c and 2 more; f and g alone'
+        >>> groups_words([["a", "b", "c", "d", "e", "f"], ["g"], ["h"]])
+        'a with b, c and 3 more; g and h alone'
     """
     several = sorted((group for group in groups if len(group) > 1), key=len, reverse=True)
     alone = [group[0] for group in groups if len(group) == 1]
