@@ -29,7 +29,10 @@ if TYPE_CHECKING:
 
 OUT = "jaxmtl-run"
 PAIR = "study"
-SHOWN = {"test": "0.2 with --preset study; 0 for tables: no row is set aside"}
+SHOWN = {
+    "test": "0.2 with --preset study; 0 for tables: no row is set aside",
+    "structure": "auto; study with --preset study",
+}
 OF_A_COMPARISON = ("arms", "reference", "seeds", "time_limit")
 
 

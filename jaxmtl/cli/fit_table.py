@@ -150,7 +150,7 @@ def fit_table_command(
             "table": os.path.abspath(settings.table),
             "table_sha256": fingerprint(settings.table),
         }
-        if settings.structure not in WORDS:
+        if settings.structure not in WORDS:  # a file
             saved["structure"] = os.path.abspath(settings.structure)
         if method is not None:
             saved["method"] = method
@@ -192,6 +192,7 @@ def _learn(
     from jaxmtl.methods import TABLE_FAMILIES, Work
     from jaxmtl.prediction.fit_table import LONGEST, Plan, fit_table
     from jaxmtl.prediction.predictor import Reading
+    from jaxmtl.prediction.structures import AUTO
 
     path, targets = str(settings.table), settings.targets or ()
     if method is not None and method not in TABLE_FAMILIES:
@@ -221,7 +222,7 @@ def _learn(
         folds=settings.folds,
         test=settings.test,
         seed=settings.seed,
-        longest=None if method is not None or named else LONGEST,
+        longest=None if method is not None or named or structure != AUTO else LONGEST,
         seconds=settings.time_limit,
         confidence=settings.confidence,
         spent=time.perf_counter() - began,

@@ -130,7 +130,9 @@ def fit_families(
     seconds: dict[str, float] = {}
     methods: dict[str, Method] = {}
     left_out: list[tuple[str, float]] = []
-    names, others = families_for(families_with(plan.families, plan.structure, data.tasks), data)
+    names, others = families_with(plan.families, plan.structure, data.tasks), ()
+    if plan.structure == AUTO:  # what was asked for is trained, however long it takes
+        names, others = families_for(names, data)
     # Whether there are clear groups is known later: until then no time is set aside for them.
     perhaps = [name for name in names if name == IN_GROUPS and isinstance(plan.structure, str)]
     costs = {name: cost_of(name, data, folds) for name in names if name not in perhaps}

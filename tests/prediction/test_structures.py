@@ -184,6 +184,19 @@ def test_groups_cost_the_other_families_no_time_until_they_are_clear(monkeypatch
         assert found.structure is None  # none of these is a network
 
 
+def test_what_is_asked_for_is_trained_however_many_networks_that_are(monkeypatch):
+    stands_for = {"network": "linear", "separate": "linear"}
+    monkeypatch.setattr(families, "find_method", lambda name: find_method(stands_for[name]))
+    monkeypatch.setattr("jaxmtl.methods.registry.MOST_OF_SEPARATE", 1)
+    x = np.random.default_rng(0).normal(size=(40, 2))
+    cells = {"x": x[:, 0].tolist(), "a": x[:, 0].tolist(), "b": x[:, 1].tolist()}
+    table = table_of_cells(cells)
+    inferred = infer_columns(table, targets=["a", "b"])
+    for structure, names in (("auto", ["network"]), ("separate", ["separate"])):
+        plan = Plan(families=("network", "separate"), folds=2, structure=structure)
+        assert [line.name for line in fit_table(table, inferred, plan).leaderboard] == names
+
+
 @pytest.mark.slow
 def test_targets_in_two_groups_are_found_learned_saved_and_said(tmp_path, monkeypatch):
     rng = np.random.default_rng(0)
