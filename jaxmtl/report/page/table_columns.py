@@ -60,7 +60,7 @@ def who_shares(run: SavedRun, picture: str) -> list[str]:
     ]
     caption = (
         "Networks by themselves on rows that were not learned from; error: squared, or log loss, "
-        "of which that of the mean is 100 %."
+        "of which that of the mean is 100 %; size: numbers of the networks of one part of the rows."
     )
     below = "The best of them: a row a target, a column a layer; a block is what targets share."
     return [

@@ -98,7 +98,7 @@ def structure_lines(metrics: Mapping[str, Any]) -> list[str]:
         return []
     lines = aligned(tried_rows(found), right=(1, 2, 3))
     return [
-        "Which targets share a network?  (error: squared, or log loss, the mean's is 100 %)",
+        "Which targets share a network?  (error: squared, or log loss; that of the mean: 100 %)",
         *(f"  {line}" for line in lines),
     ]
 
@@ -112,7 +112,7 @@ def tried_rows(found: Mapping[str, Any]) -> list[tuple[str, ...]]:
     Returns:
         Texts.
     """
-    rows: list[tuple[str, ...]] = [("networks", "error", "numbers", "seconds", "")]
+    rows: list[tuple[str, ...]] = [("networks", "error", "size", "seconds", "")]
     for one in found["tried"]:
         known = [value for value in one["relative"].values() if value is not None]
         error = f"{100 * sum(known) / len(known):.1f} %" if known else "-"
