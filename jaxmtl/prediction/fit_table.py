@@ -264,7 +264,8 @@ def _structure(
     seen, shown, learned = rows
     relative = {name: _scores(own, data, seen, learned).relative for name, own in held.items()}
     asked = plan.structure if isinstance(plan.structure, str) else "a file"
-    return decide(asked, by, relative, bags, data, shown, block)
+    constant = constant_prediction(data.tasks, data.y[learned], data.known[learned])
+    return decide(asked, by, relative, bags, constant, data, shown, block)
 
 
 def _gain(

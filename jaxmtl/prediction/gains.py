@@ -91,13 +91,14 @@ def overall_gain(
     name: str,
     own: Float[np.ndarray, "shown outputs"],
     other: Float[np.ndarray, "shown outputs"],
+    constant: Float[np.ndarray, " outputs"],
     data: Data,
     shown: Int[np.ndarray, " shown"],
     block: Int[np.ndarray, " shown"],
 ) -> Gain:
-    """The same over all tasks: the mean of their losses, each over that of the other prediction.
+    """The same over all tasks: the mean of their losses, each over that of a constant prediction.
 
-    Args: as of ``gain_over``.
+    Args: as of ``gain_over``, and the constant prediction.
 
     Returns:
         One number and its interval.
@@ -107,10 +108,11 @@ def overall_gain(
         >>> y = np.stack([np.arange(20.0), 1000 * np.arange(20.0)], axis=1)
         >>> data = Data(x=y, y=y, known=np.ones((20, 2), bool), tasks=number_tasks("ab"))
         >>> own, other = y + np.array([1, 2000]), y + np.array([2, 2000])
-        >>> overall_gain("linear", own, other, data, np.arange(20), np.arange(20)).percent.tolist()
+        >>> rows, constant = np.arange(20), y.mean(axis=0)
+        >>> overall_gain("linear", own, other, constant, data, rows, rows).percent.round(6).tolist()
         [-37.5]
     """
-    whole = mean_losses(other, some_rows(data, shown))
+    whole = mean_losses(np.repeat(constant[None], len(shown), axis=0), some_rows(data, shown))
     scale = np.where(np.isfinite(whole) & (whole > 0), whole, np.nan)
     means = []
     for predicted in (own, other):

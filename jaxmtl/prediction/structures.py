@@ -256,6 +256,7 @@ def decide(
     by: Any,
     relative: Mapping[str, Float[np.ndarray, " tasks"]],
     bags: Mapping[str, Float[np.ndarray, "shown outputs"]],
+    constant: Float[np.ndarray, " outputs"],
     data: Data,
     shown: Int[np.ndarray, " shown"],
     block: Int[np.ndarray, " shown"],
@@ -267,6 +268,7 @@ def decide(
         by: families that were trained, with what each is and took; see ``Learned``.
         relative: losses over that of a constant, on rows that their folds held out.
         bags: predictions of the rows that errors are shown of.
+        constant: what predicts best without looking at any feature.
         data: with what is true.
         shown: numbers of these rows.
         block: of each of them, from ``blocks_of``.
@@ -301,7 +303,9 @@ def decide(
         kept=kept,
         tried=tried,
         gains=tuple(gain_over(n, bags[kept], bags[n], data, shown, block) for n in over),
-        overall=tuple(overall_gain(n, bags[kept], bags[n], data, shown, block) for n in over),
+        overall=tuple(
+            overall_gain(n, bags[kept], bags[n], constant, data, shown, block) for n in over
+        ),
     )
 
 

@@ -113,26 +113,27 @@ def test_the_least_mean_error_on_rows_held_out_decides_and_is_compared_with_the_
         seconds=dict.fromkeys(bags, 1.0),
     )
     relative = {"network": np.array([0.2, 0.5, 0.5]), "separate": np.array([0.3, 0.3, np.nan])}
-    found = decide("auto", by, relative, bags, data, rows, rows % 20)
+    found = decide("auto", by, relative, bags, np.zeros(3), data, rows, rows % 20)
     assert found.kept == "separate"
     assert found.structure == separate("abc", (8,))
     assert [gain.over for gain in found.gains] == ["network"]
     np.testing.assert_allclose(found.gains[0].percent, -75, atol=1e-9)
     assert found.overall[0].percent == pytest.approx(-75)
     assert found.overall[0].low < -74 < found.overall[0].high + 2
-    assert decide("auto", by, relative, bags, dataclasses.replace(data, tasks=TASKS[:1], y=y[:, :1],
-                  known=known[:, :1]), rows, rows) is None  # fmt: skip
+    alone = dataclasses.replace(data, tasks=TASKS[:1], y=y[:, :1], known=known[:, :1])
+    assert decide("auto", by, relative, bags, np.zeros(1), alone, rows, rows) is None
 
 
 def test_no_target_decides_by_its_unit():
     rng = np.random.default_rng(1)
-    y = np.zeros((60, 2))
+    y = rng.normal(size=(60, 2)) * [1, 1000]
     data = Data(x=y, y=y, known=np.ones(y.shape, bool), tasks=number_tasks("ab"))
     small, large = rng.normal(size=(60, 1)), 1000 * rng.normal(size=(60, 1))
-    one, other = np.hstack([small, large]), np.hstack([2 * small, large])
-    rows = np.arange(60)
-    found = overall_gain("network", one, other, data, rows, rows % 20)
-    assert found.percent == pytest.approx(-37.5)
+    one, other = y + np.hstack([small, large]), y + np.hstack([2 * small, large])
+    rows, base = np.arange(60), (y**2).mean(axis=0)
+    found = overall_gain("network", one, other, np.zeros(2), data, rows, rows % 20)
+    own, more = (small**2).mean() / base[0], (large**2).mean() / base[1]
+    assert found.percent == pytest.approx(100 * ((own + more) / (4 * own + more) - 1))
 
 
 def test_a_record_is_read_again_and_refused_for_other_targets():
