@@ -44,8 +44,10 @@ def cite(*names: str) -> str:
         while bracket := re.search(r"\([^()]*\)", outside):
             outside = outside.replace(bracket[0], "", 1)
             inside += f" {bracket[0]}"
-        for part in map(str.strip, outside.split("+")):
-            own = part if part in papers else part.partition("@")[0]  # recon@2
+        for part in map(str.strip, re.split("[+:]", outside)):  # ensemble@2:mmoe+upgrad
+            kind, _, value = part.partition("@")
+            own = f"{kind}@K" if value and f"{kind}@K" in papers else kind  # recon@2
+            own = part if part in papers else own
             if own not in papers:
                 raise ValueError(
                     f"cite: expected names of methods, got {part!r}{did_you_mean(part, papers)}"

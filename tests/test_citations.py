@@ -21,15 +21,20 @@ def test_the_paper_is_that_of_the_table(name):
         assert f"year = {{{year}}}" in found
 
 
+NO_PAPER = {"mean", "linear", "independent", "ridge", "lookahead"}
+
+
 @pytest.mark.parametrize("name", [*TABLE_FAMILIES, *ARMS, *BASELINES])
 def test_every_arm_and_family_is_known(name):
-    assert bool(jaxmtl.cite(name)) == (name not in {"mean", "linear", "independent", "ridge"})
+    assert bool(jaxmtl.cite(name)) == (name not in NO_PAPER)
 
 
 def test_each_paper_once_and_settings_do_not_matter():
     assert jaxmtl.cite("uncertainty+upgrad", "upgrad").count("@") == 2
     assert jaxmtl.cite("cagrad(c=0.4)") == jaxmtl.cite("cagrad")
     assert jaxmtl.cite("recon@2") == jaxmtl.cite("recon")
+    assert jaxmtl.cite("ensemble@4:mmoe+upgrad") == jaxmtl.cite("ensemble", "mmoe", "upgrad")
+    assert jaxmtl.cite("groups@2") == "" != jaxmtl.cite("grow@2")
     assert jaxmtl.cite("every(8, cagrad(c=0.4))") == jaxmtl.cite("every", "cagrad")
     assert jaxmtl.cite("conflict_map").count("@") == 2
     assert "Adaptive Hard Parameter Sharing" in jaxmtl.cite()

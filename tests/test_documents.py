@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from jaxmtl.aggregation import LOSS_METHODS, REGISTRY
+from jaxmtl.methods.study.arms import ARMS, ARMS_AT
 
 ROOT = Path(__file__).parents[1]
 FILES = [
@@ -62,6 +63,14 @@ def test_every_method_has_its_row(name):
     (row,) = re.findall(rf"^\| `{name}` \|.*$", table, flags=re.MULTILINE)
     for text in (*method.needs, method.cost, *method.properties, method.paper):
         assert text in row
+
+
+def test_every_arm_that_decides_or_has_a_number_in_its_name_is_explained():
+    text = TEXTS["jaxmtl/comparison/README.md"]
+    names = [f"{name}@{what}" for name, (what, _, _) in ARMS_AT.items()]
+    for name in ("lookahead", "halving", "linear@tuned", *names):
+        assert name in ARMS or "@" in name
+        assert f"`{name}`" in text
 
 
 def test_the_front_page_counts_the_methods():

@@ -271,6 +271,8 @@ def _summary(comparison: "Comparison") -> str:
     board: pd.DataFrame = comparison.leaderboard
     columns = [f"{task.name} {main_measure(task).name}" for task in comparison.tasks]
     named = ["arm", *columns, "error", "delta_m", "mean_rank", "parameters", "splits"]
+    if "runs" in board:  # what an arm costs
+        named.append("runs")
     without = ""
     if board["delta_m"].isna().to_numpy().all():
         named.remove("delta_m")

@@ -13,7 +13,7 @@ from jaxmtl.cli.fit_table import fit_table_command, saved_options, table_setting
 from jaxmtl.cli.options import with_options
 from jaxmtl.cli.own import check_named, load_own
 from jaxmtl.cli.paths import kept_path_of, path_of
-from jaxmtl.cli.preset import STUDY, marked, preset_of, refuse_of_tables
+from jaxmtl.cli.preset import STUDY, marked, method_of_structure, preset_of, refuse_of_tables
 from jaxmtl.cli.reading import how_to_read
 from jaxmtl.cli.rows import load_table, prepare_rows
 from jaxmtl.cli.settings import Settings, check_used, settings_from_json
@@ -29,7 +29,10 @@ if TYPE_CHECKING:
 
 OUT = "jaxmtl-run"
 PAIR = "study"
-SHOWN = {"test": "0.2 with --preset study; 0 for tables: no row is set aside"}
+SHOWN = {
+    "test": "0.2 with --preset study; 0 for tables: no row is set aside",
+    "structure": "auto; study with --preset study",
+}
 OF_A_COMPARISON = ("arms", "reference", "seeds", "time_limit")
 
 
@@ -83,6 +86,7 @@ def fit(
         _keep_table(settings.table, out)
         fit_table_command(settings, method, out, console, force=force)
         return
+    method = method_of_structure(given.pop("structure", None), method)
     by_method = method if asked is None and config is None and "table" in given else None
     refuse_of_tables(given, by_method)
     if by_method is not None:

@@ -4,6 +4,7 @@ import dataclasses
 import os
 import shlex
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -13,11 +14,12 @@ from jaxmtl.cli.reading import how_to_read
 from jaxmtl.cli.settings import Settings
 from jaxmtl.cli.signals import NOTHING_WRITTEN, undone_when_interrupted, when_interrupted
 from jaxmtl.data.options import ColumnOptions, Fraction, ReadingOptions, Seed
-from jaxmtl.prediction.options import TABLE, TableOptions
+from jaxmtl.prediction.options import TABLE, WORDS, TableOptions
 
 if TYPE_CHECKING:
     from jaxmtl.cli.console import Console
     from jaxmtl.prediction.fit_table import TableFit
+    from jaxmtl.structure import Structure
 
 # Options that differ from the defaults.
 TABLE_PRESETS: dict[str, dict[str, Any]] = {
@@ -97,7 +99,13 @@ def table_settings(
         if not value:
             raise ValueError(f"{name}: expected with --preset {preset}, got none; name it")
     check_all(settings)
-    return settings, before if method is None else method
+    method = before if method is None else method
+    if method is not None and settings.structure != "auto":
+        raise ValueError(
+            f"--structure: expected without --method {method}, which is one way of sharing; leave "
+            "one of them out"
+        )
+    return settings, method
 
 
 def fit_table_command(
@@ -142,6 +150,8 @@ def fit_table_command(
             "table": os.path.abspath(settings.table),
             "table_sha256": fingerprint(settings.table),
         }
+        if settings.structure not in WORDS:  # a file
+            saved["structure"] = os.path.abspath(settings.structure)
         if method is not None:
             saved["method"] = method
         write_table_folder(folder, found, table, settings=saved, place=out)
@@ -152,6 +162,22 @@ def fit_table_command(
     console.say(f"\nwritten to {out}: open {Path(out) / REPORT} in a browser")
     console.say(f"new rows: jaxmtl predict {place} NEW.xlsx -o OUT.xlsx")
     console.say(f"a column: jaxmtl inspect {place} --feature NAME  (over rows kept in {SAMPLE})")
+
+
+def _structure(asked: str, targets: Sequence[str]) -> "str | Structure":
+    """A word, or what the file says, in the order of the targets."""
+    from jaxmtl.files import FileError
+    from jaxmtl.prediction.structures import check_structure
+    from jaxmtl.structure import read_structure
+
+    if asked in WORDS:
+        return asked
+    structure = read_structure(asked)
+    try:
+        check_structure(structure, targets)
+    except ValueError as error:
+        raise FileError(f"file {asked}: {error}") from error
+    return structure
 
 
 def _learn(
@@ -166,6 +192,7 @@ def _learn(
     from jaxmtl.methods import TABLE_FAMILIES, Work
     from jaxmtl.prediction.fit_table import LONGEST, Plan, fit_table
     from jaxmtl.prediction.predictor import Reading
+    from jaxmtl.prediction.structures import AUTO
 
     path, targets = str(settings.table), settings.targets or ()
     if method is not None and method not in TABLE_FAMILIES:
@@ -173,6 +200,7 @@ def _learn(
             f"--method: expected one of {', '.join(TABLE_FAMILIES)} with --preset table, got "
             f"{method!r}"
         )
+    structure = _structure(settings.structure, targets)
     how = how_to_read(settings)
     expected = (*targets, *(settings.features or ()))
     table = read_cells(path, expected=expected, sheet=find_sheet(path, settings.sheet), **how)
@@ -194,10 +222,11 @@ def _learn(
         folds=settings.folds,
         test=settings.test,
         seed=settings.seed,
-        longest=None if method is not None or named else LONGEST,
+        longest=None if method is not None or named or structure != AUTO else LONGEST,
         seconds=settings.time_limit,
         confidence=settings.confidence,
         spent=time.perf_counter() - began,
+        structure=structure,
     )
     with console.learning() as on_stage:
         found = fit_table(

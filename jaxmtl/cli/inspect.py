@@ -44,8 +44,8 @@ def inspect(
         typer.Option(
             "-o",
             "--out",
-            help="With --feature: picture to write, .png or .svg.",
-            show_default="dependence.png in DIR",
+            help="With --feature or --structure: picture to write, .png or .svg.",
+            show_default="dependence.png or structure.png in DIR",
         ),
     ] = None,
     force: Annotated[
@@ -54,6 +54,10 @@ def inspect(
     worst: Annotated[
         bool,
         typer.Option("--worst", help="Where it is wrong, and the rows with the largest errors."),
+    ] = False,
+    structure: Annotated[
+        bool,
+        typer.Option("--structure", help="Draw which targets share which layers, and say it."),
     ] = False,
     cite: Annotated[
         bool, typer.Option("--cite", help="Papers of what the run is made of, as BibTeX.")
@@ -67,13 +71,16 @@ def inspect(
     """
     from jaxmtl.report import load_run, summarize
 
-    beside = {"--target": target, "--table": table, "--out": out, "--force": force or None}
+    beside = {"--target": target, "--table": table}
+    if not structure:
+        beside |= {"--out": out, "--force": "" if force else None}
     for flag, value in beside.items():
         if feature is None and value is not None:
             raise ValueError(
                 f"{flag}: expected only with --feature NAME; name one, or leave it out"
             )
     asked = {"--feature": feature is not None, "--worst": worst, "--cite": cite}
+    asked["--structure"] = structure
     given = [flag for flag, is_given in asked.items() if is_given]
     if len(given) > 1:
         raise ValueError(f"{given[1]}: expected without {given[0]}; ask for one after the other")
@@ -85,6 +92,9 @@ def inspect(
         _worst(run)
     elif cite:
         _cite(run)
+    elif structure:
+        path = run.folder / "structure.png" if out is None else Path(out)
+        _structure(run, path, force=force or out is None)
     else:
         say(summarize(run))
 
@@ -115,6 +125,40 @@ def _cite(run: "SavedRun") -> None:
         say(cite(*known))
 
 
+def _structure(run: "SavedRun", out: Path, *, force: bool) -> None:
+    """Says which targets share which layers, and draws it."""
+    from jaxmtl.files import new_file
+    from jaxmtl.methods.structure_of import structure_of_models
+    from jaxmtl.report.pictures.structure_picture import write_structure_picture
+    from jaxmtl.report.words.table_relations import relation_words
+    from jaxmtl.report.words.table_structure import structure_words
+    from jaxmtl.structure import describe, from_json
+
+    _check_picture(out)
+    tasks = tuple(task.name for task in run.predictor.tasks)
+    if (saved := run.metrics.get("structure")) is not None:
+        found = from_json(saved["structure"])
+    else:
+        found = structure_of_models(run.predictor.models, tasks)
+    if found is None:
+        raise ValueError(
+            f"--structure: {run.folder} has no network whose targets share layers or do not, but "
+            f"{run.method}; leave it out"
+        )
+    with new_file(out, force=force) as path:
+        write_structure_picture(path, found)
+    for words in (describe(found), structure_words(run.metrics), relation_words(run.metrics)):
+        if words:
+            say(words)
+    relations = run.folder / "relations.png"
+    say(f"\nwritten to {out}" + (f"; how they go together: {relations}" * relations.is_file()))
+
+
+def _check_picture(out: Path) -> None:
+    if out.suffix.lower() not in ENDINGS:
+        raise ValueError(f"--out: expected a file that ends in .png or .svg, got {str(out)!r}")
+
+
 def _worst(run: "SavedRun") -> None:
     """Says where the run is wrong, and lists the rows with the largest errors."""
     from jaxmtl.report.words.table_wrong import worst_text
@@ -140,8 +184,7 @@ def _dependence(
     from jaxmtl.report.words.table_dependence import caution_lines, dependence_lines
     from jaxmtl.tasks import output_slices
 
-    if out.suffix.lower() not in ENDINGS:
-        raise ValueError(f"--out: expected a file that ends in .png or .svg, got {str(out)!r}")
+    _check_picture(out)
     coding, tasks = run.predictor.coding, run.predictor.tasks
     if not isinstance(coding, Coding):
         raise ValueError(

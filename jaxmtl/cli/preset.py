@@ -4,13 +4,22 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from jaxmtl._options import declared
+from jaxmtl._validate import check_choice
 from jaxmtl.cli.fit_table import NOT_USED, TABLE_PRESETS, TableSettings
 from jaxmtl.cli.settings import Settings
 from jaxmtl.data.options import ColumnOptions
 from jaxmtl.prediction.options import TABLE, TableOptions
 
 STUDY = "study"
+METHODS_OF_STRUCTURES = {
+    "auto": "halving",
+    "shared": "hard_sharing",
+    "separate": "independent",
+    "study": STUDY,
+    "lookahead": "lookahead",
+}
 PRESETS = (STUDY, *TABLE_PRESETS)
+STRUCTURE = "structure"  # an option of all presets, with words of their own
 STUDY_ONLY, TABLES_ONLY = "Study only.", "Tables only."
 
 
@@ -91,9 +100,44 @@ def marked(name: str) -> str:
         >>> marked("nodes"), marked("kinds"), marked("seed")
         ('Study only.', 'Tables only.', '')
     """
+    if name == STRUCTURE:
+        return ""
     if not is_of_tables(name):
         return STUDY_ONLY
     return TABLES_ONLY if name in {**declared(ColumnOptions), **declared(TableOptions)} else ""
+
+
+def method_of_structure(structure: str | None, method: str | None) -> str | None:
+    """The study's method that ``--structure`` names.
+
+    Args:
+        structure: as it was given.
+        method: ``--method``, or None.
+
+    Returns:
+        The method; ``"study"`` for the adaptive network.
+
+    Raises:
+        ValueError: another word, a file, or both options.
+
+    Example:
+        >>> method_of_structure("separate", None), method_of_structure(None, "mmoe")
+        ('independent', 'mmoe')
+    """
+    if structure is None:
+        return method
+    if method is not None:
+        raise ValueError(
+            f"--structure: expected without --method {method}, which is one way of sharing; leave "
+            "one of them out"
+        )
+    if structure.lower().endswith(".json"):
+        raise ValueError(
+            "--structure: a file goes with --preset table; with --preset study expected one of "
+            f"{', '.join(METHODS_OF_STRUCTURES)}"
+        )
+    check_choice("--structure", structure, tuple(METHODS_OF_STRUCTURES))
+    return METHODS_OF_STRUCTURES[structure]
 
 
 def refuse_of_tables(given: Collection[str], method: str | None = None) -> None:

@@ -12,6 +12,7 @@ from jaxmtl._typing import Device
 from jaxmtl.comparison.contestants import Contestant, check_same, contestants
 from jaxmtl.comparison.contrasts import contrasts
 from jaxmtl.comparison.leaderboard import leaderboard
+from jaxmtl.comparison.recommend import equal_cost, recommend
 from jaxmtl.comparison.sentences import describe
 from jaxmtl.comparison.time_limit import Clock
 from jaxmtl.comparison.train import train_methods
@@ -209,7 +210,8 @@ def compare(
     for name, fitted in trained.fitted.items():
         kind = "line" if name in lined else "arm"
         notes += fitted.notes
-        frames.append(_frame(name, kind, fitted, datasets, numbers, trained.seconds[name]))
+        runs = fitted.steps / (1 if trained.a_run is None else trained.a_run)
+        frames.append(_frame(name, kind, fitted, datasets, numbers, trained.seconds[name], runs))
     per_seed = pd.concat(frames, ignore_index=True)
     share = _test_share(datasets, resplit)
     board = leaderboard(per_seed)
@@ -229,12 +231,20 @@ def compare(
         controls=controls,
         reference=reference,
         descriptions={name: field[name].description for name in board["arm"]},
-        sentences=_sentences(paired, controls, board, tasks, field),
+        sentences=(
+            *_first(recommend(per_seed, board, test_share=share)),
+            *_sentences(paired, controls, board, tasks, field),
+            *equal_cost(per_seed, board, test_share=share),
+        ),
         test_share=share,
         selected=datasets[0].splits.validation is not None,
         seconds=clock() - at,
         notes=notes,
     )
+
+
+def _first(sentence: str) -> tuple[str, ...]:
+    return (sentence,) if sentence else ()
 
 
 def _sentences(
@@ -281,6 +291,7 @@ def _frame(
     datasets: Sequence[Dataset],
     numbers: Sequence[int],
     seconds: float,
+    runs: np.ndarray,
 ) -> "pd.DataFrame":
     import pandas as pd
 
@@ -292,6 +303,7 @@ def _frame(
         "parameters": fitted.parameters,
         "splits": fitted.splits,
         "steps": fitted.steps,
+        "runs": runs,
         "seconds": np.full(seeds, seconds / seeds),
         "epoch": [choice.get("epoch", -1) for choice in fitted.chosen],
         "diverged": fitted.diverged,

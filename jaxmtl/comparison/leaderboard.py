@@ -26,7 +26,8 @@ def leaderboard(
             measure), value (of that measure, in original units), parameters, splits, seconds,
             diverged; and relative, errors relative to a constant prediction, which are then
             compared instead of error, if the measures of the tasks differ; and better, "lower" or
-            "higher", if error and value hold a measure of one's own.
+            "higher", if error and value hold a measure of one's own; and runs, what an arm costs in
+            runs of the schedule, if that is known.
         independent: the arm of networks trained on one task each, the baseline of Δm.
         seed: of the bootstrap.
 
@@ -38,7 +39,8 @@ def leaderboard(
         worst over the tasks of the error's change against the independent networks of the same seed
         in percent, averaged over the seeds (negative: better; NaN without that arm); mean_rank
         among the contestants over the tasks and the seeds that all of them ran (1 is best);
-        parameters, splits (means); seconds (median); seeds (runs); diverged (how many of them).
+        parameters, splits, and runs if known (means); seconds (median); seeds (how many were run);
+        diverged (how many of them).
 
     Raises:
         ValueError: a column is missing, or an arm, seed and task has several rows.
@@ -78,6 +80,8 @@ def leaderboard(
         for name in ("parameters", "splits", "seconds", "diverged")
     }
     columns |= {name: _mean(of_run[name]) for name in ("parameters", "splits")}
+    if "runs" in per_seed.columns:
+        columns["runs"] = _mean(runs.column(per_seed, "runs")[:, :, 0])
     columns["seconds"] = [_median(row) for row in of_run["seconds"]]
     columns["seeds"] = (runs.rows >= 0).any(axis=2).sum(axis=1)
     columns["diverged"] = (of_run["diverged"] == 1).sum(axis=1)

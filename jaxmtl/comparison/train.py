@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import jax
 import numpy as np
-from jaxtyping import Array, Key
+from jaxtyping import Array, Int, Key
 
 from jaxmtl.comparison.contestants import Contestant
 from jaxmtl.comparison.time_limit import BrokenOffError, Clock, TimeLimit
@@ -30,12 +30,14 @@ class Trained:
         seconds: that each took.
         seeds: how many were run, the first of those that were asked for.
         notes: what was cut for the time.
+        a_run: gradient steps of one run of the schedule, a seed each; None without networks.
     """
 
     fitted: Mapping[str, Fitted]
     seconds: Mapping[str, float]
     seeds: int
     notes: tuple[str, ...]
+    a_run: Int[np.ndarray, " seeds"] | None = None
 
 
 class _Rows(NamedTuple):
@@ -112,6 +114,7 @@ def train_methods(
         seconds=seconds,
         seeds=len(rows.folds),
         notes=limit.notes(),
+        a_run=None if bench is None else bench.updates.sum(axis=1),
     )
 
 

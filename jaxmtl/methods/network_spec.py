@@ -148,6 +148,8 @@ def _from_json(what: str, value: Any, default: Any, most: int) -> Any:
         fits, kind = all(map(_is_number, values)), "a number"
     elif isinstance(default, tuple | list):
         fits, kind = _are_sizes(value, most), f"a list of whole numbers up to {most}"
+    elif what.endswith("sharing") and isinstance(value, list):  # the group of every task
+        fits, kind = _are_sizes(value, most), f"a list of whole numbers up to {most}"
     else:
         fits = value is None or isinstance(value, str) or _is_size(value, most)
         kind = "a name, a whole number or null"

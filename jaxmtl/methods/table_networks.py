@@ -26,7 +26,8 @@ from jaxmtl.training.tabular import Scaling, TableRows, train_table
 from jaxmtl.training.tabular.schedule import epochs_for
 
 if TYPE_CHECKING:
-    from jaxmtl.models.table_net import Sharing, TableNet
+    from jaxmtl.models.sharing import Sharing
+    from jaxmtl.models.table_net import TableNet
 
 RATE = 0.05
 FURTHEST = 1e300  # where no range is known: files hold finite numbers only

@@ -13,10 +13,10 @@ from jaxtyping import Array, Float, PyTree
 
 from jaxmtl._validate import check_choice
 from jaxmtl.duplication import AnyIndex, HeadIndex, initial_head_index, readers
+from jaxmtl.models import sharing as tasks_share
 from jaxmtl.models.layers import Bank
-from jaxmtl.models.sharing import Mark, Names, mark_shared
+from jaxmtl.models.sharing import Mark, Names, Sharing
 
-Sharing = Literal["shared", "separate", "rank_one", "bank"]
 Embedding = Literal["periodic", "none"]
 Shape = Literal["mish", "selu", "relu"]
 
@@ -42,7 +42,8 @@ class TableNet(nn.Module):
         codes: columns that hold the number of a level.
         sizes: levels of each code; the last stands for whatever is no level.
         hidden: sizes of the hidden layers, at least one.
-        sharing: ``"shared"``, one trunk for all tasks; ``"separate"``, a network a task;
+        sharing: ``"shared"``, one trunk for all tasks; ``"separate"``, a network a task; a trunk a
+            group of tasks, by the number of the group of each: ``(0, 0, 1)``;
             ``"rank_one"``, one trunk whose inputs and outputs of every hidden layer each task
             multiplies by numbers of its own, 1 at first, and with biases of its own; ``"bank"``,
             one trunk whose last layer is a bank of nodes that can be duplicated.
@@ -92,11 +93,9 @@ class TableNet(nn.Module):
             object.__setattr__(self, name, sizes)
         for name in ("numbers", "levels", "codes"):
             object.__setattr__(self, name, tuple(int(column) for column in getattr(self, name)))
-        for name, choices in (
-            ("sharing", Sharing),
-            ("embedding", Embedding),
-            ("activation", Shape),
-        ):
+        sharing = tasks_share.checked_sharing(self.sharing, len(self.outputs))
+        object.__setattr__(self, "sharing", sharing)
+        for name, choices in (("embedding", Embedding), ("activation", Shape)):
             check_choice(name, getattr(self, name), get_args(choices))
         if len(self.codes) != len(self.sizes):
             raise ValueError(
@@ -130,9 +129,11 @@ class TableNet(nn.Module):
                 return readers(index, self.num_columns).sum(axis=0) > 1
             own = names[0] in ("output", "line") or names[-1] in ("inner", "outer")
             own = own or (self.sharing == "rank_one" and names[-1] == "bias")
-            return self.sharing != "separate" and not own
+            return not own
 
-        return mark_shared(params, self.num_tasks, is_shared)
+        marks: Any = tasks_share.mark_shared(params, self.num_tasks, is_shared)
+        trunks = tasks_share.trunk_of_each(self.sharing, self.num_tasks)
+        return marks if trunks is None else tasks_share.within_groups(marks, "trunk", trunks)
 
     @property
     def has_bank(self) -> bool:
@@ -151,13 +152,14 @@ class TableNet(nn.Module):
     def setup(self) -> None:
         """Declares the parts."""
         tasks, nobody = self.num_tasks, cast(Any, (None, None))
+        trunks = tasks_share.trunk_of_each(self.sharing, tasks)
         embedded: Any = _Trunk
-        if self.sharing == "separate":
+        if trunks is not None:
             embedded = nn.vmap(
                 _Trunk,
                 in_axes=nobody,
                 out_axes=1,
-                axis_size=tasks,
+                axis_size=len(set(trunks)),
                 variable_axes={"params": 0},
                 split_rngs={"params": True, "dropout": True},
             )
@@ -176,7 +178,7 @@ class TableNet(nn.Module):
         )
         if self.sharing == "bank":
             self.bank = Bank(self.nodes, self.num_columns, initializer="he_normal")
-        self.output = _Heads(self.outputs)
+        self.output = _Heads(self.outputs, tuple(range(tasks)) if trunks is None else trunks)
         if self.line:
             columns = (*self.numbers, *self.levels) if named else None
             self.beside = _Line(columns, self.codes, self.sizes, sum(self.outputs), name="line")
@@ -337,15 +339,16 @@ class _Heads(nn.Module):
     """An output layer a task, of 0 at the start."""
 
     outputs: Sequence[int]
+    reads: Sequence[int]  # of what is there, by task
 
     @nn.compact
     def __call__(self, h: Array) -> Float[Array, "batch outputs"]:
         zeros, inputs, width = nn.initializers.zeros, h.shape[-1], sum(self.outputs)
         kernel = self.param("kernel", zeros, (inputs, width), jnp.float32)
         bias = self.param("bias", zeros, (width,), jnp.float32)
-        if h.ndim == 3:  # (batch, tasks, nodes): every output reads its own task's
-            task = [t for t, size in enumerate(self.outputs) for _ in range(size)]
-            z = jnp.einsum("bwi,iw->bw", h[:, jnp.array(task)], kernel)
+        if h.ndim == 3:  # (batch, tasks or trunks, nodes): every output reads its own task's
+            task = np.repeat(self.reads, self.outputs)
+            z = jnp.einsum("bwi,iw->bw", h[:, task], kernel)
         else:
             z = h @ kernel
         return z / math.sqrt(inputs) + bias[None]

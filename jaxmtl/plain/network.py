@@ -30,22 +30,26 @@ def table_net(fields: Mapping[str, Any], arrays: Params, x: np.ndarray) -> np.nd
     """
     named = [*fields["numbers"], *fields["levels"], *fields["codes"]]
     activation = ACTIVATIONS[fields["activation"]]
-    if fields["sharing"] == "separate":
+    sharing = fields["sharing"]
+    in_groups = not isinstance(sharing, str) and max(sharing) > 0
+    # Which trunk each task reads.
+    reads: Any = sharing if in_groups else range(len(fields["outputs"]))
+    if in_groups or sharing == "separate":
         trunk = _below(arrays, "params/trunk/")
         parts = [
             _table_trunk(fields, {name: leaf[t] for name, leaf in trunk.items()}, x, bool(named))
-            for t in range(len(fields["outputs"]))
+            for t in range(max(reads) + 1)
         ]
         h = np.stack(parts, axis=1)
     else:
         h = _table_trunk(fields, _below(arrays, "params/trunk/"), x, bool(named))
-    if fields["sharing"] == "bank":
+    if sharing == "bank":
         first = np.arange(fields["hidden"][-1])
         index = arrays.get("head_index", np.tile(first, (len(fields["outputs"]), 1)))
         h = activation(_bank(arrays, h, index))
     kernel, bias = arrays["params/output/kernel"], arrays["params/output/bias"]
-    if h.ndim == 3:  # (rows, tasks, nodes): every output reads its own task's
-        task = [t for t, size in enumerate(fields["outputs"]) for _ in range(size)]
+    if h.ndim == 3:  # (rows, tasks or trunks, nodes): every output reads its own task's
+        task = [t for t, size in zip(reads, fields["outputs"], strict=True) for _ in range(size)]
         z = np.einsum("bwi,iw->bw", h[:, task], kernel)
     else:
         z = h @ kernel

@@ -8,6 +8,7 @@ FAMILY_WORDS = {
     "network": "networks together",
     "residual": "networks beside a line",
     "separate": "networks one by one",
+    "groups": "networks in groups",
     "mixture": "this model",
 }
 

@@ -1,16 +1,12 @@
 """From a table to what predicts all of its targets: families of models, judged and mixed."""
 
 import dataclasses
-import time
-from collections.abc import Callable, Mapping
-from pathlib import Path
+from collections.abc import Mapping
 from typing import NamedTuple
 
-import jax
 import numpy as np
 from jaxtyping import Float, Int
 
-from jaxmtl._memory import give_memory_back
 from jaxmtl.data import (
     CellTable,
     Columns,
@@ -21,84 +17,23 @@ from jaxmtl.data import (
     folds_of_table,
 )
 from jaxmtl.data import held_out as held_out_rows
-from jaxmtl.methods import TABLE_FAMILIES, Fitted, Work, find_method, held_out, mixed
-from jaxmtl.methods.method import OnProgress
-from jaxmtl.methods.registry import families_for
+from jaxmtl.methods import Fitted, Work, held_out, mixed
 from jaxmtl.metrics.of_tasks import Scores, constant_prediction, score
 from jaxmtl.plain.mixture import disagreement
-from jaxmtl.prediction.calibration import LEVEL, calibrate
+from jaxmtl.prediction.calibration import calibrate
 from jaxmtl.prediction.coverage import Coverage, coverage_left_out, coverage_of
-from jaxmtl.prediction.family_words import said
+from jaxmtl.prediction.families import LONGEST as LONGEST
+from jaxmtl.prediction.families import Learned, OnStage, Plan, fit_families
+from jaxmtl.prediction.families import Stage as Stage
 from jaxmtl.prediction.gains import Gain, blocks_of, gain_over
 from jaxmtl.prediction.importance import Importance, permutation_importance
-from jaxmtl.prediction.kept import Kept
 from jaxmtl.prediction.predictor import ByFold, Predictor, Reading
-from jaxmtl.prediction.time_plan import TimePlan, cost_of, left_out_note, without_the_longest
+from jaxmtl.prediction.structures import ONE_BY_ONE, TOGETHER, Decision, decide
 from jaxmtl.statistics.selection import greedy
 from jaxmtl.tasks import output_widths
-from jaxmtl.training import SweepProgress
 
 MIXED = "mixture"
-LONGEST = 900.0  # seconds
-MOMENT = 0.1  # seconds that are left where what came before has taken them all
 FOLDS, MORE_FOLDS, ROWS_FOR_MORE_FOLDS = 5, 10, 1000
-TOGETHER, ONE_BY_ONE = "network", "separate"  # families that differ in sharing alone
-
-OnStage = Callable[["Stage"], None]
-
-
-class Stage(NamedTuple):
-    """Where the learning stands.
-
-    Attributes:
-        name: of the family at work.
-        number: its number, from 0.
-        total: of families.
-        share: of its work that is done; 0 where it does not say.
-        seconds_left: of the whole, about.
-
-    Example:
-        >>> Stage("boosted", 3, 5, 0.0, 40.0).number
-        3
-    """
-
-    name: str
-    number: int
-    total: int
-    share: float
-    seconds_left: float
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Plan:
-    """How the rows of a table are learned from.
-
-    Attributes:
-        families: names of methods, the simplest first; see ``TABLE_FAMILIES``.
-        folds: into which the rows are divided; each is predicted by what the others taught. None:
-            as many as ``folds_for`` says.
-        test: fraction of the rows, or of the groups, that nothing learns from; 0 for none.
-        seed: of the folds, the test rows and the methods.
-        seconds: that all may take; None for as long as it needs. What is learned then hangs on the
-            machine.
-        spent: seconds of these that are over, as by reading the table.
-        longest: seconds beyond which a family is left out where ``seconds`` is None, by what it is
-            expected to take; None for none. The first one is always trained.
-        confidence: level of the intervals whose coverage is measured.
-
-    Example:
-        >>> Plan(folds=3).families[:4]
-        ('mean', 'linear', 'extra_trees', 'boosted')
-    """
-
-    families: tuple[str, ...] = tuple(TABLE_FAMILIES)
-    folds: int | None = None
-    test: float = 0.0
-    seed: int = 0
-    seconds: float | None = None
-    spent: float = 0.0
-    longest: float | None = LONGEST
-    confidence: float = LEVEL
 
 
 class Line(NamedTuple):
@@ -136,6 +71,7 @@ class TableFit:
         gain: over the simplest family that looks at the features; None without another one.
         sharing: loss of networks for all targets together over that of one for each; None without
             both.
+        structure: which targets share a network; None without networks, or with one target.
         notes: what the user should know.
     """
 
@@ -152,6 +88,7 @@ class TableFit:
     importance: Importance
     gain: Gain | None
     sharing: Gain | None
+    structure: Decision | None
     notes: tuple[str, ...]
 
 
@@ -206,7 +143,8 @@ def fit_table(
         learned, _, test = held_out_rows(table, columns, made, test=plan.test, seed=plan.seed)
     number = plan.folds or folds_for(len(learned))
     folds = folds_of_table(table, columns, made, number, seed=plan.seed, among=learned)
-    fitted, seconds, cut = _fit_families(plan, data, folds, work or Work(), on_stage)
+    learned_by = fit_families(plan, data, folds, work or Work(), on_stage)
+    fitted = learned_by.fitted
     fold = np.concatenate([np.full(len(part.test), k) for k, part in enumerate(folds)])
     seen = np.concatenate([part.test for part in folds])
     held = {name: np.concatenate(held_out(one, data, folds)) for name, one in fitted.items()}
@@ -242,7 +180,7 @@ def fit_table(
             predictor, left, *labels, fold, data.x[seen], confidence_level=plan.confidence
         )
     block = blocks_of(table, columns, rows[shown], plan.seed)
-    board = _leaderboard(bags, own, data, shown, learned, seconds)
+    board = _leaderboard(bags, own, data, shown, learned, learned_by)
     return TableFit(
         predictor=predictor,
         columns=columns,
@@ -257,7 +195,8 @@ def fit_table(
         importance=permutation_importance(models, data, folds, seed=plan.seed),
         gain=_gain(bags, own, data, shown, block),
         sharing=_sharing(bags, data, shown, block),
-        notes=(*made.notes, *folds.notes, *cut, *_notes(fitted), *mixture.notes),
+        structure=_structure(plan, learned_by, held, bags, data, (seen, shown, learned), block),
+        notes=(*made.notes, *folds.notes, *learned_by.notes, *mixture.notes),
     )
 
 
@@ -280,76 +219,6 @@ def folds_for(rows: int) -> int:
     return MORE_FOLDS if rows <= ROWS_FOR_MORE_FOLDS else FOLDS
 
 
-def _fit_families(
-    plan: Plan, data: Data, folds: Folds, work: Work, on_stage: OnStage | None
-) -> tuple[dict[str, Fitted], dict[str, float], tuple[str, ...]]:
-    """What each has learned, the seconds it took, and what is to be said of those left out."""
-    fitted: dict[str, Fitted] = {}
-    seconds: dict[str, float] = {}
-    left_out: list[tuple[str, float]] = []
-    names, others = families_for(plan.families, data)
-    costs = {name: cost_of(name, data, folds) for name in names}
-    longest = plan.longest if plan.seconds is None else None
-    names, too_long = without_the_longest(costs, longest)
-    free = None if plan.seconds is None else max(plan.seconds - plan.spent, MOMENT)
-    timing = TimePlan({name: costs[name] for name in names}, free)
-    kept = None
-    if work.checkpoint is not None:
-        kept = Kept(Path(work.checkpoint), data, folds, seed=plan.seed)
-    before: list[str] = []
-    for number, name in enumerate(names):
-        found = None if kept is None else kept.load(name)
-        if found is not None:
-            fitted[name], seconds[name] = found
-            before.append(name)
-            timing.leave_out(name)
-            continue
-        # Something has to be learned, whatever the time.
-        if fitted and name not in timing.kept():
-            left_out.append((name, timing.needs(name)))
-            timing.leave_out(name)
-            continue
-        tell = _teller(name, number, timing, on_stage, len(names))
-        began = time.perf_counter()
-        keys = jax.random.split(jax.random.key(plan.seed), len(folds))
-        share = timing.share(name)
-        place = None if kept is None or share is not None else kept.checkpoint(name)
-        how = dataclasses.replace(
-            work, seconds=share, checkpoint=place, resume=place is not None, on_progress=tell
-        )
-        fitted[name] = find_method(name).fit(data, folds, keys, how)
-        seconds[name] = time.perf_counter() - began
-        timing.done(name)
-        give_memory_back()
-        if kept is not None and share is None:
-            kept.save(name, fitted[name], seconds[name])
-    cut = [left_out_note(plan.seconds, left_out)] if left_out and plan.seconds else []
-    if before:
-        cut.append(f"kept from a fit that was broken off: {', '.join(map(said, before))}")
-    return fitted, seconds, (*others, *too_long, *cut)
-
-
-def _teller(
-    name: str, number: int, timing: TimePlan, on_stage: OnStage | None, total: int
-) -> OnProgress | None:
-    """Says that a family begins, and gives what says how far it is."""
-    if on_stage is None:
-        return None
-    on_stage(Stage(name, number, total, 0.0, timing.needs(name) + timing.later(name)))
-
-    def tell(part: str, at: SweepProgress) -> None:
-        del part
-        left = at.seconds_left if at.seconds_left == at.seconds_left else timing.needs(name)
-        share = at.done / max(at.total, 1)
-        on_stage(Stage(name, number, total, share, left + timing.later(name)))
-
-    return tell
-
-
-def _notes(fitted: Mapping[str, Fitted]) -> list[str]:
-    return list(dict.fromkeys(note for one in fitted.values() for note in one.notes))
-
-
 def _mean_of(fitted: Fitted, x: np.ndarray) -> np.ndarray:
     return np.mean([model.predict(x) for model in fitted.models], axis=0)
 
@@ -360,21 +229,43 @@ def _leaderboard(
     data: Data,
     shown: np.ndarray,
     learned: np.ndarray,
-    seconds: Mapping[str, float],
+    by: Learned,
 ) -> tuple[Line, ...]:
-    constant = constant_prediction(data.tasks, data.y[learned], data.known[learned])
-
-    def scores(predicted: np.ndarray) -> Scores:
-        y, known = data.y[shown], data.known[shown]
-        return score(data.tasks, predicted, y, known, constant=constant)
-
     lines = [
-        Line(name, find_method(name).description, scores(predicted), seconds[name])
+        Line(
+            name,
+            by.methods[name].description,
+            _scores(predicted, data, shown, learned),
+            by.seconds[name],
+        )
         for name, predicted in bags.items()
     ]
     if len(bags) > 1:
-        lines.append(Line(MIXED, "weighted mean of these", scores(own), sum(seconds.values())))
+        scores = _scores(own, data, shown, learned)
+        lines.append(Line(MIXED, "weighted mean of these", scores, sum(by.seconds.values())))
     return tuple(lines)
+
+
+def _scores(predicted: np.ndarray, data: Data, rows: np.ndarray, learned: np.ndarray) -> Scores:
+    constant = constant_prediction(data.tasks, data.y[learned], data.known[learned])
+    return score(data.tasks, predicted, data.y[rows], data.known[rows], constant=constant)
+
+
+def _structure(
+    plan: Plan,
+    by: Learned,
+    held: Mapping[str, np.ndarray],
+    bags: Mapping[str, np.ndarray],
+    data: Data,
+    rows: tuple[np.ndarray, np.ndarray, np.ndarray],
+    block: np.ndarray,
+) -> Decision | None:
+    """Decided on rows that folds held out, and judged on those that errors are shown of."""
+    seen, shown, learned = rows
+    relative = {name: _scores(own, data, seen, learned).relative for name, own in held.items()}
+    asked = plan.structure if isinstance(plan.structure, str) else "a file"
+    constant = constant_prediction(data.tasks, data.y[learned], data.known[learned])
+    return decide(asked, by, relative, bags, constant, data, shown, block)
 
 
 def _gain(

@@ -83,14 +83,55 @@ def gain_over(
         >>> found.over, found.percent.tolist()
         ('linear', [-75.0])
     """
-    losses = [
-        np.stack(
-            [
-                mean_losses(predicted[block == one], some_rows(data, shown[block == one]))
-                for one in np.unique(block)
-            ]
-        )
-        for predicted in (own, other)
-    ]
-    found = paired_bootstrap(*losses)
+    found = paired_bootstrap(*(_by_block(one, data, shown, block) for one in (own, other)))
     return Gain(name, found.percent, found.percent_low, found.percent_high)
+
+
+def overall_gain(
+    name: str,
+    own: Float[np.ndarray, "shown outputs"],
+    other: Float[np.ndarray, "shown outputs"],
+    constant: Float[np.ndarray, " outputs"],
+    data: Data,
+    shown: Int[np.ndarray, " shown"],
+    block: Int[np.ndarray, " shown"],
+) -> Gain:
+    """The same over all tasks: the mean of their losses, each over that of a constant prediction.
+
+    Args: as of ``gain_over``, and the constant prediction.
+
+    Returns:
+        One number and its interval.
+
+    Example:
+        >>> from jaxmtl.tasks import number_tasks
+        >>> y = np.stack([np.arange(20.0), 1000 * np.arange(20.0)], axis=1)
+        >>> data = Data(x=y, y=y, known=np.ones((20, 2), bool), tasks=number_tasks("ab"))
+        >>> own, other = y + np.array([1, 2000]), y + np.array([2, 2000])
+        >>> rows, constant = np.arange(20), y.mean(axis=0)
+        >>> overall_gain("linear", own, other, constant, data, rows, rows).percent.round(6).tolist()
+        [-37.5]
+    """
+    whole = mean_losses(np.repeat(constant[None], len(shown), axis=0), some_rows(data, shown))
+    scale = np.where(np.isfinite(whole) & (whole > 0), whole, np.nan)
+    means = []
+    for predicted in (own, other):
+        share = _by_block(predicted, data, shown, block) / scale
+        known = np.isfinite(share)
+        total = np.where(known, share, 0).sum(axis=1)
+        number = known.sum(axis=1)
+        means.append(np.where(number > 0, total / np.maximum(number, 1), np.nan)[:, None])
+    found = paired_bootstrap(*means)
+    return Gain(name, found.percent, found.percent_low, found.percent_high)
+
+
+def _by_block(
+    predicted: np.ndarray, data: Data, shown: np.ndarray, block: np.ndarray
+) -> Float[np.ndarray, "blocks tasks"]:
+    """Mean losses of the rows of every block."""
+    return np.stack(
+        [
+            mean_losses(predicted[block == one], some_rows(data, shown[block == one]))
+            for one in np.unique(block)
+        ]
+    )

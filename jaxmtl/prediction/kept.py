@@ -63,7 +63,15 @@ class Kept:
         ([1.0], 0.1)
     """
 
-    def __init__(self, folder: Path, data: Data, folds: Folds, *, seed: int) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        data: Data,
+        folds: Folds,
+        *,
+        seed: int,
+        structure: Mapping[str, Any] | None = None,
+    ) -> None:
         """Names what is to be kept; writes nothing.
 
         Args:
@@ -71,10 +79,11 @@ class Kept:
             data: to learn from.
             folds: of it.
             seed: of the methods.
+            structure: the only one that networks are to have, as JSON; None where it is found.
         """
         self.folder = folder
         self._data, self._folds = data, folds
-        self._checksum = _checksum(data, folds, seed)
+        self._checksum = _checksum(data, folds, seed, structure)
 
     def load(self, name: str) -> tuple[Fitted, float] | None:
         """What a family had learned, and the seconds it took; None where nothing is kept.
@@ -206,7 +215,7 @@ def _own(folder: Path) -> list[str]:
     return sorted(name for name in os.listdir(folder) if _NAME.fullmatch(name))
 
 
-def _checksum(data: Data, folds: Folds, seed: int) -> str:
+def _checksum(data: Data, folds: Folds, seed: int, structure: Mapping[str, Any] | None) -> str:
     found = hashlib.sha256()
     about = {
         "tasks": [task.to_json() for task in data.tasks],
@@ -214,6 +223,7 @@ def _checksum(data: Data, folds: Folds, seed: int) -> str:
         "versions": versions(),
         "machine": machine(),
         "seed": seed,
+        "structure": structure,
     }
     found.update(json_text(about).encode())
     arrays = [data.x, data.y, data.known]

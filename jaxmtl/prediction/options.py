@@ -6,7 +6,10 @@ from typing import Annotated
 import msgspec
 
 from jaxmtl._options import Option, Options, parse_seconds
+from jaxmtl._words import did_you_mean, short
 
+WORDS = ("auto", "shared", "separate")  # which targets share a network
+OF_THE_STUDY = ("study", "lookahead")
 TABLE = "table"  # the preset for columns of any kind
 
 
@@ -51,9 +54,30 @@ class TableOptions(Options):
         ),
     ] = None
 
+    structure: Annotated[
+        str,
+        Option(
+            help="Which targets share a network: auto, all ways are tried; shared, separate, or a "
+            "structure's JSON file. With --preset study: auto, shared, separate, study, lookahead.",
+            metavar="HOW",
+            shown="auto; study with --preset study",
+        ),
+    ] = "auto"
+
     def check(self) -> None:
-        """Raises ValueError for a family that there is not."""
+        """Raises ValueError for a family or a structure that there is not."""
         _ = self.family_names
+        if self.structure in OF_THE_STUDY:
+            raise ValueError(
+                f"--structure {self.structure}: only with --preset study, whose network changes "
+                f"while it trains; expected {', '.join(WORDS)} or a file .json"
+            )
+        if self.structure not in WORDS and not self.structure.lower().endswith(".json"):
+            hint = did_you_mean(self.structure, WORDS)
+            raise ValueError(
+                f"--structure: expected {', '.join(WORDS)} or a file .json, got "
+                f"{short(self.structure)}{hint}"
+            )
 
     @property
     def family_names(self) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float, Int
 from jaxmtl.tasks import Task, output_slices
 
 FEWEST = 10  # rows that carry both labels
-MOST_TASKS = 64  # the first ones, beyond which pairs are too many to look at
+MOST_TASKS = 160  # the first ones, beyond which pairs are too many to look at
 LEVEL_95 = 0.975  # quantile of the t distribution
 _FLAT = 1e-10  # deviation over the mean: less is rounding
 _LEAST = 1e-12  # of a product of two variances near 1 of those rows that carry both labels

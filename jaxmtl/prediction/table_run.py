@@ -27,9 +27,12 @@ from jaxmtl.prediction.run_json import FORMAT, ByTask
 from jaxmtl.prediction.sample import write_sample
 from jaxmtl.prediction.save import MODEL, save_predictor
 from jaxmtl.prediction.script import write_script
+from jaxmtl.prediction.structure_record import StructureRecord, check_record, decision_record
 from jaxmtl.prediction.where_wrong import WhereWrong, where_wrong
+from jaxmtl.structure import write_structure
 from jaxmtl.tasks import output_slices
 
+STRUCTURE = "structure.json"  # which targets share a network, as --structure reads it
 OUT_OF_FOLD, TEST = "out of fold", "test"
 
 Share = Annotated[float, Meta(ge=0, le=1 + 1e-9)]
@@ -122,6 +125,7 @@ class TableMetrics(Struct):
     weights: dict[str, dict[str, Share]]
     gain: GainRecord | None = None
     sharing: GainRecord | None = None
+    structure: StructureRecord | None = None
     intervals: Coverage | None = None
     importance: ImportanceRecord | None = None
     relations: RelationsRecord | None = None
@@ -186,6 +190,8 @@ def write_table_run(
     write_card(folder, predictor, config, metrics)
     write_script(folder)
     save_predictor(folder / MODEL, predictor)
+    if found.structure is not None:
+        write_structure(folder / STRUCTURE, found.structure.structure)
     write_sample(folder, found.data.x)
     _write_predictions(folder / "predictions.csv", found, table)
 
@@ -236,6 +242,8 @@ def check_table_run(config: TableConfig, metrics: TableMetrics, predictor: Predi
         for name in Relations._fields[1:]:
             if [len(row) for row in getattr(relations, name)] != [number] * number:
                 raise ValueError(f"metrics.json: relations: expected {number} tasks each way")
+    if metrics.structure is not None:
+        check_record(metrics.structure, config.targets)
     if metrics.where_wrong is not None:
         metrics.where_wrong.check(predictor.tasks)
     for gain in (metrics.gain, metrics.sharing):
@@ -275,6 +283,7 @@ def _metrics(found: TableFit) -> dict[str, Any]:
         },
         "gain": _gain(found.gain, targets),
         "sharing": _gain(found.sharing, targets),
+        "structure": decision_record(found.structure, targets),
         "intervals": to_builtins(found.coverage),
         "importance": _importance(found.importance, targets),
     }

@@ -156,6 +156,16 @@ class TimePlan:
             return None
         return self.needs(name, least=True) + max(spare, 0.0) * more[name] / wanted
 
+    def add(self, name: str, cost: Cost) -> None:
+        """Puts a family at the end of the list.
+
+        Args:
+            name: of it.
+            cost: what it takes.
+        """
+        self._costs[name] = cost
+        self._waiting.append(name)
+
     def leave_out(self, name: str) -> None:
         """Takes a family off the list.
 

@@ -14,6 +14,7 @@ from jaxmtl.structure.look_ahead import Looked as Looked
 from jaxmtl.structure.look_ahead import look_ahead as look_ahead
 from jaxmtl.structure.networks import head_index_of as head_index_of
 from jaxmtl.structure.networks import sharing_of as sharing_of
+from jaxmtl.structure.networks import structure_of as structure_of
 from jaxmtl.structure.plain import Layer as Layer
 from jaxmtl.structure.plain import Structure as Structure
 from jaxmtl.structure.plain import StructureError as StructureError

@@ -69,7 +69,7 @@ def test_a_fit_that_was_interrupted_goes_on(learned, call, tmp_path, monkeypatch
         return find_method(name)
 
     with monkeypatch.context() as patch:
-        patch.setattr("jaxmtl.prediction.fit_table.find_method", find)
+        patch.setattr("jaxmtl.prediction.families.find_method", find)
         done = call(*command)
     kept = tmp_path / "run.unfinished"
     assert done.code == 130
@@ -332,3 +332,61 @@ def test_the_picture_of_many_targets_shows_the_first(call, tmp_path, monkeypatch
     assert done.code == 0, done.err
     page = (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
     assert "The first 1 of 2 columns." in page
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--structure", "share"], "--structure: expected auto, shared, separate or a file .json"),
+        (["--structure", "study"], "--structure study: only with --preset study, whose network"),
+        (["--structure", "no.json"], "file no.json: there is no such file"),
+        (["--structure", "shared", "--method", "network"], "--structure: expected without --meth"),
+        (
+            ["--structure", "shared", "--preset", "quick"],
+            "--structure: expected networks among the families, got mean, linear, boosted; add",
+        ),
+        (
+            ["--preset", "study", "--features", "CO", "--structure", "some"],
+            "--structure: expected one of 'auto', 'shared', 'separate', 'study', 'lookahead', got",
+        ),
+        (
+            ["--preset", "study", "--features", "CO", "--structure", "a.json"],
+            "--structure: a file goes with --preset table",
+        ),
+        (
+            ["--preset", "study", "--features", "CO", "--structure", "auto", "--method", "mmoe"],
+            "--structure: expected without --method mmoe",
+        ),
+    ],
+)
+def test_structures_that_there_are_not(learned, call, options, words):
+    done = call("fit", learned / "air.csv", "--targets", "O3,level", *options)
+    assert done.code == 2
+    assert words in done.err
+    assert "Traceback" not in done.err
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (
+            '{"tasks": ["O3", "level"],\n "layers": [\n{"width": 8, "groups": [["O3"]]}]}',
+            "line 3: ",
+        ),
+        ('{"tasks": ["O3"], "layers": [{"width": 8, "groups": [["O3"]]}]}', "expected the targets"),
+        (
+            '{"tasks": ["O3", "level"], "layers": [{"width": 8, "groups": [["O3", "level"]]}, '
+            '{"width": 8, "groups": [["O3"], ["level"]]}]}',
+            "layer 2: expected the same groups in all layers",
+        ),
+    ],
+)
+def test_a_structure_that_does_not_go_names_its_file_and_its_part(
+    learned, call, tmp_path, text, words
+):
+    file = tmp_path / "s.json"
+    file.write_text(text, encoding="utf-8")
+    done = call("fit", learned / "air.csv", "--targets", "O3,level", "--structure", file)
+    assert done.code == 2
+    assert f"file {file}" in done.err
+    assert words in done.err

@@ -76,3 +76,16 @@ def test_cites_the_study_and_takes_one_question_at_a_time(call, made_run):
     both = call("inspect", made_run, "--cite", "--worst")
     assert both.code == 2
     assert "--cite: expected without --worst" in both.err
+
+
+def test_draws_which_targets_share_what(call, made_run, tmp_path):
+    done = call("inspect", made_run, "--structure", "-o", tmp_path / "who.svg")
+    assert done.code == 0, done.err
+    assert "shared by both tasks" in done.out
+    assert (tmp_path / "who.svg").read_text(encoding="utf-8").startswith("<?xml")
+    again = call("inspect", made_run, "--structure", "-o", tmp_path / "who.svg")
+    assert (again.code, "--force" in again.err or "exists" in again.err) == (2, True)
+    both = call("inspect", made_run, "--structure", "--cite")
+    assert "--structure: expected without --cite" in both.err
+    other = call("inspect", made_run, "--structure", "-o", tmp_path / "who.gif")
+    assert "expected a file that ends in .png or .svg" in other.err

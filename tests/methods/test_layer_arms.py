@@ -1,17 +1,20 @@
 """Arms that split whole shared layers: Recon, branching, differentiation."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
 from jax.flatten_util import ravel_pytree
+from same_runs import check_models
 
 from jaxmtl import HardSharing, Phase
 from jaxmtl.aggregation import sum as summed
 from jaxmtl.comparison import Bench, Protocol, check_arms, find_arm
 from jaxmtl.data import Data, Folds, Rows, SplitIndices, Splits
-from jaxmtl.methods import ViewsModel, Work, find_method, held_out
+from jaxmtl.methods import ViewsModel, Work, find_method
 from jaxmtl.methods.models import model_of
 from jaxmtl.methods.study.layers import network_of_layers, split_layers
 from jaxmtl.methods.study.parameter_differentiation import part_by_cosine, tallied
@@ -45,28 +48,13 @@ def bench():
 
 @pytest.fixture(scope="module")
 def fitted(bench):
-    found = {}
-
-    def once(name):
-        if name not in found:
-            found[name] = find_arm(name).run(bench)
-        return found[name]
-
-    return once
+    return functools.cache(lambda name: find_arm(name).run(bench))
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_an_arm_keeps_the_models_whose_errors_it_reports(bench, fitted, name):
-    found = fitted(name)
-    again = held_out(found, bench.data, bench.folds)
-    for seed, model in enumerate(found.models):
-        rows = bench.folds.parts[seed].test
-        errors = ((again[seed] - bench.data.y[rows]) ** 2).mean(axis=0)
-        np.testing.assert_allclose(errors, found.scores[seed], rtol=1e-4, atol=1e-7)
-        saved = model_of(model.kind, model.spec(), model.arrays(), features=3, outputs=3)
-        np.testing.assert_array_equal(saved.predict(X), model.predict(X))
-    assert not found.diverged.any()
+    check_models(bench, fitted(name), X)
 
 
 @pytest.mark.slow

@@ -170,6 +170,8 @@ PLAIN = {
         {"numbers": [], "levels": [], "codes": [], "sizes": [], "line": True, "hidden": [3, 4]},
     ),
     "separate": ("TableNet", {"sharing": "separate", "embedding": "none", "activation": "relu"}),
+    "groups": ("TableNet", {"sharing": [0, 1, 0], "outputs": [1, 2, 1], "hidden": [3]}),
+    "one group": ("TableNet", {"sharing": [0, 0, 0], "outputs": [1, 2, 1], "hidden": [3]}),
     "rank_one": ("TableNet", {"sharing": "rank_one", "activation": "selu", "hidden": [3, 4]}),
     "bank": ("TableNet", {"sharing": "bank", "hidden": [3, 2]}),
     "bank and line": ("TableNet", {"sharing": "bank", "hidden": [3, 2], "line": True}),

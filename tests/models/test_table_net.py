@@ -50,7 +50,38 @@ def test_rank_one_starts_as_the_shared_network():
     np.testing.assert_allclose(outputs(network, own), outputs(shared, params), rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.parametrize("sharing", some(["shared", "separate", "rank_one", "bank"], "rank_one"))
+@functools.cache
+def of_three(sharing):
+    network = TableNet(outputs=(1, 2, 1), hidden=(6, 5), sharing=sharing)
+    return network, jax.jit(network.init)(jax.random.key(1), X)["params"]
+
+
+@pytest.mark.parametrize(("groups", "way"), [((0, 0, 0), "shared"), ((0, 1, 2), "separate")])
+def test_groups_of_all_or_of_one_are_the_ways_that_there_are(groups, way):
+    own, expected = of_three(groups)[1], of_three(way)[1]
+    jax.tree.map(np.testing.assert_array_equal, own, expected)
+    drawn = jax.tree.map(lambda leaf: leaf + 0.3, own)
+    found = [outputs(of_three(sharing)[0], drawn) for sharing in (groups, way)]
+    np.testing.assert_array_equal(*found)
+
+
+def test_tasks_of_a_group_read_one_trunk_which_computes_as_a_shared_one():
+    network, params = of_three((0, 1, 0))
+    assert {leaf.shape[0] for leaf in jax.tree.leaves(params["trunk"])} == {2}
+    drawn = jax.random.normal(jax.random.key(2), params["output"]["kernel"].shape)
+    params = {**params, "output": {**params["output"], "kernel": drawn}}
+    found, one = outputs(network, params), of_three("shared")[0]
+    for columns, group in (((0, 3), 0), ((1, 2), 1)):
+        trunk = jax.tree.map(lambda leaf, group=group: leaf[group], params["trunk"])
+        alone = outputs(one, {**params, "trunk": trunk})
+        np.testing.assert_allclose(
+            found[:, columns], alone[:, columns], rtol=1e-5, atol=1e-5 * alone.std()
+        )
+
+
+@pytest.mark.parametrize(
+    "sharing", some(["shared", "separate", "rank_one", "bank", (0, 1)], "rank_one")
+)
 def test_shared_are_the_parameters_that_several_tasks_have_a_slope_in(sharing):
     network, params = made(sharing)
     if sharing == "rank_one":  # no slope of one task may be 0 by chance
@@ -115,6 +146,8 @@ def test_dropout_is_drawn_in_training_only():
     ("fields", "said"),
     [
         ({"sharing": "some"}, "sharing: expected"),
+        ({"sharing": (0, 2)}, "sharing: expected the number of the group of each of 2 tasks"),
+        ({"sharing": (0, 0, 1)}, "sharing: expected the number of the group of each of 2 tasks"),
         ({"codes": (1,)}, "sizes: expected one for each of 1 codes, got 0"),
         ({"dropout": 1.0}, "dropout: expected at least 0 and below 1"),
         ({"hidden": ()}, "hidden: expected 1 sizes"),

@@ -1,5 +1,6 @@
 """Damages of the folder of a run on a table: each is one sentence, or does no harm."""
 
+import dataclasses
 import json
 import shutil
 from collections.abc import Callable
@@ -9,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from damages import damaged, saved
+from made_decision import made_decision
 from some_cases import some
 
 from jaxmtl.data import infer_columns, table_of_cells
@@ -30,6 +32,7 @@ def whole(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("table") / "run"
     folder.mkdir()
     found = fit_table(table, columns, Plan(families=("mean", "linear"), folds=3))
+    found = dataclasses.replace(found, structure=made_decision(columns.targets))
     write_table_run(folder, found, table, settings={"preset": "table"})
     return folder
 

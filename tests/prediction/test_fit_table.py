@@ -25,7 +25,7 @@ def learn(table, **plan):
 def test_together_is_compared_with_one_by_one(table, monkeypatch):
     stands_for = {"network": "linear", "separate": "mean"}
     monkeypatch.setattr(
-        "jaxmtl.prediction.fit_table.find_method",
+        "jaxmtl.prediction.families.find_method",
         lambda name: find_method(stands_for.get(name, name)),
     )
     found = learn(table, families=("network", "separate"))
@@ -38,7 +38,7 @@ def test_together_is_compared_with_one_by_one(table, monkeypatch):
 
 def test_what_does_not_fit_is_left_out_and_named(table, monkeypatch):
     costs = {"mean": Cost(0.0, 0.0), "linear": Cost(500.0, 500.0)}
-    monkeypatch.setattr("jaxmtl.prediction.fit_table.cost_of", lambda name, *_: costs[name])
+    monkeypatch.setattr("jaxmtl.prediction.families.cost_of", lambda name, *_: costs[name])
     found = learn(table, families=("mean", "linear"), seconds=60.0)
     assert [line.name for line in found.leaderboard] == ["mean"]
     assert found.predictor.method == "mean"
@@ -53,7 +53,7 @@ def test_what_does_not_fit_is_left_out_and_named(table, monkeypatch):
 
 def test_what_takes_very_long_is_left_out_unless_it_is_asked_for(table, monkeypatch):
     costs = {"mean": Cost(2000.0, 2000.0), "linear": Cost(1000.0, 1000.0)}
-    monkeypatch.setattr("jaxmtl.prediction.fit_table.cost_of", lambda name, *_: costs[name])
+    monkeypatch.setattr("jaxmtl.prediction.families.cost_of", lambda name, *_: costs[name])
     found = learn(table, families=("mean", "linear"))
     assert [line.name for line in found.leaderboard] == ["mean"]
     assert found.notes[-1].startswith("left out, as it would take long: a straight line (about 17")

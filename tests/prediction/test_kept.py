@@ -71,7 +71,7 @@ def test_what_is_through_is_not_learned_again(cells, whole, broken_off, monkeypa
         return find_method(name)
 
     seen = []
-    monkeypatch.setattr("jaxmtl.prediction.fit_table.find_method", find)
+    monkeypatch.setattr("jaxmtl.prediction.families.find_method", find)
     found = learn(cells, broken_off, lambda stage: seen.append(stage.name))
     assert set(seen) == {"boosted"}
     assert_same(found, whole)
@@ -154,7 +154,7 @@ def test_a_network_goes_on_in_the_middle(cells, tmp_path, monkeypatch):
         one = find_method(name)
         return dataclasses.replace(small, name=name) if isinstance(one, TableNetworks) else one
 
-    monkeypatch.setattr("jaxmtl.prediction.fit_table.find_method", find)
+    monkeypatch.setattr("jaxmtl.prediction.families.find_method", find)
     monkeypatch.setattr(members, "SECONDS_BETWEEN_SAVES", 0.0)
     monkeypatch.setattr(members, "SHARE_OF_SAVING", float("inf"))
     families = ("mean", "network")

@@ -3,8 +3,10 @@
 import math
 
 import pytest
+from made_decision import made_decision
 
 from jaxmtl.data import Column
+from jaxmtl.prediction.structure_record import decision_record
 from jaxmtl.report.words.table_quality import (
     error_lines,
     gain_words,
@@ -14,6 +16,7 @@ from jaxmtl.report.words.table_quality import (
     sharing_words,
     verdict_of,
 )
+from jaxmtl.report.words.table_structure import groups_words, structure_lines, structure_words
 from jaxmtl.report.words.table_summary import column_lines
 from jaxmtl.tasks import Task
 
@@ -142,3 +145,49 @@ def test_sharing_helps_hurts_or_makes_no_difference():
         "cannot be judged for D: there are too few rows."
     )
     assert sharing_words({}, TASKS) == ""
+
+
+def structure_metrics(kept, names=("CO", "NO2", "O3")):
+    return {"structure": decision_record(made_decision(names, kept), list(names))}
+
+
+def test_which_targets_share_is_said_in_words():
+    metrics = structure_metrics("separate")
+    assert structure_words(metrics) == (
+        "Networks by themselves do best one by one: 5.0 % (2.0 to 8.0) less error than together; "
+        "in groups is no different (+1.0 %, -2.0 to +4.0)."
+    )
+    lines = structure_lines(metrics)
+    assert lines[0].startswith("Which targets share a network?")
+    assert [line.split()[0] for line in lines[1:]] == ["networks", "together", "one", "in"]
+    assert lines[-1].endswith("CO with NO2; O3 alone")
+    assert "best" in lines[3]
+    words = structure_words(structure_metrics("groups"))
+    assert words.startswith("Networks by themselves do best in groups (CO with NO2; O3 alone): 5.0")
+    for word in ("node", "bank", "arm", "seed"):
+        assert word not in words + " ".join(lines)
+
+
+def test_what_was_asked_for_is_not_compared_and_what_is_not_known_not_said():
+    assert structure_words({}) == ""
+    assert structure_lines({}) == []
+    metrics = structure_metrics("separate")
+    found = metrics["structure"]
+    for over in found["over"]:
+        over["overall"] = [-3.0, None, None]
+    assert structure_words(metrics) == (
+        "Networks by themselves do best one by one, but of together there are too few rows to say "
+        "and of in groups there are too few rows to say."
+    )
+    found["tried"] = found["tried"][1:2]
+    assert structure_words(metrics) == (
+        "Networks: one by one, as was asked for; nothing else was tried."
+    )
+    assert structure_lines(metrics) == []
+
+
+def test_many_groups_are_counted():
+    groups = [[f"a{k}", f"b{k}"] for k in range(7)] + [["c"], ["d"]]
+    words = groups_words(groups)
+    assert words.startswith("a0 with b0; a1 with b1")
+    assert words.endswith("3 more groups; c and d alone")

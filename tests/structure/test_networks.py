@@ -8,10 +8,15 @@ from jaxmtl.structure import (
     bank,
     by_streak,
     everything,
+    from_json,
+    grouped,
     head_index_of,
+    separate,
     shared,
     sharing_of,
     split_layer,
+    structure_of,
+    to_json,
 )
 
 START = shared("abc", (8, 4))
@@ -31,8 +36,16 @@ def test_a_parted_bank_is_a_head_index_of_as_many_columns():
         assert sharing_of(structure) == "bank"
 
 
+@pytest.mark.parametrize(
+    "structure", [START, separate("abc", (8, 4)), grouped("abc", (8, 4), ["ac", "b"])]
+)
+def test_a_network_a_group_goes_there_and_back(structure):
+    saved = from_json(to_json(structure))
+    assert structure_of(sharing_of(saved), "abc", (8, 4)) == structure
+
+
 def test_other_layers_cannot_be_parted_below_a_bank():
-    with pytest.raises(ValueError, match="layer 1: expected all layers apart, or none but"):
+    with pytest.raises(ValueError, match="layer 1: expected the same groups in all layers, or all"):
         sharing_of(split_layer(START, 0))
     with pytest.raises(ValueError, match="layer 1: expected it shared below a bank"):
         head_index_of(everything(START))

@@ -6,7 +6,7 @@ from jaxmtl.methods.study.bench import Bench
 
 
 def _run(bench: Bench) -> Fitted:
-    runs = bench.adaptive if bench.method is None else bench.run_adaptive()
+    runs = bench.adaptive if bench.method is None and not bench.restart else bench.run_adaptive()
     return bench.fitted(bench.network(), runs)
 
 

@@ -14,11 +14,17 @@ from jaxmtl.methods.study.architectures import ARCHITECTURES
 from jaxmtl.methods.study.arm import Arm as Arm
 from jaxmtl.methods.study.bench import StudyProtocol
 from jaxmtl.methods.study.branch import branch_at
+from jaxmtl.methods.study.ensemble import KIND as ENSEMBLE
+from jaxmtl.methods.study.ensemble import ensemble_of
 from jaxmtl.methods.study.equal_nodes import EQUAL_NODES
 from jaxmtl.methods.study.fully_split import FULLY_SPLIT, ONE_SHOT
+from jaxmtl.methods.study.grow import grow_at, grow_in_words
+from jaxmtl.methods.study.halving_arm import HALVING
 from jaxmtl.methods.study.hard_sharing import HARD_SHARING
+from jaxmtl.methods.study.in_groups import groups_at, groups_in_words
 from jaxmtl.methods.study.independent import INDEPENDENT
 from jaxmtl.methods.study.linear_tuned import LINEAR_TUNED
+from jaxmtl.methods.study.look_ahead_arm import LOOK_AHEAD
 from jaxmtl.methods.study.other_nodes import LEAST_CONFLICT, RANDOM_NODE
 from jaxmtl.methods.study.parameter_differentiation import (
     PARAMETER_DIFFERENTIATION,
@@ -40,12 +46,27 @@ DEFAULT = (
     ADAPTIVE,
 )
 ARMS: dict[str, Arm] = {
-    arm.name: arm for arm in (*DEFAULT, *ARCHITECTURES, PARAMETER_DIFFERENTIATION, LINEAR_TUNED)
+    arm.name: arm
+    for arm in (
+        *DEFAULT,
+        *ARCHITECTURES,
+        PARAMETER_DIFFERENTIATION,
+        LOOK_AHEAD,
+        HALVING,
+        LINEAR_TUNED,
+    )
 }
 AT = "@"
 ARMS_AT: dict[str, tuple[str, Callable[[str], Arm], str]] = {
     "recon": ("K", recon_at, recon_in_words("K shared layers")),
     "branch": ("LAYER", branch_at, branch_at("LAYER").description),
+    "groups": ("K", groups_at, groups_in_words("K")),
+    "grow": ("N", grow_at, grow_in_words("N times")),
+    ENSEMBLE: (
+        "N:ARM",
+        lambda value: ensemble_of(value, find_arm),
+        "the mean of N runs of any arm from other initial values",
+    ),
 }
 """Arms with a number or a layer in their name: what it stands for, how it is read, and in words."""
 DEFAULT_ARMS: tuple[str, ...] = tuple(arm.name for arm in DEFAULT)
@@ -66,8 +87,9 @@ def find_arm(name: str, beside: tuple[str, ...] = ()) -> Arm:
     """An arm by its name: of ``ARMS``, or one of them with an aggregator, ``mmoe+upgrad``.
 
     Args:
-        name: as above; or ``recon@2``, ``branch@shared_0``. An aggregator or loss method by itself
-            stands on hard sharing with the adaptive run's schedule, ``restarts+upgrad``. It may
+        name: as above; or ``recon@2``, ``branch@shared_0``, ``groups@2``, ``grow@2``,
+            ``ensemble@4:restarts``. An aggregator or loss method by itself stands on hard sharing
+            with the adaptive run's schedule, ``restarts+upgrad``. It may
             have options, ``mmoe+cagrad(c=0.4)``, and be one that ``jaxmtl.aggregation.register``
             added.
         beside: other names that would have done, for the sentence of an error.
@@ -84,6 +106,8 @@ def find_arm(name: str, beside: tuple[str, ...] = ()) -> Arm:
     """
     if name in ARMS:
         return ARMS[name]
+    if name.startswith(f"{ENSEMBLE}{AT}") and (whole := _arm_at(name)) is not None:
+        return whole
     head, bracket, options = name.partition("(")
     base, joint, method = head.partition(JOINT)
     arm = ARMS.get(base) or _arm_at(base)
@@ -120,11 +144,12 @@ def _arm_at(name: str) -> Arm | None:
         return None
     what, read, _ = ARMS_AT[kind]
     if not value:
-        raise ValueError(f"arms: {short(name)}: expected {kind}{AT}{what}, got no {what.lower()}")
+        lacking = what.partition(":")[0].lower()
+        raise ValueError(f"arms: {short(name)}: expected {kind}{AT}{what}, got no {lacking}")
     try:
         return read(value)
     except ValueError as error:
-        raise ValueError(f"arms: {short(name)}: {error}") from error
+        raise ValueError(f"arms: {short(name)}: {str(error).removeprefix('arms: ')}") from error
 
 
 def why_not(arm: Arm, num_tasks: int, protocol: StudyProtocol | None) -> str | None:

@@ -122,6 +122,7 @@ class Bench:
         self.work = work
         self.method: Combining | None = None
         self.given: str | None = None
+        self.restart = 0
         self.splits = _stacked(data, folds)
 
     def is_of(self, data: Data, folds: Folds, keys: Key[Array, " folds"]) -> bool:
@@ -159,6 +160,24 @@ class Bench:
         self.lay_down()
         bench = copy.copy(self)
         bench.given = name
+        return bench
+
+    def restarted(self, number: int) -> "Bench":
+        """The same bench, on the same schedule, but networks begin with other initial values.
+
+        Args:
+            number: of the restart; 0 for none.
+
+        Returns:
+            A bench with keys of its own.
+        """
+        self.lay_down()
+        bench = copy.copy(self)
+        if number:
+            keys = jax.random.clone(self.keys)
+            bench.keys = jax.vmap(lambda key: jax.random.fold_in(key, 1000 + number))(keys)
+            bench.restart = number
+            bench.__dict__.pop("start", None)
         return bench
 
     @property

@@ -11,7 +11,8 @@ from jaxmtl.methods.study.arm import Arm
 from jaxmtl.methods.study.bench import Bench
 
 
-def _run(bench: Bench) -> Fitted:
+def network_of_each(bench: Bench) -> tuple[Any, PyTree]:
+    """Networks of which each task has one, and their initial values for all seeds."""
     from jaxmtl.models import IndependentNetworks
 
     p = bench.protocol
@@ -24,6 +25,11 @@ def _run(bench: Bench) -> Fitted:
         output_activation=p.output_activation,
     )
     params = {f"task_{t}": _of_task(bench, t) for t in range(bench.num_tasks)}
+    return model, params
+
+
+def _run(bench: Bench) -> Fitted:
+    model, params = network_of_each(bench)
     runs = bench.run("independent", model, bench.same_schedule, params=params)
     return bench.fitted(model, runs)
 

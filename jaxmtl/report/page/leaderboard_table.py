@@ -137,6 +137,9 @@ def _others(board: Sequence[Row], errors: Compared) -> list[tuple[str, Cell]]:
         ("Splits", plain("splits", lambda v: fixed(v, 1), False)),
         ("Seconds a seed", plain("seconds", lambda v: fixed(v, time), False)),
     ]
+    if "runs" in board[0]:
+        runs = plain("runs", lambda v: fixed(v, 0 if float(v).is_integer() else 2), False)
+        found.insert(-1, ("Cost, runs", runs))
     if "better" in board[0]:  # runs of one's own may be of anything
         found = [pair for pair, key in zip(found[4:], SIZES, strict=True) if _says(board, key)]
         return [(f"{errors.mean} (95 % interval)", error), ("Mean rank", rank), *found]

@@ -5,6 +5,7 @@ from jaxmtl.report.page.markup import figure, name, table, text
 from jaxmtl.report.words.numbers import decimals_for, fixed
 from jaxmtl.report.words.table_importance import worths
 from jaxmtl.report.words.table_relations import pairs_of, relation_words
+from jaxmtl.report.words.table_structure import structure_words, tried_rows
 
 MOST_WORTHS = 25  # columns in the table
 MOST_PAIRS = 10
@@ -32,6 +33,41 @@ def what_matters(run: SavedRun, picture: str) -> list[str]:
         return [_worths(run, text(caption))]
     numbers = f'<details class="inner"><summary>As numbers</summary>{_worths(run, "")}</details>'
     return [figure(picture, text(caption)), numbers]
+
+
+def who_shares(run: SavedRun, picture: str) -> list[str]:
+    """Which targets share a network: what was tried, and the structure that is best.
+
+    Args:
+        run: read from its folder.
+        picture: an element, or empty.
+
+    Returns:
+        Elements; none where no networks were trained for several targets.
+    """
+    found = run.metrics.get("structure")
+    if found is None:
+        return []
+    head, *rows = tried_rows(found)
+    heads = "".join(
+        f"<th{'' if i else ' class=first'}>{text(one)}</th>" for i, one in enumerate(head)
+    )
+    body = [
+        f'<tr><th scope="row">{text(first)}</th>'
+        + "".join(f"<td>{text(cell)}</td>" for cell in cells)
+        + f'<td class="word">{text(last)}</td></tr>'
+        for first, *cells, last in rows
+    ]
+    caption = (
+        "Networks by themselves on rows that were not learned from; error: squared, or log loss, "
+        "of which that of the mean is 100 %; size: numbers of the networks of one part of the rows."
+    )
+    below = "The best of them: a row a target, a column a layer; a block is what targets share."
+    return [
+        f"<p>{text(structure_words(run.metrics))}</p>",
+        table(text(caption), [f"<tr>{heads}</tr>"], [body], "Which targets share a network"),
+        figure(picture, below) if picture else "",
+    ]
 
 
 def _worths(run: SavedRun, caption: str) -> str:

@@ -14,7 +14,7 @@ from jaxmtl.prediction.predicted_columns import level_words
 from jaxmtl.prediction.sample import SAMPLE
 from jaxmtl.report.page.markup import figure, items, name, section, table, terms, text
 from jaxmtl.report.page.shell import whole_page
-from jaxmtl.report.page.table_columns import what_is_shared, what_matters
+from jaxmtl.report.page.table_columns import what_is_shared, what_matters, who_shares
 from jaxmtl.report.page.where_wrong_section import where_wrong_section
 from jaxmtl.report.words.numbers import decimals_for, duration, fixed
 from jaxmtl.report.words.table_intervals import (
@@ -120,6 +120,7 @@ def table_page(
         section("How sure a prediction is", *_sure(run)) if metrics.get("intervals") else "",
         section("What matters", *what_matters(run, others.get("importance", ""))),
         section("What the targets share", *what_is_shared(run, others.get("relations", ""))),
+        section("Which targets share a network", *who_shares(run, others.get("structure", ""))),
         where_wrong_section(metrics, tasks, *wrong),
         section("What was kept", _kept(run)),
         section("What was done to the table", *_done(run)),

@@ -12,6 +12,8 @@ from jaxmtl.report.pictures.style import ON_DARK, ON_LIGHT, SOFT, new_figure
 from jaxmtl.report.words.numbers import fixed
 
 MOST_WRITTEN = 16  # tasks, beyond which numbers do not fit into the cells
+MOST_NAMED = 48  # tasks, beyond which names do not fit beside them
+LARGEST = 9.0  # inches of a matrix without names
 
 
 def order_alike(labels: Float[np.ndarray, "tasks tasks"]) -> Int[np.ndarray, " tasks"]:
@@ -59,6 +61,7 @@ def draw_relations(found: Mapping[str, Any], labels: Labels) -> Figure:
     shown = np.where(np.tri(number, k=-1, dtype=bool), own, rest)
     np.fill_diagonal(shown, np.nan)
     cell = 0.62 if number <= 6 else (0.46 if number <= MOST_WRITTEN else 0.2)
+    cell = cell if number <= MOST_NAMED else LARGEST / number
     figure = new_figure(max(cell * number + 2.6, 4.6), max(cell * number + 1.7, 2.8))
     ax = figure.subplots()
     image = ax.imshow(shown, cmap="RdBu_r", vmin=-1, vmax=1)
@@ -74,8 +77,11 @@ def draw_relations(found: Mapping[str, Any], labels: Labels) -> Figure:
                 )
     names = [labels.tasks[t] for t in order]
     size = 8.0 if number <= MOST_WRITTEN else 6.0
-    ax.set_xticks(range(number), names, rotation=90, fontsize=size)
-    ax.set_yticks(range(number), names, fontsize=size)
+    if number > MOST_NAMED:
+        names = []
+        ax.set_ylabel(f"{number} targets, those that go together side by side", fontsize=8.5)
+    ax.set_xticks(range(len(names)), names, rotation=90, fontsize=size)
+    ax.set_yticks(range(len(names)), names, fontsize=size)
     ax.tick_params(length=0)
     ax.grid(visible=False)
     for spine in ax.spines.values():

@@ -1,13 +1,14 @@
 """Which tasks share which layers, as tasks by layers."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch
 
 from jaxmtl.report.pictures.labels import make_labels
-from jaxmtl.report.pictures.style import ON_LIGHT, SOFT, looks, new_figure
+from jaxmtl.report.pictures.style import ON_LIGHT, SOFT, looks, new_figure, save
 from jaxmtl.structure import Structure
 from jaxmtl.structure.plain import Layer, group_numbers
 
@@ -63,6 +64,24 @@ def plot_structure(structure: Structure) -> Figure:
             spine.set_visible(False)
         ax.set_xlabel("a block: tasks that share; its number: nodes", fontsize=8, color=SOFT)
     return figure
+
+
+def write_structure_picture(path: Path, structure: Structure) -> None:
+    """Draws a structure into a file.
+
+    Args:
+        path: that ends in .png or .svg.
+        structure: any.
+
+    Example:
+        >>> import tempfile
+        >>> from jaxmtl.structure import shared
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     write_structure_picture(Path(folder, "a.svg"), shared(("CO", "O3"), (8,)))
+        ...     Path(folder, "a.svg").stat().st_size > 100
+        True
+    """
+    save(plot_structure(structure), path, make_labels((), structure.tasks))
 
 
 def neighbours(structure: Structure) -> Sequence[str]:

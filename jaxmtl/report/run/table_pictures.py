@@ -14,13 +14,15 @@ from jaxmtl.report.pictures.importance_picture import (
 )
 from jaxmtl.report.pictures.labels import Labels, make_labels
 from jaxmtl.report.pictures.relations_picture import draw_relations
+from jaxmtl.report.pictures.structure_picture import plot_structure
 from jaxmtl.report.pictures.style import looks, save
+from jaxmtl.structure import describe, from_json
 
-IMPORTANCE, RELATIONS = "importance", "relations"
+IMPORTANCE, RELATIONS, STRUCTURE = "importance", "relations", "structure"
 
 
 def draw_others(folder: Path, run: SavedRun) -> dict[str, str]:
-    """Draws ``importance.png`` and, of three tasks or more, ``relations.png``.
+    """Draws ``importance.png``, of three tasks or more ``relations.png``, and ``structure.png``.
 
     Args:
         folder: of the run, to write into.
@@ -46,6 +48,12 @@ def draw_others(folder: Path, run: SavedRun) -> dict[str, str]:
             what = "Correlations of the targets, before and after the features."
             names = relations["tasks"]
             found[RELATIONS] = _written(drawn, folder, RELATIONS, what, labels, names)
+    if (decided := metrics.get("structure")) is not None:
+        structure = from_json(decided["structure"])
+        labels = make_labels((), structure.tasks)
+        drawn = plot_structure(structure)
+        what = f"Which targets share a network. {describe(structure)}"
+        found[STRUCTURE] = _written(drawn, folder, STRUCTURE, what, labels, structure.tasks)
     return found
 
 

@@ -1,10 +1,12 @@
 """A run in words and numbers, for a terminal."""
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from jaxmtl.methods.structure_of import structure_of_models
 from jaxmtl.metrics import measure_named
 from jaxmtl.prediction.belonging import undo_events
 from jaxmtl.prediction.folder import SavedRun
@@ -13,8 +15,10 @@ from jaxmtl.prediction.records import ADAPTIVE, HARD, LINE, MEAN, moved_tasks
 from jaxmtl.prediction.run_json import STUDY
 from jaxmtl.prediction.table_run import TABLE
 from jaxmtl.report.words.layout import aligned
+from jaxmtl.report.words.table_quality import WIDTH
 from jaxmtl.report.words.table_summary import summarize_table
 from jaxmtl.report.words.verdict import SPLIT_NAMES, verdict
+from jaxmtl.structure import describe
 from jaxmtl.tasks import Task, number_tasks
 
 LOSS_TITLE = "MSE"
@@ -85,6 +89,10 @@ def _heading_of_fitted(run: SavedRun) -> list[str]:
         f"{_count(len(config['targets']), 'task')}, {' and '.join(kinds)}"
         + (f" of {size}" if size else ""),
     ]
+    shared = structure_of_models(run.predictor.models, tuple(config["targets"]))
+    if shared is not None and len(config["targets"]) > 1:
+        words = textwrap.wrap(describe(shared), WIDTH - 11)
+        lines += [f"  {'' if i else 'shares':<9}{line}" for i, line in enumerate(words)]
     for name, ended in metrics["runs"].items():
         chosen = [f"{what} {_short(value)}" for what, value in ended.get("chosen", {}).items()]
         if chosen:

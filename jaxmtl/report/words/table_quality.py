@@ -23,6 +23,7 @@ HEADS = {
     "network": ("networks", "together"),
     "residual": ("networks", "and line"),
     "separate": ("networks", "one by one"),
+    "groups": ("networks", "in groups"),
     "mixture": ("this", "model"),
 }
 TYPICAL = "typical error = RMSE; R²: 1 perfect, 0 no better than the mean"

@@ -3,7 +3,8 @@
 import collections
 import shlex
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from jaxmtl.data import Column
 from jaxmtl.prediction.family_words import said
@@ -15,6 +16,7 @@ from jaxmtl.report.words.table_importance import importance_lines
 from jaxmtl.report.words.table_intervals import caution_words, interval_lines
 from jaxmtl.report.words.table_quality import WIDTH, error_lines, kept_lines, sharing_words
 from jaxmtl.report.words.table_relations import relation_words
+from jaxmtl.report.words.table_structure import structure_lines, structure_words
 from jaxmtl.report.words.table_wrong import wrong_lines
 from jaxmtl.tasks import Task
 
@@ -45,12 +47,20 @@ def summarize_table(run: SavedRun) -> str:
         importance_lines(metrics, tasks),
         wrong_lines(metrics, tasks, str(run.folder)),
         [*kept_lines(metrics, tasks), *together],
+        structure_part(metrics),
     ]
     if beside := next_to_each_other(run):
         parts.append([beside])
     if config["notes"]:
         parts.append([f"note: {note}" for note in config["notes"]])
     return "\n\n".join("\n".join(part) for part in parts if part)
+
+
+def structure_part(metrics: Mapping[str, Any]) -> list[str]:
+    """What was tried, and the sentence about it."""
+    sentence = structure_words(metrics)
+    wrapped = textwrap.wrap(sentence, WIDTH, initial_indent="  ", subsequent_indent="    ")
+    return [*structure_lines(metrics), *wrapped]
 
 
 def column_lines(

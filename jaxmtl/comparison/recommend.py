@@ -1,0 +1,224 @@
+"""Which arm to use: the least error, unless what is cheaper cannot be told from it."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from jaxmtl.comparison.clauses import Contrast, name_of, written
+from jaxmtl.comparison.contrasts import contrasts
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+WORTH = 1.0  # % of the error, below which no more is spent
+SAME_COST = 0.25  # of the cost, within which two arms cost the same
+CHEAP = 1.5  # runs, up to which arms cost what a run does
+
+
+class Cost(NamedTuple):
+    """An arm of the leaderboard.
+
+    Attributes:
+        arm: its name.
+        error: mean over the seeds.
+        runs: gradient steps over those of one run; 0 for what takes none.
+    """
+
+    arm: str
+    error: float
+    runs: float
+
+
+def costs_of(leaderboard: "pd.DataFrame") -> list[Cost]:
+    """Contestants with an error, the best first.
+
+    Args:
+        leaderboard: with a column of runs.
+
+    Returns:
+        One an arm.
+    """
+    rows: list[Any] = leaderboard.to_dict("records")
+    found = [
+        Cost(str(row["arm"]), float(row["error"]), float(np.nan_to_num(row["runs"])))
+        for row in rows
+        if row["kind"] == "arm" and np.isfinite(row["error"])
+    ]
+    return sorted(found, key=lambda one: one.error)
+
+
+def recommend(
+    per_seed: "pd.DataFrame",
+    leaderboard: "pd.DataFrame",
+    *,
+    test_share: float | None = None,
+    labels: Mapping[str, str] | None = None,
+) -> str:
+    """One sentence: which arm to use, what it costs, and what that is worth.
+
+    That is the arm of the least mean error; unless an arm that costs fewer runs cannot be told from
+    it, or is worse by less than one hundredth; or a reference line is better.
+
+    Args:
+        per_seed: see ``contrasts``.
+        leaderboard: of the same runs, with a column of runs.
+        test_share: see ``contrasts``.
+        labels: what arms are called, by name; others by their name without underscores.
+
+    Returns:
+        The sentence; empty with fewer than two contestants.
+
+    Example:
+        >>> import pandas as pd
+        >>> from jaxmtl.comparison import leaderboard
+        >>> rng = np.random.default_rng(0)
+        >>> plain = rng.gamma(20, size=30)
+        >>> errors = {"plain": plain, "mean_of_4": plain * rng.uniform(0.85, 0.95, 30)}
+        >>> per_seed = pd.DataFrame([
+        ...     {"arm": arm, "kind": "arm", "seed": seed, "task": "a", "error": error,
+        ...      "measure": "rmse", "value": error, "parameters": 9, "splits": 0, "seconds": 0.1,
+        ...      "runs": 1.0 if arm == "plain" else 4.0, "diverged": False}
+        ...     for arm, column in errors.items() for seed, error in enumerate(column)])
+        >>> recommend(per_seed, leaderboard(per_seed))
+        'Use mean of 4 (4 runs): its error is 9.5 % (8.5 to 10.4) below that of plain, the best \
+of those that cost less.'
+    """
+    every = costs_of(leaderboard)
+    if len(every) < 2:
+        return ""
+    best, others = every[0], every[1:]
+    if (line := _better_line(per_seed, leaderboard, best, test_share, labels)) is not None:
+        return line
+    rows = _against(per_seed, [one.arm for one in every], best.arm, test_share, labels)
+    cheaper = [one for one in others if one.runs < best.runs * (1 - SAME_COST)]
+    called = name_of(best.arm, labels)
+    if all(row.untested or row.pairs < 2 for row in rows.values()):
+        return (
+            f"{called} has the least error{_at(best)}, but too few seeds were run to tell it from "
+            "the others."
+        )
+    for one in sorted(cheaper, key=lambda one: (round(one.runs), one.error)):
+        row, own = rows[one.arm], name_of(one.arm, labels)
+        if row.verdict != "worse":
+            return (
+                f"Use {own}{_at(one)}: {called}{_at(best)} has the least error, but cannot be told "
+                f"from it{_less(per_seed, best, one, test_share, labels)}."
+            )
+        if row.percent < WORTH:
+            return (
+                f"Use {own}{_at(one)}: {called}{_at(best)} has the least error, but what it gains"
+                f"{_less(per_seed, best, one, test_share, labels)} is not worth its cost."
+            )
+    over, what = (cheaper[0], "the best of those that cost less") if cheaper else (others[0], "")
+    row = _against(per_seed, [best.arm, over.arm], over.arm, test_share, labels)[best.arm]
+    against = name_of(over.arm, labels)
+    if row.verdict == "better":
+        size = row.by().removeprefix("by ")
+        of = f"that of {against}, {what}" if what else f"that of {against}, the next best"
+        return f"Use {called}{_at(best)}: its error is {size} below {of}."
+    same = [name_of(one.arm, labels) for one in others if rows[one.arm].verdict != "worse"]
+    more = f" and {len(same) - 1} more" if len(same) > 1 else ""
+    return (
+        f"Use {called}{_at(best)}: it has the least error, though it cannot be told from "
+        f"{same[0] if same else against}{more} ({row.difference()})."
+    )
+
+
+def equal_cost(
+    per_seed: "pd.DataFrame",
+    leaderboard: "pd.DataFrame",
+    *,
+    test_share: float | None = None,
+    labels: Mapping[str, str] | None = None,
+) -> list[str]:
+    """Sentences about arms of about the same cost, for every cost beyond that of one run.
+
+    Args:
+        per_seed: see ``contrasts``.
+        leaderboard: of the same runs, with a column of runs.
+        test_share: see ``contrasts``.
+        labels: see ``recommend``.
+
+    Returns:
+        One sentence a cost at which several arms stand; that of the least error against the others.
+    """
+    left, found = sorted(costs_of(leaderboard), key=lambda one: one.runs), []
+    while left:
+        first = left[0]
+        group = [one for one in left if one.runs <= first.runs * (1 + SAME_COST)]
+        left = left[len(group) :]
+        if first.runs < CHEAP or len(group) < 2:
+            continue
+        best, *others = sorted(group, key=lambda one: one.error)
+        clauses = []
+        for one in others:
+            own = [best.arm, one.arm]
+            row = _against(per_seed, own, one.arm, test_share, labels)[best.arm]
+            name = name_of(one.arm, labels)
+            if row.verdict == "better":
+                clauses.append(f"beats {name} {row.by()}")
+            else:
+                clauses.append(f"cannot be told from {name} ({row.difference()})")
+        about = written(float(np.mean([one.runs for one in group]))).removesuffix(".0")
+        called = name_of(best.arm, labels)
+        found.append(f"At the same cost of about {about} runs, {called} {', '.join(clauses)}.")
+    return found
+
+
+def _better_line(
+    per_seed: "pd.DataFrame",
+    leaderboard: "pd.DataFrame",
+    best: Cost,
+    test_share: float | None,
+    labels: Mapping[str, str] | None,
+) -> str | None:
+    """The sentence where a reference line beats all contestants; None where none does."""
+    rows: list[Any] = leaderboard.to_dict("records")
+    lines = [row for row in rows if row["kind"] == "line" and row["error"] < best.error]
+    for line in sorted(lines, key=lambda row: row["error"]):
+        row = _against(per_seed, [line["arm"], best.arm], best.arm, test_share, labels)[line["arm"]]
+        if row.verdict == "better":
+            size = row.by().removeprefix("by ")
+            return (
+                f"Use {name_of(line['arm'], labels)}, a reference line: its error is {size} below "
+                f"that of {name_of(best.arm, labels)}, the best arm."
+            )
+    return None
+
+
+def _at(one: Cost) -> str:
+    if not one.runs:
+        return ""
+    runs = written(one.runs).removesuffix(".0")
+    return f" ({runs} {'run' if runs == '1' else 'runs'})"
+
+
+def _less(
+    per_seed: "pd.DataFrame",
+    best: Cost,
+    over: Cost,
+    test_share: float | None,
+    labels: Mapping[str, str] | None,
+) -> str:
+    """By how much the best is below another, in brackets."""
+    row = _against(per_seed, [best.arm, over.arm], over.arm, test_share, labels)[best.arm]
+    return f" ({row.difference()})"
+
+
+def _against(
+    per_seed: "pd.DataFrame",
+    arms: Sequence[str],
+    reference: str,
+    test_share: float | None,
+    labels: Mapping[str, str] | None,
+) -> dict[str, Contrast]:
+    """Contrasts of the mean over tasks of some arms against one of them."""
+    asked: Any = per_seed[per_seed["arm"].isin(list(arms))]
+    found: dict[str, Contrast] = {}
+    rows: list[Any] = contrasts(asked, reference, test_share=test_share).to_dict("records")
+    for row in rows:
+        found.setdefault(row["arm"], Contrast(row, labels))
+    for contrast in found.values():
+        contrast.comparisons = len(found)
+    return found
