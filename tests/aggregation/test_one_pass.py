@@ -249,6 +249,19 @@ def test_no_pass_is_hidden_in_the_branch_without():
     assert count_products(jaxpr.jaxpr, inside=False) == 0
 
 
+def test_the_means_of_all_tasks_move_in_place():
+    def of(params, batch):
+        return ((jnp.tanh(batch @ params[0]) @ params[1]) ** 2).mean(axis=0)
+
+    params = jnp.ones((32, 64)), jnp.ones((64, 16))
+    batch, tasks = jnp.ones((4, 32)), 16
+    made = ag.aggregated_step(of, ag.cyclic(ag.sum()), optax.sgd(RATE))
+    jitted = jax.jit(lambda *given: made.step(*given)[:2], donate_argnums=(0, 1))
+    plan = jitted.lower(params, made.init(params, batch), batch).compile().memory_analysis()
+    if plan is not None:
+        assert plan.temp_size_in_bytes < tasks * 4 * 32 * 64
+
+
 def count_products(jaxpr, inside=True):
     """Multiplications of all matrix products, in the program and what it calls."""
     total = 0

@@ -91,7 +91,8 @@ class Fixed(Every):
         mean = (seen * there).sum(axis=0) / jnp.maximum(there.sum(axis=0), 1)
         fixed = jnp.where(present, mean, 0)
         combined = pick(early, combined, rows_times(fixed, known(rows, present)))
-        return combined, (pick(early, new, inner), number + 1, seen, there), fixed
+        weights = jnp.where(early, info.weights, fixed)
+        return combined, (pick(early, new, inner), number + 1, seen, there), weights
 
 
 class Cyclic(Twin):
