@@ -157,10 +157,9 @@ def run(
         return jax.lax.scan(until, (params, state), (bounds[:-1], bounds[1:]))[1]
 
     stacked = jax.tree.map(
-        lambda *each: jnp.repeat(jnp.asarray(np.stack(each), np.result_type(each[0])), seeds, 0),
+        lambda *each: jnp.repeat(jnp.asarray(np.stack(each)), seeds, 0),
         *(PROBLEMS[name] for name in problems),
     )
-    stacked = stacked._replace(scales=stacked.scales.astype(jnp.float32))
     cases = stacked, jnp.tile(jnp.arange(seeds), len(problems))
     # Cases one after the other: side by side, every step would take both branches.
     found = np.asarray(jax.jit(lambda cases: jax.lax.map(of_one, cases))(cases))
