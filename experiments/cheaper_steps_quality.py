@@ -71,9 +71,7 @@ def ways(inner: str) -> dict[str, Way]:
         "gram_product": Way(
             lambda: ag.gram_product_step(loss_fn, ag.ProductMethod(), adam), at(5 / 3)
         ),
-        "sharpness": Way(
-            lambda: ag.sharpness_step(loss_fn, method, adam), at((5 + 3 * TASKS) / 3)
-        ),
+        "sharpness": Way(lambda: ag.sharpness_step(loss_fn, method, adam), at((5 + 3 * TASKS) / 3)),
         f"fixed_weights_from({EARLY})": Way(
             rows(ag.fixed_weights_from(method, EARLY)),
             lambda budget: min(budget / ALL, EARLY) + max(budget - EARLY * ALL, 0),
@@ -129,9 +127,7 @@ def draw(problem: Problem, key: jax.Array) -> tuple[Params, Batch, Batch]:
     return params, (x[:ROWS], seen), (x[ROWS:], y[ROWS:])
 
 
-def run(
-    way: Way, problems: Sequence[str], seeds: int, checkpoints: tuple[int, int]
-) -> np.ndarray:
+def run(way: Way, problems: Sequence[str], seeds: int, checkpoints: tuple[int, int]) -> np.ndarray:
     """Test errors (problems, seeds, 2) after so many steps."""
     made = way.make()
     order = np.argsort(checkpoints)
@@ -179,7 +175,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--problems", nargs="+", default=list(PROBLEMS), choices=list(PROBLEMS))
     parser.add_argument("--inner", default="mgda", help="the aggregator inside")
     parser.add_argument("--seeds", type=int, default=20)
-    parser.add_argument("--budget", type=int, default=3000, help="time, in steps on the summed loss")
+    parser.add_argument(
+        "--budget", type=int, default=3000, help="time, in steps on the summed loss"
+    )
     options = parser.parse_args(argv)
     began, equal = time.perf_counter(), int(options.budget / ALL)
     found, steps = {}, {}

@@ -74,14 +74,15 @@ def main(argv: Sequence[str] | None = None) -> None:
     found = machine()
     print(f"{found['cpu']}, load before {found['load']}; jax {jax.__version__}")
     for tasks in options.tasks:
-        print(f"\n{tasks:>3} tasks{'trace':>18}{'compile':>9}{'s':>3}{'x mean':>10}{'operations':>12}")
+        print(
+            f"\n{tasks:>3} tasks{'trace':>18}{'compile':>9}{'s':>3}{'x mean':>10}{'operations':>12}"
+        )
         for method in options.methods:
             rounds = [(once("mean", tasks), once(method, tasks)) for _ in range(options.rounds)]
             ratio = statistics.median(sum(m[:2]) / sum(b[:2]) for b, m in rounds)
             trace, compiling = (statistics.median(m[at] for _, m in rounds) for at in (0, 1))
             print(
-                f"  {method:14}{trace:>12.2f}{compiling:>9.2f}{ratio:>13.2f}"
-                f"{rounds[0][1][2]:>12}",
+                f"  {method:14}{trace:>12.2f}{compiling:>9.2f}{ratio:>13.2f}{rounds[0][1][2]:>12}",
                 flush=True,
             )
 

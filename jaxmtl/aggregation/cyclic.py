@@ -50,13 +50,13 @@ def cyclic(aggregator: AnyMethod, *, decay: Real = 0.9, decay_squares: Real = 0.
     A(...) / (sqrt(s / (1 - b2^t)) + 1e-8), Adam's direction, so give it to plain ``optax.sgd``. The
     updates before every task had its turn are 0.
 
-    What an update costs beside its pass: of an aggregator on the Gram matrix only a row and a column
-    of the means' products are computed anew, and the means, T times the parameters, are read twice,
-    for these and for their weighted sum, and one of them is written, in place where the state is
-    donated to ``jit`` or carried by a ``scan``. Reading 8 T bytes a parameter against 6 R
-    operations of a dense layer for R rows, it takes some 20 to 30 T rows until that is within 0.3
-    of a step; convolutions and tokens count every position as a row. Aggregators that read the
-    gradients themselves are given all means at each update.
+    What an update costs beside its pass: of an aggregator on the Gram matrix only a row and a
+    column of the means' products are computed anew, and the means, T times the parameters, are read
+    twice, for these and for their weighted sum. One of them is written, in place where the state is
+    donated to ``jit`` or carried by a ``scan``. These are 8 T bytes a parameter, against 6 R
+    operations a weight of a dense layer and R rows: some 20 to 30 T rows keep it within 0.3 of a
+    step. Convolutions and tokens count every position as a row. Aggregators that read the gradients
+    themselves are given all means at each update.
 
     The authors skip nobody; here the turn passes over tasks that are absent, and a gradient that is
     not finite gives NaN and leaves all as it was.
@@ -126,7 +126,10 @@ def cyclic(aggregator: AnyMethod, *, decay: Real = 0.9, decay_squares: Real = 0.
                 lambda m, g: (m / share[:, None]).reshape(-1, *g.shape), means, like
             )
             return inside.update(corrected, inner, **given)
-        about, corrected = gram_context(share.shape[0], **given), gram / (share[:, None] * share[None])
+        about, corrected = (
+            gram_context(share.shape[0], **given),
+            gram / (share[:, None] * share[None]),
+        )
         found = inside.rule(corrected, inner, about)
         told = describe(corrected, about, found.weights, found.converged, found.residual)
         combined = weighted_sum(found.weights / share, means)

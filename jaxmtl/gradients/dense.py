@@ -225,6 +225,13 @@ def _evaluate(
 
 
 def apply_equation(eqn: Any, arguments: list[Any]) -> list[Any]:
+    """What an equation of a program makes of its arguments.
+
+    Example:
+        >>> eqn = jax.make_jaxpr(lambda x: 2 * x)(3.0).jaxpr.eqns[0]
+        >>> [float(found) for found in apply_equation(eqn, [2.0, 5.0])]
+        [10.0]
+    """
     bound = eqn.primitive.get_bind_params(eqn.params)
     # Older releases give the functions inside an equation apart from its other parameters.
     functions, params = bound if isinstance(bound, tuple) else ((), bound)

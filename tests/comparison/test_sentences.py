@@ -192,7 +192,9 @@ def test_tuned_fixed_weights_beside_methods_that_weigh_tasks():
         (0.995, "Of 2 arms that weigh tasks anew at every step, 1 has a lower mean error than the"),
     ):
         board = {arm: ("arm", error, 30, 0) for arm, error in arms.items()}
-        found = describe(frame_of(rows), board_of(**board, **{"linear@tuned": ("arm", tuned, 30, 0)}))
+        found = describe(
+            frame_of(rows), board_of(**board, **{"linear@tuned": ("arm", tuned, 30, 0)})
+        )
         assert text in found
         assert "took 11 runs, and a step on the gradients of 2 tasks takes the forward and" in found
         assert "passes of 1.7 on their sum" in found
