@@ -130,10 +130,6 @@ def make_theirs(problem: Problem, name: str, method: str) -> Contestant:
     import torch
     from torch import nn
 
-    aggregation = import_torchjd()
-    autojac = importlib.import_module("torchjd.autojac")
-    autogram = importlib.import_module("torchjd.autogram")
-
     def linear(layer: Dense) -> Any:
         found = nn.Linear(*layer[0].shape)
         with torch.no_grad():
@@ -141,13 +137,32 @@ def make_theirs(problem: Problem, name: str, method: str) -> Contestant:
             found.bias.copy_(torch.tensor(layer[1]))
         return found
 
-    tasks = len(problem.heads)
     trunk = nn.Sequential(*[part for layer in problem.trunk for part in (linear(layer), nn.ReLU())])
     heads = nn.ModuleList(linear(layer) for layer in problem.heads)
     x, y = torch.tensor(problem.x), torch.tensor(problem.y)
+    call = step_theirs(trunk, heads, x, y, name, method)
+
+    def parameters() -> np.ndarray:
+        layers = [m for m in [*trunk, *heads] if isinstance(m, nn.Linear)]
+        pairs = [(layer.weight.detach().numpy().T, layer.bias.detach().numpy()) for layer in layers]
+        return flatten([leaf for pair in pairs for leaf in pair])
+
+    return Contestant(call, parameters)
+
+
+def step_theirs(
+    trunk: Any, heads: Any, x: Any, y: Any, name: str, method: str
+) -> Callable[[int], None]:
+    """A step of TorchJD with torch modules: ``heads`` a list, ``y`` classes (tasks, rows)."""
+    import torch
+    from torch import nn
+
+    aggregation = import_torchjd()
+    autojac = importlib.import_module("torchjd.autojac")
+    autogram = importlib.import_module("torchjd.autogram")
     shared, every = list(trunk.parameters()), [*trunk.parameters(), *heads.parameters()]
     sgd = torch.optim.SGD(every, lr=RATE)
-    aggregator, criterion = their_aggregator(method, tasks), nn.CrossEntropyLoss()
+    aggregator, criterion = their_aggregator(method, len(heads)), nn.CrossEntropyLoss()
 
     def forward() -> tuple[Any, list[Any]]:
         z = trunk(x)
@@ -201,12 +216,7 @@ def make_theirs(problem: Problem, name: str, method: str) -> Contestant:
         gradients()
         sgd.step()
 
-    def parameters() -> np.ndarray:
-        layers = [m for m in [*trunk, *heads] if isinstance(m, nn.Linear)]
-        pairs = [(layer.weight.detach().numpy().T, layer.bias.detach().numpy()) for layer in layers]
-        return flatten([leaf for pair in pairs for leaf in pair])
-
-    return Contestant(call, parameters)
+    return call
 
 
 class Way(NamedTuple):

@@ -41,6 +41,7 @@ def gramian_step(
     chunk: int | None = None,
     head_gradients: Literal["plain", "weighted"] | None = None,
     has_aux: bool = False,
+    solve_on: Callable[[PyTree], PyTree] | None = None,
 ) -> AggregatedStep:
     """Makes one step that forms the Gram matrix, but not the task gradients.
 
@@ -64,6 +65,11 @@ def gramian_step(
             gradient, or that times the weight of its task; see ``with_heads``. Static.
         has_aux: whether the loss gives a pair (losses, aux); a ``SplitLoss`` says so itself.
             Static.
+        solve_on: from the batch to the part of it that the Gram matrix is formed on, such as its
+            first rows; None for all. The losses, their weighted gradient and aux are those of the
+            whole batch, one pass more; with an eighth of the rows the passes a task cost about an
+            eighth. Weights are those of a smaller sample, then, so the losses should be means over
+            rows. Static.
 
     Returns:
         ``init`` and ``step`` as those of ``aggregated_step``, without ``extra_batches``.
@@ -119,23 +125,39 @@ def gramian_step(
         sparing = with_heads(aggregator, (True, False), head_gradients)
 
     def open_loss(params: PyTree, *given: Any, **keyed: Any) -> tuple[Any, Combine]:
-        if isinstance(sparing, OnePass):
-            return open_once(sparing, params, *given, **keyed)
+        if isinstance(sparing, OnePass) or solve_on is not None:
+            return open_once(params, *given, **keyed)
         return open_all(params, *given, **keyed)
 
-    def open_once(sparing: OnePass, params: PyTree, *given: Any, **keyed: Any) -> Any:
+    def open_once(params: PyTree, batch: PyTree, *args: Any, **keyed: Any) -> Any:
         losses, pullback, beside = jax.vjp(
-            lambda p: parts(p, *given, **keyed), params, has_aux=True
+            lambda p: parts(p, batch, *args, **keyed), params, has_aux=True
         )
 
+        def back(weights: Array) -> PyTree:
+            return pullback(weights.astype(losses.dtype))[0]
+
         def combine(losses: Array, state: Any, **rest: Any) -> Any:
-            context = gram_context(losses.shape[0], losses=losses, **rest)
             again = cloned_keys(keyed)  # the losses are there already: the same are drawn
+
+            def solved() -> Any:
+                if solve_on is None:
+                    return open_all(params, batch, *args, **again)[1](losses, state, **rest)
+                gram = gramian(params, solve_on(batch), *args, **again)[1]
+                check_state(state, lambda: inside.init(gram), losses.shape[0])
+                weights, after, info = weigh(rule, gram, state, losses=losses, **rest)
+                pulled, apart = back(weights), sparing.apart
+                if apart is None:
+                    return pulled, after, info
+                own = head_weights(apart.head_gradients, weights, losses, rest.get("present"))
+                ours, heads = apart.split(pulled)[0], apart.split(back(own))[1]
+                return apart.join(pulled, ours, heads), after, info
+
+            if not isinstance(sparing, OnePass):
+                return solved()
+            context = gram_context(losses.shape[0], losses=losses, **rest)
             return sparing.branch(
-                state,
-                context,
-                lambda: open_all(params, *given, **again)[1](losses, state, **rest),
-                lambda: sparing.pull(lambda w: pullback(w)[0], state, context, losses.dtype),
+                state, context, solved, lambda: sparing.pull(back, state, context, losses.dtype)
             )
 
         return value_of(losses, beside, has_aux), combine

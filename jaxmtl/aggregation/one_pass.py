@@ -20,6 +20,7 @@ from jaxmtl.aggregation.contract import (
 )
 from jaxmtl.aggregation.heads import Apart, head_weights
 from jaxmtl.aggregation.rows import weighted_sum
+from jaxmtl.gradients.convolutions import lay_out
 
 Due = Callable[[Any, Context], Bool[Array, ""]]
 Ask = Callable[[Any, Context], Float[Array, " tasks"]]
@@ -91,7 +92,7 @@ class OnePass(Aggregator):
         """One of the two, which give the same structure."""
         if self.due is None:
             return one_row()
-        return jax.lax.cond(self.due(state, context), all_rows, one_row)
+        return jax.lax.cond(self.due(state, context), lay_out(all_rows), lay_out(one_row))
 
     def pull(
         self, pullback: Callable[[Array], PyTree], state: Any, context: Context, dtype: Any

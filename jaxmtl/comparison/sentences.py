@@ -18,7 +18,10 @@ from jaxmtl.comparison.clauses import (
     written,
 )
 from jaxmtl.methods.registry import WITHOUT_STEPS
+from jaxmtl.methods.study.arms import JOINT
+from jaxmtl.methods.study.linear_tuned import LINEAR_TUNED, weight_design
 from jaxmtl.tasks import Task, kinds_differ
+from jaxmtl.training.phased.combining import aggregators, weightings
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -72,8 +75,9 @@ def describe(
 
     Returns:
         The verdicts with their numbers first, then the reservations: tasks that differ from the
-        mean, few seeds, seeds that split one table anew, runs that diverged, and simple reference
-        lines that do as well.
+        mean, few seeds, seeds that split one table anew, runs that diverged, tuned fixed weights of
+        the losses that do as well as methods that weigh tasks, with what either costs, and simple
+        reference lines that do as well.
 
     Raises:
         ValueError: there is no contrast, or the leaderboard lacks an arm.
@@ -126,6 +130,7 @@ def describe(
         _reading(reference, num_tasks, num_seeds, of, relative=kinds_differ(tasks or ())),
         *_limits(contests, num_seeds, any(row.corrected for row in overall.values())),
         _diverged(board, labels, measure),
+        _tuned(board, num_tasks, labels),
         *_lines(lines, board, labels, networks),
     ]
     return [part for part in parts if part]
@@ -217,6 +222,34 @@ def _diverged(board: Sequence[Row], labels: Labels, measure: str) -> str:
         f"{who} are left out with their seed ({joined(lost)}), which flatters the arm "
         "that they belong to."
     )
+
+
+def _tuned(board: Sequence[Row], num_tasks: int, labels: Labels) -> str:
+    """What methods that weigh tasks anew at every step are worth beside tuned fixed weights."""
+    found = {row["arm"]: row["error"] for row in board if row["error"] >= 0}  # NaN: all diverged
+    tuned, gradients = found.get(LINEAR_TUNED.name), set(aggregators())
+    methods = {arm: arm.partition(JOINT)[2].partition("(")[0] for arm in found}
+    methods = {arm: of for arm, of in methods.items() if of in gradients | set(weightings())}
+    if tuned is None or not methods:
+        return ""
+    fixed = f"the fixed weights that validation rows chose ({name_of(LINEAR_TUNED.name, labels)})"
+    better = sorted((arm for arm in methods if found[arm] < tuned), key=lambda arm: found[arm])
+    if not better:
+        said = f"No arm that weighs tasks anew at every step has a lower mean error than {fixed}"
+    else:
+        said = (
+            f"Of {len(methods)} arms that weigh tasks anew at every step, {len(better)} "
+            f"{'has' if len(better) == 1 else 'have'} a lower mean error than {fixed}, the lowest "
+            f"{name_of(better[0], labels)}"
+        )
+    runs = len(weight_design(num_tasks)) if num_tasks > 1 else 0
+    cost = f"; these took {runs} runs"
+    if gradients & set(methods.values()):
+        cost += (
+            f", and a step on the gradients of {num_tasks} tasks takes the forward and backward "
+            f"passes of {(1 + 2 * num_tasks) / 3:.2g} on their sum"
+        )
+    return f"{said}{cost}."
 
 
 def _lines(

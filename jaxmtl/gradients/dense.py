@@ -214,7 +214,7 @@ def _evaluate(
             inner = _inner_owner(eqn, owner)
             results = _evaluate(eqn.params["jaxpr"], arguments, inner, taps, inputs)
         else:
-            results = _apply(eqn, arguments)
+            results = apply_equation(eqn, arguments)
             for position, var in enumerate(eqn.invars):
                 at = None if isinstance(var, core.Literal) else owner.get(var)
                 if at in taps:  # a kernel that is used here and nowhere else
@@ -224,7 +224,14 @@ def _evaluate(
     return [read(var) for var in jaxpr.outvars]
 
 
-def _apply(eqn: Any, arguments: list[Any]) -> list[Any]:
+def apply_equation(eqn: Any, arguments: list[Any]) -> list[Any]:
+    """What an equation of a program makes of its arguments.
+
+    Example:
+        >>> eqn = jax.make_jaxpr(lambda x: 2 * x)(3.0).jaxpr.eqns[0]
+        >>> [float(found) for found in apply_equation(eqn, [2.0, 5.0])]
+        [10.0]
+    """
     bound = eqn.primitive.get_bind_params(eqn.params)
     # Older releases give the functions inside an equation apart from its other parameters.
     functions, params = bound if isinstance(bound, tuple) else ((), bound)

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, PyTree
 
+from jaxmtl.gradients.convolutions import lay_out
 from jaxmtl.gradients.loss import LossFn, gives_aux, parts_of, value_of
 
 # Bytes of all tasks' gradients from which XLA's programs for CPU lose more by moving them (it lays
@@ -87,7 +88,7 @@ def map_chunks(fn: Callable[[PyTree], PyTree], xs: PyTree, chunk: int | None) ->
     if chunk is None or chunk >= length:
         return jax.vmap(fn)(xs)
     if chunk == 1:
-        return jax.lax.map(fn, xs)
+        return jax.lax.map(lay_out(fn), xs)
     return jax.lax.map(fn, xs, batch_size=chunk)
 
 

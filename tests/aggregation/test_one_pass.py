@@ -8,7 +8,7 @@ import numpy as np
 import optax
 import pytest
 from aggregation.cases import TASKS, example
-from aggregation.twins import WRAPPED, coloured, known, rows_times
+from aggregation.twins import WRAPPED, Solved, coloured, known, rows_times
 from some_cases import some
 
 import jaxmtl
@@ -51,26 +51,31 @@ def trained(step, state):
     return jax.jit(all_steps)(state)
 
 
-def by_engine(make, method):
-    made = make(loss_fn, method, optax.sgd(RATE), has_aux=True)
+def by_engine(make, method, **given):
+    made = make(loss_fn, method, optax.sgd(RATE), has_aux=True, **given)
     first = (X[0], Y[0])
     state = made.init(PARAMS, first, jnp.zeros(5), key=jax.random.key(5))
     params, mean, (losses, weights) = trained(made.step, state)
     return (params, mean, losses), weights
 
 
-def by_hand(twin, heads=None):
+def by_hand(twin, heads=None, part=None):
     """The same with the twin's update, a plain descent, and the gradients of all tasks."""
     split = functools.partial(ours, heads)
+    gradients = jaxmtl.task_gradients(loss_fn, has_aux=True)
 
     def step(params, state, batch, mean, present, key):
         of_loss, of_method = jax.random.split(key)
-        (losses, mean), rows = jaxmtl.task_gradients(loss_fn, has_aux=True)(
-            params, batch, mean, of_loss
-        )
+        (losses, after), rows = gradients(params, batch, mean, of_loss)
+        looked_at = rows
+        if part is not None:
+            looked_at = gradients(params, part(batch), mean, jax.random.clone(of_loss))[1]
+        mean = after
         combined, state, weights = twin.update(
-            split(rows), state, losses=losses, key=of_method, present=present
+            split(looked_at), state, losses=losses, key=of_method, present=present
         )
+        if part is not None:
+            combined = rows_times(jnp.where(present, weights, 0), known(split(rows), present))
         if heads is not None:
             own = present.astype(losses.dtype) if heads == "plain" else weights * present
             combined["heads"] = rows_times(own, known(rows["heads"], present))
@@ -130,6 +135,21 @@ def test_engines_and_heads(case):
     if heads is not None:
         method = ag.with_heads(method, SHARED, heads)
     close(by_engine(make, method)[0], by_hand(twin(ag.upgrad()), heads))
+
+
+def half(batch):
+    return jax.tree.map(lambda leaf: leaf[:3], batch)
+
+
+@pytest.mark.parametrize("heads", some([None, "plain", "weighted"], None, "weighted"))
+@pytest.mark.parametrize("kind", some(["every", "solved"], "every"))
+def test_weights_of_a_part_of_the_batch(kind, heads):
+    wrap, twin = WRAPPED["every"] if kind == "every" else (lambda m: m, Solved)
+    method = wrap(ag.upgrad())
+    if heads is not None:
+        method = ag.with_heads(method, SHARED, heads)
+    found = by_engine(ag.gramian_step, method, solve_on=half)[0]
+    close(found, by_hand(twin(ag.upgrad()), heads, half))
 
 
 def test_weights_are_kept_and_what_is_longer_is_shortened():
@@ -227,6 +247,19 @@ def test_no_pass_is_hidden_in_the_branch_without():
     assert count_products(plain.jaxpr) in products[0]
     assert max(products[0]) > TASKS * min(products[0]) / 2
     assert count_products(jaxpr.jaxpr, inside=False) == 0
+
+
+def test_the_means_of_all_tasks_move_in_place():
+    def of(params, batch):
+        return ((jnp.tanh(batch @ params[0]) @ params[1]) ** 2).mean(axis=0)
+
+    params = jnp.ones((32, 64)), jnp.ones((64, 16))
+    batch, tasks = jnp.ones((4, 32)), 16
+    made = ag.aggregated_step(of, ag.cyclic(ag.sum()), optax.sgd(RATE))
+    jitted = jax.jit(lambda *given: made.step(*given)[:2], donate_argnums=(0, 1))
+    plan = jitted.lower(params, made.init(params, batch), batch).compile().memory_analysis()
+    if plan is not None:
+        assert plan.temp_size_in_bytes < tasks * 4 * 32 * 64
 
 
 def count_products(jaxpr, inside=True):

@@ -38,6 +38,17 @@ class Twin:
         return self.inside.update(rows, state, **given)
 
 
+class Solved(Twin):
+    """At every update anew."""
+
+    def init(self, rows):
+        return self.inside.init(rows)
+
+    def update(self, rows, state, **given):
+        combined, state, info = self.solved(rows, state, given)
+        return combined, state, info.weights
+
+
 class Every(Twin):
     def __init__(self, n, inside):
         super().__init__(inside)
@@ -80,7 +91,8 @@ class Fixed(Every):
         mean = (seen * there).sum(axis=0) / jnp.maximum(there.sum(axis=0), 1)
         fixed = jnp.where(present, mean, 0)
         combined = pick(early, combined, rows_times(fixed, known(rows, present)))
-        return combined, (pick(early, new, inner), number + 1, seen, there), fixed
+        weights = jnp.where(early, info.weights, fixed)
+        return combined, (pick(early, new, inner), number + 1, seen, there), weights
 
 
 class Cyclic(Twin):

@@ -183,6 +183,23 @@ def test_diverged_runs_are_named():
     assert "diverged" not in describe(frame_of([{}]), BOARD)
 
 
+def test_tuned_fixed_weights_beside_methods_that_weigh_tasks():
+    arms = {"hard_sharing": 1.0, "restarts+mgda": 0.99, "mmoe+cagrad(c=0.4)": 1.1}
+    rows = [{"arm": arm} for arm in (*arms, "linear@tuned") if arm != "hard_sharing"]
+    rows += [row | {"quantity": task} for task in ("a", "b") for row in rows]
+    for tuned, text in (
+        (0.98, "No arm that weighs tasks anew at every step has a lower mean error than the fixed"),
+        (0.995, "Of 2 arms that weigh tasks anew at every step, 1 has a lower mean error than the"),
+    ):
+        board = {arm: ("arm", error, 30, 0) for arm, error in arms.items()}
+        found = describe(
+            frame_of(rows), board_of(**board, **{"linear@tuned": ("arm", tuned, 30, 0)})
+        )
+        assert text in found
+        assert "took 11 runs, and a step on the gradients of 2 tasks takes the forward and" in found
+        assert "passes of 1.7 on their sum" in found
+
+
 def test_reference_lines():
     rows = [{}, {"arm": "ridge"} | BETTER, {"arm": "mean"} | WORSE]
     text = describe(frame_of(rows), BOARD)
