@@ -5,6 +5,7 @@ kept by the function that raised it and the name of the case, and compared from 
 change of words ``pytest --remake-errors`` writes the files anew, for ``git diff`` to show.
 """
 
+import ast
 import contextlib
 import fcntl
 import functools
@@ -23,7 +24,10 @@ PACKAGE = TESTS.parent / "jaxmtl"
 NAME = "errors.json"
 # What is another one on another machine or day: temporary folders, addresses.
 CHANGING = [
-    (re.compile(r"(/[^\s'\"/]+)*/pytest-of-[^/\s]+/pytest-\d+/(popen-gw\d+/)?[^/\s'\",:;)]+"), "TMP"),
+    (
+        re.compile(r"(/[^\s'\"/]+)*/pytest-of-[^/\s]+/pytest-\d+/(popen-gw\d+/)?[^/\s'\",:;)]+"),
+        "TMP",
+    ),
     (re.compile(r"0x[0-9a-f]{6,}"), "0xADDRESS"),
     (re.compile(re.escape(str(TESTS.parent))), "ROOT"),
 ]
@@ -43,17 +47,25 @@ def all_kept():
     return found
 
 
+@functools.cache
+def raising_lines(file):
+    """Lines of raise statements: what Python or a library says is another text in its next version."""
+    raising = [
+        node for node in ast.walk(ast.parse(file.read_text("utf-8"))) if type(node) is ast.Raise
+    ]
+    return {line for node in raising for line in range(node.lineno, node.end_lineno + 1)}
+
+
 def place_of(error):
     """The function of the package that raised it, or None."""
     frames = list(traceback.walk_tb(error.__traceback__))
     if not frames:
         return None
-    code = frames[-1][0].f_code
-    try:
-        file = pathlib.Path(code.co_filename).resolve().relative_to(PACKAGE)
-    except ValueError:
+    frame, line = frames[-1]
+    file = pathlib.Path(frame.f_code.co_filename).resolve()
+    if not file.is_relative_to(PACKAGE) or line not in raising_lines(file):
         return None
-    return f"{file.as_posix()} {code.co_qualname}"
+    return f"{file.relative_to(PACKAGE).as_posix()} {frame.f_code.co_qualname}"
 
 
 def unchanging(text):
@@ -77,7 +89,7 @@ class KeptErrors:
         while error is not None and id(error) not in seen:
             seen.add(id(error))
             place = place_of(error)
-            if place is not None:
+            if place is not None and str(error):
                 self.said.append((place, unchanging(str(error))))
             error = error.__cause__ or error.__context__
 

@@ -1,0 +1,12 @@
+"""What refuses a call, in one line, whose words the errors.json of the folder keeps."""
+
+import pytest
+
+
+def check_refused(call):
+    """Expects an error of the package whose sentence takes one line."""
+    with pytest.raises((ValueError, TypeError, AttributeError)) as caught:
+        call()
+    text = str(caught.value)
+    assert text, "an error without a word"
+    assert "\n" not in text
