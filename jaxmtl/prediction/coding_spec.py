@@ -209,7 +209,9 @@ def _reading(saved: Any) -> Reading:
     for name in later:
         got = saved[name]
         if isinstance(got, bool) != (name == "visible_rows") or not _is_among(got, allowed[name]):
-            raise ValueError(f"reading: expected another value for {name}, got {short(got)}")
+            values = [] if name == "header_row" else [repr(one).lower() for one in allowed[name]]
+            wanted = " or ".join(values) or f"a number from 1 to {LAST_ROW}"
+            raise ValueError(f"reading: expected {wanted} for {name}, got {short(got)}")
     return Reading(how, tuple(values), **{name: saved[name] for name in later})
 
 

@@ -1,11 +1,10 @@
 """What no engine differentiates is refused in words."""
 
-import jax
 import jax.numpy as jnp
 import pytest
 from refused import check_refused
 
-from jaxmtl.gradients import SplitLoss, task_gradients
+from jaxmtl.gradients import SplitLoss
 from jaxmtl.gradients.loss import check_arguments, gives_aux, loss_vector, split_aux
 from jaxmtl.gradients.stacked import num_tasks
 from jaxmtl.gradients.tasks import check_parameters
@@ -41,9 +40,6 @@ CALLS = {
     "a counter among parameters": lambda: check_parameters({"w": jnp.ones(2), "n": jnp.arange(2)}),
     "a Python number among parameters": lambda: check_parameters({"w": 1}),
     "statistics of nnx": lambda: check_parameters(a_module_with_statistics()),
-    "parameters of whole numbers": lambda: task_gradients(
-        lambda p, b: jnp.stack([p, p]), jnp.int32(1), jax.random.key(0)
-    ),
 }
 
 
