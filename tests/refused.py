@@ -6,7 +6,7 @@ from kept_errors import place_of
 
 def check_refused(call):
     """Expects an error of the package whose sentence takes one line."""
-    with pytest.raises((ValueError, TypeError, AttributeError)) as caught:
+    with pytest.raises((ValueError, TypeError, AttributeError, IndexError)) as caught:
         call()
     text = str(caught.value)
     assert text, "an error without a word"

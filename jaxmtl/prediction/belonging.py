@@ -122,8 +122,8 @@ def _check_metrics(config: ConfigRecord, metrics: MetricsRecord) -> None:
             _same("tasks with a weight", sorted(targets), sorted(found.weights))
         if where is not None and config.phases and where.phase > len(config.phases):
             raise ValueError(
-                f"metrics.json: expected a divergence in one of {len(config.phases)} phases, got one "
-                f"in phase {where.phase}"
+                f"metrics.json: expected a divergence in one of {len(config.phases)} phases, got "
+                f"one in phase {where.phase}"
             )
         told = where is not None or config.method != STUDY
         if (end.status == "diverged" and not told) or (end.status == "finished" and where):

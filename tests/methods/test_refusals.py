@@ -47,6 +47,7 @@ def memory(**changes):
 CALLS = {
     "links that are no pairs": lambda: links_from_json("model", [["same"]], 1),
     "folds twice": lambda: join_folds([(np.array([0, 0]), None)], 2),
+    "no outputs": lambda: network_with(MMoE(num_experts=2), outputs=[]),
     "a kind of model that there is not": lambda: model_of("oracle", {}, {}, features=1, outputs=1),
     "a model without fields": lambda: model_of("constant", 3, {}, features=1, outputs=1),
     "no array": lambda: check_arrays({}, ONE),
