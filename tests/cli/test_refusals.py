@@ -59,7 +59,7 @@ def test_what_is_refused(case, monkeypatch):
 
 
 def test_more_seeds_than_there_are(call, table):
-    options = ["--seeds", 10, "--seed", 2**32 - 5, "--preset", "study"]
+    options = ["--seeds", 10, "--seed", 2**32 - 5, "--features", "SO2", "--targets", "O3"]
     assert call("compare", table, *options).code == 2
 
 

@@ -9,8 +9,9 @@ import pytest
 from refused import check_refused
 
 from jaxmtl import compare_runs
-from jaxmtl.comparison import Protocol, leaderboard
+from jaxmtl.comparison import Protocol
 from jaxmtl.comparison.contestants import NamedMethod, _own
+from jaxmtl.comparison.per_seed import read_per_seed
 from jaxmtl.comparison.run_results import _read, _Work
 from jaxmtl.data import Data, SplitIndices
 from jaxmtl.methods import Work
@@ -32,9 +33,13 @@ def fit_of_nothing():
     NamedMethod(name="mine", description="", method=ScoresNothing()).fit(data, folds, None, Work())
 
 
+def two_keys():
+    return jax.random.split(jax.random.key(0), 2)
+
+
 def returned(value):
     """Runs of which one returns this."""
-    compare_runs({"a": lambda key: 1.0, "b": lambda key: value}, seeds=2)
+    compare_runs({"a": lambda key: 1.0, "b": lambda key: value}, keys=two_keys())
 
 
 def kept(place, record):
@@ -48,7 +53,7 @@ CALLS = {
     ),
     "a key twice": lambda place: compare_runs(
         {"a": lambda key: 1.0, "b": lambda key: 1.0},
-        keys=jax.random.split(jax.random.key(0), 2)[np.array([0, 0])],
+        keys=two_keys()[np.array([0, 0])],
     ),
     "a result without measures": lambda place: returned({}),
     "a complex result": lambda place: returned(1j),
@@ -58,7 +63,7 @@ CALLS = {
     "an arm that does not go with the schedule": lambda place: _own(
         "mine", "parameter_differentiation", 2, Protocol(phases=Protocol().phases[:1])
     ),
-    "better in both ways": lambda place: leaderboard(
+    "better in both ways": lambda place: read_per_seed(
         pd.DataFrame({**FRAME, "better": ["lower", "higher"]})
     ),
     "no results in a file": lambda place: _Work({"a": None}, [0], None, None).read(kept(place, {})),

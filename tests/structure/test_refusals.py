@@ -21,6 +21,7 @@ from jaxmtl.structure.files import from_json
 from jaxmtl.structure.members import make_members
 
 AB = ("a", "b")
+APART = (("a",), ("b",))
 WHOLE = shared(AB, (4, 3))
 LAYER = {"width": 2, "groups": [["a", "b"]]}
 ROWS = types.SimpleNamespace(x=np.ones((6, 2)), y=np.ones((6, 2)), known=None)
@@ -32,7 +33,7 @@ def saved(**layer):
 
 CALLS = {
     "no tasks": lambda: Structure((), (Layer(2, ((),)),)),
-    "a node twice": lambda: Structure(AB, (Layer(2, (AB,), ((1, (AB,)), (1, (AB,)))),)),
+    "a node twice": lambda: Structure(AB, (Layer(2, (AB,), ((1, APART), (1, APART))),)),
     "a layer that is a number": lambda: from_json({"tasks": ["a"], "layers": [3]}),
     "a field that is not known": lambda: saved(widht=3),
     "nodes in a list": lambda: saved(nodes=[1]),
