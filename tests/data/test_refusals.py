@@ -89,6 +89,7 @@ CALLS = {
     "a column without a name": lambda place: coding(NUMBER | {"name": ""}),
     "a column of no kind": lambda place: coding(NUMBER | {"kind": "colour"}),
     "a column with a field too many": lambda place: coding(NUMBER | {"unit": "ppm"}),
+    "a column without a field": lambda place: coding({"name": "CO", "kind": "number"}),
     "a field in words": lambda place: coding(NUMBER | {"missing": "no"}),
     "a level twice": lambda place: coding(CATEGORY | {"levels": ["A", "A"]}),
     "a level that is a number": lambda place: coding(CATEGORY | {"levels": [1]}),
