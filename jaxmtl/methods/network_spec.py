@@ -8,7 +8,7 @@ from typing import Any
 import jax.numpy as jnp
 
 from jaxmtl._typing import NetworkLike
-from jaxmtl._words import short
+from jaxmtl._words import kind_of, short
 from jaxmtl.methods.saved import check_fields
 
 # Their fields are other networks, sets and functions, which no JSON keeps.
@@ -130,8 +130,9 @@ def _to_json(name: str, value: Any) -> Any:
             f"{type(value).__name__}; keep its parameters with jaxmtl.transfer.save_parameters "
             "instead"
         )
+    got = kind_of(value) if callable(value) else short(value)
     raise ValueError(
-        f"{name}: expected a name, which can be saved, got {value!r}; build the model with "
+        f"{name}: expected a name, which can be saved, got {got}; build the model with "
         "a name that jaxmtl.models knows"
     )
 
