@@ -66,6 +66,27 @@ def not_called(value: Any, arguments: str = "") -> tuple[str, str] | None:
     return f"the {kind} {name}", f"call it, {name}({arguments})"
 
 
+def kind_of(value: Any) -> str:
+    """What a value is, without the names that libraries give to arrays and functions within.
+
+    Args:
+        value: that was given.
+
+    Returns:
+        A few words.
+
+    Example:
+        >>> import numpy as np
+        >>> kind_of(about), kind_of(np.ones(2)), kind_of(3)
+        ('the function about', 'an array of shape (2,)', 'int')
+    """
+    if not inspect.isclass(value) and callable(value) and hasattr(value, "__name__"):
+        return f"the function {value.__name__}"
+    if not inspect.isclass(value) and hasattr(value, "shape") and hasattr(value, "dtype"):
+        return f"an array of shape {tuple(value.shape)}"
+    return f"the class {value.__name__}" if inspect.isclass(value) else type(value).__name__
+
+
 def about(seconds: float) -> str:
     """A time without more digits than an estimate has.
 

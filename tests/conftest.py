@@ -15,6 +15,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import jax
 import pytest
+from kept_errors import KeptErrors, watch_raises
 
 # Run by tests in a process of its own, with two devices.
 collect_ignore = ["experiments/recipe_steps.py"]
@@ -163,6 +164,11 @@ def pytest_addoption(parser):
         metavar="I/N",
         help="run one in N of the slow tests, too: those whose name's checksum is I modulo N",
     )
+    parser.getgroup("errors").addoption(
+        "--remake-errors",
+        action="store_true",
+        help="keep what errors say now, in the errors.json of the tests that are run",
+    )
 
 
 def share(text):
@@ -179,6 +185,9 @@ def pytest_configure(config):
     config.addinivalue_line(
         "markers", "slow: further evidence, beside what the default run keeps of every contract"
     )
+    kept = KeptErrors(config.option.remake_errors)
+    watch_raises(kept.note)
+    config.pluginmanager.register(kept)
     config.pluginmanager.register(Compilation())  # for the doctests of the package too
     # A key that is used twice is told where all slow tests are run, and with one share in four of
     # them, so that `.ci/run` does every month: to look for it takes a tenth of the time of all.

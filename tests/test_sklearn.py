@@ -5,6 +5,7 @@ import pickle
 import numpy as np
 import pandas as pd
 import pytest
+from refused import check_refused
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
@@ -208,3 +209,19 @@ def test_parameters_are_checked(changed, sentence):
 def test_wrong_use_is_said(change, sentence):
     with pytest.raises(ValueError, match=sentence):
         MultiTaskRegressor(**QUICK).fit(*change(*numbers()))
+
+
+FRAME = pd.DataFrame({"a": np.arange(8.0), "b": np.arange(8.0) ** 2})
+REFUSED = {
+    "no numbers to learn": lambda: MultiTaskRegressor(**QUICK).fit(FRAME, None),
+    "no classes to learn": lambda: MultiTaskClassifier(**QUICK).fit(FRAME, None),
+    "one class": lambda: MultiTaskClassifier(**QUICK).fit(FRAME, ["A"] * 8),
+    "no frame": lambda: MultiTaskEstimator(**QUICK).fit(FRAME, np.ones(8)),
+    "a name in both": lambda: MultiTaskRegressor(**QUICK).fit(FRAME, FRAME[["b"]]),
+    "too few rows": lambda: MultiTaskRegressor(**QUICK).fit(FRAME[:2], np.ones(2)),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_what_is_refused(case):
+    check_refused(REFUSED[case])

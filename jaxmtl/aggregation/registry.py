@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from jaxmtl._words import short
+from jaxmtl._words import kind_of, short
 from jaxmtl.aggregation.aligned_mtl import aligned_mtl
 from jaxmtl.aggregation.and_mask import and_mask
 from jaxmtl.aggregation.cagrad import cagrad
@@ -237,8 +237,14 @@ def register(
         ValueError: register: there is a method 'mgda' already; pass replace=True to replace it
     """
     if not isinstance(name, str) or not name.isidentifier():
-        raise ValueError(f"register: expected a word as the name, such as 'mine', got {name!r}")
+        raise ValueError(
+            f"register: expected a word as the name, such as 'mine', got {_shown(name)}"
+        )
     add(name, factory, replace=replace)
+
+
+def _shown(value: Any) -> str:
+    return kind_of(value) if callable(value) else short(value)
 
 
 def forget(name: str) -> None:
@@ -272,14 +278,16 @@ def add(name: str, factory: Any, *, replace: bool = False) -> None:
         )
     wanted = f"register: {name}: expected a function that makes an aggregator or loss method, "
     if not callable(factory):
-        raise ValueError(f"{wanted}got {short(factory)}")
+        made = isinstance(factory, Aggregator | Scalarizer)
+        got = "one that is made already: pass the function itself" if made else short(factory)
+        raise ValueError(f"{wanted}got {got}")
     make: Any = factory
     try:
         method = make()
     except TypeError as error:
-        raise ValueError(f"{wanted}without arguments, got {short(factory)}: {error}") from error
+        raise ValueError(f"{wanted}without arguments, got {kind_of(factory)}: {error}") from error
     if not isinstance(method, Aggregator | Scalarizer):
-        raise ValueError(f"{wanted}got one that makes {short(method)}")
+        raise ValueError(f"{wanted}got one that makes {_shown(method)}")
     before = {title: table[name] for title, table in _TABLES.items() if name in table}
     OWN.setdefault(name, before)
     for table in _TABLES.values():

@@ -78,10 +78,10 @@ class NamedMethod:
         fitted = self.method.fit(data, folds, keys, work)
         shape = getattr(getattr(fitted, "scores", None), "shape", None)
         if not isinstance(fitted, Fitted) or shape != (len(folds), len(data.tasks)):
+            got = type(fitted).__name__ + (f" with {shape}" if shape else "")
             raise ValueError(
                 f"arms: expected {self.name!r} to return a jaxmtl.methods.Fitted with scores of "
-                f"shape (folds, tasks) = {(len(folds), len(data.tasks))}, got "
-                f"{type(fitted).__name__} with {shape}"
+                f"shape (folds, tasks) = {(len(folds), len(data.tasks))}, got {got}"
             )
         if file is not None and jax.process_index() == 0:
             keep_fit(file, fitted, mark)

@@ -1,17 +1,19 @@
 """What a coding must look like to be applied, however it was edited."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 
+from jaxmtl._words import short
+
 FORM = 2  # of the codings that this version writes and reads; 1 bent its numbers
 _DATE_PARTS = ("year", "season", "weekday", "hour")
 _FIELDS = {
-    "number": {"missing", "low", "high", "center", "scale", "grid"},
-    "category": {"missing", "levels", "coded"},
-    "date": {"missing", "low", "high", "center", "scale", "parts", "order"},
+    "number": ("missing", "low", "high", "center", "scale", "grid"),
+    "category": ("missing", "levels", "coded"),
+    "date": ("missing", "low", "high", "center", "scale", "parts", "order"),
 }
 _ORDERS = ("ymd", "dmy", "mdy")
 
@@ -26,47 +28,63 @@ def check_coding(coding: Any) -> None:
         ValueError: coding: expected at least one column and one task, got [] and []
     """
     if not isinstance(coding, Mapping) or set(coding) != {"form", "columns", "tasks"}:
-        raise ValueError(f"coding: expected the fields form, columns, tasks, got {_short(coding)}")
+        raise ValueError(f"coding: expected the fields form, columns, tasks, got {short(coding)}")
     if coding["form"] != FORM or isinstance(coding["form"], bool):
-        raise ValueError(f"coding: expected form {FORM}, got {_short(coding['form'])}")
+        raise ValueError(f"coding: expected form {FORM}, got {short(coding['form'])}")
     columns, tasks = coding["columns"], coding["tasks"]
     if not all(isinstance(one, list) and one for one in (columns, tasks)):
         raise ValueError(
-            f"coding: expected at least one column and one task, got {_short(columns)} and "
-            f"{_short(tasks)}"
+            f"coding: expected at least one column and one task, got {short(columns)} and "
+            f"{short(tasks)}"
         )
     for column in columns:
-        if not isinstance(column, Mapping) or not _is_column(column):
-            raise ValueError(f"coding: expected a coded column, got {_short(column)}")
+        _check_column(column)
     names = [column["name"] for column in columns]
     if len(set(names)) < len(names):
-        raise ValueError(f"coding: expected each column once, got {_short(names)}")
+        raise ValueError(f"coding: expected each column once, got {short(names)}")
 
 
-def _is_column(column: Mapping[str, Any]) -> bool:
+def _check_column(column: Any) -> None:
+    if not isinstance(column, Mapping):
+        raise ValueError(f"coding: expected the fields of a column, got {short(column)}")
     name, kind = column.get("name"), column.get("kind")
-    fields = _FIELDS.get(kind) if isinstance(kind, str) else None
-    if not isinstance(name, str) or not name or fields is None:
-        return False
-    if set(column) != {"name", "kind", *fields} or not isinstance(column["missing"], bool):
-        return False
-    if kind == "category":
-        levels = column["levels"]
-        texts = isinstance(levels, list) and all(isinstance(one, str) and one for one in levels)
-        return texts and len(set(levels)) == len(levels) and column["coded"] in ("levels", "code")
-    if not all(_is_finite(column[name]) for name in ("low", "high", "center", "scale")):
-        return False
-    if kind == "date":
-        parts = column["parts"]
-        listed = isinstance(parts, list) and all(part in _DATE_PARTS for part in parts)
-        return listed and len(set(parts)) == len(parts) and column["order"] in _ORDERS
-    grid = column["grid"]
-    if grid is None:
+    if not isinstance(name, str) or not name:
+        raise ValueError(f"coding: expected a text as the name of a column, got {short(name)}")
+    where = f"coding, column {name!r}"
+    if not isinstance(kind, str) or kind not in _FIELDS:
+        raise ValueError(f"{where}: expected a kind of {', '.join(_FIELDS)}, got {short(kind)}")
+    for field in column:
+        if field not in ("name", "kind", *_FIELDS[kind]):
+            raise ValueError(f"{where}: expected no field {short(field)}, got one")
+    for field in _FIELDS[kind]:
+        if field not in column:
+            raise ValueError(f"{where}: expected a field {field!r}, got none")
+        expected, fits = _RULES[field]
+        if not fits(column[field]):
+            raise ValueError(
+                f"{where}: expected {expected} for {field}, got {short(column[field])}"
+            )
+
+
+def _are_texts(value: Any) -> bool:
+    texts = isinstance(value, list) and all(isinstance(one, str) and one for one in value)
+    return texts and len(set(value)) == len(value)
+
+
+def _are_parts(value: Any) -> bool:
+    listed = isinstance(value, list) and all(
+        isinstance(part, str) and part in _DATE_PARTS for part in value
+    )
+    return listed and len(set(value)) == len(value)
+
+
+def _is_grid(value: Any) -> bool:
+    if value is None:
         return True
-    if not isinstance(grid, list) or [isinstance(one, list) for one in grid] != [True, True]:
+    if not isinstance(value, list) or [isinstance(one, list) for one in value] != [True, True]:
         return False
-    numbers = all(_is_finite(value) for one in grid for value in one)
-    return numbers and len(grid[0]) == len(grid[1]) > 0 and bool((np.diff(grid[0]) > 0).all())
+    numbers = all(_is_finite(number) for one in value for number in one)
+    return numbers and len(value[0]) == len(value[1]) > 0 and bool((np.diff(value[0]) > 0).all())
 
 
 def _is_finite(value: Any) -> bool:
@@ -74,6 +92,13 @@ def _is_finite(value: Any) -> bool:
     return number and math.isfinite(value)
 
 
-def _short(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."
+# What stands in a field, and whether it does.
+_RULES: dict[str, tuple[str, Callable[[Any], bool]]] = {
+    "missing": ("true or false", lambda value: isinstance(value, bool)),
+    "levels": ("texts, each once,", _are_texts),
+    "coded": ("levels or code", lambda value: value in ("levels", "code")),
+    "parts": (f"some of {', '.join(_DATE_PARTS)}, each once,", _are_parts),
+    "order": (f"one of {', '.join(map(str, _ORDERS))}", lambda value: value in _ORDERS),
+    "grid": ("null or two lists of numbers, the first of rising ones,", _is_grid),
+    **dict.fromkeys(("low", "high", "center", "scale"), ("a finite number", _is_finite)),
+}

@@ -5,6 +5,7 @@ import datetime
 from collections.abc import Mapping
 from typing import Any
 
+from jaxmtl._words import short
 from jaxmtl.data.kinds import ColumnKind
 from jaxmtl.plain.dates import DateOrder
 from jaxmtl.tasks import Task
@@ -97,7 +98,9 @@ class Column:
         """
         names = {field.name for field in dataclasses.fields(Column)}
         if not isinstance(saved, Mapping) or not {"name", "kind"} <= set(saved):
-            raise ValueError(f"column: expected the fields {', '.join(sorted(names))}, got {saved}")
+            raise ValueError(
+                f"column: expected fields of a column, name and kind among them, got {short(saved)}"
+            )
         own = {name: saved[name] for name in names & set(saved)}
         lists = {name: tuple(value) for name, value in own.items() if isinstance(value, list)}
         return Column(**{**own, **lists})

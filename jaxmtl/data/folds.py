@@ -62,8 +62,8 @@ class Data:
         shape = (len(self.x), len(self.tasks))
         if self.parts and self.x.shape[1:] != (len(self.parts),):
             raise ValueError(
-                f"data: expected one part for each of the columns of x {self.x.shape}, got "
-                f"{len(self.parts)}"
+                f"data: expected a part for each column of x, whose shape is {self.x.shape}, got "
+                f"{len(self.parts)} of them"
             )
         if self.x.ndim != 2 or self.y.shape != shape or self.known.shape != shape:
             raise ValueError(

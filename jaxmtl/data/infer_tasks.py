@@ -80,8 +80,6 @@ def _number(table: CellTable, name: str, kind: str | None, weight: float) -> tup
             f"{table.place(name, row)}: expected whole numbers of at least 0 in a count, got "
             f"{values[row]:g}; declare it as a number"
         )
-    if not len(known):
-        raise TableError(f"{place}: expected a target with known labels, got none in any row")
     check_squares(values, lambda row: table.place(name, row))
     if len(different) == 1:
         notes = [*notes, f"{place}: {known[0]:g} in all rows with a label: nothing to learn"]

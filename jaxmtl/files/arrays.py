@@ -346,8 +346,7 @@ def _read(archive: zipfile.ZipFile, entry: _Entry) -> np.ndarray:
                 raise EOFError("it ends too early")
             part[: len(got)] = got
             at += len(got)
-        if file.read(1):  # the last read is also the one that compares the checksum
-            raise zipfile.BadZipFile("an array goes on after its end")
+        file.read(1)  # nothing is left, but the last read is the one that compares the checksum
     _check_values(array, entry.info.filename)
     if entry.named is not None:
         array = array.view(entry.named)

@@ -78,7 +78,10 @@ def load_parameters(path: str | os.PathLike[str], like: PyTree | None = None) ->
             if not isinstance(inside, dict):
                 break
         if not isinstance(inside, dict) or last in inside:
-            raise FileError(f"{path}: {name!r}: expected a leaf, got one inside another")
+            raise FileError(
+                f"{path}: {name!r}: expected a leaf beside others, got one inside another; write "
+                "one of the two under another name"
+            )
         inside[last] = array
     return params
 

@@ -12,6 +12,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PyTree
 
+from jaxmtl._words import kind_of
+
 LossFn = Callable[..., Any]
 
 
@@ -86,7 +88,10 @@ def _of_floats(losses: Array) -> Array:
     """Refuses losses along which JAX's derivatives are 0 without a word."""
     found = jnp.result_type(losses)
     if not jnp.issubdtype(found, jnp.floating):
-        raise ValueError(f"loss_fn: expected floating losses, got {found}: they have no gradient")
+        raise ValueError(
+            f"loss_fn: expected floating losses, got {found}, along which there is no gradient: "
+            "compute them as floats"
+        )
     return losses
 
 
@@ -185,7 +190,7 @@ def split_aux(found: Any, has_aux: bool, name: str, value: str) -> tuple[Any, Py
     if not isinstance(found, tuple) or len(found) != 2 or hasattr(found, "_fields"):
         raise ValueError(
             f"{name}: expected a pair ({value}, aux) with has_aux=True, "
-            f"got {f'{len(found)} parts' if isinstance(found, tuple) else type(found).__name__}"
+            f"got {f'{len(found)} parts' if isinstance(found, tuple) else kind_of(found)}"
         )
     return found
 

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 import numpy as np
 from jaxtyping import Bool, Float, Float32, Int32, UInt8
 
+from jaxmtl._words import short
 from jaxmtl.methods.links import Link, check_floor, links_from_json, links_to_json, outputs_of
 from jaxmtl.methods.saved import check_arrays, check_below, check_fields, with_prefix
 from jaxmtl.plain.links import bucketed
@@ -137,12 +138,12 @@ def forest_model_of(
     places = spec["codes"]
     if not _distinct(places, features):
         raise ValueError(
-            f"{what}: expected places of codes below {features}, each once, got {str(places)[:60]}"
+            f"{what}: expected places of codes below {features}, each once, got {short(places)}"
         )
     every = spec["outputs"]
     if not isinstance(every, list) or not all(_distinct(own, outputs) for own in every):
         raise ValueError(
-            f"{what}: expected lists of outputs below {outputs}, each once, got {str(every)[:60]}"
+            f"{what}: expected lists of outputs below {outputs}, each once, got {short(every)}"
         )
     rest = dict(arrays)
     forests = []

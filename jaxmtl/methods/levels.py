@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, UInt8
 
+from jaxmtl._words import short
 from jaxmtl.data.folds import Data
 from jaxmtl.plain.links import level_numbers
 
@@ -88,6 +89,6 @@ def codes_from_json(what: str, saved: Any, features: int) -> tuple[tuple[int, in
     if not good or len({column for column, _ in saved}) < len(saved):
         raise ValueError(
             f"{what}: expected places of codes below {features}, each once, and sizes, got "
-            f"{str(saved)[:60]}"
+            f"{short(saved)}"
         )
     return tuple((column, size) for column, size in saved)

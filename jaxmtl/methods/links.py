@@ -7,6 +7,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 from jaxtyping import Float
 
+from jaxmtl._words import short
 from jaxmtl.plain.links import linked
 from jaxmtl.tasks import Task
 
@@ -124,7 +125,7 @@ def links_from_json(what: str, saved: Any, outputs: int) -> tuple[Link, ...]:
     """
     pairs = isinstance(saved, list) and all(isinstance(p, list) and len(p) == 2 for p in saved)
     if not pairs:
-        raise ValueError(f"{what}: expected links as pairs, got {str(saved)[:60]}")
+        raise ValueError(f"{what}: expected links as pairs, got {short(saved)}")
     links = tuple(Link(*pair) for pair in saved)
     width = sum(link.width for link in links)
     if width != outputs:

@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Protocol
 import numpy as np
 from jaxtyping import Float
 
+from jaxmtl._words import short
 from jaxmtl.methods.method import Model
 from jaxmtl.methods.saved import check_arrays, check_fields, described, with_prefix
 from jaxmtl.plain.mixture import disagreement, weighted_mean
@@ -157,10 +158,10 @@ def mixture_model_of(
     whole = isinstance(widths, list) and all(type(w) is int and w > 0 for w in widths)
     if not whole or sum(widths) != outputs:
         raise ValueError(
-            f"{what}: expected widths of {outputs} outputs together, got {str(widths)[:60]}"
+            f"{what}: expected widths of {outputs} outputs together, got {short(widths)}"
         )
     if not isinstance(members, list) or not 0 < len(members) <= MOST_MODELS:
-        raise ValueError(f"{what}: expected 1 to {MOST_MODELS} models, got {str(members)[:60]}")
+        raise ValueError(f"{what}: expected 1 to {MOST_MODELS} models, got {short(members)}")
     rest, models = dict(arrays), []
     for number, member in enumerate(members):
         check_fields(f"{what}: model {number}", member, {"kind", "spec"})

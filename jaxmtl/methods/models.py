@@ -5,6 +5,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from jaxmtl._words import short
 from jaxmtl.methods.constant import ConstantModel, constant_model_of
 from jaxmtl.methods.forest import ForestModel, forest_model_of
 from jaxmtl.methods.linear import LinearModel, linear_model_of
@@ -84,7 +85,7 @@ def model_of(
     """
     if not isinstance(kind, str) or kind not in READERS:
         raise ValueError(
-            f"model: expected one of the kinds {', '.join(READERS)}, got {str(kind)[:60]!r}"
+            f"model: expected one of the kinds {', '.join(READERS)}, got {short(kind)}"
         )
     if not isinstance(spec, Mapping):
         raise ValueError(f"model of kind {kind}: expected fields, got {type(spec).__name__}")

@@ -8,6 +8,7 @@ from typing import Any
 import jax.numpy as jnp
 
 from jaxmtl._typing import NetworkLike
+from jaxmtl._words import kind_of, short
 from jaxmtl.methods.saved import check_fields
 
 # Their fields are other networks, sets and functions, which no JSON keeps.
@@ -129,8 +130,9 @@ def _to_json(name: str, value: Any) -> Any:
             f"{type(value).__name__}; keep its parameters with jaxmtl.transfer.save_parameters "
             "instead"
         )
+    got = kind_of(value) if callable(value) else short(value)
     raise ValueError(
-        f"{name}: expected a name, which can be saved, got {value!r}; build the model with "
+        f"{name}: expected a name, which can be saved, got {got}; build the model with "
         "a name that jaxmtl.models knows"
     )
 
@@ -154,7 +156,7 @@ def _from_json(what: str, value: Any, default: Any, most: int) -> Any:
         fits = value is None or isinstance(value, str) or _is_size(value, most)
         kind = "a name, a whole number or null"
     if not fits:
-        raise ValueError(f"{what}: expected {kind}, got {str(value)[:60]!r}")
+        raise ValueError(f"{what}: expected {kind}, got {short(value)}")
     return _frozen(value)
 
 
@@ -164,7 +166,7 @@ def _dtype(what: str, value: Any) -> str | None:
     except TypeError:
         known = False
     if not known or not isinstance(value, str | None) or (value is None and "param" in what):
-        raise ValueError(f"{what}: expected a floating type, got {str(value)[:60]!r}")
+        raise ValueError(f"{what}: expected a floating type, got {short(value)}")
     return value
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Float, PyTree
 
 from jaxmtl._paths import leaf_path
+from jaxmtl._words import short
 from jaxmtl.methods.network_model import INDEX, flat_arrays, has_bank, network_model_of
 from jaxmtl.methods.network_spec import build_network, describe_network
 from jaxmtl.methods.saved import check_arrays, check_below, check_fields, with_prefix
@@ -132,7 +133,7 @@ def views_model_of(
     layers = spec["layers"]
     named = isinstance(layers, list) and all(isinstance(name, str) for name in layers)
     if not named or not layers or len(set(layers)) < len(layers):
-        raise ValueError(f"layers: expected different names, got {str(layers)[:60]!r}")
+        raise ValueError(f"layers: expected different names, got {short(layers)}")
     one: Any = build_network(spec["network"], most=sum(a.size for a in arrays.values()))
     rows = with_prefix(arrays, POINTERS)
     check_arrays(rows, {name: ((outputs,), np.dtype(np.int32)) for name in layers})

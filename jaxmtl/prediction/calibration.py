@@ -79,10 +79,10 @@ def intervals(
             f"fold: expected numbers from 0 to {len(centres) - 1}, one for each of the "
             f"predictions' folds, got {fold.min()} to {fold.max()}"
         )
-    if widths is not None and (widths.shape != centres.shape or not (widths > 0).all()):
-        raise ValueError(
-            f"spreads: expected numbers above 0 of shape {centres.shape}, got {widths.shape}"
-        )
+    if widths is not None and widths.shape != centres.shape:
+        raise ValueError(f"spreads: expected shape {centres.shape}, got {widths.shape}")
+    if widths is not None and not (widths > 0).all():
+        raise ValueError(f"spreads: expected numbers above 0, got {widths[~(widths > 0)][0]:g}")
     return cv_plus(centres, scores, fold, conformal_rank(len(scores), confidence_level), widths)
 
 

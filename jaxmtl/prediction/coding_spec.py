@@ -6,6 +6,7 @@ from typing import Any, get_args
 
 import numpy as np
 
+from jaxmtl._words import short
 from jaxmtl.data import Coding, Preprocessing, Scaler
 from jaxmtl.data.feature_range import FeatureRange
 from jaxmtl.data.reading.grid import LAST_ROW
@@ -112,15 +113,15 @@ def coding_of(
     features, targets = (_names(name, spec[name]) for name in ("features", "targets"))
     if spec["dtype"] not in FLOATS:
         raise ValueError(
-            f"coding: expected a dtype of {', '.join(FLOATS)}, got {str(spec['dtype'])[:60]!r}"
+            f"coding: expected a dtype of {', '.join(FLOATS)}, got {short(spec['dtype'])}"
         )
     if not isinstance(spec["fill"], bool):
-        raise ValueError(f"coding: expected true or false for fill, got {spec['fill']!r:.60}")
+        raise ValueError(f"coding: expected true or false for fill, got {short(spec['fill'])}")
     sizes = {name: len(features if "feature" in name else targets) for name in SCALES}
     if spec["fill"]:
         sizes["fill"] = len(features)
     if spec.get("range", True) is not True:
-        raise ValueError(f"coding: expected true for range, got {spec['range']!r:.60}")
+        raise ValueError(f"coding: expected true for range, got {short(spec['range'])}")
     if ranged:
         sizes |= dict.fromkeys(ENDS, len(features))
     check_arrays(arrays, {name: ((n,), np.dtype(np.float64)) for name, n in sizes.items()})
@@ -163,7 +164,7 @@ def tasks_of(saved: Any, targets: tuple[str, ...]) -> tuple[Task, ...]:
             raise ValueError(f"task: expected texts for {', '.join(texts)}, got {task!r:.200}")
         classes = task.get("classes", []) if isinstance(task, Mapping) else []
         if not isinstance(classes, list) or not all(isinstance(c, str | int) for c in classes):
-            raise ValueError(f"task: expected a list of texts or numbers, got {classes!r:.60}")
+            raise ValueError(f"task: expected a list of texts or numbers, got {short(classes)}")
     tasks = tuple(Task.from_json(task) for task in saved)
     names = tuple(task.name for task in tasks)
     if names != targets:
@@ -182,7 +183,7 @@ def _range(low: np.ndarray, high: np.ndarray) -> FeatureRange:
 def _names(what: str, saved: Any) -> tuple[str, ...]:
     texts = isinstance(saved, list) and all(isinstance(name, str) and name for name in saved)
     if not texts or not saved or len(set(saved)) < len(saved):
-        raise ValueError(f"coding: expected names, each once, for {what}, got {str(saved)[:60]!r}")
+        raise ValueError(f"coding: expected names, each once, for {what}, got {short(saved)}")
     return tuple(saved)
 
 
@@ -192,13 +193,12 @@ def _reading(saved: Any) -> Reading:
     how, values = saved["missing_features"], saved["missing_values"]
     if how not in MISSING:
         raise ValueError(
-            f"reading: expected one of {', '.join(MISSING)} for missing features, got "
-            f"{str(how)[:60]!r}"
+            f"reading: expected one of {', '.join(MISSING)} for missing features, got {short(how)}"
         )
     if not isinstance(values, list) or not all(map(_is_value, values)):
         raise ValueError(
             "reading: expected numbers and texts that stand for a missing value, got "
-            f"{str(values)[:60]!r}"
+            f"{short(values)}"
         )
     allowed = {
         "decimal": get_args(Decimal),
@@ -209,7 +209,9 @@ def _reading(saved: Any) -> Reading:
     for name in later:
         got = saved[name]
         if isinstance(got, bool) != (name == "visible_rows") or not _is_among(got, allowed[name]):
-            raise ValueError(f"reading: expected another value for {name}, got {str(got)[:60]!r}")
+            values = [] if name == "header_row" else [repr(one).lower() for one in allowed[name]]
+            wanted = " or ".join(values) or f"a number from 1 to {LAST_ROW}"
+            raise ValueError(f"reading: expected {wanted} for {name}, got {short(got)}")
     return Reading(how, tuple(values), **{name: saved[name] for name in later})
 
 

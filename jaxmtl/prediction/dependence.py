@@ -118,7 +118,10 @@ def partial_dependence(
     """
     coding = predictor.coding
     if not isinstance(coding, Coding):
-        raise ValueError("dependence: expected a run on a table of columns of any kind")
+        raise ValueError(
+            "dependence: expected a run on a table of columns of any kind, got one of columns of "
+            "numbers"
+        )
     spec = _spec_of(coding, column)
     own = [i for i, part in enumerate(coding.parts) if part.column == column]
     found = []

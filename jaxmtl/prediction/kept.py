@@ -240,7 +240,10 @@ def _fitted_of(saved: _Saved, arrays: Mapping[str, np.ndarray], data: Data, fold
         raise ValueError(f"models: expected {folds}, got {len(saved.models)}")
     wrong = [name for name in _ARRAYS if name not in arrays or arrays[name].shape[:1] != (folds,)]
     if wrong:
-        raise ValueError(f"array {wrong[0]!r}: expected one of {folds} folds")
+        got = f"shape {arrays[wrong[0]].shape}" if wrong[0] in arrays else "none"
+        raise ValueError(
+            f"array {wrong[0]!r}: expected an entry for each of {folds} folds, got {got}"
+        )
     features, outputs = data.x.shape[1], sum(output_widths(data.tasks))
     models, chosen = [], []
     for k, model in enumerate(saved.models):

@@ -272,7 +272,9 @@ class LoadedRun:
 
 def _coding_of(predictor: Predictor) -> Coding:
     if not isinstance(predictor.coding, Coding):
-        raise ValueError("expected a run on a table of columns of any kind, got one of the study")
+        raise ValueError(
+            "run: expected one on a table of columns of any kind, got one of columns of numbers"
+        )
     return predictor.coding
 
 

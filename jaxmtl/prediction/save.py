@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from jaxmtl._words import short
 from jaxmtl.files.arrays import read_arrays, write_arrays
 from jaxmtl.files.errors import FileError, RunFolderError
 from jaxmtl.files.json_file import json_text, parse_json
@@ -140,11 +141,11 @@ def _predictor_of(spec: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> 
     check_fields("spec", spec, FIELDS)
     method, models, baselines = spec["method"], spec["models"], spec["baselines"]
     if not isinstance(method, str) or not method:
-        raise ValueError(f"method: expected a name, got {str(method)[:60]!r}")
+        raise ValueError(f"method: expected a name, got {short(method)}")
     if not isinstance(models, list) or not models:
-        raise ValueError(f"models: expected one a fold, got {str(models)[:60]!r}")
+        raise ValueError(f"models: expected one a fold, got {short(models)}")
     if not isinstance(baselines, Mapping):
-        raise ValueError(f"baselines: expected models by name, got {str(baselines)[:60]!r}")
+        raise ValueError(f"baselines: expected models by name, got {short(baselines)}")
     coding, reading = coding_of(spec["coding"], with_prefix(arrays, "coding/"))
     tasks = tasks_of(spec["tasks"], coding.target_names)
     parts = {f"models/{i}/": model for i, model in enumerate(models)}

@@ -233,15 +233,26 @@ def check_table_run(config: TableConfig, metrics: TableMetrics, predictor: Predi
         tables.append(metrics.importance.tasks)
         number = len(metrics.importance.groups)
         for worth in metrics.importance.tasks.values():
-            if any(len(part) != number for part in (worth.added, worth.low, worth.high)):
-                raise ValueError(f"metrics.json: importance: expected {number} groups of columns")
+            lengths = [len(part) for part in (worth.added, worth.low, worth.high)]
+            if lengths != [number] * 3:
+                raise ValueError(
+                    f"metrics.json: importance: expected {number} groups of columns, got "
+                    f"{', '.join(map(str, lengths))} of them"
+                )
     if (relations := metrics.relations) is not None:
         number = len(relations.tasks)
         if not set(relations.tasks) <= set(config.targets):
-            raise ValueError("metrics.json: relations: expected targets of the run")
+            raise ValueError(
+                f"metrics.json: relations: expected targets of the run, got "
+                f"{', '.join(relations.tasks)[:80]}"
+            )
         for name in Relations._fields[1:]:
-            if [len(row) for row in getattr(relations, name)] != [number] * number:
-                raise ValueError(f"metrics.json: relations: expected {number} tasks each way")
+            sizes = [len(row) for row in getattr(relations, name)]
+            if sizes != [number] * number:
+                raise ValueError(
+                    f"metrics.json: relations: expected {name} of {number} tasks each way, got "
+                    f"rows of {', '.join(map(str, sizes))[:80] or 'none'}"
+                )
     if metrics.structure is not None:
         check_record(metrics.structure, config.targets)
     if metrics.where_wrong is not None:

@@ -120,8 +120,6 @@ class TableEstimator(BaseEstimator):
             values = validate_data(
                 self, X, reset=reset, dtype=np.float64, ensure_all_finite="allow-nan"
             )
-            if np.isinf(values).any():
-                raise ValueError("X: expected finite numbers or NaN, got infinity")
             columns = list(np.asarray(values).T)
         names = getattr(self, "feature_names_in_", [f"x{i}" for i in range(len(columns))])
         return dict(zip(map(str, names), columns, strict=True))
@@ -195,8 +193,6 @@ def targets_of(y: Any, *, numeric: bool) -> tuple[np.ndarray, list[str], bool]:
     one = found.ndim == 1 or (found.shape[1] == 1 and names is None)
     if found.ndim == 2 and one:
         found = column_or_1d(found, warn=True)
-    if numeric and np.isinf(found).any():
-        raise ValueError("y: expected finite numbers or NaN, got infinity")
     found = found.reshape(len(found), -1)
     return found, names or [f"y{t}" for t in range(found.shape[1])], one
 

@@ -213,7 +213,7 @@ def _check_names(
         if name not in needed + more:
             hint = did_you_mean(name, needed + more)
             raise StructureError(
-                (*path, name), f"{where}: expected {needed + more}, got {name!r}{hint}"
+                (*path, name), f"{where}: expected {', '.join(needed + more)}, got {name!r}{hint}"
             )
 
 

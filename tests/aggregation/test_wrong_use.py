@@ -78,7 +78,10 @@ LOSSES = {
     "samples": (lambda p, x: (p["w"][None] - x) ** 2, r"got shape \(4, 2\): take their mean"),
     "tasks and rows": (lambda p, x: (p["w"][None] - x).T, r"got shape \(2, 4\): take their mean"),
     "one column": (lambda p, x: good(p, x)[:, None], r"got shape \(2, 1\): take losses\[:, 0\]"),
-    "whole numbers": (lambda p, x: good(p, x) > 0, "floating losses, got bool: they have no grad"),
+    "whole numbers": (
+        lambda p, x: good(p, x) > 0,
+        "floating losses, got bool, along which there is no",
+    ),
     "no task": (lambda p, x: good(p, x)[:0], "got an empty vector"),
     "arguments": (lambda p, x, stats: good(p, x), r"arguments \(p, x, stats\), got 2 of them: "),
     "no function": (3, "loss_fn: expected a function of parameters and batch, got int"),

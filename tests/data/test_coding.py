@@ -305,7 +305,9 @@ def put(path, value):
 def test_another_coding_is_refused_in_one_sentence(change):
     saved = json.loads(json.dumps(CODING.to_json()))
     change(saved)
-    with pytest.raises(ValueError, match=r"^(coding|task): expected [^\n]*, got ") as caught:
+    with pytest.raises(
+        ValueError, match=r"^(coding|task)\b[^\n]*: expected [^\n]*, got "
+    ) as caught:
         Coding.from_json(saved)
     assert len(str(caught.value)) < 200
 

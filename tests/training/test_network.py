@@ -316,7 +316,7 @@ BAD = {
     "dict": ((halves, lambda params, x: {"a": x}), "got a dict; return the outputs"),
     "no pair of outputs": (
         (lambda key, x: (halves(key, x), jnp.zeros(())), alone),
-        r"to return \(outputs, state\), got Dynam",
+        r"to return \(outputs, state\), got an array",
     ),
     "another state": (
         (lambda key, x: (halves(key, x), jnp.zeros(())), grown),

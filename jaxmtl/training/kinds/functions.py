@@ -6,6 +6,7 @@ from typing import Any
 
 from jaxtyping import Array, Float, Key, PyTree
 
+from jaxmtl._words import kind_of
 from jaxmtl.training.network import Applied, Network, mode, parameter_names, side_by_side
 
 
@@ -66,6 +67,6 @@ class FunctionNetwork(Network):
         if not isinstance(returned, tuple) or len(returned) != 2:
             raise ValueError(
                 "model: expected apply(params, state, x) to return (outputs, state), got "
-                f"{type(returned).__name__}"
+                f"{kind_of(returned)}"
             )
         return Applied(side_by_side(returned[0]), returned[1])
