@@ -80,11 +80,12 @@ def kind_of(value: Any) -> str:
         >>> kind_of(about), kind_of(np.ones(2)), kind_of(3)
         ('the function about', 'an array of shape (2,)', 'int')
     """
-    if not inspect.isclass(value) and callable(value) and hasattr(value, "__name__"):
+    if inspect.isclass(value):
+        return f"the class {value.__name__}"
+    if callable(value) and hasattr(value, "__name__"):
         return f"the function {value.__name__}"
-    if not inspect.isclass(value) and hasattr(value, "shape") and hasattr(value, "dtype"):
-        return f"an array of shape {tuple(value.shape)}"
-    return f"the class {value.__name__}" if inspect.isclass(value) else type(value).__name__
+    shape: Any = getattr(value, "shape", None)
+    return type(value).__name__ if shape is None else f"an array of shape {tuple(shape)}"
 
 
 def about(seconds: float) -> str:

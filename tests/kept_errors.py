@@ -94,6 +94,7 @@ class KeptErrors:
         self.remake = remake
         self.said = []
         self.ran = {}  # file of kept texts -> test -> place and text, in order
+        self.there = {}  # file of tests -> its tests, where it was collected as a whole
         self.kept = functools.cache(read_kept)
 
     def note(self, error):
@@ -107,16 +108,23 @@ class KeptErrors:
             if (place := place_of(each)) is not None and str(each):
                 self.said.append((place, unchanging(str(each), others)))
 
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_collection_modifyitems(self, config, items):
+        if not any("::" in arg for arg in config.args):
+            for item in items:
+                names = self.there.setdefault(item.path, set())
+                if is_kept(item):
+                    names.add(name_of(item))
+
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_call(self, item):
         watch_the_command(self.note)
         self.said.clear()
         result = yield
-        # Texts of drawn inputs are others in every run.
-        if item.get_closest_marker("hypothesis") or not item.path.is_relative_to(TESTS):
+        if not is_kept(item):
             return result
         file = item.path.parent / NAME
-        test = f"{item.path.name}::{item.nodeid.partition('::')[2]}"
+        test = name_of(item)
         said = {}
         for number, (place, text) in enumerate(dict.fromkeys(self.said)):
             said.setdefault(place, {})[test + (f" {number + 1}" if number else "")] = text
@@ -127,9 +135,14 @@ class KeptErrors:
         return result
 
     def pytest_sessionfinish(self):
-        for file, tests in self.ran.items():
+        if not self.remake:
+            return
+        for file in {path.parent / NAME for path in self.there} | self.ran.keys():
+            if not file.is_relative_to(TESTS):
+                continue
             with locked(file):
-                write(file, replaced(read_kept(file), tests))
+                kept = without_those_gone(read_kept(file), file.parent, self.there)
+                write(file, replaced(kept, self.ran.get(file, {})))
 
 
 def compare(test, said, kept, file):
@@ -146,6 +159,30 @@ def compare(test, said, kept, file):
             "If the new words are meant: pytest --remake-errors, then git diff",
             pytrace=False,
         )
+
+
+def is_kept(item):
+    """Not what is said of drawn inputs, another text in every run, nor what is rarely run."""
+    marked = any(item.get_closest_marker(name) for name in ("hypothesis", "slow"))
+    return item.path.is_relative_to(TESTS) and not marked
+
+
+def name_of(item):
+    return f"{item.path.name}::{item.nodeid.partition('::')[2]}"
+
+
+def without_those_gone(kept, folder, there):
+    """What is kept, but for cases of tests that their file no longer has."""
+
+    def stays(case):
+        test = of_test(case)
+        file = folder / test.partition("::")[0]
+        return file.exists() and (file not in there or test in there[file])
+
+    return {
+        place: {case: text for case, text in cases.items() if stays(case)}
+        for place, cases in kept.items()
+    }
 
 
 def of_test(case):

@@ -194,7 +194,10 @@ class Aggregator:
             ValueError: the method needs more than the Gram matrix.
         """
         if self.rule is None:
-            raise ValueError("weights: expected a method that needs only the Gram matrix")
+            raise ValueError(
+                "weights: expected a method that needs only the Gram matrix, got one that needs "
+                "the task gradients: pass them to its update"
+            )
         if gram.ndim != 2 or gram.shape[0] != gram.shape[1]:
             raise ValueError(f"gram: expected a square matrix, got shape {gram.shape}")
         tasks = gram.shape[0]

@@ -67,7 +67,8 @@ def cr_mogm(aggregator: AnyMethod | None = None, alpha: Real = 0.9) -> Aggregato
     check_within("alpha", alpha, 0, 1)
     if not inside.weighted:
         raise ValueError(
-            "cr_mogm: expected an aggregator whose result is a weighted sum of the task gradients"
+            "cr_mogm: expected an aggregator whose result is a weighted sum of the task gradients, "
+            "got one whose result is none: pass upgrad(), say"
         )
 
     def smoothed(

@@ -330,7 +330,10 @@ def required_rule(caller: str, aggregator: Aggregator) -> Rule:
         ValueError: it is none.
     """
     if aggregator.rule is None:
-        raise ValueError(f"{caller}: expected a method that needs only the Gram matrix")
+        raise ValueError(
+            f"{caller}: expected a method that needs only the Gram matrix, got one that needs the "
+            "task gradients: take aggregated_step"
+        )
     return aggregator.rule
 
 

@@ -192,5 +192,6 @@ def check_weighted(caller: str, aggregator: Aggregator) -> None:
     if not aggregator.weighted:
         raise ValueError(
             f"{caller}: expected a method whose result is one weighted sum of the task gradients, "
-            "which can be had from one backward pass"
+            "which can be had from one backward pass, got one whose result is none: "
+            "take upgrad(), say"
         )

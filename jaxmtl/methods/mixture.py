@@ -178,5 +178,8 @@ def mixture_model_of(
     check_arrays(rest, {"weights": ((len(models), len(widths)), np.dtype(float))})
     weights = rest["weights"]
     if (weights < 0).any() or (abs(weights.sum(axis=0) - 1) > _ROUNDING).any():
-        raise ValueError(f"{what}: expected weights of 0 or more, for each task with the sum 1")
+        raise ValueError(
+            f"{what}: expected weights of 0 or more, for each task with the sum 1, got "
+            f"{weights.min():g} as the least and sums of {short(weights.sum(axis=0).tolist())}"
+        )
     return MixtureModel(models=tuple(models), weights=weights, widths=tuple(widths))

@@ -57,7 +57,10 @@ class NumbersLearned(Struct, tag_field="kind", tag="number"):
     def __post_init__(self) -> None:
         """Checks what a file says."""
         if not len(self.values) == len(self.below) == len(self.upto):
-            raise ValueError(f"{self.name}: expected shares of {len(self.values)} quantiles")
+            raise ValueError(
+                f"{self.name}: expected shares of {len(self.values)} quantiles, got "
+                f"{len(self.below)} below and {len(self.upto)} up to them"
+            )
         if self.missing > self.rows:
             raise ValueError(f"{self.name}: expected at most {self.rows} gaps, got {self.missing}")
 
@@ -86,9 +89,13 @@ class LevelsLearned(Struct, tag_field="kind", tag="category"):
     def __post_init__(self) -> None:
         """Checks what a file says."""
         if len(self.counts) != len(self.levels):
-            raise ValueError(f"{self.name}: expected counts of {len(self.levels)} levels")
-        if self.missing + sum(self.counts) > self.rows:
-            raise ValueError(f"{self.name}: expected at most {self.rows} rows in all")
+            raise ValueError(
+                f"{self.name}: expected counts of {len(self.levels)} levels, got {len(self.counts)}"
+            )
+        if (together := self.missing + sum(self.counts)) > self.rows:
+            raise ValueError(
+                f"{self.name}: expected at most {self.rows} rows in all, got {together}"
+            )
 
 
 ColumnLearned = NumbersLearned | LevelsLearned

@@ -250,8 +250,8 @@ def check_table_run(config: TableConfig, metrics: TableMetrics, predictor: Predi
             sizes = [len(row) for row in getattr(relations, name)]
             if sizes != [number] * number:
                 raise ValueError(
-                    f"metrics.json: relations: expected {name} of {number} tasks each way, got "
-                    f"rows of {', '.join(map(str, sizes))[:80] or 'none'}"
+                    f"metrics.json: relations: expected {number} tasks each way in {name!r}, "
+                    f"got rows of {', '.join(map(str, sizes))[:80] or 'none'}"
                 )
     if metrics.structure is not None:
         check_record(metrics.structure, config.targets)

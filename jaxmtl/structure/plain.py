@@ -298,7 +298,7 @@ def _checked(layer: Layer, tasks: Group, place: int) -> Layer:
                     raise StructureError(
                         at,
                         f"{where}, node {node}: expected {group[0]!r} and {task!r} apart, as they "
-                        "are in the layer",
+                        "are in the layer, got them together",
                     )
         if own != groups:
             nodes[node] = own

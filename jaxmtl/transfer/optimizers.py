@@ -259,7 +259,9 @@ def gradual_unfreezing(
 
 def _staircase(layers: tuple[Select, ...], decay: float, every: int) -> tuple[Part, ...]:
     if not layers:
-        raise ValueError("layers: expected at least one, in the order from inputs to outputs")
+        raise ValueError(
+            "layers: expected at least one, in the order from inputs to outputs, got none"
+        )
     steps = range(len(layers), 0, -1)
     return tuple(
         Part(layer, rate=decay**step, start=every * step)

@@ -80,7 +80,7 @@ LOSSES = {
     "one column": (lambda p, x: good(p, x)[:, None], r"got shape \(2, 1\): take losses\[:, 0\]"),
     "whole numbers": (
         lambda p, x: good(p, x) > 0,
-        "floating losses, got bool, along which there is no",
+        "losses, got bool, along which there is no grad",
     ),
     "no task": (lambda p, x: good(p, x)[:0], "got an empty vector"),
     "arguments": (lambda p, x, stats: good(p, x), r"arguments \(p, x, stats\), got 2 of them: "),

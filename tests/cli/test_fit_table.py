@@ -247,7 +247,7 @@ def test_rows_from_other_conditions_are_noted(learned, call, tmp_path):
         (lambda m: m["where_wrong"]["typical"].pop("O3"), "typical: expected the targets O3"),
         (lambda m: m["intervals"]["joint"].update(held=9999), "held: expected"),
         (lambda m: m["importance"]["groups"].__setitem__(0, []), "of length >= 1"),
-        (lambda m: m["relations"]["rest"].pop(), "relations: expected 2 tasks each way"),
+        (lambda m: m["relations"]["rest"].pop(), "relations: expected 2 tasks each way in "),
         (lambda m: m["relations"]["tasks"].__setitem__(0, "CO"), "expected targets of the run"),
     ],
 )
