@@ -191,7 +191,7 @@ def looks(
             at=recipe.steps // 4,
             steps=max(recipe.steps // 10, 1),
             finish=False,
-            **(options_of(seeds, recipe) | {"activation": activation}),
+            **{**options_of(seeds, recipe), "activation": activation},
         )
         gain, error = looked.gains[:, 1], looked.errors[:, 1]
         accepted = {f"{z:g}": float((gain > z * error).mean()) for z in zs}

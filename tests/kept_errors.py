@@ -98,8 +98,10 @@ class KeptErrors:
         self.kept = functools.cache(read_kept)
 
     def note(self, error):
-        """An error, and those that it was made of."""
+        """An error, and those that it was made of; a signal says nothing."""
         chain = []
+        if not isinstance(error, Exception):
+            return
         while error is not None and error not in chain:
             chain.append(error)
             error = error.__cause__ or error.__context__

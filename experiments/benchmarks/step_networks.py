@@ -129,7 +129,7 @@ def make_torch(name: str, problem: Problem) -> tuple[Any, Any, Any, Any]:
     from torch import nn
 
     def linear(kernel: Any, bias: Any = None) -> Any:
-        layer = nn.Linear(*kernel.shape, bias=bias is not None)
+        layer = nn.Linear(kernel.shape[0], kernel.shape[1], bias=bias is not None)
         with torch.no_grad():
             layer.weight.copy_(torch.tensor(np.asarray(kernel).T))
             if bias is not None:
@@ -137,7 +137,7 @@ def make_torch(name: str, problem: Problem) -> tuple[Any, Any, Any, Any]:
         return layer
 
     def convolution(kernel: Any) -> Any:
-        layer = nn.Conv2d(*kernel.shape[2:], 3, padding=1, bias=False)
+        layer = nn.Conv2d(kernel.shape[2], kernel.shape[3], 3, padding=1, bias=False)
         with torch.no_grad():
             layer.weight.copy_(torch.tensor(np.asarray(kernel).transpose(3, 2, 0, 1)))
         return layer
@@ -157,12 +157,13 @@ def make_torch(name: str, problem: Problem) -> tuple[Any, Any, Any, Any]:
                 setattr(self, part, linear(kernel))
 
         def forward(self, h: Any) -> Any:
+            own: Any = self  # whose layers torch's types do not know
             rows, tokens, width = h.shape
-            parts = self.qkv(h).reshape(rows, tokens, 3, 4, width // 4)
+            parts = own.qkv(h).reshape(rows, tokens, 3, 4, width // 4)
             q, k, v = (parts[:, :, i].transpose(1, 2) for i in range(3))
             mixed = nn.functional.scaled_dot_product_attention(q, k, v)
-            h = h + self.out(mixed.transpose(1, 2).reshape(h.shape))
-            return h + self.down(torch.relu(self.up(h)))
+            h = h + own.out(mixed.transpose(1, 2).reshape(h.shape))
+            return h + own.down(torch.relu(own.up(h)))
 
     params, heads = problem.params
     x, y = (torch.tensor(np.asarray(part)) for part in problem.batch)

@@ -120,16 +120,18 @@ def cyclic(aggregator: AnyMethod, *, decay: Real = 0.9, decay_squares: Real = 0.
         means: PyTree, gram: Any, share: Array, inner: Any, context: Context, like: PyTree
     ) -> Any:
         """What the aggregator makes of the means, each divided by its share."""
-        given = {"losses": context.losses, "key": context.key, "order": context.order}
+        given: dict[str, Any] = {
+            "losses": context.losses,
+            "key": context.key,
+            "order": context.order,
+        }
         if inside.rule is None:
             corrected = jax.tree.map(
                 lambda m, g: (m / share[:, None]).reshape(-1, *g.shape), means, like
             )
             return inside.update(corrected, inner, **given)
-        about, corrected = (
-            gram_context(share.shape[0], **given),
-            gram / (share[:, None] * share[None]),
-        )
+        about = gram_context(share.shape[0], **given)
+        corrected = gram / (share[:, None] * share[None])
         found = inside.rule(corrected, inner, about)
         told = describe(corrected, about, found.weights, found.converged, found.residual)
         combined = weighted_sum(found.weights / share, means)

@@ -155,9 +155,9 @@ def gramian_step(
 
             if not isinstance(sparing, OnePass):
                 return solved()
-            context = gram_context(losses.shape[0], losses=losses, **rest)
-            return sparing.branch(
-                state, context, solved, lambda: sparing.pull(back, state, context, losses.dtype)
+            context, once = gram_context(losses.shape[0], losses=losses, **rest), sparing
+            return once.branch(
+                state, context, solved, lambda: once.pull(back, state, context, losses.dtype)
             )
 
         return value_of(losses, beside, has_aux), combine

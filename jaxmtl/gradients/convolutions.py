@@ -65,7 +65,8 @@ def _evaluate(jaxpr: Any, consts: Sequence[Any], args: Sequence[Any]) -> list[An
     for eqn in jaxpr.eqns:
         values = [read(var) for var in eqn.invars]
         if eqn.primitive.name == NAME:
-            results = [_convolution(*values, eqn.params)]
+            left, right = values
+            results = [_convolution(left, right, eqn.params)]
         elif eqn.primitive.name in INLINED and _convolves(eqn.params["jaxpr"].jaxpr):
             inner = eqn.params["jaxpr"]
             results = _evaluate(inner.jaxpr, inner.consts, values)

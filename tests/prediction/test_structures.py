@@ -25,7 +25,7 @@ from jaxmtl.prediction.structures import (
 from jaxmtl.prediction.table_run import write_table_run
 from jaxmtl.prediction.time_plan import TimePlan
 from jaxmtl.report import load_run, summarize
-from jaxmtl.structure import grouped, read_structure, separate, shared
+from jaxmtl.structure import grouped, read_structure, separate, shared, to_json
 from jaxmtl.tasks import number_tasks
 
 NAMES = ("mean", "linear", "network", "residual", "separate")
@@ -143,6 +143,9 @@ def test_a_record_is_read_again_and_refused_for_other_targets():
     with pytest.raises(ValueError, match="expected the targets of the run"):
         check_record(found, list("abd"))
     found.kept = "other"
+    of_others = record | {"structure": to_json(shared("abd", (2,)))}
+    with pytest.raises(ValueError, match="as its tasks"):
+        check_record(convert(of_others, StructureRecord), list("abc"))
     with pytest.raises(ValueError, match="expected 'other' among the tried"):
         check_record(found, list("abc"))
     assert decision_record(None, ["a"]) is None

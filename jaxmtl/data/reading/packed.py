@@ -33,7 +33,7 @@ class PackedTexts(Sequence[Any]):
         """A cell, or a list of some."""
         if isinstance(at, slice):
             return list(map(_text, self._kept[at].tolist()))
-        return _text(self._kept[at])
+        return _text(bytes(self._kept[at]))
 
     def __iter__(self) -> Iterator[str | None]:
         """All cells, from the first."""
