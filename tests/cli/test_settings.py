@@ -233,7 +233,7 @@ def test_options_that_would_change_nothing_are_refused():
     fine = {"table", "features", "seed", "split", "scaling", "missing"}
     check_used(fine, lines, "--method ridge")
     networks = set(OTHER) - set(declared(ReadingOptions)) - set(declared(FoldOptions)) - {"table"}
-    for name in networks - set(declared(ScalingOptions)) - {"hard_epochs", "aggregator"}:
+    for name in sorted(networks - set(declared(ScalingOptions)) - {"hard_epochs", "aggregator"}):
         with pytest.raises(
             ValueError, match="only for networks; --method ridge has none"
         ) as caught:
