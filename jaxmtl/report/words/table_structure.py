@@ -5,6 +5,7 @@ from typing import Any
 
 from jaxmtl.prediction.structures import IN_GROUPS, ONE_BY_ONE, TOGETHER
 from jaxmtl.report.words.layout import aligned
+from jaxmtl.structure.words import listed
 
 WAY_WORDS = {TOGETHER: "together", ONE_BY_ONE: "one by one", IN_GROUPS: "in groups"}
 MOST_NAMED = 4  # targets of a group
@@ -126,7 +127,6 @@ def tried_rows(found: Mapping[str, Any]) -> list[tuple[str, ...]]:
 
 
 def _few(names: Sequence[str]) -> str:
-    if len(names) > MOST_NAMED:
-        kept = names[: MOST_NAMED - 2]
-        return f"{', '.join(kept)} and {len(names) - len(kept)} more"
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+    kept = names[: MOST_NAMED - 2] if len(names) > MOST_NAMED else names
+    more = [f"{len(names) - len(kept)} more"] if len(kept) < len(names) else []
+    return listed([*kept, *more])
