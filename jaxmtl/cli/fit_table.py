@@ -100,11 +100,8 @@ def table_settings(
             raise ValueError(f"{name}: expected with --preset {preset}, got none; name it")
     check_all(settings)
     method = before if method is None else method
-    if method is not None and settings.structure != "auto":
-        raise ValueError(
-            f"--structure: expected without --method {method}, which is one way of sharing; leave "
-            "one of them out"
-        )
+    if settings.structure != "auto":
+        check_no_method(method)
     return settings, method
 
 
@@ -162,6 +159,19 @@ def fit_table_command(
     console.say(f"\nwritten to {out}: open {Path(out) / REPORT} in a browser")
     console.say(f"new rows: jaxmtl predict {place} NEW.xlsx -o OUT.xlsx")
     console.say(f"a column: jaxmtl inspect {place} --feature NAME  (over rows kept in {SAMPLE})")
+
+
+def check_no_method(method: str | None) -> None:
+    """Raises ValueError for a method beside ``--structure``.
+
+    Example:
+        >>> check_no_method(None)
+    """
+    if method is not None:
+        raise ValueError(
+            f"--structure: expected without --method {method}, which is one way of sharing; leave "
+            "one of them out"
+        )
 
 
 def _structure(asked: str, targets: Sequence[str]) -> "str | Structure":

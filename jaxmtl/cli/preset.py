@@ -5,7 +5,7 @@ from typing import Any
 
 from jaxmtl._options import declared
 from jaxmtl._validate import check_choice
-from jaxmtl.cli.fit_table import NOT_USED, TABLE_PRESETS, TableSettings
+from jaxmtl.cli.fit_table import NOT_USED, TABLE_PRESETS, TableSettings, check_no_method
 from jaxmtl.cli.settings import Settings
 from jaxmtl.data.options import ColumnOptions
 from jaxmtl.prediction.options import TABLE, TableOptions
@@ -126,11 +126,7 @@ def method_of_structure(structure: str | None, method: str | None) -> str | None
     """
     if structure is None:
         return method
-    if method is not None:
-        raise ValueError(
-            f"--structure: expected without --method {method}, which is one way of sharing; leave "
-            "one of them out"
-        )
+    check_no_method(method)
     if structure.lower().endswith(".json"):
         raise ValueError(
             "--structure: a file goes with --preset table; with --preset study expected one of "
