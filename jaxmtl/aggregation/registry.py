@@ -248,7 +248,7 @@ def _shown(value: Any) -> str:
 
 
 def forget(name: str) -> None:
-    """Takes back what ``register`` did: the method is gone, and one that it replaced is back.
+    """Takes back ``register``: the method is gone, and one that it replaced is back in its place.
 
     Args:
         name: that was registered.
@@ -266,7 +266,11 @@ def forget(name: str) -> None:
         raise ValueError(f"forget: expected a name that was registered, got {name!r}")
     for title, table in _TABLES.items():
         table.pop(name, None)
-        table.update({name: OWN[name][title]} if title in OWN[name] else {})
+        if title in OWN[name]:
+            method, before = OWN[name][title]
+            table[name] = method
+            for later in [each for each in table if each not in {*before, name}]:
+                table[later] = table.pop(later)
     del OWN[name]
 
 
@@ -288,8 +292,12 @@ def add(name: str, factory: Any, *, replace: bool = False) -> None:
         raise ValueError(f"{wanted}without arguments, got {kind_of(factory)}: {error}") from error
     if not isinstance(method, Aggregator | Scalarizer):
         raise ValueError(f"{wanted}got one that makes {_shown(method)}")
-    before = {title: table[name] for title, table in _TABLES.items() if name in table}
-    OWN.setdefault(name, before)
+    replaced = {
+        title: (table[name], list(table)[: list(table).index(name)])
+        for title, table in _TABLES.items()
+        if name in table
+    }
+    OWN.setdefault(name, replaced)
     for table in _TABLES.values():
         table.pop(name, None)
     if isinstance(method, Scalarizer):

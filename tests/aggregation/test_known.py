@@ -112,7 +112,7 @@ def test_a_method_of_ones_own_is_known_everywhere(own):
 
 
 def test_a_name_is_replaced_only_if_told_and_comes_back(own):
-    before = weights(ag.make("mgda"))
+    before, names = weights(ag.make("mgda")), known_names()
     with pytest.raises(ValueError, match="there is a method 'mgda' already; pass replace=True"):
         ag.register("mgda", shared)
     assert method_of(check_combining("mgda"), 2).rule is not None
@@ -124,6 +124,7 @@ def test_a_name_is_replaced_only_if_told_and_comes_back(own):
     assert "mgda" not in ag.REGISTRY
     ag.forget("mgda")
     assert weights(ag.make("mgda")) == before
+    assert known_names() == names
     own("mgda", ag.mgda, replace=True)
 
 
