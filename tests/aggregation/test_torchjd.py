@@ -60,6 +60,9 @@ def families():
 
 FAMILIES = families()
 STATIONARY = {"opposite", "opposite and longer", "rank two"}  # 0 is a convex combination of rows
+SINGULAR = {"rank two", "rank four", "duplicates", "opposite", "opposite and longer"}
+# What these solve has no one answer where the Gram matrix is singular, as ``converged`` says.
+OF_FULL_RANK = ("imtl_g", "aligned_mtl min", "aligned_mtl median", "aligned_mtl rmse", "config")
 
 
 def projector():
@@ -130,7 +133,7 @@ def test_same_numbers(name, family):
     ours, expected, info = both(make_ours, make_theirs, j, name)
     size = np.abs(j if family in STATIONARY else expected).max()
     np.testing.assert_allclose(ours / size, expected / size, rtol=0, atol=tolerance)
-    assert info.converged
+    assert info.converged == (family not in SINGULAR or name not in OF_FULL_RANK)
 
 
 def their_result(make, j):

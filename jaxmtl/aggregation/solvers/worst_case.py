@@ -151,6 +151,9 @@ def worst_case_weights(
     error = error / jnp.maximum(reach, eps**0.5 * size)
     violation = jnp.max(jnp.abs(off))
     fine = (error <= accuracy(dtype)) & (violation <= ROUNDING * eps * (1 + size))
+    # A margin that is 0 but for what the solve lost: large weights, and equations that do not hold.
+    lost = ~fine & (margin > 0) & (margin <= 1e3 * eps**0.5)
+    hopeless |= lost & (square <= 100 * eps**0.5 * (added**2).sum())
     added = added * c / jnp.where(norm > 0, norm, 1)
     weights = mean + jnp.where(live, added * length * (longest * unit.inverse), 0)
     moved = usable & live.any() & (c > 0)
