@@ -11,8 +11,9 @@ from jaxtyping import Array, PyTree
 from jaxmtl.gradients.convolutions import lay_out
 from jaxmtl.gradients.loss import LossFn, gives_aux, parts_of, value_of
 
-# Bytes of all tasks' gradients from which XLA's programs for CPU lose more by moving them (it lays
-# the gradients of a kernel out with the tasks inside, then moves every number) than by a loop.
+# Bytes of all tasks' gradients, or of what their backward passes hold side by side, from which XLA's
+# programs for CPU lose more by moving them (it lays the gradients of a kernel out with the tasks
+# inside, then moves every number) than by a loop.
 CACHE = 2**21
 
 
@@ -27,10 +28,10 @@ def task_gradients(
             (alphabetical for a dict). It may take more arguments, which are not differentiated.
             Losses of ``jaxmtl.sharing`` bring a shorter way of their own.
         chunk: tasks whose backward passes run side by side, static; None for all, or one by one
-            on CPU once the gradients outgrow its caches: whatever is faster. The numbers are the
-            same; the memory for what a backward pass holds (about that of the
-            activations) is ``chunk`` times that of one. The result itself, tasks times the
-            parameters, stays; see ``task_gramian`` for doing without it.
+            on CPU once gradients or activations outgrow its caches: whatever is faster. The numbers
+            are the same; the memory for what a backward pass holds (about that of the activations)
+            is ``chunk`` times that of one. The result itself, tasks times the parameters, stays;
+            see ``task_gramian`` for doing without it.
         has_aux: whether the loss gives a pair (losses, aux), such as running statistics. Static.
 
     Returns:
@@ -67,7 +68,7 @@ def task_gradients(
         )
         value = value_of(losses, beside, has_aux)
         basis = jnp.eye(losses.shape[0], dtype=losses.dtype)
-        size = sum(jnp.size(p) * jnp.result_type(p).itemsize for p in jax.tree.leaves(params))
+        size = max(map(_bytes, (params, pullback)))
 
         def one_by_one(basis: Array) -> PyTree:
             return map_chunks(lambda row: pullback(row)[0], basis, 1)
@@ -80,6 +81,10 @@ def task_gradients(
         return value, at_once(basis)
 
     return gradients
+
+
+def _bytes(tree: PyTree) -> int:
+    return sum(jnp.size(leaf) * jnp.result_type(leaf).itemsize for leaf in jax.tree.leaves(tree))
 
 
 def map_chunks(fn: Callable[[PyTree], PyTree], xs: PyTree, chunk: int | None) -> PyTree:
