@@ -11,9 +11,9 @@ from jaxtyping import Array, PyTree
 from jaxmtl.gradients.convolutions import lay_out
 from jaxmtl.gradients.loss import LossFn, gives_aux, parts_of, value_of
 
-# Bytes of all tasks' gradients, or of what their backward passes hold side by side, from which XLA's
-# programs for CPU lose more by moving them (it lays the gradients of a kernel out with the tasks
-# inside, then moves every number) than by a loop.
+# Bytes of all tasks' gradients, or of what their backward passes hold side by side, from which
+# XLA's programs for CPU lose more by moving them (it lays the gradients of a kernel out with the
+# tasks inside, then moves every number) than by a loop.
 CACHE = 2**21
 
 

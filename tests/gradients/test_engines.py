@@ -106,6 +106,14 @@ def test_many_gradients_come_one_by_one_and_are_the_same(monkeypatch):
     )
 
 
+@pytest.mark.parametrize(("rows", "loops"), [(8, False), (2**16, True)])
+def test_what_the_activations_of_many_rows_take_counts_too(rows, loops):
+    loss_fn = jaxmtl.task_gradients(lambda w, x: (jnp.tanh(x @ w) ** 2).mean(axis=0))
+    shapes = [jax.ShapeDtypeStruct(shape, jnp.float32) for shape in ((3, 3), (rows, 3))]
+    text = jax.jit(loss_fn).trace(*shapes).lower(lowering_platforms=("cpu",)).as_text()
+    assert ("while" in text) == loops
+
+
 def test_samples_in_chunks_sum_over_tasks_and_average_to_the_batch():
     loss_fn, params, batch, _ = dense()
     each = jax.jit(jaxmtl.sample_task_gradients(loss_fn))(params, batch)
