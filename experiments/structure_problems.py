@@ -24,12 +24,14 @@ class Problem(NamedTuple):
         tasks: their names.
         draw: from a generator, features, functions' values and noisy targets of all rows.
         rows: training rows; a quarter as many more are held out to decide on.
+        test_rows: to test on.
     """
 
     name: str
     tasks: tuple[str, ...]
     draw: Callable[[np.random.Generator, int], tuple[np.ndarray, np.ndarray, np.ndarray]]
     rows: int = 3000
+    test_rows: int = TEST_ROWS
 
     def splits(self, seeds: Sequence[int]) -> Splits:
         """Functions and rows of every seed, with an axis of seeds."""
@@ -42,7 +44,7 @@ class Problem(NamedTuple):
 
     def _of(self, seed: int) -> list[tuple[np.ndarray, np.ndarray]]:
         cuts = np.cumsum([self.rows, self.rows // 4])
-        x, clean, noisy = self.draw(np.random.default_rng(seed), cuts[-1] + TEST_ROWS)
+        x, clean, noisy = self.draw(np.random.default_rng(seed), cuts[-1] + self.test_rows)
         xs, cleans, noisies = (np.split(values, cuts) for values in (x, clean, noisy))
         return [(xs[0], noisies[0]), (xs[1], noisies[1]), (xs[2], cleans[2])]
 
@@ -102,6 +104,41 @@ def air(rows: int = 3000) -> Problem:
         return values[:, :4], values[:, 4:], values[:, 4:]
 
     return Problem("air table", ("PM2.5", "O3"), draw, rows)
+
+
+def measurements() -> Problem:
+    """The last 16 of the 30 columns of scikit-learn's breast cancer from the first 14."""
+    from sklearn.datasets import load_breast_cancer
+
+    found = load_breast_cancer()
+    names = tuple(map(str, found.feature_names))
+    return _columns("breast cancer", found.data, names, list(range(14, 30)), 340)
+
+
+def pixels() -> Problem:
+    """The 16 pixels in the middle of scikit-learn's digits from the 48 around them."""
+    from sklearn.datasets import load_digits
+
+    found = load_digits()
+    middle = [8 * row + column for row in range(2, 6) for column in range(2, 6)]
+    return _columns("digits", found.data, tuple(found.feature_names), middle, 1200)
+
+
+def _columns(
+    name: str, values: np.ndarray, names: Sequence[str], targets: list[int], rows: int
+) -> Problem:
+    """Columns of a table from its others, split anew for every seed; its test rows are noisy."""
+    kept = values.std(axis=0) > 0
+    kept[targets] = False
+    deviation = np.where(values.std(axis=0) > 0, values.std(axis=0), 1)
+    scaled = (values - values.mean(axis=0)) / deviation
+
+    def draw(rng: np.random.Generator, number: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        drawn = rng.permutation(scaled)[:number]
+        return drawn[:, kept], drawn[:, targets], drawn[:, targets]
+
+    tasks = tuple(names[target] for target in targets)
+    return Problem(name, tasks, draw, rows, len(values) - rows - rows // 4)
 
 
 def _noise(rng: np.random.Generator, rows: int, correlation: float) -> np.ndarray:

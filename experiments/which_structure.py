@@ -3,7 +3,7 @@
     python experiments/which_structure.py
     python experiments/which_structure.py --seeds 20        # the tables of 20 paired seeds
 
-Problems of which the answer is known or can be found out (``structure_problems.py``), in four
+Problems of which the answer is known or can be found out (``structure_problems.py``), in five
 parts, of which ``experiments/README.md`` says what came out:
 
 - Changes half-way (all layers apart, the last apart, twice as wide) and structures from the start,
@@ -13,7 +13,7 @@ parts, of which ``experiments/README.md`` says what came out:
   each problem on average, less 1.
 - False accepts and power of look-ahead ("all layers apart") over the angle between two tasks.
 - 139 tasks in six groups, with few rows: are groups by correlation of held-out predictions found,
-  and do they pay?
+  and do they pay? And do they for 16 columns of real tables?
 """
 
 import argparse
@@ -27,7 +27,15 @@ from typing import Any
 import jax
 import numpy as np
 from structure_pictures import draw_looks, draw_regret
-from structure_problems import Problem, air, clusters, dial, other_features
+from structure_problems import (
+    Problem,
+    air,
+    clusters,
+    dial,
+    measurements,
+    other_features,
+    pixels,
+)
 
 from jaxmtl.conflict import start_correlations, update_correlations
 from jaxmtl.structure import (
@@ -49,6 +57,7 @@ from jaxmtl.structure import (
 WIDTHS, ACTIVATION = (8, 6), "tanh"
 # Of look-ahead, beside that: the study's, whose capacity two tasks compete for.
 NETWORKS = {"4-3 sigmoid": ((4, 3), "sigmoid"), "8-6 tanh": (WIDTHS, ACTIVATION)}
+PARTS = ["tables", "looks", "many", "real"]
 LARGE_TASKS = (30, 28, 25, 22, 19, 15)  # 139 in all
 ANGLES = (0, 30, 60, 90, 180)
 
@@ -201,9 +210,10 @@ def looks(
     return found
 
 
-def many_tasks(groups: Sequence[int], rows: int, seeds: int, recipe: Recipe) -> dict[str, Any]:
-    """Are the groups found, and do they pay?"""
-    problem = clusters(groups, rows, name=f"{sum(groups)} tasks in {len(groups)} groups")
+def many_tasks(
+    problem: Problem, groups: int, seeds: int, recipe: Recipe, true: Mapping[str, str] | None = None
+) -> dict[str, Any]:
+    """Do groups pay, and are those found that there are, by task?"""
     start = shared(problem.tasks, (12,))
     found: dict[str, list[Any]] = {"right": [], "errors": []}
     names = ["shared", "groups", "groups at random", "separate", "shared x4"]
@@ -215,9 +225,9 @@ def many_tasks(groups: Sequence[int], rows: int, seeds: int, recipe: Recipe) -> 
         wide = train_structures([grow(start, 4)], data._replace(test=None), **common)
         seen = start_correlations((1,) * len(problem.tasks))
         relation = np.abs(update_correlations(seen, wide.outputs[0, 0]).score())
-        guessed = groups_by(relation, problem.tasks, len(groups))
-        true = {task: task.split()[0] for task in problem.tasks}
-        found["right"].append(pairs_right(guessed, true))
+        guessed = groups_by(relation, problem.tasks, groups)
+        if true is not None:
+            found["right"].append(pairs_right(guessed, true))
         parted = by_groups(start, guessed)
         structures = [
             start,
@@ -234,7 +244,8 @@ def many_tasks(groups: Sequence[int], rows: int, seeds: int, recipe: Recipe) -> 
     means = relative(np.array(found["errors"]))
     result = {"name": problem.name, "seeds": seeds, "right": found["right"]}
     result["starts"] = dict(zip(names, means, strict=True))
-    print(_line(problem.name, result), "pairs right", np.round(found["right"], 3).tolist())
+    right = ["pairs right", np.round(found["right"], 3).tolist()] if found["right"] else []
+    print(_line(problem.name, result), *right)
     return result
 
 
@@ -281,7 +292,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--steps", type=int, default=4000)
     parser.add_argument("--rate", type=float, default=0.03)
     parser.add_argument("--batch", type=int, default=8)
-    parser.add_argument("--only", nargs="+", choices=["tables", "looks", "many"], default=None)
+    parser.add_argument("--only", nargs="+", choices=PARTS, default=None)
     parser.add_argument("--quick", action="store_true", help="a few steps of everything")
     parser.add_argument("--out", type=Path, default=Path("runs/which_structure"))
     options = parser.parse_args(argv)
@@ -289,7 +300,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         parser.error(f"--seeds: expected at least 2, got {options.seeds}")
     if options.quick:
         options.seeds, options.look_seeds, options.rows, options.steps = 2, 2, 40, 12
-    parts = options.only or ["tables", "looks", "many"]
+    parts = options.only or PARTS
     recipe = Recipe(steps=options.steps, rate=options.rate, batch_size=options.batch)
     options.out.mkdir(parents=True, exist_ok=True)
     began, found = time.perf_counter(), {}
@@ -308,8 +319,16 @@ def main(argv: Sequence[str] | None = None) -> None:
         found["looks"] = looks(angles, rows, options.look_seeds, recipe, (1.0, 2.0))
         draw_looks(found["looks"], options.out / "which_structure_looks.png")
     if "many" in parts:
-        groups = (2, 2) if options.quick else LARGE_TASKS
-        found["many"] = many_tasks(groups, options.rows // 10 + 40, min(options.seeds, 3), recipe)
+        groups, seeds = (2, 2) if options.quick else LARGE_TASKS, min(options.seeds, 3)
+        name = f"{sum(groups)} tasks in {len(groups)} groups"
+        simulated = clusters(groups, options.rows // 10 + 40, name=name)
+        true = {task: task.split()[0] for task in simulated.tasks}
+        found["many"] = many_tasks(simulated, len(groups), seeds, recipe, true)
+    if "real" in parts:
+        found["real"] = [
+            many_tasks(problem, 4, min(options.seeds, 5), recipe)
+            for problem in (measurements(), pixels())
+        ]
     (options.out / "found.json").write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
     print(f"\n{time.perf_counter() - began:.0f} s; wrote {options.out}")
 

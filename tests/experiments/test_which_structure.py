@@ -32,6 +32,22 @@ def test_clusters_are_one_function_each():
     assert problem.tasks == ("g0 t0", "g0 t1", "g1 t0", "g1 t1", "g1 t2")
 
 
+@pytest.mark.parametrize(
+    ("name", "features", "rows"), [("measurements", 14, 569), ("pixels", 48, 1797)]
+)
+def test_columns_of_a_real_table_are_told_from_the_others(name, features, rows):
+    problem = getattr(problems, name)()
+    data = problem.splits([0, 1])
+    assert len(problem.tasks) == data.test.y.shape[-1] == 16
+    assert data.train.x.shape == (2, problem.rows, data.test.x.shape[-1])
+    assert data.test.x.shape[-1] <= features
+    assert sum(part.x.shape[1] for part in data) == rows
+    both = np.concatenate([np.concatenate([part.x[0], part.y[0]], axis=1) for part in data])
+    np.testing.assert_allclose(both.mean(axis=0), 0, atol=1e-4)
+    np.testing.assert_allclose(both.std(axis=0), 1, atol=1e-4)
+    assert len(np.unique(both, axis=1).T) == both.shape[1]  # no target among the features
+
+
 def test_units_make_no_difference_to_errors():
     one, ten = (problems.dial(90, 60, unit=unit).splits([0]) for unit in (1.0, 10.0))
     outputs = one.test.y + 0.1
@@ -56,6 +72,7 @@ def test_the_script_goes_through_all_parts(tmp_path, capsys):
     assert set(found["regret"]) >= {"halving", "look-ahead", "two of shared x4", "separate x2"}
     assert {one["angle"] for one in found["looks"]} == {0, 180}
     assert 0 <= found["many"]["right"][0] <= 1
+    assert [one["starts"]["shared"] for one in found["real"]] == [1, 1]
     for name in ("which_structure_regret.png", "which_structure_looks.png"):
         assert (tmp_path / name).stat().st_size > 5000
     assert "mean regret" in capsys.readouterr().out
