@@ -5,7 +5,7 @@ noisy, test rows are not, so that a test error is the distance to the functions 
 """
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from dial_tasks import Function, draw_inputs, random_functions
@@ -110,7 +110,7 @@ def measurements() -> Problem:
     """The last 16 of the 30 columns of scikit-learn's breast cancer from the first 14."""
     from sklearn.datasets import load_breast_cancer
 
-    found = load_breast_cancer()
+    found: Any = load_breast_cancer()
     names = tuple(map(str, found.feature_names))
     return _columns("breast cancer", found.data, names, list(range(14, 30)), 340)
 
@@ -119,7 +119,7 @@ def pixels() -> Problem:
     """The 16 pixels in the middle of scikit-learn's digits from the 48 around them."""
     from sklearn.datasets import load_digits
 
-    found = load_digits()
+    found: Any = load_digits()
     middle = [8 * row + column for row in range(2, 6) for column in range(2, 6)]
     return _columns("digits", found.data, tuple(found.feature_names), middle, 1200)
 
