@@ -59,7 +59,13 @@ def train(**options):
 
 
 # What is trained between two checkpoints, and what had been before the one that is broken off.
-STAGES = {halve: (3, 1), look: (3, 2), look_at_growth: (3, 1), cross_validate: (6, 4), train: (9, 3)}
+STAGES = {
+    halve: (3, 1),
+    look: (3, 2),
+    look_at_growth: (3, 1),
+    cross_validate: (6, 4),
+    train: (9, 3),
+}
 SLOW = (look_at_growth, train)
 
 
