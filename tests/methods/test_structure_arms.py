@@ -33,14 +33,14 @@ BROKEN = [("groups@2", 2), ("grow@2", 2), ("halving", 5), ("ensemble@2:restarts"
 BROKEN += [("ensemble@2:lookahead", 7)]
 
 
-def make_bench(phases=PHASES, *, validation=True, work=Work()):
+def make_bench(phases=PHASES, *, validation=True, **work):
     y = np.stack([X[:, 0] * X[:, 1], 1 - X[:, 2] ** 2, -X[:, 0] * X[:, 1]], axis=-1)
     data = Data(x=X, y=y, known=np.ones((40, 3), bool), tasks=number_tasks(["u", "v", "w"]))
     rows = np.arange(40)
     fold = SplitIndices(rows[:20], rows[20:30] if validation else rows[:0], rows[30:])
     keys = jax.vmap(jax.random.key)(np.arange(SEEDS))
     protocol = Protocol(phases=phases, shared=(3,), nodes=2, batch_size=5, output_activation=None)
-    bench = Bench(protocol, data, Folds(parts=(fold,) * SEEDS), keys, work)
+    bench = Bench(protocol, data, Folds(parts=(fold,) * SEEDS), keys, Work(**work))
     bench.__dict__["updates"] = np.array([[8] * len(phases)] * SEEDS)  # without an adaptive run
     return bench
 
@@ -134,8 +134,8 @@ def test_an_arm_that_was_broken_off_goes_on_to_the_same(
 
     monkeypatch.setattr(bench_module, "sweep", breaks)
     with pytest.raises(KeyboardInterrupt):
-        find_arm(name).run(make_bench(work=Work(checkpoint=tmp_path)))
-    resumed = find_arm(name).run(make_bench(work=Work(checkpoint=tmp_path, resume=True)))
+        find_arm(name).run(make_bench(checkpoint=tmp_path))
+    resumed = find_arm(name).run(make_bench(checkpoint=tmp_path, resume=True))
     assert len(set(calls)) == len(calls) - broken  # every stage has a folder of its own
     whole = fitted(name)
     for field in ("scores", "steps", "parameters", "diverged"):

@@ -11,7 +11,6 @@ from jaxmtl.structure import (
     Recipe,
     cross_validated,
     everything,
-    grow,
     halving,
     look_ahead,
     separate,
@@ -19,6 +18,7 @@ from jaxmtl.structure import (
     train_structures,
 )
 from jaxmtl.structure.members import Members
+from jaxmtl.structure.proposals import grow
 
 # Shapes as in test_decisions.py, so that programs are shared.
 RECIPE = Recipe(steps=12, batch_size=4, rate=0.05)
