@@ -17,35 +17,27 @@ import jax
 jax.config.update("jax_num_cpu_devices", 2)
 import numpy as np
 
+from jaxmtl import structure as js
 from jaxmtl.data import Rows, Splits
-from jaxmtl.structure import (
-    Recipe,
-    cross_validated,
-    everything,
-    halving,
-    look_ahead,
-    separate,
-    shared,
-)
 
 rng = np.random.default_rng(0)
 x = rng.normal(size=(34, 4)).astype(np.float32)
 y = x[:, :2] ** 2
 data = Splits(Rows(x[:24], y[:24]), Rows(x[24:], y[24:]))
-candidates = [shared("ab", (4,)), shared("ab", (2,)), separate("ab", (3,))]
+candidates = [js.shared("ab", (4,)), js.shared("ab", (2,)), js.separate("ab", (3,))]
 start = candidates[1]
 keys = jax.random.split(jax.random.key(5), 3)
 folds = np.array_split(np.arange(34), 3)
 
 
 def decisions(keys, steps=12, **options):
-    recipe = Recipe(steps=steps, batch_size=4, rate=0.1)
+    recipe = js.Recipe(steps=steps, batch_size=4, rate=0.1)
     at = steps // 3
-    halved = halving(candidates, data, keys=keys, recipe=recipe, **options)
-    looked = look_ahead(
-        [start, everything(start)], data, keys=keys, at=at, steps=at, recipe=recipe, **options
+    halved = js.halving(candidates, data, keys=keys, recipe=recipe, **options)
+    looked = js.look_ahead(
+        [start, js.everything(start)], data, keys=keys, at=at, steps=at, recipe=recipe, **options
     )
-    crossed = cross_validated(
+    crossed = js.cross_validated(
         candidates, Rows(x, y), folds, key=jax.random.key(7), recipe=recipe, **options
     )
     return {
