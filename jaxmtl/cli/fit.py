@@ -17,7 +17,8 @@ from jaxmtl.cli.preset import STUDY, marked, method_of_structure, preset_of, ref
 from jaxmtl.cli.reading import how_to_read
 from jaxmtl.cli.rows import load_table, prepare_rows
 from jaxmtl.cli.settings import Settings, check_used, settings_from_json
-from jaxmtl.cli.signals import undone_when_interrupted, when_interrupted
+from jaxmtl.cli.signals import undone_when_interrupted
+from jaxmtl.cli.unfinished import kept_beside, remove_unfinished
 from jaxmtl.data.options import ColumnOptions, FoldOptions, ReadingOptions, ScalingOptions
 from jaxmtl.methods.study.options import PairOptions, StudyOptions
 from jaxmtl.prediction.options import TableOptions
@@ -157,6 +158,7 @@ def _fit(
     with (
         undone_when_interrupted(),
         new_folder(out, force=force, replaceable=is_run_folder) as folder,
+        kept_beside(out) as unfinished,
     ):
         table = load_table(settings, folder)
         dataset, notes = prepare_rows(settings, table, trains=method not in WITHOUT_STEPS)
@@ -171,8 +173,8 @@ def _fit(
             _train_study(settings, folder, table, dataset, saved, console)
         else:
             saved["method"] = method
-            _train_method(settings, method, folder, table, dataset, saved, console)
-    when_interrupted(lambda: f"the run is written to {out}")
+            _train_method(settings, method, (folder, unfinished), table, dataset, saved, console)
+    remove_unfinished(out)
     run = load_run(out)
     console.say(summarize(run))
     console.say(f"\nwritten to {out}")
@@ -239,26 +241,31 @@ def _train_study(
 def _train_method(
     settings: Settings,
     method: str,
-    folder: Path,
+    folders: tuple[Path, Path],
     table: "Table",
     dataset: "Dataset",
     saved: dict[str, Any],
     console: "Console",
 ) -> None:
-    """Any method, as ``compare`` trains it for the one seed."""
+    """Any method, as ``compare`` trains it for the one seed; goes on with what was broken off."""
     import jax
     import numpy as np
 
     from jaxmtl.data import data_of
     from jaxmtl.methods import Work, find_method
+    from jaxmtl.prediction.kept import Kept
     from jaxmtl.report.run.fitted import write_fitted_run
 
+    folder, unfinished = folders
     data, folds = data_of([dataset])
     keys = jax.vmap(jax.random.key)(np.array([settings.seed], np.uint32))
+    kept = Kept(unfinished, data, folds, seed=settings.seed, asked=saved)
+    checkpoint = kept.checkpoint(STUDY)
+    if any(checkpoint.rglob("*.npz")):
+        console.note("it goes on where the same command was broken off")
     with console.sweeping() as on_progress:
-        fitted = find_method(method, protocol=settings.protocol()).fit(
-            data, folds, keys, Work(on_progress=on_progress)
-        )
+        work = Work(checkpoint=checkpoint, resume=True, on_progress=on_progress)
+        fitted = find_method(method, protocol=settings.protocol()).fit(data, folds, keys, work)
     for note in fitted.notes:
         console.note(note)
     write_fitted_run(

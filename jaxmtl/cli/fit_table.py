@@ -12,7 +12,8 @@ from jaxmtl._options import Option, check_all, check_names, check_value, declare
 from jaxmtl.cli.devices import start_devices
 from jaxmtl.cli.reading import how_to_read
 from jaxmtl.cli.settings import Settings
-from jaxmtl.cli.signals import NOTHING_WRITTEN, undone_when_interrupted, when_interrupted
+from jaxmtl.cli.signals import undone_when_interrupted
+from jaxmtl.cli.unfinished import kept_beside, remove_unfinished
 from jaxmtl.data.options import ColumnOptions, Fraction, ReadingOptions, Seed
 from jaxmtl.prediction.options import TABLE, WORDS, TableOptions
 
@@ -26,7 +27,6 @@ TABLE_PRESETS: dict[str, dict[str, Any]] = {
     TABLE: {},
     "quick": {"families": ("mean", "linear", "boosted"), "folds": 3},
 }
-UNFINISHED = ".unfinished"  # after the name of a folder: what an interrupted command has learned
 # What gaps and scales come to is part of the coding here.
 NOT_USED = ("missing", "missing_targets")
 
@@ -122,25 +122,15 @@ def fit_table_command(
     from jaxmtl.files.atomic import new_folder
     from jaxmtl.prediction.card import fingerprint
     from jaxmtl.prediction.folder import is_run_folder
-    from jaxmtl.prediction.kept import kept_in, names_kept, remove_kept
     from jaxmtl.prediction.sample import SAMPLE
     from jaxmtl.report import load_run, summarize
     from jaxmtl.report.run.table import REPORT, write_table_folder
 
     assert settings.table is not None
-    # Beside the folder, which is there only once it is whole; of a link, where that leads to.
-    unfinished = Path(f"{os.path.realpath(out)}{UNFINISHED}")
-
-    def left() -> str:
-        if not names_kept(unfinished):
-            return NOTHING_WRITTEN
-        return f"what was learned is kept in {unfinished}; the same command goes on with it"
-
-    when_interrupted(left)
     with (
         undone_when_interrupted(),
         new_folder(out, force=force, replaceable=is_run_folder) as folder,
-        kept_in(unfinished),
+        kept_beside(out) as unfinished,
     ):
         found, table = _learn(settings, method, unfinished, console, began)
         saved = settings.to_json() | {
@@ -152,8 +142,7 @@ def fit_table_command(
         if method is not None:
             saved["method"] = method
         write_table_folder(folder, found, table, settings=saved, place=out)
-    when_interrupted(lambda: f"the run is written to {out}")
-    remove_kept(unfinished)
+    remove_unfinished(out)
     console.say(summarize(load_run(out)))
     place = shlex.quote(out)
     console.say(f"\nwritten to {out}: open {Path(out) / REPORT} in a browser")

@@ -78,11 +78,16 @@ class Trace:
         history: one row an epoch.
         events: nodes that were duplicated.
         divergence: None for a run that went to its end.
+        ends: epochs of the run with which its stages ended, but for the last: with the next one it
+            went on as another network, or as the best of several.
+        others: how the other networks were trained that the model is the mean of.
     """
 
     history: History
     events: Events
     divergence: Divergence | None
+    ends: tuple[int, ...] = ()
+    others: tuple["Trace", ...] = ()
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)

@@ -143,7 +143,7 @@ def fit_families(
     kept = None
     if work.checkpoint is not None:
         given = None if isinstance(plan.structure, str) else to_json(plan.structure)
-        kept = Kept(Path(work.checkpoint), data, folds, seed=plan.seed, structure=given)
+        kept = Kept(Path(work.checkpoint), data, folds, seed=plan.seed, asked=given)
     before: list[str] = []
     for number, name in enumerate([*names, *perhaps]):
         method = _method(name, plan, data, folds, fitted)

@@ -70,7 +70,7 @@ class Kept:
         folds: Folds,
         *,
         seed: int,
-        structure: Mapping[str, Any] | None = None,
+        asked: Mapping[str, Any] | None = None,
     ) -> None:
         """Names what is to be kept; writes nothing.
 
@@ -79,11 +79,11 @@ class Kept:
             data: to learn from.
             folds: of it.
             seed: of the methods.
-            structure: the only one that networks are to have, as JSON; None where it is found.
+            asked: what else the result hangs on, JSON values by name; None for nothing.
         """
         self.folder = folder
         self._data, self._folds = data, folds
-        self._checksum = _checksum(data, folds, seed, structure)
+        self._checksum = _checksum(data, folds, seed, asked)
 
     def load(self, name: str) -> tuple[Fitted, float] | None:
         """What a family had learned, and the seconds it took; None where nothing is kept.
@@ -215,7 +215,7 @@ def _own(folder: Path) -> list[str]:
     return sorted(name for name in os.listdir(folder) if _NAME.fullmatch(name))
 
 
-def _checksum(data: Data, folds: Folds, seed: int, structure: Mapping[str, Any] | None) -> str:
+def _checksum(data: Data, folds: Folds, seed: int, asked: Mapping[str, Any] | None) -> str:
     found = hashlib.sha256()
     about = {
         "tasks": [task.to_json() for task in data.tasks],
@@ -223,7 +223,7 @@ def _checksum(data: Data, folds: Folds, seed: int, structure: Mapping[str, Any] 
         "versions": versions(),
         "machine": machine(),
         "seed": seed,
-        "structure": structure,
+        "asked": asked,
     }
     found.update(json_text(about).encode())
     arrays = [data.x, data.y, data.known]

@@ -162,7 +162,9 @@ def _record(
 def _ending(
     name: str, run: Run | Trace, tasks: Sequence[str], sheet_rows: np.ndarray | None
 ) -> dict[str, Any]:
-    divergence, found = run.divergence, run.history.combination
+    found = run.history.combination
+    every = (run, *run.others) if isinstance(run, Trace) else (run,)
+    divergence = next((one.divergence for one in every if one.divergence is not None), None)
     means = {}
     if found is not None and len(run.history):
         means["combination"] = {

@@ -100,6 +100,23 @@ def write_history(
     write_csv(path, header, rows)
 
 
+def every_run(traces: Mapping[str, Trace]) -> dict[str, Trace]:
+    """Traces by name, with those of the other networks of an ensemble beside the first of it.
+
+    Args:
+        traces: by name.
+
+    Returns:
+        The same; of several networks "NAME, run 1" and so on.
+    """
+    found = {}
+    for name, trace in traces.items():
+        runs = (trace, *trace.others)
+        named = [name] if len(runs) == 1 else [f"{name}, run {i + 1}" for i in range(len(runs))]
+        found |= dict(zip(named, runs, strict=True))
+    return found
+
+
 def write_events(
     path: str | os.PathLike[str],
     run: Run | Trace,

@@ -23,6 +23,7 @@ from jaxmtl.prediction.records import (
     ADAPTIVE,
     HARD,
     SPLITS,
+    every_run,
     head_index_of,
     write_events,
     write_history,
@@ -211,7 +212,7 @@ def write_fitted(
     write_script(folder)
     save_predictor(folder / MODEL, predictor)
     if fitted.traces:
-        traces = dict(zip(metrics["runs"], fitted.traces, strict=True))
+        traces = every_run(dict(zip(metrics["runs"], fitted.traces, strict=True)))
         write_history(folder / "history.csv", traces, dataset.targets)
         if len(traces) == 1 and fitted.traces[0].history.conflicts is not None:
             write_events(folder / "events.csv", fitted.traces[0], dataset.targets, sheet_rows)

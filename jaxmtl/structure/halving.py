@@ -1,10 +1,9 @@
 """Successive halving: all candidates start, the worst on held-out rows are dropped on the way."""
 
-import contextlib
+import functools
 import os
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -13,14 +12,11 @@ from jaxtyping import Array, Float, Int, Key, PyTree
 
 from jaxmtl._typing import Device
 from jaxmtl.data.rows import Splits
-from jaxmtl.files.locked import locked
-from jaxmtl.structure.files import to_json
 from jaxmtl.structure.members import Members, make_members, taken
 from jaxmtl.structure.plain import Structure
 from jaxmtl.structure.recipe import Recipe, State
+from jaxmtl.structure.stages import checkpoints, in_stages
 from jaxmtl.structure.trunk import Activation, Placed, Trunk, place
-from jaxmtl.training.driver.describe import describe
-from jaxmtl.training.driver.store import Store, StoreError, digest
 
 Rung = tuple[float, int]
 RUNGS: tuple[Rung, ...] = ((0.25, 2), (0.5, 1))
@@ -51,13 +47,14 @@ class Standing(NamedTuple):
     """How a halving stands: who is left of every seed.
 
     Attributes:
-        states: of the members that are left.
+        states: of the members that are left, the last one repeated in the place of who is not:
+            checkpoints of all rungs are alike.
         numbers: which candidates these are.
         held: errors so far, see ``Halved``.
     """
 
     states: State
-    numbers: Int[np.ndarray, "seeds left"]
+    numbers: Int[np.ndarray, "seeds candidates"]
     held: Float[np.ndarray, "seeds rungs candidates"]
 
 
@@ -125,67 +122,34 @@ def halving(
         numbers=np.tile(np.arange(len(candidates)), (len(keys), 1)),
         held=np.full((len(keys), len(plan), len(candidates)), np.nan),
     )
-    with contextlib.ExitStack() as stack:
-        store, done = None, 0
-        if checkpoint is not None:
-            stack.enter_context(locked(Path(checkpoint), error=StoreError))
-            what = _identity(candidates, crew, rungs)
-            store = Store(checkpoint, what, resume=resume)
-            found = store.load(_padded(standing))
-            if found is not None:
-                done, standing = found[0], _cut(found[1], plan[found[0] - 1][1])
-        for rung in range(done, len(plan)):
-            standing = _rung(crew, every, standing, plan, rung)
-            if store is not None:
-                store.save(rung + 1, _padded(standing))
-    states, numbers, held = standing
+    climb = [functools.partial(_rung, crew, every, plan, rung) for rung in range(len(plan))]
+    asked = {"rungs": [list(rung) for rung in rungs]}
+    with checkpoints(checkpoint, crew, candidates, asked, resume=resume) as store:
+        states, numbers, held = in_stages(climb, standing, store)
     params = jax.tree.map(lambda leaf: leaf[:, 0], states.params)
     chosen = numbers[:, 0]
     return Halved(chosen, held, cost_of(rungs, len(candidates)), trunk, params, placed)
 
 
 def _rung(
-    crew: Members, every: Placed, standing: Standing, plan: Sequence[tuple[int, int]], rung: int
+    crew: Members, every: Placed, plan: Sequence[tuple[int, int]], rung: int, standing: Standing
 ) -> Standing:
     """Trains who is left to the end of a rung, and drops the worst of every seed."""
-    begun, (end, kept) = plan[rung - 1][0] if rung else 0, plan[rung]
-    numbers, held = standing.numbers, standing.held.copy()
-    left = taken(every, numbers)
-    states = crew.forward(standing.states, left, begun, end - begun)
+    begun, there = plan[rung - 1] if rung else (0, standing.held.shape[2])
+    end, kept = plan[rung]
+    states, numbers = _cut((standing.states, standing.numbers), there)
+    held, left = standing.held.copy(), taken(every, numbers)
+    states = crew.forward(states, left, begun, end - begun)
     losses = np.asarray(crew.shares(states, left, crew.held)).mean(axis=2)
     np.put_along_axis(held[:, rung], numbers, losses, axis=1)
     # NaN, of what has diverged, is sorted last.
     best = np.sort(np.argsort(losses, axis=1, kind="stable")[:, :kept], axis=1)
+    best = best[:, np.minimum(np.arange(held.shape[2]), kept - 1)]
     return Standing(taken(states, best), np.take_along_axis(numbers, best, axis=1), held)
 
 
-def _padded(standing: Standing) -> Standing:
-    """As many members as at the start, the last one repeated: files of all rungs are alike."""
-    candidates = standing.held.shape[2]
-    places = np.minimum(np.arange(candidates), standing.numbers.shape[1] - 1)
-    states, numbers = jax.tree.map(
-        lambda leaf: np.asarray(leaf)[:, places], (standing.states, standing.numbers)
-    )
-    return Standing(states, numbers, standing.held)
-
-
-def _cut(standing: Standing, kept: int) -> Standing:
-    states, numbers = jax.tree.map(lambda leaf: leaf[:, :kept], (standing.states, standing.numbers))
-    return Standing(states, numbers, standing.held)
-
-
-def _identity(
-    candidates: Sequence[Structure], crew: Members, rungs: Sequence[Rung]
-) -> dict[str, Any]:
-    """What a checkpoint is of."""
-    return {
-        **describe({"recipe": crew.recipe, "activation": crew.trunk.activation}),
-        "candidates": [to_json(one) for one in candidates],
-        "outputs": list(crew.trunk.outputs),
-        "rungs": [list(rung) for rung in rungs],
-        "rows": digest(crew.data),
-        "keys": digest(crew.keys),
-    }
+def _cut(members: PyTree, left: int) -> PyTree:
+    return jax.tree.map(lambda leaf: leaf[:, :left], members)
 
 
 def cost_of(rungs: Sequence[Rung], candidates: int) -> float:

@@ -1,6 +1,7 @@
 """Look-ahead: fork a run, train the changed network beside the unchanged, keep what is better."""
 
-from collections.abc import Sequence
+import os
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import jax
@@ -12,9 +13,10 @@ from jaxmtl._typing import Device
 from jaxmtl._validate import check_choice, check_count, check_positive
 from jaxmtl.data.rows import Splits
 from jaxmtl.duplication.transplant import Transplant
-from jaxmtl.structure.members import make_members, taken
+from jaxmtl.structure.members import Members, make_members, taken
 from jaxmtl.structure.plain import Structure
-from jaxmtl.structure.recipe import Recipe, annealed
+from jaxmtl.structure.recipe import Recipe, State, annealed
+from jaxmtl.structure.stages import checkpoints, in_stages
 from jaxmtl.structure.trunk import Activation, Placed, Trunk, place
 
 
@@ -43,6 +45,24 @@ class Looked(NamedTuple):
     placed: Placed
 
 
+class Standing(NamedTuple):
+    """How a look-ahead stands, after its way to the fork, its look, or its way to the end.
+
+    Attributes:
+        states: of the one network of every seed that the run goes on with, before it does.
+        chosen: see ``Looked``, as are the others; 0 and NaN before they are known.
+        gains: after the look.
+        errors: of these.
+        held: at the end.
+    """
+
+    states: State
+    chosen: Int[np.ndarray, " seeds"]
+    gains: Float[np.ndarray, "seeds structures"]
+    errors: Float[np.ndarray, "seeds structures"]
+    held: Float[np.ndarray, " seeds"]
+
+
 def look_ahead(
     structures: Sequence[Structure],
     data: Splits,
@@ -58,6 +78,8 @@ def look_ahead(
     stacked: bool = False,
     activation: Activation = "sigmoid",
     devices: Sequence[Device] | None = None,
+    checkpoint: str | os.PathLike[str] | None = None,
+    resume: bool = False,
 ) -> Looked:
     """Trains one structure, looks where changes of it would lead, and goes on with what is better.
 
@@ -81,13 +103,17 @@ def look_ahead(
         stacked: whether the rows have a leading axis of seeds.
         activation: of the hidden layers.
         devices: over which seeds are spread; None for the first alone.
+        checkpoint: folder to save the state in at the fork, after the look and at the end; None for
+            none.
+        resume: go on from the checkpoint there, if there is one; decision and numbers are those of
+            a run that was never interrupted.
 
     Returns:
         The decisions.
 
     Raises:
         ValueError: a fork beyond the end of the run, fewer than two structures, a wider one with
-            ``mode="copy"``, or no validation rows.
+            ``mode="copy"``, no validation rows, or a checkpoint of another look-ahead.
 
     Example:
         >>> from jaxmtl.data.rows import Rows
@@ -119,30 +145,57 @@ def look_ahead(
     crew = make_members(trunk, recipe, data, keys, stacked=stacked, devices=devices)
     every = crew.every(placed)
     first = jax.tree.map(lambda leaf: leaf[:, :1], every)
-    states = crew.forward(crew.start(first), first, 0, at)
-    forked = crew.fork(states, first, every, mode)
-    rates = recipe.rate_at(at) * annealed(1.0, jnp.arange(steps) / steps)
+
+    def to_the_fork(start: Standing) -> Standing:
+        return start._replace(states=crew.forward(start.states, first, 0, at))
+
+    def look(before: Standing) -> Standing:
+        forked = crew.fork(before.states, first, every, mode)
+        gains, errors = _gains(crew, forked, every, at, steps)
+        chosen = np.argmax(np.where(gains > z * errors, gains, 0.0), axis=1)
+        # With an axis of one member, as programs have it.
+        states = taken(forked, chosen[:, None])
+        return before._replace(states=states, chosen=chosen, gains=gains, errors=errors)
+
+    def to_the_end(found: Standing) -> Standing:
+        own = taken(every, found.chosen[:, None])
+        states = crew.forward(found.states, own, at, recipe.steps - at)
+        held = np.asarray(crew.shares(states, own, crew.held)).mean(axis=2)[:, 0]
+        return found._replace(states=states, held=held.astype(np.float64))
+
+    stages: list[Callable[[Standing], Standing]] = [to_the_fork, look, to_the_end]
+    unknown = np.full((len(keys), len(structures)), np.nan)
+    start = Standing(
+        states=crew.start(first),
+        chosen=np.zeros(len(keys), int),
+        gains=unknown,
+        errors=unknown,
+        held=unknown[:, 0],
+    )
+    asked = {"at": at, "steps": steps, "z": z, "mode": mode, "finish": finish}
+    with checkpoints(checkpoint, crew, structures, asked, resume=resume) as store:
+        found = in_stages(stages if finish else stages[:2], start, store)
+    return Looked(
+        chosen=found.chosen,
+        gains=found.gains,
+        errors=found.errors,
+        held=found.held,
+        cost=(1.0 if finish else at / recipe.steps) + len(structures) * steps / recipe.steps,
+        trunk=trunk,
+        params=jax.tree.map(lambda leaf: leaf[:, 0], found.states.params),
+        placed=placed,
+    )
+
+
+def _gains(
+    crew: Members, forked: State, every: Placed, at: int, steps: int
+) -> tuple[Float[np.ndarray, "seeds structures"], Float[np.ndarray, "seeds structures"]]:
+    """What every change gains in some steps on, and the standard errors of that."""
+    rates = crew.recipe.rate_at(at) * annealed(1.0, jnp.arange(steps) / steps)
     tried = crew.forward(forked, every, at, steps, rates)
     shares = np.asarray(crew.shares(tried, every, crew.held), np.float64)
     gain = shares[:, :1] - shares
-    gains, errors = gain.mean(axis=2), gain.std(axis=2, ddof=1) / np.sqrt(gain.shape[2])
-    chosen = np.argmax(np.where(gains > z * errors, gains, 0.0), axis=1)
-    # With an axis of one member, as programs have it.
-    states, own = taken((forked, every), chosen[:, None])
-    held = np.full(len(keys), np.nan)
-    if finish:
-        states = crew.forward(states, own, at, recipe.steps - at)
-        held = np.asarray(crew.shares(states, own, crew.held)).mean(axis=2)[:, 0]
-    return Looked(
-        chosen=chosen,
-        gains=gains,
-        errors=errors,
-        held=held,
-        cost=(1.0 if finish else at / recipe.steps) + len(structures) * steps / recipe.steps,
-        trunk=trunk,
-        params=jax.tree.map(lambda leaf: leaf[:, 0], states.params),
-        placed=placed,
-    )
+    return gain.mean(axis=2), gain.std(axis=2, ddof=1) / np.sqrt(gain.shape[2])
 
 
 def check_fork(at: int, recipe: Recipe, structures: Sequence[Structure], mode: Transplant) -> None:

@@ -1,6 +1,7 @@
 """Structures trained to the end: all of them, changed half-way or not, and on every fold."""
 
-from collections.abc import Sequence
+import os
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import jax
@@ -15,8 +16,11 @@ from jaxmtl.statistics.selection import choose_from_others
 from jaxmtl.structure.look_ahead import check_fork
 from jaxmtl.structure.members import make_members
 from jaxmtl.structure.plain import Structure
-from jaxmtl.structure.recipe import Recipe
+from jaxmtl.structure.recipe import Recipe, State
+from jaxmtl.structure.stages import checkpoints, in_stages
 from jaxmtl.structure.trunk import Activation, Placed, Trunk, place
+
+PARTS = 8  # of the steps, after each of which there is a checkpoint, if there are any
 
 
 class Trained(NamedTuple):
@@ -67,6 +71,8 @@ def train_structures(
     stacked: bool = False,
     activation: Activation = "sigmoid",
     devices: Sequence[Device] | None = None,
+    checkpoint: str | os.PathLike[str] | None = None,
+    resume: bool = False,
 ) -> Trained:
     """Trains all structures to the end, side by side in one program, on the same batches.
 
@@ -82,6 +88,9 @@ def train_structures(
         stacked: whether the rows have a leading axis of seeds.
         activation: of the hidden layers.
         devices: over which seeds are spread; None for the first alone.
+        checkpoint: folder to save the state in after every eighth of the steps; None for none.
+        resume: go on from the checkpoint there, if there is one; the numbers are those of a
+            training that was never interrupted.
 
     Returns:
         Their errors, outputs and parameters.
@@ -108,13 +117,27 @@ def train_structures(
     features = jnp.shape(data.train.x)[-1]
     trunk, placed = place(structures, features, outputs, activation=activation)
     crew = make_members(trunk, recipe, data, keys, stacked=stacked, devices=devices)
-    every, begun = crew.every(placed), 0
-    if forked_at is None:
-        states = crew.start(every)
-    else:
-        first, begun = jax.tree.map(lambda leaf: leaf[:, :1], every), forked_at
-        states = crew.fork(crew.forward(crew.start(first), first, 0, begun), first, every, mode)
-    states = crew.forward(states, every, begun, recipe.steps - begun)
+    every, begun = crew.every(placed), forked_at or 0
+    rates = recipe.rate_at(jnp.arange(recipe.steps))
+    stages: list[Callable[[State], State]] = []
+    if forked_at is not None:
+        # Members of a seed begin alike, so that any of them may be the one that is forked.
+        def to_the_fork(start: State) -> State:
+            first, one = jax.tree.map(lambda leaf: leaf[:, :1], (start, every))
+            before = crew.forward(first, one, 0, begun, rates[:begun])
+            return crew.fork(before, one, every, mode)
+
+        stages.append(to_the_fork)
+
+    def part(at: int, end: int) -> Callable[[State], State]:
+        return lambda states: crew.forward(states, every, at, end - at, rates[at:end])
+
+    whole = recipe.steps - begun
+    size = whole if checkpoint is None else -(-whole // PARTS)
+    stages += [part(at, min(at + size, recipe.steps)) for at in range(begun, recipe.steps, size)]
+    asked = {"forked_at": forked_at, "mode": mode}
+    with checkpoints(checkpoint, crew, structures, asked, resume=resume) as store:
+        states = in_stages(stages, crew.start(every), store)
     test = crew.data.test
     held = np.asarray(crew.shares(states, every, crew.held)).mean(axis=2)
     tested = np.full_like(held, np.nan)
@@ -134,6 +157,8 @@ def cross_validated(
     recipe: Recipe | None = None,
     activation: Activation = "sigmoid",
     devices: Sequence[Device] | None = None,
+    checkpoint: str | os.PathLike[str] | None = None,
+    resume: bool = False,
 ) -> CrossValidated:
     """Decides by the mean error over folds: the surest of the decisions, and the dearest.
 
@@ -146,12 +171,16 @@ def cross_validated(
         recipe: how each is trained; None for ``Recipe()``.
         activation: of the hidden layers.
         devices: over which folds are spread; None for the first alone.
+        checkpoint: folder to save the state in after every eighth of the steps; None for none.
+        resume: go on from the checkpoint there, if there is one; the choice is that of a call that
+            was never interrupted.
 
     Returns:
         The choice, and for every fold the choice of the others.
 
     Raises:
-        ValueError: fewer than two folds, an empty one, or one of all rows.
+        ValueError: fewer than two folds, an empty one, one of all rows, or a checkpoint of another
+            choice.
 
     Example:
         >>> from jaxmtl.structure import separate, shared
@@ -197,6 +226,8 @@ def cross_validated(
         stacked=True,
         activation=activation,
         devices=devices,
+        checkpoint=checkpoint,
+        resume=resume,
     )
     mean = np.where(np.isfinite(found.held), found.held, np.inf).mean(axis=0)
     return CrossValidated(

@@ -10,6 +10,7 @@ from some_cases import some
 from jaxmtl.cli import run
 from jaxmtl.data import read_table
 from jaxmtl.methods import BASELINES, WITHOUT_STEPS
+from jaxmtl.methods.study import bench
 from jaxmtl.report import load_run
 
 NAMES = ["--features", "SO2,CO", "--targets", "PM2.5,O3"]
@@ -174,3 +175,54 @@ def test_a_method_of_the_study_names_its_preset(call, table, tmp_path):
     again = call("fit", "--config", out, "--out", tmp_path / "again")
     assert again.code == 0, again.err
     assert "trained as" not in again.err
+
+
+@pytest.mark.slow
+def test_a_method_that_was_interrupted_goes_on_to_the_same(call, table, tmp_path, monkeypatch):
+    phases = ["--phases", "2;2;2", "--validation", "0.2"]
+    command = ["fit", table, *NAMES, *phases, "--method", "lookahead", "--out"]
+    assert call(*command, tmp_path / "whole").code == 0
+    sweep, calls = bench.sweep, []
+
+    def breaks(*given, **options):
+        calls.append(options["checkpoint"])
+        if len(calls) == 4:
+            raise KeyboardInterrupt
+        return sweep(*given, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(bench, "sweep", breaks)
+        done = call(*command, tmp_path / "run")
+    kept = tmp_path / "run.unfinished"
+    assert (done.code, len(calls)) == (130, 4)
+    assert done.err.endswith(
+        f"interrupted; what was learned is kept in {kept}; the same command goes on with it\n"
+    )
+    done = call(*command, tmp_path / "run")
+    assert done.code == 0
+    assert "note: it goes on where the same command was broken off\n" in done.err
+    assert {path.name for path in tmp_path.iterdir()} == {"run", "whole"}
+    for name in ("history.csv", "predictions.csv"):
+        assert (tmp_path / "run" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+    with open(tmp_path / "run" / "history.csv", encoding="utf-8-sig", newline="") as file:
+        rows = [(row["phase"], row["epoch_of_run"]) for row in csv.DictReader(file)]
+    assert rows == [(str(1 + epoch // 2), str(epoch + 1)) for epoch in range(6)]
+
+
+def test_what_an_interrupted_method_has_left_is_of_the_same_command(
+    call, table, tmp_path, monkeypatch
+):
+    """Other options begin anew, and leave nothing behind."""
+
+    class Breaks:
+        def fit(self, data, folds, keys, work):
+            work.checkpoint.mkdir(parents=True)
+            np.savez(work.checkpoint / "step_1.npz", a=np.zeros(1))
+            raise KeyboardInterrupt
+
+    command = ["fit", table, *NAMES, "--method", "ridge", "--out", tmp_path / "run"]
+    with monkeypatch.context() as patch:
+        patch.setattr("jaxmtl.methods.find_method", lambda *given, **named: Breaks())
+        assert "the same command goes on with it" in call(*command).err
+    assert "broken off" not in call(*command, "--seed", "3").err
+    assert [path.name for path in tmp_path.iterdir()] == ["run"]

@@ -1,19 +1,26 @@
 """Arms that decide which tasks share, grow, or average restarts."""
 
+import csv
+import dataclasses
 import functools
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from same_runs import check_models
+from same_runs import assert_identical, check_models
 
 from jaxmtl import Phase
 from jaxmtl.comparison import Bench, Protocol, check_arms, find_arm
 from jaxmtl.data import Data, Folds, SplitIndices
+from jaxmtl.methods import Work
+from jaxmtl.methods.study import bench as bench_module
 from jaxmtl.methods.study.grow import grown, wider
 from jaxmtl.methods.study.look_ahead_arm import _is_better
+from jaxmtl.methods.study.stages import after
+from jaxmtl.prediction.records import every_run, write_history
 from jaxmtl.tasks import number_tasks
+from jaxmtl.training import Divergence
 
 pytestmark = pytest.mark.few_optimizations
 
@@ -21,16 +28,19 @@ X = np.random.default_rng(0).uniform(size=(40, 3)).astype(np.float32)
 PHASES = tuple(Phase(2, learning_rate=0.02) for _ in range(3))
 SEEDS = 2
 SLOW = [pytest.param(name, marks=pytest.mark.slow) for name in ("groups@2", "grow@2", "halving")]
+# The sweep that is broken off.
+BROKEN = [("groups@2", 2), ("grow@2", 2), ("halving", 5), ("ensemble@2:restarts", 2)]
+BROKEN += [("ensemble@2:lookahead", 7)]
 
 
-def make_bench(phases=PHASES, *, validation=True):
+def make_bench(phases=PHASES, *, validation=True, **work):
     y = np.stack([X[:, 0] * X[:, 1], 1 - X[:, 2] ** 2, -X[:, 0] * X[:, 1]], axis=-1)
     data = Data(x=X, y=y, known=np.ones((40, 3), bool), tasks=number_tasks(["u", "v", "w"]))
     rows = np.arange(40)
     fold = SplitIndices(rows[:20], rows[20:30] if validation else rows[:0], rows[30:])
     keys = jax.vmap(jax.random.key)(np.arange(SEEDS))
     protocol = Protocol(phases=phases, shared=(3,), nodes=2, batch_size=5, output_activation=None)
-    bench = Bench(protocol, data, Folds(parts=(fold,) * SEEDS), keys)
+    bench = Bench(protocol, data, Folds(parts=(fold,) * SEEDS), keys, Work(**work))
     bench.__dict__["updates"] = np.array([[8] * len(phases)] * SEEDS)  # without an adaptive run
     return bench
 
@@ -60,6 +70,81 @@ def test_steps_are_those_of_all_that_was_trained(fitted):
     assert fitted("ensemble@2:restarts").steps.tolist() == [2 * a_run] * SEEDS
     epochs = [choice["epoch"] for choice in fitted("halving").chosen]
     assert all(4 < epoch <= 6 for epoch in epochs)
+
+
+@pytest.mark.parametrize("name", ["lookahead", *SLOW[1:]])
+def test_the_history_holds_all_stages_of_the_run_that_was_kept(fitted, name):
+    found, epochs = fitted(name), 2 * len(PHASES)
+    for seed, trace in enumerate(found.traces):
+        history = trace.history
+        assert history.phase.tolist() == [1, 1, 2, 2, 3, 3]
+        assert history.epoch.tolist() == [1, 2] * 3
+        assert trace.ends == ((2,) if name == "grow@2" else (2, 4))
+        # No stage begins anew: the errors are those of one run.
+        assert (np.diff(history.train.sum(axis=1)) < 0.1 * history.train[0].sum()).all()
+        chosen = found.chosen[seed]["epoch"]
+        assert trace.ends[-1] < chosen <= epochs
+        np.testing.assert_allclose(history.test[chosen - 1], found.scores[seed], rtol=1e-5)
+
+
+def test_the_history_of_an_ensemble_is_that_of_all_its_runs(bench, fitted, tmp_path):
+    (trace, _), alone = fitted("ensemble@2:restarts").traces, find_arm("restarts").run(bench)
+    assert_identical(trace.history, alone.traces[0].history)
+    runs = every_run({"ensemble": trace})
+    write_history(tmp_path / "history.csv", runs, ["u", "v", "w"])
+    with open(tmp_path / "history.csv", encoding="utf-8-sig") as file:
+        rows = [(row["run"], int(row["epoch_of_run"])) for row in csv.DictReader(file)]
+    assert rows == [(f"ensemble, run {run}", epoch) for run in (1, 2) for epoch in range(1, 7)]
+
+
+def test_a_stage_that_diverged_is_said(fitted):
+    one = fitted("ensemble@2:restarts")
+    kept = dataclasses.replace(one, chosen=({"epoch": 3},) * SEEDS)
+    broken = [
+        dataclasses.replace(one.traces[0], divergence=Divergence(1, 2, 3, task)) for task in (0, 1)
+    ]
+    found = after([[broken[0], broken[1]], [one.traces[0], broken[1]]], kept)
+    assert found.diverged.tolist() == [True, True]
+    assert np.isnan(found.scores).all()
+    assert [trace.divergence for trace in found.traces] == [
+        Divergence(1, 2, 3, 0),
+        Divergence(2, 2, 3, 1),
+    ]
+    assert [choice["epoch"] for choice in found.chosen] == [15, 15]
+    good = after([[one.traces[0]]] * SEEDS, kept)
+    assert not good.diverged.any()
+    np.testing.assert_array_equal(good.scores, one.scores)
+
+
+@pytest.mark.parametrize(
+    ("name", "broken"),
+    [("lookahead", 3), *(pytest.param(*one, marks=pytest.mark.slow) for one in BROKEN)],
+)
+def test_an_arm_that_was_broken_off_goes_on_to_the_same(
+    fitted, name, broken, tmp_path, monkeypatch
+):
+    """Stages that are through are read again, and the decisions with them."""
+    sweep, calls = bench_module.sweep, []
+
+    def breaks(*given, **options):
+        calls.append(options["checkpoint"])
+        if len(calls) == broken:
+            raise KeyboardInterrupt
+        return sweep(*given, **options)
+
+    monkeypatch.setattr(bench_module, "sweep", breaks)
+    with pytest.raises(KeyboardInterrupt):
+        find_arm(name).run(make_bench(checkpoint=tmp_path))
+    resumed = find_arm(name).run(make_bench(checkpoint=tmp_path, resume=True))
+    assert len(set(calls)) == len(calls) - broken  # every stage has a folder of its own
+    whole = fitted(name)
+    for field in ("scores", "steps", "parameters", "diverged"):
+        np.testing.assert_array_equal(getattr(resumed, field), getattr(whole, field))
+    assert resumed.chosen == whole.chosen
+    for mine, theirs in zip(resumed.models, whole.models, strict=True):
+        assert_identical(mine.arrays(), theirs.arrays())
+    for mine, theirs in zip(resumed.traces, whole.traces, strict=True):
+        assert_identical(mine.history, theirs.history)
 
 
 def test_an_ensemble_is_the_mean_of_runs_of_which_the_first_is_the_arm(bench, fitted):

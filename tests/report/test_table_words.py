@@ -145,6 +145,10 @@ def test_sharing_helps_hurts_or_makes_no_difference():
         "cannot be judged for D: there are too few rows."
     )
     assert sharing_words({}, TASKS) == ""
+    many = {name: {f"t{k}": float(k + at) for k in range(1, 8)} for at, name in enumerate(sharing)}
+    assert sharing_words({"sharing": many}, [Task(name=f"t{k}") for k in range(1, 8)]) == (
+        "Sharing hurts 7 columns, t7 most, by 7 % (8 to 9)."
+    )
 
 
 def structure_metrics(kept, names=("CO", "NO2", "O3")):
@@ -159,11 +163,13 @@ def test_which_targets_share_is_said_in_words():
     )
     lines = structure_lines(metrics)
     assert lines[0].startswith("Which targets share a network?")
-    assert [line.split()[0] for line in lines[1:]] == ["networks", "together", "one", "in"]
-    assert lines[-1].endswith("CO with NO2; O3 alone")
+    assert [line.split()[0] for line in lines[1:]] == ["networks", "together", "one", "in", "The"]
+    assert lines[4].endswith("2 groups")
+    assert lines[-1] == "  The groups that were tried: CO with NO2; O3 alone."
     assert "best" in lines[3]
     words = structure_words(structure_metrics("groups"))
     assert words.startswith("Networks by themselves do best in groups (CO with NO2; O3 alone): 5.0")
+    assert structure_lines(structure_metrics("groups"))[-1].endswith("best, 2 groups")
     for word in ("node", "bank", "arm", "seed"):
         assert word not in words + " ".join(lines)
 

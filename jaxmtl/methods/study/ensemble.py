@@ -77,5 +77,9 @@ def _run(name: str, arm: Arm, number: int, bench: Bench) -> Fitted:
         splits=np.sum([member.splits for member in members], axis=0),
         steps=np.sum([member.steps for member in members], axis=0),
         diverged=diverged,
+        traces=tuple(
+            dataclasses.replace(first, others=tuple(others))
+            for first, *others in zip(*(member.traces for member in members), strict=True)
+        ),
         notes=tuple(dict.fromkeys(note for member in members for note in member.notes)),
     )

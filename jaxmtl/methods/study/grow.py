@@ -11,7 +11,7 @@ from jaxtyping import Array, PyTree
 from jaxmtl.methods.method import Fitted
 from jaxmtl.methods.study.arm import Arm, number_in_name
 from jaxmtl.methods.study.bench import Bench, StudyProtocol
-from jaxmtl.methods.study.stages import epochs_of, one_phase_only, phases_from, steps_of
+from jaxmtl.methods.study.stages import after, one_phase_only, phases_from, steps_of, traces_of
 
 MOST = 64
 
@@ -93,12 +93,8 @@ def _run(times: int, bench: Bench) -> Fitted:
     params = jax.jit(grown)(jax.tree.map(jnp.asarray, first.params), fresh)
     runs = bench.run(name, wide, phases_from(table, 1), params=params)
     fitted = bench.fitted(wide, runs, nodes=p.nodes * times)
-    before = epochs_of(first)
-    chosen = tuple(
-        {**choice, "epoch": choice["epoch"] + int(epochs)}
-        for choice, epochs in zip(fitted.chosen, before, strict=True)
-    )
-    return dataclasses.replace(fitted, chosen=chosen, steps=fitted.steps + steps_of(first, bench))
+    fitted = after([[trace] for trace in traces_of(first)], fitted)
+    return dataclasses.replace(fitted, steps=fitted.steps + steps_of(first, bench))
 
 
 def _initial(bench: Bench, network: Any) -> PyTree:

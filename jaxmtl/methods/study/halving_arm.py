@@ -8,18 +8,19 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import PyTree
 
-from jaxmtl.methods.method import Fitted, join_folds
+from jaxmtl.methods.method import Fitted, Trace, join_folds
 from jaxmtl.methods.study.arm import Arm
 from jaxmtl.methods.study.bench import Bench
 from jaxmtl.methods.study.grow import wider
 from jaxmtl.methods.study.independent import network_of_each
 from jaxmtl.methods.study.stages import (
+    after,
     check_validation,
-    epochs_of,
     one_phase_only,
     phases_from,
     reached,
     steps_of,
+    traces_of,
 )
 
 NAME = "halving"
@@ -37,23 +38,27 @@ def _run(bench: Bench) -> Fitted:
     params: dict[str, PyTree | None] = {SHARED: bench.start, WIDER: None, APART: start}
     names, rungs = list(networks), KEPT[-(len(bench.protocol.phases) - 1) :]
     left = np.ones((seeds, len(names)), bool)
-    steps, epochs = np.zeros(seeds, int), np.zeros(seeds, int)
+    steps = np.zeros(seeds, int)
+    stages: list[list[list[Trace]]] = [[[] for _ in range(seeds)] for _ in names]
     for rung, kept in enumerate(rungs):
         errors = np.full(left.shape, np.inf)
-        phase, ran = phases_from(table, rung, rung + 1), np.zeros(seeds, int)
+        phase = phases_from(table, rung, rung + 1)
         for number, name in enumerate(names):
             places = np.flatnonzero(left[:, number])
             if not len(places):
                 continue
-            run = f"{NAME}/{number}/{rung}"
             runs = bench.run(
-                run, networks[name], phase, seeds=places, params=_taken(params[name], places)
+                f"{NAME}/{number}/{rung}",
+                networks[name],
+                phase,
+                seeds=places,
+                params=_taken(params[name], places),
             )
             params[name] = _put(params[name], runs.params, places, seeds)
             errors[places, number] = reached(runs)
             steps[places] += steps_of(runs, bench)
-            ran[places] = np.maximum(ran[places], epochs_of(runs))
-        epochs += ran
+            for place, trace in zip(places.tolist(), traces_of(runs), strict=True):
+                stages[number][place].append(trace)
         order = np.argsort(errors, axis=1, kind="stable")[:, :kept]
         best = np.zeros_like(left)
         np.put_along_axis(best, order, values=True, axis=1)
@@ -72,10 +77,8 @@ def _run(bench: Bench) -> Fitted:
         )
         nodes = networks[name].nodes if name == WIDER else None
         fitted = bench.fitted(networks[name], runs, nodes=nodes)
-        chosen = tuple(
-            {**choice, "epoch": choice["epoch"] + int(epochs[place]), "kept": name}
-            for choice, place in zip(fitted.chosen, places, strict=True)
-        )
+        fitted = after([stages[number][place] for place in places], fitted)
+        chosen = tuple({**choice, "kept": name} for choice in fitted.chosen)
         whole = fitted.steps + steps[places]
         parts.append((places, dataclasses.replace(fitted, chosen=chosen, steps=whole)))
     return join_folds(parts, seeds)

@@ -13,12 +13,13 @@ from jaxmtl.methods.study.arm import Arm
 from jaxmtl.methods.study.bench import Bench
 from jaxmtl.methods.study.layers import network_of_layers, split_layers
 from jaxmtl.methods.study.stages import (
+    after,
     check_validation,
-    epochs_of,
     one_phase_only,
     phases_from,
     picked,
     steps_of,
+    traces_of,
 )
 
 NAME = "lookahead"
@@ -50,17 +51,22 @@ def _run(bench: Bench) -> Fitted:
         tried.append(bench.fitted(network, runs))
     apart = _is_better(bench, *tried)
     steps = steps_of(first, bench) + sum(steps_of(runs, bench) for runs in looks)
-    epochs = epochs_of(first)
+    stages = [[trace] for trace in traces_of(first)]
     if len(bench.protocol.phases) == 2:
         fitted = picked(tried, apart.astype(int))
     else:
         params, index = _of_each(apart, *((runs.params, runs.head_index) for runs in looks))
         runs = bench.run(NAME, network, phases_from(table, 2), params=params, head_index=index)
         fitted = bench.fitted(network, runs)
-        steps, epochs = steps + fitted.steps, epochs + epochs_of(looks[0])
+        steps = steps + fitted.steps
+        stages = [
+            [*before, tried[int(own)].traces[seed]]
+            for seed, (before, own) in enumerate(zip(stages, apart, strict=True))
+        ]
+    fitted = after(stages, fitted)
     chosen = tuple(
-        {**choice, "epoch": choice["epoch"] + int(more), "kept": "apart" if own else "together"}
-        for choice, more, own in zip(fitted.chosen, epochs, apart.tolist(), strict=True)
+        {**choice, "kept": "apart" if own else "together"}
+        for choice, own in zip(fitted.chosen, apart.tolist(), strict=True)
     )
     return dataclasses.replace(fitted, chosen=chosen, steps=steps)
 

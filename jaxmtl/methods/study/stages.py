@@ -1,13 +1,15 @@
 """A schedule in stages: what a phase has trained goes on, perhaps changed, in the next one."""
 
+import dataclasses
 from collections.abc import Sequence
 
+import jax
 import numpy as np
 from jaxtyping import Float, Int
 
-from jaxmtl.methods.method import Fitted, join_folds
+from jaxmtl.methods.method import Fitted, Trace, join_folds
 from jaxmtl.methods.study.bench import Bench, StudyProtocol
-from jaxmtl.training import Runs
+from jaxmtl.training import History, Runs
 from jaxmtl.training.phased.phases import PhaseTable
 
 
@@ -63,9 +65,54 @@ def steps_of(runs: Runs, bench: Bench) -> Int[np.ndarray, " seeds"]:
     return (steps * np.asarray(records.ran)).sum(axis=1)
 
 
-def epochs_of(runs: Runs) -> Int[np.ndarray, " seeds"]:
-    """Epochs that every run made."""
-    return np.asarray(runs.records.ran).sum(axis=1)
+def traces_of(runs: Runs) -> list[Trace]:
+    """How every run was trained."""
+    every = (runs[place] for place in range(len(runs)))
+    return [
+        Trace(history=run.history, events=run.events, divergence=run.divergence) for run in every
+    ]
+
+
+def after(stages: Sequence[Sequence[Trace]], fitted: Fitted) -> Fitted:
+    """What was fitted, with the stages before it as a part of how it was trained.
+
+    Args:
+        stages: of every fold, the earlier ones that it went on from, of one phase each.
+        fitted: the last stage.
+
+    Returns:
+        The same models. Epochs and phases are counted from the first stage on; a run that diverged
+        in one of them has diverged.
+    """
+    traces, chosen = [], []
+    for before, trace, choice in zip(stages, fitted.traces, fitted.chosen, strict=True):
+        traces.append(_joined([*before, trace]))
+        chosen.append({**choice, "epoch": choice["epoch"] + (traces[-1].ends or (0,))[-1]})
+    diverged = np.array([trace.divergence is not None for trace in traces])
+    return dataclasses.replace(
+        fitted,
+        scores=np.where(diverged[:, None], np.nan, fitted.scores),
+        chosen=tuple(chosen),
+        diverged=diverged,
+        traces=tuple(traces),
+    )
+
+
+def _joined(stages: Sequence[Trace]) -> Trace:
+    """Stages as one run; the first of them to diverge says where it did."""
+    histories, places = [], []
+    for number, stage in enumerate(stages):
+        history, place = stage.history, stage.divergence
+        histories.append(dataclasses.replace(history, phase=history.phase + number))
+        if place is not None:
+            places.append(place._replace(phase=place.phase + number))
+    whole: History = jax.tree.map(lambda *parts: np.concatenate(parts), *histories)
+    return Trace(
+        history=whole,
+        events=stages[-1].events,  # where stages end is known beforehand: no node is duplicated
+        divergence=places[0] if places else None,
+        ends=tuple(np.cumsum([len(history) for history in histories[:-1]]).tolist()),
+    )
 
 
 def reached(runs: Runs) -> Float[np.ndarray, " seeds"]:

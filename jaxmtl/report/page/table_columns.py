@@ -5,7 +5,7 @@ from jaxmtl.report.page.markup import figure, name, table, text
 from jaxmtl.report.words.numbers import decimals_for, fixed
 from jaxmtl.report.words.table_importance import worths
 from jaxmtl.report.words.table_relations import pairs_of, relation_words
-from jaxmtl.report.words.table_structure import structure_words, tried_rows
+from jaxmtl.report.words.table_structure import other_groups, structure_words, tried_rows
 
 MOST_WORTHS = 25  # columns in the table
 MOST_PAIRS = 10
@@ -62,10 +62,15 @@ def who_shares(run: SavedRun, picture: str) -> list[str]:
         "Networks by themselves on rows that were not learned from; error: squared, or log loss, "
         "of which that of the mean is 100 %; size: numbers of the networks of one part of the rows."
     )
-    below = "The best of them: a row a target, a column a layer; a block is what targets share."
+    below = (
+        "The best of them: a row a target, a column a layer; a block is what targets share, its "
+        "number how wide that is."
+    )
+    other = other_groups(found)
     return [
         f"<p>{text(structure_words(run.metrics))}</p>",
         table(text(caption), [f"<tr>{heads}</tr>"], [body], "Which targets share a network"),
+        f"<p>{text(other)}</p>" if other else "",
         figure(picture, below) if picture else "",
     ]
 

@@ -1,5 +1,6 @@
 """Error curves of every task, with the duplications marked."""
 
+import itertools
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -12,11 +13,12 @@ from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, ScalarForm
 from jaxmtl.methods.method import Trace
 from jaxmtl.metrics import main_measure
 from jaxmtl.report.pictures.labels import Labels
-from jaxmtl.report.pictures.marks import mark_duplications
+from jaxmtl.report.pictures.marks import ends_of, mark_duplications, mark_ends
 from jaxmtl.report.pictures.style import FAINT, INK, SOFT, panel_columns, panels, run_colours
 from jaxmtl.tasks import Task, kinds_differ
 from jaxmtl.training import Run
 
+MOST_RUNS = 6  # that have a colour of their own
 LEVELS = ((0, (1, 1)), (0, (5, 2, 1, 2)), (0, (8, 3)))  # styles of lines
 
 
@@ -32,7 +34,7 @@ def draw_errors(
     """Mean loss of each task over the epochs of each run.
 
     Args:
-        runs: by name; duplications of the first are marked.
+        runs: by name, of many the first; duplications and ends of stages of the first are marked.
         labels: of the tasks.
         split: whose errors are drawn in full colour, "test" or "validation"; those of the training
             rows are drawn faintly beside them. "train" if there are no other rows.
@@ -44,6 +46,7 @@ def draw_errors(
         One panel a task.
     """
     figure, axes = panels(len(labels.tasks))
+    runs = dict(itertools.islice(runs.items(), MOST_RUNS))
     colours, adaptive = run_colours(runs), next(iter(runs.values()))
     measures = [main_measure(task) for task in tasks]
     for task, (ax, label) in enumerate(zip(axes, labels.tasks, strict=True)):
@@ -69,6 +72,7 @@ def draw_errors(
         ax.set_xlim(0, max(len(run.history) for run in runs.values()) + 1)
         ax.margins(y=0.08)
         mark_duplications(ax, adaptive)
+        mark_ends(ax, adaptive)
         if task + panel_columns(len(axes)) >= len(axes):
             ax.set_xlabel("epoch of the run")
         if task % panel_columns(len(axes)) == 0 or kinds_differ(tasks):
@@ -88,6 +92,8 @@ def draw_errors(
         handles.append(Line2D([], [], color=FAINT, lw=0.8, label="training rows"))
     if len(adaptive.events):
         handles.append(Line2D([], [], color=INK, lw=0.9, ls=":", label="node duplicated"))
+    if ends_of(adaptive):
+        handles.append(Line2D([], [], color=SOFT, lw=0.9, ls="--", label="a stage ends"))
     handles += [
         Line2D([], [], color=SOFT, lw=1.0, ls=style, label=name)
         for name, style in zip(levels or {}, LEVELS, strict=False)

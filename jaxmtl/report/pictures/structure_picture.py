@@ -62,7 +62,7 @@ def plot_structure(structure: Structure) -> Figure:
         ax.grid(visible=False)
         for spine in ax.spines.values():
             spine.set_visible(False)
-        ax.set_xlabel("a block: tasks that share; its number: nodes", fontsize=8, color=SOFT)
+        ax.set_xlabel("a block is shared; its number: how wide it is", fontsize=8, color=SOFT)
     return figure
 
 
@@ -81,7 +81,10 @@ def write_structure_picture(path: Path, structure: Structure) -> None:
         ...     Path(folder, "a.svg").stat().st_size > 100
         True
     """
-    save(plot_structure(structure), path, make_labels((), structure.tasks))
+    labels = make_labels((), structure.tasks)
+    figure = plot_structure(structure)
+    with looks(labels):
+        save(figure, path, labels)
 
 
 def neighbours(structure: Structure) -> Sequence[str]:

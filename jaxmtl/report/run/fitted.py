@@ -12,6 +12,7 @@ from jaxmtl.methods.method import Fitted, Trace
 from jaxmtl.methods.network_model import NetworkModel
 from jaxmtl.models import HardSharing
 from jaxmtl.prediction.predictor import Predictor, Reading
+from jaxmtl.prediction.records import every_run
 from jaxmtl.prediction.write_run import write_fitted
 from jaxmtl.training import Events, Run
 
@@ -64,9 +65,8 @@ def write_fitted_run(
         if len(fitted.traces) == 1
         else [f"fold {i + 1}" for i in range(len(fitted.traces))]
     )
-    runs = {
-        name: trace for name, trace in zip(names, fitted.traces, strict=True) if len(trace.history)
-    }
+    traces = every_run(dict(zip(names, fitted.traces, strict=True)))
+    runs = {name: trace for name, trace in traces.items() if len(trace.history)}
     # matplotlib takes half a second to load.
     from jaxmtl.report.pictures import of_a_run
 

@@ -53,7 +53,8 @@ def draw_others(folder: Path, run: SavedRun) -> dict[str, str]:
         labels = make_labels((), structure.tasks)
         drawn = plot_structure(structure)
         what = f"Which targets share a network. {describe(structure)}"
-        found[STRUCTURE] = _written(drawn, folder, STRUCTURE, what, labels, structure.tasks)
+        with looks(labels):
+            found[STRUCTURE] = _written(drawn, folder, STRUCTURE, what, labels, structure.tasks)
     return found
 
 

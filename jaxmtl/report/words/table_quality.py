@@ -13,6 +13,7 @@ from jaxmtl.tasks import Task
 
 WIDTH = 100  # of a line
 MOST_NAMED = 8  # tasks that one sentence names
+MOST_SHARING = 4  # tasks of which one sentence says by how much
 # Least share of the mean's loss that is gone, and how that is said.
 GRADES = ((0.9, "closely"), (0.6, "well enough to fill gaps"), (0.25, "roughly"), (0.005, "hardly"))
 HEADS = {
@@ -256,7 +257,8 @@ def sharing_words(metrics: Mapping[str, Any], tasks: Sequence[Task]) -> str:
     sharing = metrics.get("sharing")
     if sharing is None:
         return ""
-    clauses, same, unknown = [], [], []
+    same, unknown = [], []
+    changed: dict[str, list[tuple[str, tuple[float, float, float]]]] = {}
     for task in tasks:
         ends = _ends(sharing, task)
         if ends is None:
@@ -265,7 +267,14 @@ def sharing_words(metrics: Mapping[str, Any], tasks: Sequence[Task]) -> str:
             same.append(task.name)
         else:
             verb = "helps" if ends[0] < 0 else "hurts"
-            clauses.append(f"{verb} {task.name} by {_size(*ends, 0)}")
+            changed.setdefault(verb, []).append((task.name, ends))
+    clauses = []
+    for verb, each in changed.items():
+        if len(each) > MOST_SHARING:
+            name, ends = max(each, key=lambda one: abs(one[1][0]))
+            clauses.append(f"{verb} {len(each)} columns, {name} most, by {_size(*ends, 0)}")
+        else:
+            clauses += [f"{verb} {name} by {_size(*ends, 0)}" for name, ends in each]
     if same:
         clauses.append(f"makes no difference to {names_in_words(same)}")
     if unknown:

@@ -1,10 +1,12 @@
 """Which targets share a network, and what that is worth, in words."""
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from jaxmtl.prediction.structures import IN_GROUPS, ONE_BY_ONE, TOGETHER
 from jaxmtl.report.words.layout import aligned
+from jaxmtl.report.words.table_quality import WIDTH
 from jaxmtl.structure.words import listed
 
 WAY_WORDS = {TOGETHER: "together", ONE_BY_ONE: "one by one", IN_GROUPS: "in groups"}
@@ -98,14 +100,16 @@ def structure_lines(metrics: Mapping[str, Any]) -> list[str]:
     if found is None or len(found["tried"]) < 2:
         return []
     lines = aligned(tried_rows(found), right=(1, 2, 3))
+    other = other_groups(found)
     return [
         "Which targets share a network?  (error: squared, or log loss; that of the mean: 100 %)",
         *(f"  {line}" for line in lines),
+        *textwrap.wrap(other, WIDTH, initial_indent="  ", subsequent_indent="    "),
     ]
 
 
 def tried_rows(found: Mapping[str, Any]) -> list[tuple[str, ...]]:
-    """Heads, and a row for each way of sharing: its error, its size, its time and its groups.
+    """Heads, and a row for each way of sharing: its error, its size, its time, how many groups.
 
     Args:
         found: ``structure`` of ``metrics.json``.
@@ -118,12 +122,27 @@ def tried_rows(found: Mapping[str, Any]) -> list[tuple[str, ...]]:
         known = [value for value in one["relative"].values() if value is not None]
         error = f"{100 * sum(known) / len(known):.1f} %" if known else "-"
         size = f"{one['parameters']}" if one["parameters"] >= 0 else ""
-        groups = groups_words(one["groups"]) if one["name"] == IN_GROUPS else ""
+        groups = f"{len(one['groups'])} groups" if one["name"] == IN_GROUPS else ""
         best = "best" if one["name"] == found["kept"] else ""
-        words = "; ".join(part for part in (best, groups) if part)
+        words = ", ".join(part for part in (best, groups) if part)
         name = WAY_WORDS.get(one["name"], str(one["name"]))
         rows.append((name, error, size, f"{one['seconds']:.0f}", words))
     return rows
+
+
+def other_groups(found: Mapping[str, Any]) -> str:
+    """Which groups were tried, where these are not the best: of those ``structure_words`` tells.
+
+    Args:
+        found: ``structure`` of ``metrics.json``.
+
+    Returns:
+        A sentence; empty where there is nothing to tell.
+    """
+    groups = [one["groups"] for one in found["tried"] if one["name"] == IN_GROUPS]
+    if not groups or found["kept"] == IN_GROUPS:
+        return ""
+    return f"The groups that were tried: {groups_words(groups[0])}."
 
 
 def _few(names: Sequence[str]) -> str:

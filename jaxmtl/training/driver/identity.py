@@ -25,16 +25,30 @@ def identity(
     Returns:
         Values by such names.
     """
-    from importlib.metadata import version
-
-    from jaxmtl._version import __version__
-
     return {
         "data": digest(data),
         **described,
         "start": digest(states),
         "members": len(states.status),
         "chunk": chunk,
+        **circumstances(mesh),
+    }
+
+
+def circumstances(mesh: Mesh) -> dict[str, Any]:
+    """What the last bit of a number hangs on, beside what is computed.
+
+    Args:
+        mesh: of the devices.
+
+    Returns:
+        Values by names that an error message can use.
+    """
+    from importlib.metadata import version
+
+    from jaxmtl._version import __version__
+
+    return {
         "devices": f"{mesh.size} x {mesh.devices.flat[0].device_kind}",
         "processes": jax.process_count(),
         "float64": jax.config.jax_enable_x64,  # pyright: ignore[reportAttributeAccessIssue]

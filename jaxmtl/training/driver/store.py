@@ -47,9 +47,7 @@ def digest(tree: PyTree) -> str:
     """
     found = hashlib.sha256()
     for path, leaf in jax.tree_util.tree_leaves_with_path(tree):
-        if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
-            leaf = jax.random.key_data(leaf)
-        array = np.ascontiguousarray(leaf)
+        array = np.ascontiguousarray(_bare(leaf))
         found.update(f"{jax.tree_util.keystr(path)} {array.dtype} {array.shape}".encode())
         found.update(array.tobytes())
     return found.hexdigest()
@@ -99,12 +97,12 @@ class Store:
 
         Args:
             step: grows from save to save.
-            tree: of arrays.
+            tree: of arrays, keys among them.
 
         Raises:
             StoreError: the folder cannot be written.
         """
-        leaves = {str(i): np.asarray(leaf) for i, leaf in enumerate(jax.tree.leaves(tree))}
+        leaves = {str(i): _bare(leaf) for i, leaf in enumerate(jax.tree.leaves(tree))}
         leaves[SEAL] = self._seal(step, list(leaves.values()))
         # Under its name a checkpoint is whole; what is not yet whole has another one.
         draft = self._path(step).with_suffix(DRAFT)
@@ -139,7 +137,7 @@ class Store:
             found = read_arrays(self._path(steps[-1]), limits=NO_LIMITS, what="a checkpoint")
         except FileError as error:
             raise StoreError(f"{error}, or {self._anew}") from error
-        wanted = {str(i): _kind(np.asarray(leaf)) for i, leaf in enumerate(leaves)}
+        wanted = {str(i): _kind(_bare(leaf)) for i, leaf in enumerate(leaves)}
         for name, kind in wanted.items():
             got = _kind(found[name]) if name in found else "nothing"
             if got != kind:
@@ -153,7 +151,7 @@ class Store:
                 f"file {self._path(steps[-1])}: expected the numbers that a sweep of these options "
                 f"left at this step, got others; {self._anew}"
             )
-        return steps[-1], structure.unflatten(arrays)
+        return steps[-1], structure.unflatten(map(_dressed, arrays, leaves))
 
     def _seal(self, step: int, arrays: list[np.ndarray]) -> np.ndarray:
         """Tells these numbers at this step of this sweep from any others, by whomever written."""
@@ -196,6 +194,21 @@ class Store:
                 f"folder {self.folder}: its checkpoint is of another sweep ("
                 f"{'; '.join(differences)}); repeat that one, or {self._anew}"
             )
+
+
+def _bare(leaf: Any) -> np.ndarray:
+    """An array as a file holds it, of keys their data."""
+    return np.asarray(jax.random.key_data(leaf) if _is_key(leaf) else leaf)
+
+
+def _dressed(array: np.ndarray, like: Any) -> Any:
+    if not _is_key(like):
+        return array
+    return jax.random.wrap_key_data(jnp.asarray(array), impl=jax.random.key_impl(like))
+
+
+def _is_key(leaf: Any) -> bool:
+    return isinstance(leaf, jax.Array) and jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
 
 
 def _kind(array: np.ndarray) -> str:
