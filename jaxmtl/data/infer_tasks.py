@@ -1,13 +1,15 @@
 """What a column to be predicted is: a number, a count, or classes."""
 
+import dataclasses
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 from jaxmtl._words import did_you_mean
 from jaxmtl.data._errors import TableError
+from jaxmtl.data.columns import Column
 from jaxmtl.data.kinds import Declared
 from jaxmtl.data.reading.cell_table import CellTable
 from jaxmtl.data.typed import as_numbers, levels_of, looks_of
@@ -64,6 +66,44 @@ def infer_task(
         few = f"{looks.known} known label{'s' * (looks.known != 1)}: few to learn from, and its"
         notes = [*notes, f"{place}: {few} errors may be far from those on new rows"]
     return task, notes
+
+
+def label_columns(
+    tasks: Sequence[Task], known: Bool[np.ndarray, "rows tasks"], table: CellTable
+) -> list[Column]:
+    """What is known of the columns that are predicted: gaps, and between what their numbers lie.
+
+    Args:
+        tasks: that are predicted.
+        known: which labels are known, of the rows that have any.
+        table: with all rows.
+
+    Returns:
+        A column a task.
+
+    Example:
+        >>> from jaxmtl.data.reading.cell_table import table_of_cells
+        >>> from jaxmtl.tasks import number_tasks
+        >>> table = table_of_cells({"CO": [0.5, None, 2.0, 1.0]})
+        >>> found = label_columns(number_tasks(["CO"]), np.ones((3, 1), bool), table)
+        >>> [(label.missing, label.range_words) for label in found]
+        [(1, '0.5 to 2')]
+    """
+    labels = []
+    for task, number in zip(tasks, known.sum(axis=0).tolist(), strict=True):
+        column = Column(
+            name=task.name,
+            kind="category" if task.has_classes else "number",
+            rows=len(table),
+            missing=len(table) - number,
+            levels=tuple(map(str, task.classes)),
+        )
+        if not task.has_classes:
+            values = table.numbers(task.name)
+            low, high = float(np.nanmin(values)), float(np.nanmax(values))
+            column = dataclasses.replace(column, low=low, high=high)
+        labels.append(column)
+    return labels
 
 
 def _number(table: CellTable, name: str, kind: str | None, weight: float) -> tuple[Task, list[str]]:

@@ -10,6 +10,7 @@ from jaxtyping import Float
 from msgspec import Meta, Struct, to_builtins
 
 from jaxmtl.data import CellTable, Column
+from jaxmtl.data.infer_tasks import label_columns
 from jaxmtl.files import write_json_file
 from jaxmtl.metrics.measures import main_measure
 from jaxmtl.prediction.card import machine, versions
@@ -54,6 +55,7 @@ class TableConfig(Struct):
     written: str
     notes: list[str]
     distributions: list[ColumnLearned] = []
+    labels: list[Column] = []
 
 
 class BoardLine(Struct):
@@ -155,6 +157,7 @@ def write_table_run(
     learned = np.zeros(len(found.rows), bool)
     for fold in found.folds:  # in time, the first rows are left out by none
         learned[fold.train] = learned[fold.test] = True
+    labels = label_columns(found.data.tasks, found.data.known, table)
     config = {
         "format": FORMAT,
         "preset": TABLE,
@@ -162,6 +165,7 @@ def write_table_run(
         "features": list(columns.features),
         "targets": list(columns.targets),
         "columns": [column.to_json() for column in columns.columns],
+        "labels": [label.to_json() for label in labels],
         "left_out": [list(one) for one in columns.left_out],
         "distributions": to_builtins(learned_columns(table, columns, found.rows[learned])),
         "source": table.source,
@@ -213,6 +217,7 @@ def check_table_run(config: TableConfig, metrics: TableMetrics, predictor: Predi
         ("method", predictor.method, config.method),
         ("features", sorted(getattr(coding, "inputs", ())), sorted(config.features)),
         ("columns", config.features, [column.name for column in config.columns]),
+        ("labels", config.targets, [o.name for o in config.labels] or config.targets),
         ("distributions", [], [o for o in config.distributions if not _fits(o, config)]),
         ("folds", len(predictor.models), metrics.rows.folds),
         ("last line", predictor.method, metrics.leaderboard[-1].name),

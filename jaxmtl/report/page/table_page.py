@@ -35,7 +35,13 @@ from jaxmtl.report.words.table_quality import (
     sharing_words,
     verdict_of,
 )
-from jaxmtl.report.words.table_summary import next_to_each_other, rows_words
+from jaxmtl.report.words.table_summary import (
+    gaps_words,
+    label_words,
+    labels_of,
+    next_to_each_other,
+    rows_words,
+)
 
 CARDS = """
 .cards { display: grid; grid-template-columns: repeat(auto-fill, minmax(14rem, 1fr)); gap: 1rem;
@@ -231,11 +237,15 @@ def _sure(run: SavedRun) -> list[str]:
 def _done(run: SavedRun) -> list[str]:
     columns = [Column.from_json(saved) for saved in run.config["columns"]]
     rows = []
-    for column in columns[:MOST_COLUMNS]:
-        gaps = f"{column.missing / max(column.rows, 1):.0%}".replace("%", " %")
-        words = (column.kind, column.made, gaps if column.missing else "", column.range_words)
+    every = [
+        (column.name, column.kind, column.made, gaps_words(column), column.range_words)
+        for column in columns[:MOST_COLUMNS]
+    ]
+    known = {label.name: label for label in labels_of(run.config)}
+    every += [label_words(task, known.get(task.name)) for task in run.predictor.tasks]
+    for first, *words in every:
         cells = "".join(f'<td class="word">{text(word)}</td>' for word in words)
-        rows.append(f'<tr><th scope="row">{name(column.name)}</th>{cells}</tr>')
+        rows.append(f'<tr><th scope="row">{name(first)}</th>{cells}</tr>')
     heads = ("column", "taken for", "made of it", "missing", "range or levels")
     head = "".join(f'<th class="first">{one}</th>' for one in heads)
     more = len(columns) - MOST_COLUMNS

@@ -41,7 +41,7 @@ def summarize_table(run: SavedRun) -> str:
     columns = [Column.from_json(saved) for saved in config["columns"]]
     parts = [
         _heading(run),
-        column_lines(columns, tasks, config["left_out"]),
+        column_lines(columns, tasks, config["left_out"], labels_of(config)),
         error_lines(metrics, tasks),
         interval_lines(metrics, tasks, caution_words(config.get("settings") or {})),
         importance_lines(metrics, tasks),
@@ -63,8 +63,28 @@ def structure_part(metrics: Mapping[str, Any]) -> list[str]:
     return [*structure_lines(metrics), *wrapped]
 
 
+def labels_of(config: Mapping[str, Any]) -> list[Column]:
+    """What is known of the columns that are predicted; nothing of a run of an earlier version."""
+    return [Column.from_json(saved) for saved in config.get("labels", [])]
+
+
+def gaps_words(column: Column) -> str:
+    """The share of its rows in which a column holds nothing; empty where there is none.
+
+    Example:
+        >>> gaps_words(Column(name="CO", kind="number", rows=4, missing=1))
+        '25 %'
+    """
+    if not column.missing:
+        return ""
+    return f"{column.missing / max(column.rows, 1):.0%}".replace("%", " %")
+
+
 def column_lines(
-    columns: Sequence[Column], tasks: Sequence[Task], left_out: Sequence[Sequence[str]]
+    columns: Sequence[Column],
+    tasks: Sequence[Task],
+    left_out: Sequence[Sequence[str]],
+    labels: Sequence[Column] = (),
 ) -> list[str]:
     """What each column is taken for.
 
@@ -72,29 +92,35 @@ def column_lines(
         columns: that are used.
         tasks: that are predicted.
         left_out: name and reason of the others.
+        labels: of the tasks; none where nothing is known of them.
 
     Returns:
         Lines, one a column.
 
     Example:
         >>> columns = [Column(name="CO", kind="number", rows=4, missing=1, low=0.5, high=2.0)]
-        >>> print("\\n".join(column_lines(columns, [Task(name="O3")], [("id", "empty")])))
+        >>> labels = [Column(name="O3", kind="number", rows=4, missing=2, low=3.0, high=7.0)]
+        >>> print("\\n".join(column_lines(columns, [Task(name="O3")], [("id", "empty")], labels)))
         column  taken for  made of it           missing  range or levels
         CO      number     scaled, gaps marked     25 %  0.5 to 2
-        O3      number     to be predicted
+        O3      number     to be predicted         50 %  3 to 7
         left out: id (empty)
     """
     rows: list[tuple[str, ...]] = [
         ("column", "taken for", "made of it", "missing", "range or levels")
     ]
     for column in columns[:MOST_COLUMNS]:
-        share = column.missing / max(column.rows, 1)
-        gap = "" if not column.missing else f"{share:.0%}".replace("%", " %")
-        words = (column.name, column.kind, column.made, gap, column.range_words)
+        words = (
+            column.name,
+            column.kind,
+            column.made,
+            gaps_words(column),
+            column.range_words,
+        )
         rows.append(tuple(_short(word) for word in words))
+    known = {label.name: label for label in labels}
     for task in tasks:
-        levels = ", ".join(map(str, task.classes))
-        rows.append((_short(task.name), task.kind, "to be predicted", "", _short(levels)))
+        rows.append(tuple(map(_short, label_words(task, known.get(task.name)))))
     lines = aligned(rows, right=(3,))
     if more := columns[MOST_COLUMNS:]:
         lines.insert(1 + MOST_COLUMNS, f"and {len(more)} more: {_kinds(more)}")
@@ -102,6 +128,19 @@ def column_lines(
     if more := left_out[MOST_COLUMNS:]:
         lines.append(f"left out: {len(more)} more, named in config.json")
     return lines
+
+
+def label_words(task: Task, label: Column | None) -> tuple[str, str, str, str, str]:
+    """The row of a task in the table of columns.
+
+    Args:
+        task: that is predicted.
+        label: its column; None where nothing is known of it.
+    """
+    classes = ", ".join(map(str, task.classes))
+    gaps = "" if label is None else gaps_words(label)
+    ends = "" if label is None or task.has_classes else label.range_words
+    return task.name, task.kind, "to be predicted", gaps, classes or ends
 
 
 def _short(text: str) -> str:
