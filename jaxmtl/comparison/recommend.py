@@ -58,7 +58,7 @@ def recommend(
     """One sentence: which arm to use, what it costs, and what that is worth.
 
     That is the arm of the least mean error; unless an arm that costs fewer runs cannot be told from
-    it, or is worse by less than one hundredth; or a reference line is better.
+    it, or is worse by less than one hundredth; or a reference line has a lower error.
 
     Args:
         per_seed: see ``contrasts``.
@@ -173,7 +173,7 @@ def _better_line(
     test_share: float | None,
     labels: Mapping[str, str] | None,
 ) -> str | None:
-    """The sentence where a reference line beats all contestants; None where none does."""
+    """The sentence where a reference line has the least error; None where none has."""
     rows: list[Any] = leaderboard.to_dict("records")
     lines = [row for row in rows if row["kind"] == "line" and row["error"] < best.error]
     for line in sorted(lines, key=lambda row: row["error"]):
@@ -183,6 +183,12 @@ def _better_line(
             return (
                 f"Use {name_of(line['arm'], labels)}, a reference line: its error is {size} below "
                 f"that of {name_of(best.arm, labels)}, the best arm."
+            )
+        if not row.untested and row.pairs > 1:
+            return (
+                f"Use {name_of(line['arm'], labels)}, a reference line: it has the least error, "
+                f"though it cannot be told from {name_of(best.arm, labels)}, the best arm "
+                f"({row.difference()})."
             )
     return None
 

@@ -25,7 +25,8 @@ CHUNK = 2**14  # entries of a task that are looked at together
 class ConflictMap:
     """How the gradients of every pair of tasks stand to each other, layer by layer.
 
-    A pair of which one gradient is zero, absent or not finite has no cosine: NaN, in all that is
+    A pair that moves no number together, as a head of one task, or of which one gradient is zero,
+    absent or not finite, has no cosine: NaN, in all that is
     told of pairs. Axes of ``vmap`` and ``scan`` come in front.
 
     Attributes:
@@ -52,7 +53,9 @@ class ConflictMap:
     @property
     def products(self) -> Float[Array, "*lead layers tasks tasks"]:
         """Inner products; below 0, a step down one task's gradient raises the other's loss."""
-        return self.cosines * self.norms[..., :, None] * self.norms[..., None, :]
+        lengths = self.norms[..., :, None] * self.norms[..., None, :]
+        apart = jnp.isnan(self.cosines) & (lengths > 0)  # no number is moved by both
+        return jnp.where(apart, 0, self.cosines * lengths)
 
     @property
     def norm_ratios(self) -> Float[Array, "*lead layers tasks tasks"]:
@@ -222,6 +225,7 @@ def _compare(parts: Sequence[Array], dtype: Any) -> tuple[Array, Array, Array]:
     norms = lengths * scale[..., 0]
     inverse = jnp.where(lengths > 0, 1 / jnp.where(lengths > 0, lengths, 1), jnp.nan)
     cosines = jnp.clip(products * inverse[..., :, None] * inverse[..., None, :], -1, 1)
+    cosines = jnp.where((both > 0) | ~jnp.isfinite(both), cosines, jnp.nan)
     itself = jnp.broadcast_to(jnp.eye(cosines.shape[-1], dtype=bool), cosines.shape)
     cosines = jnp.where(itself & jnp.isfinite(cosines), 1, cosines)
     opposite = jnp.where(both > 0, (both - signs) / (2 * jnp.where(both > 0, both, 1)), jnp.nan)
