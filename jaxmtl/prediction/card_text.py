@@ -147,7 +147,7 @@ def _table_quality(tasks: Sequence[Task], metrics: Mapping[str, Any]) -> list[st
         f"On {rows['shown']} rows, each predicted by what had not learned from it "
         f"({rows['learned']} rows in {rows['folds']} folds were learned from):",
         "",
-        "| target | error | against the mean's | how well | intervals held |",
+        "| target | error | squared, or log loss: of the mean's | how well | intervals held |",
         "|---|---|---|---|---|",
     ]
     for task in tasks:

@@ -70,6 +70,17 @@ def test_a_reference_line_that_beats_all_is_named_first():
     assert found.endswith("below that of mmoe, the best arm.")
 
 
+def test_a_reference_line_of_the_least_error_is_named_where_no_arm_can_be_told_from_it():
+    per_seed, _ = frames(mmoe=(1, 0.1, 1.0), cgc=(1.1, 0.1, 1.0), ridge=(0.99, 0.1, 0.0))
+    kind = per_seed["kind"].mask(per_seed["arm"] == "ridge", "line")
+    per_seed = per_seed.assign(kind=kind)
+    board = leaderboard(per_seed).set_index("arm")["error"]
+    assert board["ridge"] < board["mmoe"]
+    found = recommend(per_seed, leaderboard(per_seed))
+    assert found.startswith("Use ridge, a reference line: it has the least error, though it cannot")
+    assert "be told from mmoe, the best arm (difference -" in found
+
+
 def test_one_seed_tells_nothing_and_one_arm_is_no_choice():
     per_seed, _ = frames(hard_sharing=(1, 0.1, 1.0), halving=(0.9, 0.1, 2.0))
     one = per_seed[per_seed["seed"] == 0]

@@ -114,7 +114,10 @@ def _bars(found: np.ndarray, tasks: Sequence[Task], labels: Labels) -> Figure:
         ax.grid(visible=False, axis="y")
         ax.set_title(labels.tasks[t])
         more = len(orders[t]) - len(shown)
-        ax.set_xlabel(_unit(task) + (f"\nand {more} more add less" if more > 0 else ""), fontsize=8)
+        ax.set_xlabel(
+            _unit(task) + (f"\nand {more} more add{'s' * (more == 1)} less" if more > 0 else ""),
+            fontsize=8,
+        )
     return figure
 
 

@@ -124,7 +124,7 @@ def importance_words(found: Sequence[Worth]) -> str:
     words = ", ".join(f"{one.columns} +{fixed(one.added, digits)}" for one in shown)
     rest = []
     if more := sure[MOST_NAMED:]:
-        rest.append(f"{len(more)} more add less")
+        rest.append(f"{len(more)} more add{'s' * (len(more) == 1)} less")
     unsure = [one.columns for one in found if one.low <= 0]
     if not sure:
         return "no column that can be told to matter"
