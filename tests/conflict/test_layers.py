@@ -184,3 +184,14 @@ def test_what_is_no_map_is_one_sentence(args, given, sentence):
 def test_what_are_no_units_is_one_sentence(axes, readers, sentence):
     with pytest.raises(ValueError, match=sentence):
         conflict.unit_map(GRADS, axes, readers=readers)
+
+
+def test_a_pair_that_moves_no_number_together_is_in_no_conflict_and_in_no_mean():
+    heads = jnp.array([[[1.0, 0.0], [2.0, 0.0]], [[0.0, 3.0], [0.0, 1.0]]])  # a column a task
+    found = conflict.conflict_map({"trunk": jnp.array([[1.0], [-1.0]]), "heads": heads})
+    at = found.layers.index("heads")
+    assert np.isnan(found.cosines[at, 0, 1])
+    assert found.products[at, 0, 1] == 0
+    tally = conflict.update_tally(conflict.start_tally(found), found)
+    assert np.isnan(tally.of_layers()[at])
+    assert tally.of_layers()[1 - at] == 1
