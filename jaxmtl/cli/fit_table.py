@@ -95,9 +95,12 @@ def table_settings(
     read = {name: check_value(known[name], value, saved=True) for name, value in saved.items()}
     values: dict[str, Any] = {"preset": preset, **TABLE_PRESETS[preset], **read, **given}
     settings = TableSettings(**values)
-    for name, value in (("TABLE", settings.table), ("--targets", settings.targets)):
+    for name, value, what in (
+        ("TABLE", settings.table, "name the file to learn from"),
+        ("--targets", settings.targets, "name the columns to predict, such as --targets a,b"),
+    ):
         if not value:
-            raise ValueError(f"{name}: expected with --preset {preset}, got none; name it")
+            raise ValueError(f"{name}: expected with --preset {preset}, got none; {what}")
     check_all(settings)
     method = before if method is None else method
     if settings.structure != "auto":

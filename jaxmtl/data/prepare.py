@@ -187,10 +187,11 @@ def _refuse_missing(
         return
     row, column = places[0]
     kind = "features" if names is table.features else "targets"
+    flag = "--missing" if kind == "features" else "--missing-targets"
     number = "the only missing value" if len(places) == 1 else f"the first of {len(places)} missing"
     raise TableError(
         f"{table.place(names[column], int(every[row]))}: {number} among the {kind}; fill it in, or "
-        f"treat missing {kind} by {options}"
+        f"treat missing {kind} by {options} (in a command {flag} drop)"
     )
 
 

@@ -67,7 +67,10 @@ def check(result, tmp_path: Path, *parts: str, written: tuple[str, ...] = ()) ->
         (["fit", "--features", "CO", "--targets", "CO"], ["as a feature and as a target"]),
         (["fit", "--sheet", "x"], ["no sheet 'x'", "'Sheet1'"]),
         (["fit", "--config", "nowhere"], ["file nowhere: there is no such file"]),
-        (["fit", "no.xlsx"], ["--targets: expected with --preset table, got none; name it"]),
+        (
+            ["fit", "no.xlsx"],
+            ["--targets: expected with --preset table, got none; name the columns to predict"],
+        ),
         (
             ["fit", "--preset", "study", "no.xlsx", "--features", "A"],
             ["--targets: expected names of columns"],
