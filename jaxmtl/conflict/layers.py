@@ -25,9 +25,9 @@ CHUNK = 2**14  # entries of a task that are looked at together
 class ConflictMap:
     """How the gradients of every pair of tasks stand to each other, layer by layer.
 
-    A pair that moves no number together, as a head of one task, or of which one gradient is zero,
-    absent or not finite, has no cosine: NaN, in all that is
-    told of pairs. Axes of ``vmap`` and ``scan`` come in front.
+    A pair of which one gradient is zero, absent or not finite has no cosine: NaN, in all that is
+    told of pairs. Nor has one that moves no number together, as heads of one task each; its inner
+    product is 0. Axes of ``vmap`` and ``scan`` come in front.
 
     Attributes:
         norms: of every task's gradient; NaN where the task is absent.
@@ -225,7 +225,7 @@ def _compare(parts: Sequence[Array], dtype: Any) -> tuple[Array, Array, Array]:
     norms = lengths * scale[..., 0]
     inverse = jnp.where(lengths > 0, 1 / jnp.where(lengths > 0, lengths, 1), jnp.nan)
     cosines = jnp.clip(products * inverse[..., :, None] * inverse[..., None, :], -1, 1)
-    cosines = jnp.where((both > 0) | ~jnp.isfinite(both), cosines, jnp.nan)
+    cosines = jnp.where(both > 0, cosines, jnp.nan)
     itself = jnp.broadcast_to(jnp.eye(cosines.shape[-1], dtype=bool), cosines.shape)
     cosines = jnp.where(itself & jnp.isfinite(cosines), 1, cosines)
     opposite = jnp.where(both > 0, (both - signs) / (2 * jnp.where(both > 0, both, 1)), jnp.nan)

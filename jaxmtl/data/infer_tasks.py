@@ -1,6 +1,5 @@
 """What a column to be predicted is: a number, a count, or classes."""
 
-import dataclasses
 from collections import Counter
 from collections.abc import Callable, Sequence
 
@@ -91,17 +90,19 @@ def label_columns(
     """
     labels = []
     for task, number in zip(tasks, known.sum(axis=0).tolist(), strict=True):
-        column = Column(
-            name=task.name,
-            kind="category" if task.has_classes else "number",
-            rows=len(table),
-            missing=len(table) - number,
-            levels=tuple(map(str, task.classes)),
-        )
+        low, high = None, None
         if not task.has_classes:
             values = table.numbers(task.name)
             low, high = float(np.nanmin(values)), float(np.nanmax(values))
-            column = dataclasses.replace(column, low=low, high=high)
+        column = Column(
+            name=task.name,
+            kind="category" if task.has_classes else "number",
+            missing=len(table) - number,
+            rows=len(table),
+            low=low,
+            high=high,
+            levels=tuple(map(str, task.classes)),
+        )
         labels.append(column)
     return labels
 

@@ -36,7 +36,7 @@ from jaxmtl.report.words.table_quality import (
     verdict_of,
 )
 from jaxmtl.report.words.table_summary import (
-    gaps_words,
+    column_words,
     label_words,
     labels_of,
     next_to_each_other,
@@ -237,10 +237,7 @@ def _sure(run: SavedRun) -> list[str]:
 def _done(run: SavedRun) -> list[str]:
     columns = [Column.from_json(saved) for saved in run.config["columns"]]
     rows = []
-    every = [
-        (column.name, column.kind, column.made, gaps_words(column), column.range_words)
-        for column in columns[:MOST_COLUMNS]
-    ]
+    every = [column_words(column) for column in columns[:MOST_COLUMNS]]
     known = {label.name: label for label in labels_of(run.config)}
     every += [label_words(task, known.get(task.name)) for task in run.predictor.tasks]
     for first, *words in every:

@@ -110,14 +110,7 @@ def column_lines(
         ("column", "taken for", "made of it", "missing", "range or levels")
     ]
     for column in columns[:MOST_COLUMNS]:
-        words = (
-            column.name,
-            column.kind,
-            column.made,
-            gaps_words(column),
-            column.range_words,
-        )
-        rows.append(tuple(_short(word) for word in words))
+        rows.append(tuple(map(_short, column_words(column))))
     known = {label.name: label for label in labels}
     for task in tasks:
         rows.append(tuple(map(_short, label_words(task, known.get(task.name)))))
@@ -128,6 +121,16 @@ def column_lines(
     if more := left_out[MOST_COLUMNS:]:
         lines.append(f"left out: {len(more)} more, named in config.json")
     return lines
+
+
+def column_words(column: Column) -> tuple[str, str, str, str, str]:
+    """The row of a column in the table of columns.
+
+    Args:
+        column: that is used.
+    """
+    gaps = gaps_words(column)
+    return column.name, column.kind, column.made, gaps, column.range_words
 
 
 def label_words(task: Task, label: Column | None) -> tuple[str, str, str, str, str]:
