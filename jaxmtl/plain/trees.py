@@ -1,9 +1,11 @@
 """Trees as arrays: which way rows go down, and what leaves add up to."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
+
+from .tree_masks import FEWEST_ROWS, leaves_by_masks, masks_of
 
 _WALKERS = 1 << 20  # rows times trees that go down at once
 
@@ -27,19 +29,29 @@ def forest_sums(forest: Mapping[str, np.ndarray], x: np.ndarray) -> np.ndarray:
         >>> forest_sums(forest, np.array([[0.5], [0.6]], np.float32)).ravel().tolist()
         [1.0, 2.0]
     """
-    roots, value = forest["roots"], forest["value"]
+    value = forest["value"]
     found = np.repeat(forest["baseline"][None].astype(float), len(x), axis=0)
-    step = max(_WALKERS // max(len(roots), 1), 1)
-    for at in range(0, len(x), step):
-        part = slice(at, at + step)
-        leaves = _leaves(forest, np.ascontiguousarray(x[part]))
-        # Tree after tree, so that the sum of a row hangs on no other row.
-        for column in leaves.T:
-            found[part] += value[column]
+    # Tree after tree, so that the sum of a row hangs on no other row.
+    for part, leaf in _leaves(forest, x):
+        found[part] += value[leaf]
     return found
 
 
-def _leaves(forest: Mapping[str, np.ndarray], x: np.ndarray) -> np.ndarray:
+def _leaves(forest: Mapping[str, np.ndarray], x: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:
+    """Leaf of rows in each tree, for some rows after others."""
+    masks = masks_of(forest, x.shape[1]) if len(x) >= FEWEST_ROWS else None
+    if masks is not None:
+        yield from leaves_by_masks(masks, x)
+        return
+    step = max(_WALKERS // max(len(forest["roots"]), 1), 1)
+    for at in range(0, len(x), step):
+        part = slice(at, at + step)
+        for leaf in walked(forest, np.ascontiguousarray(x[part])).T:
+            yield part, leaf
+
+
+def walked(forest: Mapping[str, np.ndarray], x: np.ndarray) -> np.ndarray:
+    """Leaves that rows reach, level by level: (rows, trees)."""
     roots, threshold = forest["roots"], forest["threshold"]
     rows, features = x.shape
     cells = x.ravel()
