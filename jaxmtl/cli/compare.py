@@ -280,6 +280,11 @@ def _summary(comparison: "Comparison") -> str:
             "\nNo delta_m, the change against one network a task: it needs the arm independent "
             "(--arms).\n"
         )
+    said = comparison.conclusion
+    if (timed := comparison.equal_time) is not None:  # after an epoch's cost in those of plain
+        named += ["cost", "error_at_equal_time"]
+        board = board.merge(timed.arms[["arm", *named[-2:]]], on="arm", how="left")
+        said = f"{said} {timed.sentence}".rstrip()
     shown: Any = board[named]
     text = shown.to_string(
         index=False,
@@ -287,7 +292,7 @@ def _summary(comparison: "Comparison") -> str:
         formatters={"parameters": lambda v: "" if v != v else f"{v:.0f}"},
         float_format="{:.4g}".format,
     )
-    return f"{text}\n{without}\n{comparison.conclusion}"
+    return f"{text}\n{without}\n{said}"
 
 
 def _best(comparison: "Comparison") -> tuple[str, ...] | None:

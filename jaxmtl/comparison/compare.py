@@ -11,6 +11,7 @@ import numpy as np
 from jaxmtl._typing import Device
 from jaxmtl.comparison.contestants import Contestant, check_same, contestants
 from jaxmtl.comparison.contrasts import contrasts
+from jaxmtl.comparison.equal_time import EqualTime, equal_time
 from jaxmtl.comparison.leaderboard import leaderboard
 from jaxmtl.comparison.recommend import equal_cost, recommend
 from jaxmtl.comparison.sentences import describe
@@ -51,6 +52,8 @@ class Comparison:
         notes: what the user should know of a method, and what was cut for the time.
         measure: by which runs of one's own are compared; empty for the errors of ``compare``.
         others: the same runs by their other measures, see ``compare_runs``.
+        equal_time: errors in the time that plain training takes, which hang on the machine; None
+            where no time of an epoch is known.
 
     Example:
         >>> [field.name for field in dataclasses.fields(Comparison)][:3]
@@ -71,6 +74,7 @@ class Comparison:
     notes: tuple[str, ...] = ()
     measure: str = ""
     others: Mapping[str, "Comparison"] = dataclasses.field(default_factory=dict)
+    equal_time: EqualTime | None = None
 
     @property
     def seeds(self) -> tuple[int, ...]:
@@ -240,6 +244,7 @@ def compare(
         selected=datasets[0].splits.validation is not None,
         seconds=clock() - at,
         notes=notes,
+        equal_time=equal_time(trained.fitted, trained.paces, tasks, test_share=share),
     )
 
 

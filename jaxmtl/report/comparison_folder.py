@@ -58,10 +58,9 @@ def write_comparison(
         frame: pd.DataFrame = getattr(comparison, name)
         if name == "contrasts" and len(comparison.controls):
             frame = pd.concat([frame, comparison.controls], ignore_index=True)
-        with new_file(folder / f"{name}.csv", force=True) as path:
-            cells: Any = frame.astype(object).where(frame.notna(), None)
-            write_csv(path, [str(name) for name in frame.columns], cells.to_numpy())
-        written.append(folder / f"{name}.csv")
+        written.append(_written(folder / f"{name}.csv", frame))
+    if comparison.equal_time is not None:
+        written.append(_written(folder / "equal_time.csv", comparison.equal_time.arms))
     frames = {name: getattr(comparison, name) for name in TABLES}
     written += write_comparison_pictures(folder, reference=comparison.reference, **frames)
     selection = (
@@ -94,6 +93,7 @@ def write_comparison(
             folder / "report.html",
             sentences=comparison.sentences,
             about=about,
+            equal_time=comparison.equal_time,
             force=True,
             **frames,
         )
@@ -112,6 +112,13 @@ def write_comparison(
     }
     write_json_file(folder / COMPARISON, _plain(record), force=True)
     return [*written, folder / COMPARISON]
+
+
+def _written(path: Path, frame: pd.DataFrame) -> Path:
+    with new_file(path, force=True) as file:
+        cells: Any = frame.astype(object).where(frame.notna(), None)
+        write_csv(file, [str(name) for name in frame.columns], cells.to_numpy())
+    return path
 
 
 def save_comparison(

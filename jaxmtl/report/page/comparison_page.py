@@ -11,10 +11,12 @@ import pandas as pd
 from jaxtyping import Float
 
 from jaxmtl.comparison import PerSeed, read_per_seed
+from jaxmtl.comparison.equal_time import EqualTime
 from jaxmtl.files.atomic import new_file
 from jaxmtl.metrics import main_measure
 from jaxmtl.report.page.comparison_caveats import caveats
 from jaxmtl.report.page.contrast_tables import contrast_table, task_contrast_table
+from jaxmtl.report.page.equal_time_table import equal_time_table
 from jaxmtl.report.page.inline_svg import inline_svg
 from jaxmtl.report.page.leaderboard_table import leaderboard_table
 from jaxmtl.report.page.markup import figure, items, name, section, terms, text
@@ -123,6 +125,7 @@ def write_comparison_page(
     contrasts: pd.DataFrame,
     per_seed: pd.DataFrame,
     about: AboutComparison,
+    equal_time: EqualTime | None = None,
     force: bool = False,
 ) -> Path:
     """Writes the page: answer, pictures, tables, how it was done, and what to beware of.
@@ -137,6 +140,7 @@ def write_comparison_page(
         contrasts: one row an arm and quantity; empty with a single arm.
         per_seed: one row an arm, seed and task.
         about: what else a reader must know.
+        equal_time: errors in the time that plain training takes; None for no such section.
         force: an existing file may be replaced.
 
     Returns:
@@ -196,6 +200,7 @@ def write_comparison_page(
         _differences(runs, contrasts, about),
         section("Leaderboard", board),
         _contrasts(runs, contrasts, about),
+        _at_equal_time(equal_time, shown),
         _parameters(leaderboard, runs, sizes),
         how,
         section("What to beware of", items(reservations)),
@@ -306,6 +311,13 @@ def _contrasts(runs: PerSeed, contrasts: pd.DataFrame, about: AboutComparison) -
     each = task_contrast_table(runs, contrasts, about.reference, tasks)
     heading = "<h3>Task by task</h3>" if each else ""
     return section("Contrasts", overall, reading, heading, each)
+
+
+def _at_equal_time(found: EqualTime | None, shown: Mapping[str, str]) -> str:
+    if found is None:
+        return ""
+    said = f"<p>{text(found.sentence)}</p>" if found.sentence else ""
+    return section("At equal time", said, equal_time_table(found, shown))
 
 
 def _parameters(
