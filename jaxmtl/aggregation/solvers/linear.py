@@ -89,7 +89,7 @@ def masked_solver(
     matrix: Float[Array, "*batch n n"],
     mask: Bool[Array, "*batch n"],
     refinements: int = 2,
-    shift: float | None = None,
+    shift: float | Float[Array, ""] | None = None,
 ) -> Callable[[Float[Array, "*batch n"]], Float[Array, "*batch n"]]:
     """Solver of C_PP x_P = b_P with x = 0 outside P, for positive semidefinite C.
 
@@ -101,8 +101,8 @@ def masked_solver(
         matrix: C with diagonal of order 1, traced.
         mask: P, traced.
         refinements: number of them, static.
-        shift: instead of ``ridge``, static. ``least_ridge`` is right where C is near-singular,
-            while the other bridges over what is singular.
+        shift: instead of ``ridge``, static or traced. ``least_ridge`` is right where C is
+            near-singular, while the other bridges over what is singular.
 
     Returns:
         A function from b to x, both over the last axis.

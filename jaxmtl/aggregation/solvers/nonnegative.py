@@ -6,7 +6,6 @@ Its conditions are x >= 0, y = C x + q >= 0, x'y = 0. Given the support of x, bo
 systems; what is sought is the support.
 """
 
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -229,28 +228,27 @@ def _robust(
     # So large that rows that cancel keep their weights: these need not change to solve the others.
     gentle = float(jnp.finfo(q.dtype).eps) ** 0.4
 
-    def inside(found: Solution) -> Solution:
-        second = _interior(matrix, q, ~(found.residual <= enough))
-        second = _better(_exact(matrix, q, second, least), second)
-        return _better(_exact(matrix, q, second, gentle), second)
+    def body(carry: _Attempt) -> _Attempt:
+        # All ways in one loop, so that each is compiled once.
+        first = carry.number == 0
+        shift = jnp.where(first, ridge(q.dtype), least).astype(q.dtype)
+        found = _better(_pivot(matrix, q, carry.found.support, shift), carry.found)
+        wanted = first & ~(found.residual <= enough)
 
-    def sharp(found: Solution) -> Solution:
-        return _pivot(matrix, q, found.support, least)
+        def exact(number: Array, inside: Solution) -> Solution:
+            shift = jnp.where(number == 0, least, gentle).astype(q.dtype)
+            return _better(_exact(matrix, q, inside, shift), inside)
 
-    found = _pivot(matrix, q, _first_support(matrix, q) if guess is None else guess)
-    for other in (inside, sharp):
-        found = _unless(found.residual <= enough, other, found)
-    return found
+        inside = _interior(matrix, q, wanted)
+        inside = jax.lax.fori_loop(0, jnp.where(wanted, 2, 0), exact, inside)
+        inside = inside._replace(residual=jnp.where(wanted, inside.residual, jnp.inf))
+        return _Attempt(_better(inside, found), carry.number + 1)
 
-
-def _unless(enough: Array, other: Callable[[Solution], Solution], found: Solution) -> Solution:
-    """The better one of what was found and what another way finds, which is taken if need be."""
-
-    def body(carry: _Otherwise) -> _Otherwise:
-        return _Otherwise(_better(other(carry.found), carry.found), jnp.asarray(False))
-
-    # Instead of a condition, of which vmap would take both branches.
-    return jax.lax.while_loop(lambda c: c.unsolved, body, _Otherwise(found, ~enough)).found
+    guess = _first_support(matrix, q) if guess is None else guess
+    none = _solution(jnp.zeros_like(q), guess, jnp.asarray(jnp.inf, q.dtype))
+    return jax.lax.while_loop(
+        lambda c: ~(c.found.residual <= enough) & (c.number < 2), body, _Attempt(none, jnp.int32(0))
+    ).found
 
 
 def _enough(q: Float[Array, " n"]) -> float:
@@ -266,6 +264,11 @@ def _better(new: Solution, old: Solution) -> Solution:
 class _Otherwise(NamedTuple):
     found: Solution
     unsolved: Array
+
+
+class _Attempt(NamedTuple):
+    found: Solution
+    number: Array
 
 
 class _Interior(NamedTuple):
@@ -337,7 +340,7 @@ def _pivot(
     matrix: Float[Array, "n n"],
     q: Float[Array, " n"],
     guess: Bool[Array, " n"],
-    shift: float | None = None,
+    shift: Float[Array, ""],
 ) -> Solution:
     size, eps = q.shape[0], float(jnp.finfo(q.dtype).eps)
 
@@ -376,9 +379,11 @@ def _first_support(matrix: Float[Array, "n n"], q: Float[Array, " n"]) -> Bool[A
     # support of well-conditioned programs; a factorisation less is worth many of them.
     rate = 1 / jnp.max(jnp.abs(matrix).sum(axis=1))
     x = jnp.maximum(-q, 0)
-    for _ in range(4 if q.shape[0] <= UNROLLED else 8):
-        x = jnp.maximum(x - rate * (multiply(matrix, x) + q), 0)
-    return x > 0
+
+    def step(_: Array, x: Array) -> Array:
+        return jnp.maximum(x - rate * (multiply(matrix, x) + q), 0)
+
+    return jax.lax.fori_loop(0, 4 if q.shape[0] <= UNROLLED else 8, step, x) > 0
 
 
 def _violation(x: Array, y: Array, support: Array) -> Array:
