@@ -139,5 +139,5 @@ def test_it_goes_on_from_a_checkpoint(tmp_path, monkeypatch):
     said = []
     assert_identical(driven(checkpoint=tmp_path, resume=True, on_progress=said.append), whole)
     assert said[0].done > 20
-    with pytest.raises(ValueError, match="of another sweep .chunk was 2 and is 3"):
+    with pytest.raises(ValueError, match="of other work .chunk was 2 and is 3"):
         driven(checkpoint=tmp_path, resume=True, chunk=3)

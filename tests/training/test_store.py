@@ -195,7 +195,7 @@ OTHERS = {
 @pytest.mark.parametrize("name", some(OTHERS, "data", "phases", "model activation"))
 def test_a_checkpoint_of_another_sweep_is_refused_and_stays(whole, name):
     folder, runs = whole
-    with pytest.raises(StoreError, match=f"of another sweep .*{name} was .* and is ") as caught:
+    with pytest.raises(StoreError, match=f"of other work .*{name} was .* and is ") as caught:
         sweep(**script.problem(**OTHERS[name]), checkpoint=folder, resume=True)
     assert "\n" not in str(caught.value)
     assert_identical(sweep(**script.problem(), checkpoint=folder, resume=True), runs)

@@ -191,8 +191,8 @@ class Store:
         ]
         if differences:
             raise StoreError(
-                f"folder {self.folder}: its checkpoint is of another sweep ("
-                f"{'; '.join(differences)}); repeat that one, or {self._anew}"
+                f"folder {self.folder}: its checkpoint is of other work ("
+                f"{'; '.join(differences)}); repeat that, or {self._anew}"
             )
 
 
