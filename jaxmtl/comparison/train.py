@@ -12,7 +12,7 @@ from jaxtyping import Array, Int, Key
 from jaxmtl.comparison.contestants import Contestant
 from jaxmtl.comparison.time_limit import BrokenOffError, Clock, TimeLimit
 from jaxmtl.data import Data, Dataset, Folds, data_of
-from jaxmtl.methods.method import Fitted, Work
+from jaxmtl.methods.method import Fitted, Work, first_folds
 from jaxmtl.methods.study.adaptive import ADAPTIVE
 from jaxmtl.methods.study.bench import Bench, StudyProtocol
 
@@ -99,23 +99,36 @@ def train_methods(
         rows = _rows(datasets[: limit.seeds], seeds)
     found: dict[str, Fitted] = {}
     for name in limit.order(names):
-        if name != FIRST and not limit.fits(name):
-            continue
-        limit.start(name)
-        began = clock()
-        try:
-            found[name] = field[name].make(bench).fit(*rows, work)
-        except BrokenOffError:
-            continue
-        limit.end()
-        seconds[name] = clock() - began + seconds.get(name, 0.0)
+        while name not in found and limit.fits(name):
+            if limit.seeds < len(rows.folds):
+                rows, bench = _of_first(limit.seeds, rows, bench)
+            limit.start(name)
+            began = clock()
+            try:
+                found[name] = field[name].make(bench).fit(*rows, work)
+            except BrokenOffError:
+                continue  # it is begun anew with fewer seeds, or no longer fits
+            limit.end()
+            seconds[name] = clock() - began + seconds.get(name, 0.0)
+    if limit.seeds < len(rows.folds):
+        rows, bench = _of_first(limit.seeds, rows, bench)
+    number = len(rows.folds)
     return Trained(
-        fitted={name: found[name] for name in names if name in found},
-        seconds=seconds,
-        seeds=len(rows.folds),
+        fitted={name: first_folds(found[name], number) for name in names if name in found},
+        seconds={name: seconds[name] * number / len(one.scores) for name, one in found.items()},
+        seeds=number,
         notes=limit.notes(),
         a_run=None if bench is None else bench.updates.sum(axis=1),
     )
+
+
+def _of_first(number: int, rows: _Rows, bench: Bench | None) -> tuple[_Rows, Bench | None]:
+    """The rows of the first seeds, and the bench on the schedule that was laid down for them."""
+    if bench is not None:
+        bench = bench.of_first(number)
+        return _Rows(bench.data, bench.folds, bench.keys), bench
+    folds = dataclasses.replace(rows.folds, parts=rows.folds.parts[:number])
+    return rows._replace(folds=folds, keys=jax.random.clone(rows.keys)[:number]), None
 
 
 def _limit(

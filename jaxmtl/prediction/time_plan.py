@@ -22,6 +22,7 @@ DOUBT = 5.0  # seconds for which the pace is held to be as expected, beside what
 PACES = 0.25, 4.0  # beyond which what is expected of a family is wrong, and not the machine's pace
 COMPILING = {"residual": 2.0, "separate": 16.0}  # the first of these is the program of "network"
 FEWEST_EPOCHS = 15  # of a network that is cut
+BRIEF = 1.0  # seconds: what takes no longer is never left out
 
 
 class Cost(NamedTuple):
@@ -122,11 +123,15 @@ class TimePlan:
             self._end = self._began + seconds - RESERVED[0] - RESERVED[1] * seconds
 
     def kept(self) -> list[str]:
-        """Those that are still to come and fit into the time, as many as possible."""
+        """Those that are still to come and fit into the time, as many as possible.
+
+        Those that take a moment only fit into any time.
+        """
         left, found = self._end - self._clock(), []
         for name in sorted(self._waiting, key=lambda one: self._costs[one].least):
-            left -= self.needs(name, least=True)
-            if left >= 0:
+            needed = self.needs(name, least=True)
+            left -= needed
+            if left >= 0 or needed <= BRIEF:
                 found.append(name)
         return [name for name in self._waiting if name in found]
 

@@ -90,6 +90,13 @@ def test_time_is_divided_by_what_each_can_use():
     assert plan.kept() == []
 
 
+def test_what_takes_a_moment_is_kept_whatever_the_time():
+    clock = Clock()
+    plan = TimePlan({"mean": Cost(0.1, 0.1), "boosted": Cost(10, 10)}, 20.0, clock=clock)
+    clock.now = 30.0
+    assert plan.kept() == ["mean"]
+
+
 def test_one_that_takes_much_longer_is_an_error_and_not_the_pace():
     clock = Clock()
     costs = {"linear": Cost(2, 2), "boosted": Cost(50, 50)}
