@@ -192,7 +192,7 @@ class TimeLimit:
                 raise BrokenOffError(method)
 
     def notes(self) -> tuple[str, ...]:
-        """What was cut, and whether the least took longer than the limit; in sentences."""
+        """What was cut, and whether the least took longer than the limit; without full stops."""
         parts = []
         if self.seeds < self._asked:
             parts.append(f"{_seeds(self.seeds)} instead of {self._asked}")

@@ -29,14 +29,14 @@ class Trained:
         fitted: by the names of those that were trained, in the order in which they were asked for.
         seconds: that each took.
         seeds: how many were run, the first of those that were asked for.
-        notes: what was cut for the time.
+        cut: for the time, in sentences without a full stop.
         a_run: gradient steps of one run of the schedule, a seed each; None without networks.
     """
 
     fitted: Mapping[str, Fitted]
     seconds: Mapping[str, float]
     seeds: int
-    notes: tuple[str, ...]
+    cut: tuple[str, ...]
     a_run: Int[np.ndarray, " seeds"] | None = None
 
 
@@ -84,7 +84,7 @@ def train_methods(
         >>> found = train_methods(field, datasets, [0, 1], reference="mean",
         ...     protocol=StudyProtocol(), work=Work(seconds=60.0), began=time.perf_counter(),
         ...     clock=time.perf_counter)
-        >>> list(found.fitted), found.seeds, found.notes
+        >>> list(found.fitted), found.seeds, found.cut
         (['mean', 'ridge'], 2, ())
     """
     names = list(field)
@@ -117,7 +117,7 @@ def train_methods(
         fitted={name: first_folds(found[name], number) for name in names if name in found},
         seconds={name: seconds[name] * number / len(one.scores) for name, one in found.items()},
         seeds=number,
-        notes=limit.notes(),
+        cut=limit.notes(),
         a_run=None if bench is None else bench.updates.sum(axis=1),
     )
 

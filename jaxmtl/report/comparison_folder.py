@@ -35,6 +35,7 @@ def write_comparison(
     command: str = "",
     settings: Mapping[str, Any] = MappingProxyType({}),
     pages: Mapping[str, str] = MappingProxyType({}),
+    use: str = "",
 ) -> list[Path]:
     """Writes tables, pictures, ``report.html`` and, last of all, ``comparison.json``.
 
@@ -49,6 +50,7 @@ def write_comparison(
         command: that repeats it.
         settings: JSON values.
         pages: by other measures, see ``AboutComparison``.
+        use: the command that trains what is to be used.
 
     Returns:
         The files.
@@ -88,11 +90,13 @@ def write_comparison(
         notes=comparison.notes,
         machine=", ".join(f"{name} {value}" for name, value in machine().items()),
         pages=dict(pages),
+        answer=comparison.answer,
+        use=use,
     )
     written.append(
         write_comparison_page(
             folder / "report.html",
-            sentences=comparison.sentences,
+            sentences=comparison.sentences[len(comparison.answer) :],
             about=about,
             force=True,
             **frames,
@@ -104,6 +108,7 @@ def write_comparison(
         "reference": comparison.reference,
         "seeds": list(comparison.seeds),
         "notes": list(comparison.notes),
+        "recommended": comparison.recommended,
         "conclusion": comparison.conclusion,
         "test_share": comparison.test_share,
         "seconds": comparison.seconds,

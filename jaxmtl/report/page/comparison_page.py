@@ -71,6 +71,8 @@ class AboutComparison:
         labels: what arms are called on the page, by name; others are called by their name,
             without underscores.
         pages: of the same runs by other measures: where they are from this one, by the measure.
+        answer: what to use, how sure that is and what it costs, in short sentences; plain text.
+        use: the command that trains what is to be used; empty if there is none.
 
     Raises:
         ValueError: the reference is not one of the arms, or there is no seed.
@@ -101,10 +103,12 @@ class AboutComparison:
     notes: Sequence[str] = ()
     labels: Mapping[str, str] = dataclasses.field(default_factory=dict)
     pages: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    answer: Sequence[str] = ()
+    use: str = ""
 
     def __post_init__(self) -> None:
         """Freezes sequences, and checks what the page is built on."""
-        for field in ("features", "tasks", "seeds", "notes"):
+        for field in ("features", "tasks", "seeds", "notes", "answer"):
             object.__setattr__(self, field, tuple(getattr(self, field)))
         if self.reference not in self.arms:
             raise ValueError(
@@ -132,7 +136,8 @@ def write_comparison_page(
 
     Args:
         path: of the file, "report.html".
-        sentences: what the numbers allow to say, the most important first; plain text.
+        sentences: what the numbers allow to say, the most important first; plain text. They are
+            folded in where ``about`` has a shorter answer.
         leaderboard: one row an arm, best first.
         contrasts: one row an arm and quantity; empty with a single arm.
         per_seed: one row an arm, seed and task.
@@ -248,10 +253,12 @@ def _header(sentences: Sequence[str], runs: PerSeed, about: AboutComparison) -> 
     pages = ", ".join(
         f'<a href="{text(where)}">{name(measure)}</a>' for measure, where in about.pages.items()
     )
-    said = "\n".join(
-        f"<p{LONG * (len(sentence) > LONGEST_HEADLINE)}>{text(sentence)}</p>"
-        for sentence in sentences
-    )
+    said, more = _paragraphs(about.answer or sentences), ""
+    if about.use:
+        said += f"\n<pre><code>{text(about.use)}</code></pre>"
+    if about.answer and sentences:
+        shown = f"<summary>All that the numbers say</summary>\n{_paragraphs(sentences)}"
+        more = f'<details class="inner">\n{shown}\n</details>'
     return "\n".join(
         [
             "<header>",
@@ -259,8 +266,16 @@ def _header(sentences: Sequence[str], runs: PerSeed, about: AboutComparison) -> 
             f'<p class="about">{facts}</p>',
             f'<p class="about">By other measures: {pages}</p>' if pages else "",
             f'<div class="answer" role="note" aria-label="Answer">\n{said}\n</div>' if said else "",
+            more,
             "</header>",
         ]
+    )
+
+
+def _paragraphs(sentences: Sequence[str]) -> str:
+    return "\n".join(
+        f"<p{LONG * (len(sentence) > LONGEST_HEADLINE)}>{text(sentence)}</p>"
+        for sentence in sentences
     )
 
 

@@ -53,10 +53,6 @@ CARDS = """
 .cards dt { font-weight: 400; color: var(--soft); }
 .cards dd { text-align: right; font-variant-numeric: tabular-nums; }
 .cards .own > * { font-weight: 600; color: var(--ink); }
-details { margin: 2.6rem 0 0; border-top: 1px solid var(--grid); padding-top: .7rem; }
-summary { cursor: pointer; font-weight: 600; font-size: 1.2rem; }
-details.inner { margin: 1rem 0 0; border: 0; padding: 0; }
-.inner summary { font-size: 1rem; }
 .picture > div { margin: 0 auto; }
 .picture > div svg { min-width: 0; max-width: none; }
 td.short { text-align: left; }
