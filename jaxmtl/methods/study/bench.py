@@ -330,9 +330,9 @@ class Bench:
         models, traces = [], []
         for i in range(len(runs)):
             one: Any = jax.tree.map(lambda leaf, i=i: leaf[i], (kept, last))
-            params, index, state = one[0]
+            (params, index, state), (at_end, read) = one
             models.append(_model_of(network, params, index, state))
-            parameters[i], splits[i] = in_use(*one[1], nodes)
+            parameters[i], splits[i] = in_use(at_end, read, nodes)
             run = runs[i]
             traces.append(Trace(history=run.history, events=run.events, divergence=run.divergence))
         steps = -(-np.asarray(records.samples) // self.protocol.batch_size) * ran

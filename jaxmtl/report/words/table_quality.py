@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from jaxmtl.metrics.measures import main_measure
-from jaxmtl.prediction.family_words import said
+from jaxmtl.prediction.family_words import FAMILY_WORDS, said
 from jaxmtl.report.words.layout import aligned
 from jaxmtl.report.words.numbers import decimals_for, fixed
 from jaxmtl.tasks import Task
@@ -16,17 +16,7 @@ MOST_NAMED = 8  # tasks that one sentence names
 MOST_SHARING = 4  # tasks of which one sentence says by how much
 # Least share of the mean's loss that is gone, and how that is said.
 GRADES = ((0.9, "closely"), (0.6, "well enough to fill gaps"), (0.25, "roughly"), (0.005, "hardly"))
-HEADS = {
-    "mean": ("the", "mean"),
-    "linear": ("straight", "line"),
-    "extra_trees": ("random", "trees"),
-    "boosted": ("boosted", "trees"),
-    "network": ("networks", "together"),
-    "residual": ("networks", "and line"),
-    "separate": ("networks", "one by one"),
-    "groups": ("networks", "in groups"),
-    "mixture": ("this", "model"),
-}
+HEADS = {name: words.removeprefix("a ").split(" ", 1) for name, words in FAMILY_WORDS.items()}
 TYPICAL = "typical error = RMSE; R²: 1 perfect, 0 no better than the mean"
 
 
