@@ -32,6 +32,8 @@ from jaxmtl.training import SweepProgress
 LONGEST = 900.0  # seconds
 MOMENT = 0.1  # seconds that are left where what came before has taken them all
 
+LAST = "last"  # stage: the families are mixed, and what comes of it is written
+
 OnStage = Callable[["Stage"], None]
 
 
@@ -39,9 +41,9 @@ class Stage(NamedTuple):
     """Where the learning stands.
 
     Attributes:
-        name: of the family at work.
+        name: of the family at work; ``LAST`` for what comes after the last one.
         number: its number, from 0.
-        total: of families.
+        total: of families, and one for what comes after.
         share: of its work that is done; 0 where it does not say.
         seconds_left: of the whole, about.
 
@@ -166,7 +168,7 @@ def fit_families(
             left_out.append((name, timing.needs(name)))
             timing.leave_out(name)
             continue
-        tell = _teller(name, number, timing, on_stage, max(len(names), number + 1))
+        tell = _teller(name, number, timing, on_stage, len(names) + len(perhaps) + 1)
         began = time.perf_counter()
         keys = jax.random.split(jax.random.key(plan.seed), len(folds))
         share = timing.share(name)
@@ -180,6 +182,9 @@ def fit_families(
         give_memory_back()
         if kept is not None and share is None:
             kept.save(name, fitted[name], seconds[name])
+    if on_stage is not None:
+        every = len(names) + (IN_GROUPS in methods and IN_GROUPS in perhaps)
+        on_stage(Stage(LAST, every, every + 1, 0.0, timing.rest))
     cut = [left_out_note(plan.seconds, left_out)] if left_out and plan.seconds else []
     if before:
         cut.append(f"kept from a fit that was broken off: {', '.join(map(said, before))}")
@@ -206,12 +211,12 @@ def _teller(
     """Says that a family begins, and gives what says how far it is."""
     if on_stage is None:
         return None
-    on_stage(Stage(name, number, total, 0.0, timing.needs(name) + timing.later(name)))
+    on_stage(Stage(name, number, total, 0.0, timing.needs(name) + timing.later(name) + timing.rest))
 
     def tell(part: str, at: SweepProgress) -> None:
         del part
         left = at.seconds_left if at.seconds_left == at.seconds_left else timing.needs(name)
         share = at.done / max(at.total, 1)
-        on_stage(Stage(name, number, total, share, left + timing.later(name)))
+        on_stage(Stage(name, number, total, share, left + timing.later(name) + timing.rest))
 
     return tell

@@ -202,6 +202,11 @@ class TimePlan:
         return min(left, max(self._end - self._clock(), 0.0))
 
     @property
+    def rest(self) -> float:
+        """Seconds for mixing and for what is written, by what families have taken so far."""
+        return RESERVED[0] + RESERVED[1] * self._spent
+
+    @property
     def _pace(self) -> float:
         least, most = PACES
         return min(max((self._spent + DOUBT) / (self._expected + DOUBT), least), most)

@@ -51,7 +51,8 @@ def test_quick_is_said(learned, call, tmp_path):
     done = call("fit", learned / "air.csv", *options)
     assert done.code == 0, done.err
     assert "quick  3 parts of the rows; only the mean, a straight line" in done.out
-    assert "learning, 2 of 2: a straight line" in done.err
+    assert "learning, 2 of 3: a straight line" in done.err
+    assert "learning, 3 of 3: mixing them, and writing" in done.err
     saved = json.loads((tmp_path / "quick" / "config.json").read_text(encoding="utf-8"))
     settings = saved["settings"]
     assert (settings["preset"], settings["folds"], settings["time_limit"]) == ("quick", 3, 300)
