@@ -44,8 +44,8 @@ def said_of(per_seed, board):
         ),
         (
             {"hard_sharing": (1, 0.0, 1.0), "halving": (0.995, 0.0001, 2.0)},
-            "but by too little to be worth its cost (difference -0.5 %, -0.5 to -0.5). Cost: as much "
-            "as training a network once (halving: twice).",
+            "but by too little to be worth its cost (difference -0.5 %, -0.5 to -0.5). Cost: as "
+            "much as training a network once (halving: twice).",
         ),
         (
             {"hard_sharing": (1, 0.1, 1.0), "halving": (0.999, 0.1, 1.75)},
