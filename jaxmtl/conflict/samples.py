@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, PyTree
 
 from jaxmtl._pytree import Prefix, cloned_keys, register_dataclass
-from jaxmtl.conflict.layers import ConflictMap, conflict_map, unit_map
+from jaxmtl.conflict.layers import ConflictMap, brief, conflict_map, unit_map
 from jaxmtl.gradients.loss import LossFn, parts_of
 from jaxmtl.gradients.tasks import task_gradients
 
@@ -43,6 +43,10 @@ class SampleConflict:
     both: Int[Array, "*lead tasks tasks"]
     layers: tuple[str, ...] = dataclasses.field(metadata={"static": True})
     names: tuple[str, ...] | None = dataclasses.field(default=None, metadata={"static": True})
+
+    def __repr__(self) -> str:
+        """How many layers and tasks, and the pair that is in conflict in most samples."""
+        return brief(self, "share of samples in conflict", self.rate, lambda: self.rate)
 
 
 def sample_conflict(

@@ -12,7 +12,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from jaxmtl._pytree import register_dataclass
 from jaxmtl._validate import check_choice
-from jaxmtl.conflict.layers import ConflictMap, of_pairs, pairs_of
+from jaxmtl.conflict.layers import ConflictMap, brief, of_pairs, pairs_of
 
 Score = Literal["cosine", "below", "rate", "opposite", "streak", "longest", "dominance"]
 
@@ -54,6 +54,10 @@ class Tally:
     both: Float[Array, "*lead tasks tasks"]
     layers: tuple[str, ...] = dataclasses.field(metadata={"static": True})
     names: tuple[str, ...] | None = dataclasses.field(default=None, metadata={"static": True})
+
+    def __repr__(self) -> str:
+        """How many layers and tasks, and the pair that was in conflict most often."""
+        return brief(self, "share of updates in conflict", self.cosine, self.score)
 
     def score(self, kind: Score = "rate") -> Float[Array, "*lead layers tasks tasks"]:
         """One number a layer and pair, NaN where nothing was seen; the more, the more conflict.
