@@ -122,8 +122,8 @@ def brief(
     if len(shape) > 2:
         said += f", {shape[-1]} task{'s' * (shape[-1] != 1)}"
         said += f", axes {shape[:-3]} in front" if len(shape) > 3 else ""
-    at_hand = isinstance(like, np.ndarray) or getattr(like, "is_fully_addressable", False)
-    if at_hand and not isinstance(like, jax.core.Tracer):
+    traced = isinstance(like, jax.core.Tracer)
+    if not traced and getattr(like, "is_fully_addressable", isinstance(like, np.ndarray)):
         each = np.asarray(of_pairs(values()), float)
         if np.isfinite(each).any():
             place = np.nanargmax(each) if largest else np.nanargmin(each)
