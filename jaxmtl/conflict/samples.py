@@ -90,6 +90,21 @@ def sample_conflict(
         >>> found.rate[0, 0, 1].item(), found.products[0, 0, 1].item()
         (0.75, -2.0)
 
+        In a loop of one's own, every second update, as it costs a backward pass a task and sample:
+
+        >>> import optax
+        >>> from jaxmtl import aggregation as ag
+        >>> init, step = ag.aggregated_step(loss_fn, ag.upgrad(), optax.sgd(0.1))
+        >>> params, batch, looked = {"w": jnp.zeros(())}, (x, y), []
+        >>> state, step = init(params, batch), jax.jit(step)
+        >>> look = jax.jit(sample_conflict(loss_fn))
+        >>> for number in range(4):
+        ...     if number % 2 == 0:
+        ...         looked.append(look(params, batch).rate[0, 0, 1].item())
+        ...     params, state, info = step(params, state, batch)
+        >>> looked
+        [0.75, 0.75]
+
     References:
         The estimator is the U-statistic of the inner product of two means.
     """

@@ -207,6 +207,30 @@ def update_tally(
         >>> tally.layers, tally.of_layers("streak").tolist()
         (('a', 'b'), [3.0, 0.0])
 
+        In a loop of one's own, with task gradients that are combined there as well:
+
+        >>> import jax
+        >>> import optax
+        >>> from jaxmtl import aggregation as ag
+        >>> from jaxmtl import task_gradients
+        >>> loss_fn = lambda w, x: jnp.stack([((x @ w["a"] - 1) ** 2).mean(), (x @ w["a"]).mean()])
+        >>> params, optimizer, method = {"a": jnp.zeros(2)}, optax.sgd(0.1), ag.upgrad()
+        >>> @jax.jit
+        ... def step(params, states, tally, batch):
+        ...     losses, grads = task_gradients(loss_fn)(params, batch)
+        ...     tally = update_tally(tally, conflict_map(grads))
+        ...     combined, of_method, info = method.update(grads, states[0], losses=losses)
+        ...     updates, of_optimizer = optimizer.update(combined, states[1], params)
+        ...     return optax.apply_updates(params, updates), (of_method, of_optimizer), tally
+        >>> batches = jax.random.uniform(jax.random.key(0), (5, 8, 2))
+        >>> like = jax.eval_shape(task_gradients(loss_fn), params, batches[0])[1]
+        >>> states = method.init(like), optimizer.init(params)
+        >>> tally = start_tally(jax.eval_shape(conflict_map, like))
+        >>> for batch in batches:
+        ...     params, states, tally = step(params, states, tally, batch)
+        >>> {name: value.item() for name, value in tally.scalars().items()}
+        {'conflict/a': 1.0, 'conflict/a/0/1': 1.0}
+
     References:
         Shi et al. (2023), Recon, algorithm 1, ``below``. Wang et al. (2021), Gradient vaccine, the
         running mean of cosines. 2604.07848: affinities need rows that carry both labels.
