@@ -147,6 +147,7 @@ def fit_families(
         given = None if isinstance(plan.structure, str) else to_json(plan.structure)
         kept = Kept(Path(work.checkpoint), data, folds, seed=plan.seed, asked=given)
     before: list[str] = []
+    steps = len(names)
     for number, name in enumerate([*names, *perhaps]):
         method = _method(name, plan, data, folds, fitted)
         if method is None:  # there are no clear groups
@@ -156,10 +157,10 @@ def fit_families(
             if longest is not None and cost.whole > longest:
                 continue
             timing.add(name, cost)
-        methods[name] = method
+        steps = number + 1
         found = None if kept is None else kept.load(name)
         if found is not None:
-            fitted[name], seconds[name] = found
+            methods[name], (fitted[name], seconds[name]) = method, found
             before.append(name)
             timing.leave_out(name)
             continue
@@ -176,15 +177,14 @@ def fit_families(
         how = dataclasses.replace(
             work, seconds=share, checkpoint=place, resume=place is not None, on_progress=tell
         )
-        fitted[name] = method.fit(data, folds, keys, how)
+        methods[name], fitted[name] = method, method.fit(data, folds, keys, how)
         seconds[name] = time.perf_counter() - began
         timing.done(name)
         give_memory_back()
         if kept is not None and share is None:
             kept.save(name, fitted[name], seconds[name])
     if on_stage is not None:
-        every = len(names) + (IN_GROUPS in methods and IN_GROUPS in perhaps)
-        on_stage(Stage(LAST, every, every + 1, 0.0, timing.rest))
+        on_stage(Stage(LAST, steps, steps + 1, 0.0, timing.rest))
     cut = [left_out_note(plan.seconds, left_out)] if left_out and plan.seconds else []
     if before:
         cut.append(f"kept from a fit that was broken off: {', '.join(map(said, before))}")

@@ -22,6 +22,7 @@ DOUBT = 5.0  # seconds for which the pace is held to be as expected, beside what
 PACES = 0.25, 4.0  # beyond which what is expected of a family is wrong, and not the machine's pace
 COMPILING = {"residual": 2.0, "separate": 16.0}  # the first of these is the program of "network"
 FEWEST_EPOCHS = 15  # of a network that is cut
+FOR_THE_TIME = "for the time"  # end of the note of a network that is cut
 BRIEF = 1.0  # seconds: what takes no longer is never left out
 
 
@@ -250,6 +251,33 @@ def too_long_note(needed: Sequence[tuple[str, float]]) -> str:
         f"left out, as {it} would take long: {_each(needed)}; {it} {is_} trained if --families "
         f"names {them} ({names}), or with a --time-limit that leaves room for {them}"
     )
+
+
+def is_of_time(note: str) -> bool:
+    """Whether a note of a run says what the time has cost."""
+    return note.startswith("left out") or note.endswith(FOR_THE_TIME)
+
+
+def of_time(notes: Sequence[str]) -> list[str]:
+    """What the time has cost, as sentences that stand beside the verdict.
+
+    Args:
+        notes: of a run.
+
+    Returns:
+        Sentences.
+
+    Example:
+        >>> cut = "residual: 32 passes over the rows instead of 73, for the time"
+        >>> of_time(["8 rows are the same", cut])
+        ['Networks and line: 32 passes over the rows instead of 73, for the time.']
+    """
+    found = []
+    for note in filter(is_of_time, notes):
+        name, colon, rest = note.partition(": ")
+        words = f"{said(name)}{colon}{rest}"
+        found.append(f"{words[0].upper()}{words[1:]}.")
+    return found
 
 
 def _each(needed: Sequence[tuple[str, float]]) -> str:

@@ -43,6 +43,10 @@ def test_what_does_not_fit_is_left_out_and_named(table, monkeypatch):
     assert [line.name for line in found.leaderboard] == ["mean"]
     assert found.predictor.method == "mean"
     assert found.notes[-1].startswith("left out for want of time (60 s): a straight line (about ")
+    # A network that was not trained has no part in who shares with whom.
+    costs["network"] = costs["linear"]
+    found = learn(table, families=("mean", "network"), seconds=60.0)
+    assert ([line.name for line in found.leaderboard], found.structure) == (["mean"], None)
     # What reading took counts, and the limit is said as it was given.
     found = learn(table, families=("mean", "linear"), seconds=1200.0, spent=1000.0)
     assert found.notes[-1].startswith("left out for want of time (20 min): a straight line (")

@@ -10,7 +10,8 @@ from jaxmtl.data import Column
 from jaxmtl.prediction.family_words import said
 from jaxmtl.prediction.fit_table import MIXED
 from jaxmtl.prediction.folder import SavedRun
-from jaxmtl.report.words.layout import aligned
+from jaxmtl.prediction.time_plan import is_of_time, of_time
+from jaxmtl.report.words.layout import aligned, wrapped
 from jaxmtl.report.words.numbers import duration
 from jaxmtl.report.words.table_importance import importance_lines
 from jaxmtl.report.words.table_intervals import caution_words, interval_lines
@@ -39,10 +40,13 @@ def summarize_table(run: SavedRun) -> str:
     if shared := relation_words(metrics):
         together += textwrap.wrap(shared, WIDTH, initial_indent="  ", subsequent_indent="    ")
     columns = [Column.from_json(saved) for saved in config["columns"]]
+    quality = error_lines(metrics, tasks)
+    for sentence in of_time(config["notes"]):  # beside what it is about
+        quality += wrapped(sentence, start="  ", rest="    ")
     parts = [
         _heading(run),
         column_lines(columns, tasks, config["left_out"], labels_of(config)),
-        error_lines(metrics, tasks),
+        quality,
         interval_lines(metrics, tasks, caution_words(config.get("settings") or {})),
         importance_lines(metrics, tasks),
         wrong_lines(metrics, tasks, str(run.folder)),
@@ -50,9 +54,9 @@ def summarize_table(run: SavedRun) -> str:
         structure_part(metrics),
     ]
     if beside := next_to_each_other(run):
-        parts.append([beside])
-    if config["notes"]:
-        parts.append([f"note: {note}" for note in config["notes"]])
+        parts.append(wrapped(beside))
+    notes = [note for note in config["notes"] if not is_of_time(note)]
+    parts.append([line for note in notes for line in wrapped(f"note: {note}")])
     return "\n\n".join("\n".join(part) for part in parts if part)
 
 
