@@ -15,6 +15,7 @@ from jaxtyping import Array, Bool, Float, PyTree
 
 from jaxmtl._paths import listed, named_leaves
 from jaxmtl._pytree import Prefix, leaf_groups, register_dataclass
+from jaxmtl._validate import is_concrete
 from jaxmtl.gradients.stacked import accumulator_dtype, num_tasks
 
 CHUNK = 2**14  # entries of a task that are looked at together
@@ -117,14 +118,16 @@ def brief(
     Returns:
         Its ``repr``.
     """
-    number, shape = len(found.layers), getattr(like, "shape", ())
+    number = len(found.layers)
+    shape: tuple[int, ...] = getattr(like, "shape", ())
     said = f"{number} layer{'s' * (number != 1)}"
     if len(shape) > 2:
         said += f", {shape[-1]} task{'s' * (shape[-1] != 1)}"
         said += f", axes {shape[:-3]} in front" if len(shape) > 3 else ""
-    traced = isinstance(like, jax.core.Tracer)
-    if not traced and getattr(like, "is_fully_addressable", isinstance(like, np.ndarray)):
-        each = np.asarray(of_pairs(values()), float)
+    known = is_concrete(like)
+    if known and getattr(like, "is_fully_addressable", isinstance(like, np.ndarray)):
+        with jax.ensure_compile_time_eval():  # inside of jit all else would be traced
+            each = np.asarray(of_pairs(values()), float)
         if np.isfinite(each).any():
             place = np.nanargmax(each) if largest else np.nanargmin(each)
             *_, layer, pair = np.unravel_index(place, each.shape)

@@ -169,9 +169,9 @@ def test_a_repr_names_the_pair_that_stands_out_and_bears_what_is_no_array():
 
     @jax.jit
     def inside(found):
-        told.append(repr(found))
+        told.extend([repr(found), repr(tally)])
         return found
 
     told = []
     inside(found)
-    assert told == ["ConflictMap(2 layers, 3 tasks)"]
+    assert told == ["ConflictMap(2 layers, 3 tasks)", repr(tally)]
