@@ -53,6 +53,11 @@ def numbers_text(comparison: "Comparison") -> str:
             "No delta_m, the change against one network a task: it needs the arm independent "
             "(--arms)."
         )
+    said = [*difference_lines(comparison)]
+    if (timed := comparison.equal_time) is not None:  # after an epoch's cost in those of plain
+        named += ["cost", "error_at_equal_time"]
+        board = board.merge(timed.arms[["arm", *named[-2:]]], on="arm", how="left")
+        said += wrapped(timed.sentence)
     shown: Any = board[named]
     text = shown.to_string(
         index=False,
@@ -60,7 +65,7 @@ def numbers_text(comparison: "Comparison") -> str:
         formatters={"parameters": lambda v: "" if v != v else f"{v:.0f}"},
         float_format="{:.4g}".format,
     )
-    parts = [text, "\n".join(without), "\n".join(difference_lines(comparison))]
+    parts = [text, "\n".join(without), "\n".join(said)]
     return "\n\n".join(part for part in parts if part)
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from jaxmtl._typing import Device
 from jaxmtl.comparison.contestants import Contestant, check_same, contestants
 from jaxmtl.comparison.contrasts import contrasts
+from jaxmtl.comparison.equal_time import EqualTime, equal_time
 from jaxmtl.comparison.leaderboard import leaderboard
 from jaxmtl.comparison.recommend import equal_cost, recommend
 from jaxmtl.comparison.sentences import describe
@@ -54,6 +55,8 @@ class Comparison:
         answer: the short sentences that come first: what to use, how sure that is, what it costs,
             and what was left out for the time.
         recommended: name of the arm or line to use; empty with fewer than two arms.
+        equal_time: errors in the time that plain training takes, which hang on the machine; None
+            where no time of an epoch is known.
 
     Example:
         >>> [field.name for field in dataclasses.fields(Comparison)][:3]
@@ -76,6 +79,7 @@ class Comparison:
     others: Mapping[str, "Comparison"] = dataclasses.field(default_factory=dict)
     answer: tuple[str, ...] = ()
     recommended: str = ""
+    equal_time: EqualTime | None = None
 
     @property
     def seeds(self) -> tuple[int, ...]:
@@ -252,6 +256,7 @@ def compare(
         notes=notes,
         answer=answer,
         recommended=advice.arm,
+        equal_time=equal_time(trained.fitted, trained.paces, tasks, test_share=share),
     )
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Array, Int, Key
 
 from jaxmtl.comparison.contestants import Contestant
+from jaxmtl.comparison.equal_time import Paces
 from jaxmtl.comparison.time_limit import BrokenOffError, Clock, TimeLimit
 from jaxmtl.data import Data, Dataset, Folds, data_of
 from jaxmtl.methods.method import Fitted, Work, first_folds
@@ -31,6 +32,7 @@ class Trained:
         seeds: how many were run, the first of those that were asked for.
         cut: for the time, in sentences without a full stop.
         a_run: gradient steps of one run of the schedule, a seed each; None without networks.
+        paces: seconds of one epoch of one seed, see ``Paces``.
     """
 
     fitted: Mapping[str, Fitted]
@@ -38,6 +40,7 @@ class Trained:
     seeds: int
     cut: tuple[str, ...]
     a_run: Int[np.ndarray, " seeds"] | None = None
+    paces: Mapping[str, float] = dataclasses.field(default_factory=dict)
 
 
 class _Rows(NamedTuple):
@@ -89,11 +92,11 @@ def train_methods(
     """
     names = list(field)
     limit = _limit(field, datasets, seeds, reference, work, began, clock)
-    if work.seconds is not None:
-        work = dataclasses.replace(work, on_progress=limit.watch)
+    paces = Paces(work.on_progress if work.seconds is None else limit.watch, clock)
+    work = dataclasses.replace(work, on_progress=paces.watch)
     bench, seconds = None, {}
     if any(one.takes_steps for one in field.values()):
-        bench, seconds[FIRST] = _laid_down(datasets, seeds, protocol, work, limit, clock)
+        bench, seconds[FIRST] = _laid_down(datasets, seeds, protocol, work, limit, paces, clock)
         rows = _Rows(bench.data, bench.folds, bench.keys)
     else:
         rows = _rows(datasets[: limit.seeds], seeds)
@@ -103,6 +106,8 @@ def train_methods(
             if limit.seeds < len(rows.folds):
                 rows, bench = _of_first(limit.seeds, rows, bench)
             limit.start(name)
+            if name != FIRST:  # which the bench has trained
+                paces.start(name)
             began = clock()
             try:
                 found[name] = field[name].make(bench).fit(*rows, work)
@@ -119,6 +124,7 @@ def train_methods(
         seeds=number,
         cut=limit.notes(),
         a_run=None if bench is None else bench.updates.sum(axis=1),
+        paces={name: paces.seconds(name) for name in found},
     )
 
 
@@ -170,11 +176,13 @@ def _laid_down(
     protocol: StudyProtocol,
     work: Work,
     limit: TimeLimit,
+    paces: Paces,
     clock: Clock,
 ) -> tuple[Bench, float]:
     """The schedule of all networks, on as many seeds as there is time for."""
     while True:
         limit.start(FIRST)
+        paces.start(FIRST)
         began = clock()
         bench = Bench(protocol, *_rows(datasets[: limit.seeds], seeds), work)
         try:

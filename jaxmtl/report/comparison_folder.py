@@ -16,7 +16,8 @@ from jaxmtl.files.json_file import write_json_file
 from jaxmtl.files.names import folder_name
 from jaxmtl.prediction.card import machine, versions
 from jaxmtl.prediction.records import write_csv
-from jaxmtl.report.page.comparison_page import AboutComparison, write_comparison_page
+from jaxmtl.report.page.about_comparison import AboutComparison
+from jaxmtl.report.page.comparison_page import write_comparison_page
 from jaxmtl.report.pictures.comparison_pictures import write_comparison_pictures
 
 COMPARISON = "comparison.json"
@@ -60,10 +61,9 @@ def write_comparison(
         frame: pd.DataFrame = getattr(comparison, name)
         if name == "contrasts" and len(comparison.controls):
             frame = pd.concat([frame, comparison.controls], ignore_index=True)
-        with new_file(folder / f"{name}.csv", force=True) as path:
-            cells: Any = frame.astype(object).where(frame.notna(), None)
-            write_csv(path, [str(name) for name in frame.columns], cells.to_numpy())
-        written.append(folder / f"{name}.csv")
+        written.append(_written(folder / f"{name}.csv", frame))
+    if comparison.equal_time is not None:
+        written.append(_written(folder / "equal_time.csv", comparison.equal_time.arms))
     frames = {name: getattr(comparison, name) for name in TABLES}
     written += write_comparison_pictures(folder, reference=comparison.reference, **frames)
     selection = (
@@ -98,6 +98,7 @@ def write_comparison(
             folder / "report.html",
             sentences=comparison.sentences[len(comparison.answer) :],
             about=about,
+            equal_time=comparison.equal_time,
             force=True,
             **frames,
         )
@@ -117,6 +118,13 @@ def write_comparison(
     }
     write_json_file(folder / COMPARISON, _plain(record), force=True)
     return [*written, folder / COMPARISON]
+
+
+def _written(path: Path, frame: pd.DataFrame) -> Path:
+    with new_file(path, force=True) as file:
+        cells: Any = frame.astype(object).where(frame.notna(), None)
+        write_csv(file, [str(name) for name in frame.columns], cells.to_numpy())
+    return path
 
 
 def save_comparison(

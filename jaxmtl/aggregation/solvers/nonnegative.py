@@ -6,6 +6,7 @@ Its conditions are x >= 0, y = C x + q >= 0, x'y = 0. Given the support of x, bo
 systems; what is sought is the support.
 """
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -26,6 +27,7 @@ from jaxmtl.aggregation.solvers.linear import (
 ENUMERATED = 4
 # Rounds of pivoting, and of an interior point where that fails.
 PIVOTS = 20
+PATIENCE = 1  # rounds with no fewer variables of the wrong sign, after which pivoting is given up
 INTERIOR_STEPS = 60
 # Beyond this many, the programs of a batch are first tried together, by conjugate gradients.
 ONE_BY_ONE = 5
@@ -53,13 +55,13 @@ def nonnegative_qp(matrix: Float[Array, "n n"], linear: Float[Array, "*batch n"]
     """Minimises x'C x / 2 + q'x over x >= 0, for one C and a batch of q.
 
     Up to four variables by enumeration of the supports; beyond, by block principal pivoting: every
-    variable of the wrong sign changes sides at once, and one by one (Murty's rule) once that has
-    stopped to help. It ends after a handful of rounds as a rule. After 20 it is given up for an
-    interior point (Mehrotra's predictor and corrector), whose end is rounded to a support: what
-    programs of dependent rows need, whose solutions have many supports that are as good. Its steps
-    are bounded too; ``converged`` tells. A batch is first tried as a whole, by conjugate gradients
-    on the supports that a few projected steps suggest: where the rows of J are not far from
-    orthogonal that is all.
+    variable of the wrong sign changes sides at once. It ends after a handful of rounds as a rule.
+    Where that has stopped to help it is given up for an interior point (Mehrotra's predictor and
+    corrector), whose end is rounded to a support: what programs of dependent rows need, whose
+    solutions have many supports that are as good. Its steps are bounded too; ``converged`` tells. A
+    batch is first tried as a whole, by conjugate gradients on the supports that a few projected
+    steps suggest: where the rows of J are not far from orthogonal that is all. Else its programs
+    are solved one by one on a CPU, as some take many more rounds than others.
 
     Derivatives are those of the equations on the support, C_PP dx_P = -(dC x + dq)_P.
 
@@ -142,7 +144,7 @@ class _Carry(NamedTuple):
     fewest: Array
     patience: Array
     round: Array
-    done: Array
+    done: Array  # solved, or no longer helped
 
 
 class _Conjugate(NamedTuple):
@@ -167,11 +169,23 @@ def _batch(matrix: Float[Array, "n n"], q: Float[Array, "batch n"]) -> Solution:
     wrong = jnp.where(supports, x < -slack, y < -slack)
     solved = (~supports | (jnp.abs(y) <= 4 * slack)).all(axis=1)
     wrong &= solved[:, None]
-    return jax.lax.cond(
-        solved.all() & ~wrong.any(),
-        lambda: _solution(x, supports, _violation(x, y, supports)),
-        lambda: jax.vmap(_robust, in_axes=(None, 0, 0))(matrix, q, supports ^ wrong),
+    guesses = supports ^ wrong
+    first = _Otherwise(
+        _solution(x, supports, _violation(x, y, supports)), ~solved.all() | wrong.any()
     )
+
+    def body(carry: _Otherwise) -> _Otherwise:
+        ways = {"cpu": _one_by_one, "default": jax.vmap(_robust, in_axes=(None, 0, 0))}
+        found = jax.lax.platform_dependent(matrix, q, guesses, **ways)
+        return _Otherwise(found, jnp.asarray(False))
+
+    return jax.lax.while_loop(lambda c: c.unsolved, body, first).found
+
+
+def _one_by_one(
+    matrix: Float[Array, "n n"], q: Float[Array, "batch n"], guesses: Bool[Array, "batch n"]
+) -> Solution:
+    return jax.lax.map(lambda own: _robust(matrix, *own), (q, guesses))
 
 
 def _conjugate_gradients(
@@ -208,27 +222,35 @@ def _robust(
     """Pivoting, and an interior point where it fails, as it may if C is far from full rank.
 
     Such programs have many minimisers, or a support next to which others are as good but for
-    rounding: an interior point finds one, whose support is then made exact if it can be. Before
-    that the equations are solved with the least ridge, which near-dependent rows need.
+    rounding: an interior point finds one, whose support is then made exact if it can be. Where it
+    does not, equations are solved with the least ridge, which near-dependent rows need.
     """
-    enough = _enough(q)
+    enough, least = _enough(q), least_ridge(q.dtype)
     # So large that rows that cancel keep their weights: these need not change to solve the others.
     gentle = float(jnp.finfo(q.dtype).eps) ** 0.4
-    first = _pivot(matrix, q, _first_support(matrix, q) if guess is None else guess)
+
+    def inside(found: Solution) -> Solution:
+        second = _interior(matrix, q, ~(found.residual <= enough))
+        second = _better(_exact(matrix, q, second, least), second)
+        return _better(_exact(matrix, q, second, gentle), second)
+
+    def sharp(found: Solution) -> Solution:
+        return _pivot(matrix, q, found.support, least)
+
+    found = _pivot(matrix, q, _first_support(matrix, q) if guess is None else guess)
+    for other in (inside, sharp):
+        found = _unless(found.residual <= enough, other, found)
+    return found
+
+
+def _unless(enough: Array, other: Callable[[Solution], Solution], found: Solution) -> Solution:
+    """The better one of what was found and what another way finds, which is taken if need be."""
 
     def body(carry: _Otherwise) -> _Otherwise:
-        sharp = _pivot(matrix, q, carry.found.support, least_ridge(q.dtype))
-        sharp = _better(sharp, carry.found)
-        wanted = ~(sharp.residual <= enough)
-        inside = _interior(matrix, q, wanted)
-        second = _better(_exact(matrix, q, inside, least_ridge(q.dtype)), inside)
-        second = _better(_exact(matrix, q, second, gentle), second)
-        second = second._replace(residual=jnp.where(wanted, second.residual, jnp.inf))
-        return _Otherwise(_better(second, sharp), jnp.asarray(False))
+        return _Otherwise(_better(other(carry.found), carry.found), jnp.asarray(False))
 
-    # Instead of a condition: under vmap that would do for all what it should for none.
-    unsolved = ~(first.residual <= enough)
-    return jax.lax.while_loop(lambda c: c.unsolved, body, _Otherwise(first, unsolved)).found
+    # Instead of a condition, of which vmap would take both branches.
+    return jax.lax.while_loop(lambda c: c.unsolved, body, _Otherwise(found, ~enough)).found
 
 
 def _enough(q: Float[Array, " n"]) -> float:
@@ -318,7 +340,6 @@ def _pivot(
     shift: float | None = None,
 ) -> Solution:
     size, eps = q.shape[0], float(jnp.finfo(q.dtype).eps)
-    limit, patience = PIVOTS, 3
 
     def body(carry: _Carry) -> _Carry:
         x = masked_solver(matrix, carry.support, shift=shift)(-q)
@@ -329,27 +350,25 @@ def _pivot(
         violation = _violation(x, y, carry.support)
         new = _solution(x, carry.support, violation)
         better, fewer = ~(violation >= carry.best.residual), number < carry.fewest
-        # Murty: of those that are wrong, the last one alone.
-        last = wrong & (jnp.cumsum(wrong[::-1].astype(jnp.int32))[::-1] == 1)
-        block = fewer | (carry.patience > 0)
+        patience = jnp.where(fewer, PATIENCE, carry.patience - 1)
         return _Carry(
-            support=carry.support ^ jnp.where(block, wrong, last),
+            support=carry.support ^ wrong,
             best=jax.tree.map(lambda n, o: jnp.where(better, n, o), new, carry.best),
             fewest=jnp.minimum(number, carry.fewest),
-            patience=jnp.where(fewer, patience, jnp.maximum(carry.patience - 1, 0)),
+            patience=patience,
             round=carry.round + 1,
-            done=(number == 0) | jnp.isnan(violation),
+            done=(number == 0) | jnp.isnan(violation) | (patience < 0),
         )
 
     start = _Carry(
         support=guess,
         best=_solution(jnp.zeros_like(q), guess, jnp.asarray(jnp.inf, q.dtype)),
         fewest=jnp.int32(size + 1),
-        patience=jnp.int32(patience),
+        patience=jnp.int32(PATIENCE),
         round=jnp.int32(0),
         done=jnp.asarray(False),
     )
-    return jax.lax.while_loop(lambda c: ~c.done & (c.round < limit), body, start).best
+    return jax.lax.while_loop(lambda c: ~c.done & (c.round < PIVOTS), body, start).best
 
 
 def _first_support(matrix: Float[Array, "n n"], q: Float[Array, " n"]) -> Bool[Array, " n"]:

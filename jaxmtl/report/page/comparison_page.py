@@ -11,10 +11,13 @@ import pandas as pd
 from jaxtyping import Float
 
 from jaxmtl.comparison import PerSeed, read_per_seed
+from jaxmtl.comparison.equal_time import EqualTime
 from jaxmtl.files.atomic import new_file
 from jaxmtl.metrics import main_measure
+from jaxmtl.report.page.about_comparison import AboutComparison
 from jaxmtl.report.page.comparison_caveats import caveats
 from jaxmtl.report.page.contrast_tables import contrast_table, task_contrast_table
+from jaxmtl.report.page.equal_time_table import equal_time_table
 from jaxmtl.report.page.inline_svg import inline_svg
 from jaxmtl.report.page.leaderboard_table import leaderboard_table
 from jaxmtl.report.page.markup import figure, items, name, section, terms, text
@@ -33,7 +36,6 @@ from jaxmtl.report.pictures.parameters_picture import draw_error_against_paramet
 from jaxmtl.report.pictures.style import looks
 from jaxmtl.report.words.compared import compared
 from jaxmtl.report.words.numbers import count, duration, percent_decimals, with_interval
-from jaxmtl.tasks import Task
 
 READING = (
     "A difference of −2 % (−3.5 to −0.5) says: with this arm the {error} is 2 % smaller "
@@ -48,77 +50,6 @@ LONG = ' class="long"'
 SPLITS = {"train": "to train on", "validation": "to select on", "test": "to test on"}
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class AboutComparison:
-    """What a reader must know of a comparison beside its numbers; every text is plain text.
-
-    Attributes:
-        table: where the rows come from, "file air.xlsx, sheet 'days'".
-        rows: number of rows by split: "train", "validation", "test".
-        features: names of the feature columns.
-        tasks: what the target columns are, in the order in which they are shown.
-        split: how rows are divided, and whether seeds divide them anew.
-        seeds: the seeds, as integers.
-        arms: what each arm and line is, in one line, by its name.
-        reference: name of the arm that others are compared with.
-        selection: which epoch's parameters are tested.
-        protocol: architecture, schedule, optimizer: what all arms have in common.
-        versions: version by name of the software.
-        command: that repeats the comparison; empty if it was none.
-        seconds: of the whole comparison; NaN if not measured.
-        machine: processor and devices, in words.
-        notes: what else is to be known, such as what was left out; sentences without a full stop.
-        labels: what arms are called on the page, by name; others are called by their name,
-            without underscores.
-        pages: of the same runs by other measures: where they are from this one, by the measure.
-        answer: what to use, how sure that is and what it costs, in short sentences; plain text.
-        use: the command that trains what is to be used; empty if there is none.
-
-    Raises:
-        ValueError: the reference is not one of the arms, or there is no seed.
-
-    Example:
-        >>> from jaxmtl.tasks import number_tasks
-        >>> AboutComparison(
-        ...     table="file a.csv", rows={"train": 80, "test": 20}, features=["x"],
-        ...     tasks=number_tasks("y"), split="random", seeds=[0], arms={"plain": "Hard sharing."},
-        ...     reference="plain", selection="last epoch").seeds
-        (0,)
-    """
-
-    table: str
-    rows: Mapping[str, int]
-    features: Sequence[str]
-    tasks: Sequence[Task]
-    split: str
-    seeds: Sequence[int]
-    arms: Mapping[str, str]
-    reference: str
-    selection: str
-    protocol: str = ""
-    versions: Mapping[str, str] = dataclasses.field(default_factory=dict)
-    command: str = ""
-    seconds: float = math.nan
-    machine: str = ""
-    notes: Sequence[str] = ()
-    labels: Mapping[str, str] = dataclasses.field(default_factory=dict)
-    pages: Mapping[str, str] = dataclasses.field(default_factory=dict)
-    answer: Sequence[str] = ()
-    use: str = ""
-
-    def __post_init__(self) -> None:
-        """Freezes sequences, and checks what the page is built on."""
-        for field in ("features", "tasks", "seeds", "notes", "answer"):
-            object.__setattr__(self, field, tuple(getattr(self, field)))
-        if self.reference not in self.arms:
-            raise ValueError(
-                f"reference: expected one of {', '.join(self.arms)}, got {self.reference!r}; "
-                "describe it among the arms"
-            )
-        if not self.seeds:
-            raise ValueError("seeds: expected at least one, got none; name those that were run")
-
-
 def write_comparison_page(
     path: str | os.PathLike[str],
     *,
@@ -127,6 +58,7 @@ def write_comparison_page(
     contrasts: pd.DataFrame,
     per_seed: pd.DataFrame,
     about: AboutComparison,
+    equal_time: EqualTime | None = None,
     force: bool = False,
 ) -> Path:
     """Writes the page: answer, pictures, tables, how it was done, and what to beware of.
@@ -142,6 +74,7 @@ def write_comparison_page(
         contrasts: one row an arm and quantity; empty with a single arm.
         per_seed: one row an arm, seed and task.
         about: what else a reader must know.
+        equal_time: errors in the time that plain training takes; None for no such section.
         force: an existing file may be replaced.
 
     Returns:
@@ -201,6 +134,7 @@ def write_comparison_page(
         _differences(runs, contrasts, about),
         section("Leaderboard", board),
         _contrasts(runs, contrasts, about),
+        _at_equal_time(equal_time, shown),
         _parameters(leaderboard, runs, sizes),
         how,
         section("What to beware of", items(reservations)),
@@ -321,6 +255,13 @@ def _contrasts(runs: PerSeed, contrasts: pd.DataFrame, about: AboutComparison) -
     each = task_contrast_table(runs, contrasts, about.reference, tasks)
     heading = "<h3>Task by task</h3>" if each else ""
     return section("Contrasts", overall, reading, heading, each)
+
+
+def _at_equal_time(found: EqualTime | None, shown: Mapping[str, str]) -> str:
+    if found is None:
+        return ""
+    said = f"<p>{text(found.sentence)}</p>" if found.sentence else ""
+    return section("At equal time", said, equal_time_table(found, shown))
 
 
 def _parameters(
