@@ -101,7 +101,7 @@ def difference_lines(comparison: "Comparison") -> list[str]:
     cells = [(row.arm, *_difference(row), _verdict(row)) for row in order]
     kept = [i for i in range(len(cells[0])) if any(row[i] for row in cells)]
     shown = [[row[i] for i in kept] for row in cells]
-    return [*wrapped(heading), *(f"  {line}" for line in aligned(shown, right=(1,)))]
+    return [*wrapped(heading, rest=""), *(f"  {line}" for line in aligned(shown, right=(1,)))]
 
 
 def _difference(row: Contrast) -> tuple[str, str]:

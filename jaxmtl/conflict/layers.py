@@ -119,7 +119,7 @@ def brief(
         Its ``repr``.
     """
     number = len(found.layers)
-    shape: tuple[int, ...] = getattr(like, "shape", ())
+    shape: Any = getattr(like, "shape", ())
     said = f"{number} layer{'s' * (number != 1)}"
     if len(shape) > 2:
         said += f", {shape[-1]} task{'s' * (shape[-1] != 1)}"
