@@ -31,6 +31,7 @@ from jaxmtl.report.words.table_quality import (
     against,
     gain_words,
     kept_words,
+    line_words,
     names_in_words,
     qualities,
     sharing_words,
@@ -145,12 +146,9 @@ def table_page(
 
 def _header(run: SavedRun, title: str, found: Sequence[Quality], command: str) -> str:
     tasks = run.predictor.tasks
-    sentences = [verdict_of(found), within_words(run.metrics, tasks)]
-    sentences += [
-        *of_time(run.config["notes"]),
-        sharing_words(run.metrics, tasks),
-        next_to_each_other(run),
-    ]
+    sentences = [verdict_of(found), line_words(run.metrics, tasks)]
+    sentences += [*of_time(run.config["notes"]), within_words(run.metrics, tasks)]
+    sentences += [sharing_words(run.metrics, tasks), next_to_each_other(run)]
     said_ = "".join(f"<p>{text(sentence)}</p>" for sentence in sentences if sentence)
     said_ += f"<p>New rows: <code>{text(command)}</code></p>"
     return "\n".join(
