@@ -47,8 +47,8 @@ def summarize_table(run: SavedRun) -> str:
         _heading(run),
         column_lines(columns, tasks, config["left_out"], labels_of(config)),
         quality,
-        interval_lines(metrics, tasks, caution_words(config.get("settings") or {})),
-        importance_lines(metrics, tasks),
+        _under(interval_lines(metrics, tasks, caution_words(config.get("settings") or {}))),
+        _under(importance_lines(metrics, tasks)),
         wrong_lines(metrics, tasks, str(run.folder)),
         [*kept_lines(metrics, tasks), *together],
         structure_part(metrics),
@@ -58,6 +58,11 @@ def summarize_table(run: SavedRun) -> str:
     notes = [note for note in config["notes"] if not is_of_time(note)]
     parts.append([line for note in notes for line in wrapped(f"note: {note}")])
     return "\n\n".join("\n".join(part) for part in parts if part)
+
+
+def _under(lines: Sequence[str]) -> list[str]:
+    """Lines below a heading that may be long."""
+    return [line for heading in lines[:1] for line in wrapped(heading, rest="    ")] + [*lines[1:]]
 
 
 def structure_part(metrics: Mapping[str, Any]) -> list[str]:
@@ -164,7 +169,8 @@ def _kinds(columns: Sequence[Column]) -> str:
 
 def _heading(run: SavedRun) -> list[str]:
     settings, board = run.config.get("settings") or {}, run.metrics["leaderboard"]
-    lines = [f"Run {run.folder}", f"  table  {run.config['source']}", f"  rows   {rows_words(run)}"]
+    lines = [f"Run {run.folder}", f"  table  {run.config['source']}"]
+    lines += wrapped(rows_words(run), start="  rows   ", rest="         ")
     if settings.get("preset") == "quick":
         names = ", ".join(said(line["name"]) for line in board if line["name"] != MIXED)
         lines.append(f"  quick  {run.metrics['rows']['folds']} parts of the rows; only {names}")
