@@ -18,7 +18,7 @@ from jaxmtl.duplication.transplant import Transplant
 from jaxmtl.files.names import folder_name
 from jaxmtl.methods.method import Fitted, Model, Trace, Work
 from jaxmtl.methods.network_model import NetworkModel
-from jaxmtl.methods.study.parameters import in_use
+from jaxmtl.methods.study.in_use import in_use
 from jaxmtl.methods.views_model import ViewsModel
 from jaxmtl.training import STUDY_PHASES, Phase, Runs, sweep
 from jaxmtl.training.kinds.views import ViewNetwork

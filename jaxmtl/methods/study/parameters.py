@@ -8,11 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import PyTree
 
-from jaxmtl import sharing
 from jaxmtl._typing import NetworkLike
 from jaxmtl.duplication import HeadIndex, count_parameters
 from jaxmtl.models import HardSharing, IndependentNetworks
-from jaxmtl.sharing import Pointers
 
 
 def parameter_counts(
@@ -47,30 +45,6 @@ def parameter_counts(
         "hard_sharing": _count(together, num_features),
         "independent_networks": _count(alone, num_features),
     }
-
-
-def in_use(params: PyTree, index: Any, nodes: int) -> tuple[int, int]:
-    """Numbers of parameters and of copies that some task reads.
-
-    Args:
-        params: of one run.
-        index: which copies tasks read, of a bank or of views; None for other networks.
-        nodes: of the bank at the start.
-
-    Returns:
-        Both numbers.
-
-    Example:
-        >>> model = HardSharing()
-        >>> params = model.init(jax.random.key(0), jnp.zeros((1, 4)))["params"]
-        >>> in_use(params, jnp.array([[3, 1, 2], [0, 1, 2]]), 3)
-        (48, 1)
-    """
-    if isinstance(index, Pointers):
-        copies = sum(len(np.unique(rows)) - rows.shape[1] for rows in index.columns.values())
-        return sharing.count_parameters(params, index), copies
-    copies = 0 if index is None else len(np.unique(index)) - nodes
-    return count_parameters(params, index), copies
 
 
 @functools.cache
