@@ -5,7 +5,8 @@ from html.parser import HTMLParser
 
 from comparison_frames import REFERENCE, make_frames
 
-from jaxmtl.report.page.comparison_page import AboutComparison, write_comparison_page
+from jaxmtl.report.page.about_comparison import AboutComparison
+from jaxmtl.report.page.comparison_page import write_comparison_page
 from jaxmtl.tasks import number_tasks
 
 SENTENCES = ("adaptive beats hard_sharing by 2.0 % <0.8 to 3.2> & more.", "A second sentence.")

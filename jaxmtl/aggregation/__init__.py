@@ -5,6 +5,11 @@ returns the combined gradient, the next state and an ``AggregationInfo``. Task g
 pytree whose leaves have the task axis first, as ``jaxmtl.task_gradients`` gives them. Loss methods,
 which need no task gradients, are ``Scalarizer``s; see ``jaxmtl.aggregation.losses``.
 
+Methods that draw (``pcgrad`` and ``gradvac`` of three tasks or more, ``graddrop``, ``random``,
+``rlw``) are given a key in ``init(params, batch, key=jax.random.key(0))`` of a step, from which
+every step folds its own; or each time, ``step(params, state, batch, key=key)``; and outside a step,
+``aggregator.update(task_grads, state, key=key)``.
+
 .. include:: README.md
 """
 

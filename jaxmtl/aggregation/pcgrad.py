@@ -49,10 +49,21 @@ def pcgrad(preferences: Float[Array, " tasks"] | Sequence[float] | None = None) 
         >>> [round(w, 4) for w in pcgrad().weights(gram, key=jax.random.key(0)).tolist()]
         [2.2222, 1.5789]
 
+        In a step the key goes to ``init``, once for all steps; without, three tasks are refused:
+
+        >>> import optax
+        >>> from jaxmtl import aggregation as ag
+        >>> loss_fn = lambda w, x: jnp.stack([w @ x, -w @ x, (w**2).sum()])
+        >>> init, step = ag.aggregated_step(loss_fn, pcgrad(), optax.sgd(0.1))
+        >>> params, batch = jnp.array([1.0, 2.0]), jnp.array([1.0, 1.0])
+        >>> state = init(params, batch, key=jax.random.key(0))
+        >>> params, state, info = jax.jit(step)(params, state, batch)
+        >>> info.aggregation.weights.shape
+        (3,)
+
         Its rule inside another, which gives it the Gram matrix of the sums of groups of tasks, and
         its weights back to the tasks:
 
-        >>> from jaxmtl import aggregation as ag
         >>> groups, inside = jnp.array([[1.0, 1.0, 0.0], [0.0, 0.0, 1.0]]), pcgrad()
         >>> def rule(gram, state, context):
         ...     present = (groups * context.present[None]).any(axis=1)

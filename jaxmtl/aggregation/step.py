@@ -106,6 +106,17 @@ def aggregated_step(
         >>> params.tolist(), info.losses.tolist()
         ([0.5, 0.5], [1.0, 5.0])
 
+        A method that draws takes its key once, and folds one a step from it; or one with each step:
+
+        >>> loss_fn = lambda w, x: jnp.stack([(w**2).sum(), ((w - x) ** 2).sum(), -w.sum()])
+        >>> init, step = aggregated_step(loss_fn, "pcgrad", optax.sgd(0.25))
+        >>> state, step = init(params, batch, key=jax.random.key(0)), jax.jit(step)
+        >>> for _ in range(2):
+        ...     params, state, info = step(params, state, batch)
+        >>> params, state, info = step(params, state, batch, key=jax.random.key(1))
+        >>> int(state.number)
+        3
+
         A running mean of the inputs, which is no parameter, and losses by name:
 
         >>> def loss_fn(w, x, mean):

@@ -23,8 +23,6 @@ from jaxmtl.data.options import FoldOptions, ReadingOptions
 from jaxmtl.methods.study.options import StudyOptions
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from jaxmtl.cli.console import Console
     from jaxmtl.comparison import Comparison
     from jaxmtl.data import Dataset, Table
@@ -87,6 +85,7 @@ def compare(
         devices, coordinator=coordinator, num_processes=num_processes, process_id=process_id
     )
 
+    from jaxmtl.cli.compared import answer_text, numbers_text
     from jaxmtl.cli.console import Console
     from jaxmtl.methods.study.memory import check_memory
 
@@ -132,15 +131,14 @@ def compare(
         found = _compare(settings, names, reference, seeds, folder, devices, console, how)
         if not first:
             return
-        _write(folder, found, settings, asked)
-    console.say(_summary(found.comparison))
-    console.say(f"\nwritten to {out}: open {folder / 'report.html'} in a browser")
-    if (best := _best(found.comparison)) is not None:
-        command = ["jaxmtl", "fit", "--config", out, "--method", best[0], "--out", "DIR"]
-        console.say(
-            f"the least error is that of {' '.join(best)}: {shlex.join(command)} trains it on the "
-            f"rows of seed {settings.seed}"
-        )
+        use = _use(found.comparison, out)
+        _write(folder, found, settings, asked, use)
+    console.say(answer_text(found.comparison, use))
+    console.say(f"\n{numbers_text(found.comparison)}")
+    console.say(
+        f"\nwritten to {out}: open {folder / 'report.html'} in a browser; it says what the columns "
+        "are and how differences were tested"
+    )
 
 
 def _left(working: "WorkingFolder", before: str | None) -> str:
@@ -231,7 +229,9 @@ def _check_rows(table: "Table", seeds: int) -> None:
         )
 
 
-def _write(folder: Path, found: Compared, settings: Settings, asked: dict[str, Any]) -> None:
+def _write(
+    folder: Path, found: Compared, settings: Settings, asked: dict[str, Any], use: str
+) -> None:
     from jaxmtl.prediction.card import fingerprint
     from jaxmtl.report.comparison_folder import write_comparison
 
@@ -262,47 +262,18 @@ def _write(folder: Path, found: Compared, settings: Settings, asked: dict[str, A
         ),
         command=shown.decode() if sys.argv[1:] else "",
         settings=asked,
+        use=use,
     )
 
 
-def _summary(comparison: "Comparison") -> str:
-    from jaxmtl.metrics import main_measure
-
-    board: pd.DataFrame = comparison.leaderboard
-    columns = [f"{task.name} {main_measure(task).name}" for task in comparison.tasks]
-    named = ["arm", *columns, "error", "delta_m", "mean_rank", "parameters", "splits"]
-    if "runs" in board:  # what an arm costs
-        named.append("runs")
-    without = ""
-    if board["delta_m"].isna().to_numpy().all():
-        named.remove("delta_m")
-        without = (
-            "\nNo delta_m, the change against one network a task: it needs the arm independent "
-            "(--arms).\n"
-        )
-    said = comparison.conclusion
-    if (timed := comparison.equal_time) is not None:  # after an epoch's cost in those of plain
-        named += ["cost", "error_at_equal_time"]
-        board = board.merge(timed.arms[["arm", *named[-2:]]], on="arm", how="left")
-        said = f"{said} {timed.sentence}".rstrip()
-    shown: Any = board[named]
-    text = shown.to_string(
-        index=False,
-        na_rep="",
-        formatters={"parameters": lambda v: "" if v != v else f"{v:.0f}"},
-        float_format="{:.4g}".format,
-    )
-    return f"{text}\n{without}\n{said}"
-
-
-def _best(comparison: "Comparison") -> tuple[str, ...] | None:
-    """The method of least error, and whether it is a reference line; None if all runs diverged."""
+def _use(comparison: "Comparison", out: str) -> str:
+    """The command that trains what is to be used; empty if all runs diverged."""
     board: Any = comparison.leaderboard
     known = board[board["error"].notna()]
     if not len(known):
-        return None
-    row = known.loc[known["error"].idxmin()]
-    return str(row["arm"]), *(["(a reference line)"] if row["kind"] == "line" else [])
+        return ""
+    best = comparison.recommended or str(known.loc[known["error"].idxmin()]["arm"])
+    return shlex.join(["jaxmtl", "fit", "--config", out, "--method", best, "--out", "DIR"])
 
 
 def _working_folder(folder: Path) -> "WorkingFolder":

@@ -249,11 +249,13 @@ def describe_stage(stage: "Stage") -> str:
         >>> describe_stage(Stage("boosted", 3, 5, 0.5, 40.0))
         'learning, 4 of 5: boosted trees, 50 % (about 40 s left in all)'
     """
+    from jaxmtl.prediction.families import LAST
     from jaxmtl.prediction.family_words import said
 
     share = f", {stage.share:.0%}".replace("%", " %") if stage.share else ""
     left = f" (about {about(stage.seconds_left)} left in all)" if stage.seconds_left > 1 else ""
-    return f"learning, {stage.number + 1} of {stage.total}: {said(stage.name)}{share}{left}"
+    what = "mixing them, and writing" if stage.name == LAST else said(stage.name)
+    return f"learning, {stage.number + 1} of {stage.total}: {what}{share}{left}"
 
 
 @contextlib.contextmanager

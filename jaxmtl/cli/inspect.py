@@ -130,6 +130,7 @@ def _structure(run: "SavedRun", out: Path, *, force: bool) -> None:
     from jaxmtl.files import new_file
     from jaxmtl.methods.structure_of import structure_of_models
     from jaxmtl.report.pictures.structure_picture import write_structure_picture
+    from jaxmtl.report.words.layout import wrapped
     from jaxmtl.report.words.table_relations import relation_words
     from jaxmtl.report.words.table_structure import structure_words
     from jaxmtl.structure import describe, from_json
@@ -149,7 +150,7 @@ def _structure(run: "SavedRun", out: Path, *, force: bool) -> None:
         write_structure_picture(path, found)
     for words in (describe(found), structure_words(run.metrics), relation_words(run.metrics)):
         if words:
-            say(words)
+            say("\n".join(wrapped(words)))
     relations = run.folder / "relations.png"
     say(f"\nwritten to {out}" + (f"; how they go together: {relations}" * relations.is_file()))
 

@@ -64,8 +64,8 @@ Seeds = Annotated[
 TimeLimit = Annotated[
     Annotated[float, msgspec.Meta(gt=0)] | None,
     Option(
-        help="About how long it may take: 90, 5min or 1h; fewer seeds, then fewer methods, as is "
-        "said.",
+        help="About how long it may take: 90, 5min or 1h. Fewer seeds, down to three, then without "
+        "the dearest methods, as is said.",
         metavar="TIME",
         shown="as long as it needs",
         parse=lambda text: parse_seconds("--time-limit", text),

@@ -45,13 +45,16 @@ class Comparison:
             is worth; empty if they are not there, or if it is the reference.
         reference: name of that arm.
         descriptions: one line about every arm and line.
-        sentences: what the numbers allow to be said, and what not.
+        sentences: what the numbers allow to be said, and what not; the answer first.
         test_share: test rows over training rows, where the seeds split one table anew.
         selected: whether the epoch was selected on validation rows; else it is the last one.
         seconds: wall-clock time in all.
-        notes: what the user should know of a method, and what was cut for the time.
+        notes: what the user should know of a method.
         measure: by which runs of one's own are compared; empty for the errors of ``compare``.
         others: the same runs by their other measures, see ``compare_runs``.
+        answer: the short sentences that come first: what to use, how sure that is, what it costs,
+            and what was left out for the time.
+        recommended: name of the arm or line to use; empty with fewer than two arms.
         equal_time: errors in the time that plain training takes, which hang on the machine; None
             where no time of an epoch is known.
 
@@ -74,6 +77,8 @@ class Comparison:
     notes: tuple[str, ...] = ()
     measure: str = ""
     others: Mapping[str, "Comparison"] = dataclasses.field(default_factory=dict)
+    answer: tuple[str, ...] = ()
+    recommended: str = ""
     equal_time: EqualTime | None = None
 
     @property
@@ -139,8 +144,8 @@ def compare(
         resume: see ``sweep``. An arm that was something else under its name is refused.
         on_progress: called with the name of the arm at work.
         seconds: about how long it may take; None for as long as it needs. Seeds, then methods are
-            left out for it, as the notes say: what comes out hangs on the machine, so there are no
-            checkpoints, and a single process does all.
+            left out for it, as the answer says: what comes out hangs on the machine, so there are
+            no checkpoints, and a single process does all.
         began: when the time for the limit began, by the clock; None for now.
         clock: seconds.
 
@@ -210,7 +215,7 @@ def compare(
         clock=clock,
     )
     datasets, numbers = datasets[: trained.seeds], numbers[: trained.seeds]
-    frames, notes = [], trained.notes
+    frames, notes = [], ()
     for name, fitted in trained.fitted.items():
         kind = "line" if name in lined else "arm"
         notes += fitted.notes
@@ -227,6 +232,11 @@ def compare(
         asked: Any = per_seed[per_seed["arm"].isin([*told, "adaptive"])]
         controls = contrasts(asked, "adaptive", test_share=share)
     tasks = number_tasks(datasets[0].targets)
+    advice = recommend(per_seed, board, test_share=share)
+    answer = (
+        *advice.sentences,
+        *(f"{said[0].upper()}{said[1:]}." for said in trained.cut),
+    )
     return Comparison(
         tasks=tasks,
         per_seed=per_seed,
@@ -236,7 +246,7 @@ def compare(
         reference=reference,
         descriptions={name: field[name].description for name in board["arm"]},
         sentences=(
-            *_first(recommend(per_seed, board, test_share=share)),
+            *answer,
             *_sentences(paired, controls, board, tasks, field),
             *equal_cost(per_seed, board, test_share=share),
         ),
@@ -244,12 +254,10 @@ def compare(
         selected=datasets[0].splits.validation is not None,
         seconds=clock() - at,
         notes=notes,
+        answer=answer,
+        recommended=advice.arm,
         equal_time=equal_time(trained.fitted, trained.paces, tasks, test_share=share),
     )
-
-
-def _first(sentence: str) -> tuple[str, ...]:
-    return (sentence,) if sentence else ()
 
 
 def _sentences(

@@ -30,6 +30,18 @@ class Cost(NamedTuple):
     runs: float
 
 
+class Advice(NamedTuple):
+    """What to use.
+
+    Attributes:
+        arm: its name; empty with fewer than two contestants.
+        sentences: that it is, how sure that is, and what it costs.
+    """
+
+    arm: str
+    sentences: tuple[str, ...]
+
+
 def costs_of(leaderboard: "pd.DataFrame") -> list[Cost]:
     """Contestants with an error, the best first.
 
@@ -54,8 +66,8 @@ def recommend(
     *,
     test_share: float | None = None,
     labels: Mapping[str, str] | None = None,
-) -> str:
-    """One sentence: which arm to use, what it costs, and what that is worth.
+) -> Advice:
+    """Which arm to use, how sure that is, and what it costs: a short sentence each.
 
     That is the arm of the least mean error; unless an arm that costs fewer runs cannot be told from
     it, or is worse by less than one hundredth; or a reference line has a lower error.
@@ -67,7 +79,7 @@ def recommend(
         labels: what arms are called, by name; others by their name without underscores.
 
     Returns:
-        The sentence; empty with fewer than two contestants.
+        The arm and the sentences.
 
     Example:
         >>> import pandas as pd
@@ -80,13 +92,16 @@ def recommend(
         ...      "measure": "rmse", "value": error, "parameters": 9, "splits": 0, "seconds": 0.1,
         ...      "runs": 1.0 if arm == "plain" else 4.0, "diverged": False}
         ...     for arm, column in errors.items() for seed, error in enumerate(column)])
-        >>> recommend(per_seed, leaderboard(per_seed))
-        'Use mean of 4 (4 runs): its error is 9.5 % (8.5 to 10.4) below that of plain, the best \
-of those that cost less.'
+        >>> for sentence in recommend(per_seed, leaderboard(per_seed)).sentences:
+        ...     print(sentence)
+        Use mean of 4.
+        How sure: its error is 9.5 % (8.5 to 10.4) below that of plain, the best of those that \
+cost less.
+        Cost: as much as training a network 4 times (plain: once).
     """
     every = costs_of(leaderboard)
     if len(every) < 2:
-        return ""
+        return Advice("", ())
     best, others = every[0], every[1:]
     if (line := _better_line(per_seed, leaderboard, best, test_share, labels)) is not None:
         return line
@@ -94,35 +109,35 @@ of those that cost less.'
     cheaper = [one for one in others if one.runs < best.runs * (1 - SAME_COST)]
     called = name_of(best.arm, labels)
     if all(row.untested or row.pairs < 2 for row in rows.values()):
-        return (
-            f"{called} has the least error{_at(best)}, but too few seeds were run to tell it from "
-            "the others."
-        )
+        least = f"{called[0].upper()}{called[1:]} has the least error."
+        sure = "not at all, too few seeds were run to tell it from the others"
+        return _advice(best, least, sure, [], labels)
     for one in sorted(cheaper, key=lambda one: (round(one.runs), one.error)):
-        row, own = rows[one.arm], name_of(one.arm, labels)
-        if row.verdict != "worse":
-            return (
-                f"Use {own}{_at(one)}: {called}{_at(best)} has the least error, but cannot be told "
-                f"from it{_less(per_seed, best, one, test_share, labels)}."
-            )
-        if row.percent < WORTH:
-            return (
-                f"Use {own}{_at(one)}: {called}{_at(best)} has the least error, but what it gains"
-                f"{_less(per_seed, best, one, test_share, labels)} is not worth its cost."
-            )
+        row = rows[one.arm]
+        if row.verdict == "worse" and row.percent >= WORTH:
+            continue
+        why = (
+            "but that may be chance"
+            if row.verdict != "worse"
+            else "but by too little to be worth its cost"
+        )
+        gain = _less(per_seed, best, one, test_share, labels)
+        sure = f"{called} has the least error, {why}{gain}"
+        return _advice(one, f"Use {name_of(one.arm, labels)}.", sure, [best], labels)
     over, what = (cheaper[0], "the best of those that cost less") if cheaper else (others[0], "")
     row = _against(per_seed, [best.arm, over.arm], over.arm, test_share, labels)[best.arm]
     against = name_of(over.arm, labels)
     if row.verdict == "better":
         size = row.by().removeprefix("by ")
-        of = f"that of {against}, {what}" if what else f"that of {against}, the next best"
-        return f"Use {called}{_at(best)}: its error is {size} below {of}."
-    same = [name_of(one.arm, labels) for one in others if rows[one.arm].verdict != "worse"]
-    more = f" and {len(same) - 1} more" if len(same) > 1 else ""
-    return (
-        f"Use {called}{_at(best)}: it has the least error, though it cannot be told from "
-        f"{same[0] if same else against}{more} ({row.difference()})."
-    )
+        sure = f"its error is {size} below that of {against}, {what or 'the next best'}"
+    else:
+        same = [name_of(one.arm, labels) for one in others if rows[one.arm].verdict != "worse"]
+        more = f" and {len(same) - 1} more" if len(same) > 1 else ""
+        sure = (
+            f"it has the least error, but its distance from {same[0] if same else against}{more} "
+            f"may be chance ({row.difference()})"
+        )
+    return _advice(best, f"Use {called}.", sure, [over], labels)
 
 
 def equal_cost(
@@ -172,32 +187,46 @@ def _better_line(
     best: Cost,
     test_share: float | None,
     labels: Mapping[str, str] | None,
-) -> str | None:
-    """The sentence where a reference line has the least error; None where none has."""
+) -> Advice | None:
+    """What to say where a reference line has the least error; None where none has."""
     rows: list[Any] = leaderboard.to_dict("records")
     lines = [row for row in rows if row["kind"] == "line" and row["error"] < best.error]
     for line in sorted(lines, key=lambda row: row["error"]):
         row = _against(per_seed, [line["arm"], best.arm], best.arm, test_share, labels)[line["arm"]]
-        if row.verdict == "better":
-            size = row.by().removeprefix("by ")
-            return (
-                f"Use {name_of(line['arm'], labels)}, a reference line: its error is {size} below "
-                f"that of {name_of(best.arm, labels)}, the best arm."
-            )
-        if not row.untested and row.pairs > 1:
-            return (
-                f"Use {name_of(line['arm'], labels)}, a reference line: it has the least error, "
-                f"though it cannot be told from {name_of(best.arm, labels)}, the best arm "
-                f"({row.difference()})."
-            )
+        if row.verdict != "better" and (row.untested or row.pairs < 2):
+            continue
+        other = f"{name_of(best.arm, labels)}, the best of the methods asked for"
+        sure = (
+            f"its error is {row.by().removeprefix('by ')} below that of {other}"
+            if row.verdict == "better"
+            else f"it has the least error, but its distance from {other}, may be chance "
+            f"({row.difference()})"
+        )
+        use = Cost(str(line["arm"]), float(line["error"]), 0.0)
+        return _advice(use, f"Use {name_of(use.arm, labels)}.", sure, [best], labels)
     return None
 
 
-def _at(one: Cost) -> str:
-    if not one.runs:
-        return ""
-    runs = written(one.runs).removesuffix(".0")
-    return f" ({runs} {'run' if runs == '1' else 'runs'})"
+def _advice(
+    one: Cost, use: str, sure: str, others: Sequence[Cost], labels: Mapping[str, str] | None
+) -> Advice:
+    return Advice(one.arm, (use, f"How sure: {sure}.", _cost(one, others, labels)))
+
+
+def _cost(one: Cost, others: Sequence[Cost], labels: Mapping[str, str] | None) -> str:
+    """What an arm costs, and others where that is something else."""
+    said = f"as much as training a network {_times(one)}" if one.runs else "no network is trained"
+    beside = [
+        f"{name_of(other.arm, labels)}: {_times(other)}"
+        for other in others
+        if _times(other) != _times(one)
+    ]
+    return f"Cost: {said}{' (' * bool(beside)}{', '.join(beside)}{')' * bool(beside)}."
+
+
+def _times(one: Cost) -> str:
+    number = written(one.runs).removesuffix(".0")
+    return {"0": "none", "1": "once", "2": "twice"}.get(number, f"{number} times")
 
 
 def _less(

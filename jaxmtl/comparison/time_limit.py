@@ -2,22 +2,23 @@
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
 
 from jaxmtl._words import about
 from jaxmtl.methods.method import OnProgress
 from jaxmtl.training import SweepProgress
 
 Clock = Callable[[], float]
+_CostOf = Callable[[str, int], float]  # seconds of a method for a number of seeds
 
 LEAST = 3  # seeds: with fewer there is no spread to speak of
-SOME = 10  # seeds that are kept, if they can be, where methods are left out all the same
 SETTLED = 0.02  # of the limit that a method has to run before its pace is known
 OR_DONE = 0.1  # of its work
 SLACK = 0.05  # of the limit
 PATIENCE = 0.15  # of the limit, beyond which it is said that the least took longer
 RESTARTS = 2
-QUICK = 0.02  # of the limit: what takes less is never left out
-OF_OTHERS = 0.25  # of the limit, that methods without steps can keep from the networks
+MOMENT = 1.0  # seconds: what takes no longer is never left out
+QUICK = 0.02  # of the limit: nor is what takes less of it
 
 
 class BrokenOffError(Exception):
@@ -33,9 +34,9 @@ class TimeLimit:
     """Cuts seeds, then methods, such that a comparison ends in time.
 
     The first network tells by its pace what all take: if that is too much, it is broken off and
-    started anew with fewer seeds. Later methods are left out where they do not fit, or broken off
-    where they turn out slower than those before them. The least is always done: three seeds of the
-    first methods.
+    started anew with fewer seeds. Where later methods turn out slower, seeds are cut once more, of
+    what is through as well. Only what does not fit with three seeds is left out, the dearest first;
+    the reference and one more method are trained whatever they take.
 
     Example:
         >>> now = iter([0.0, 1.0, 11.0])
@@ -79,21 +80,19 @@ class TimeLimit:
         self._clock, self._on_progress, self._seconds = clock, on_progress, seconds
         self._began = began
         self._end = self._began + seconds
-        self._left_for = list(networks)  # not through yet
+        self._latest = self._end + SLACK * seconds
+        self._waiting = [*networks, *others]  # not through yet
         self._others, self._must = dict(others), set(must)
         self._least = min(LEAST, seeds)
-        self._laying = self._left_for[0] if networks else None
+        self._laying = networks[0] if networks else None
         self._at: str | None = None
         self._since = self._compiled = 0.0
         self._first: dict[str, tuple[float, int]] = {}
-        self._done: list[float] = []  # seconds of networks that are through
+        self._done: list[_Spent] = []  # by networks that are through
         self._measured: list[tuple[int, float]] = []  # seconds without compiling, by seeds
         self._cut: dict[str, float] = {}  # methods left out, and about what they take
         if self._laying is None:
-            free = self._end - clock()
-            each = sum(cost for name, cost in self._others.items() if name in self._must)
-            if each * seeds > free:
-                self.seeds = min(max(int(free / each), self._least), seeds)
+            self._cut_seeds(self._end - clock(), self._cost)
 
     def start(self, name: str) -> None:
         """A method begins, for the first time or anew."""
@@ -101,9 +100,11 @@ class TimeLimit:
 
     def end(self) -> None:
         """The method that was started is through."""
-        if self._at in self._left_for:
-            self._done.append(self._clock() - self._since)
-            self._left_for.remove(self._at)
+        if self._at in self._waiting:
+            if self._at not in self._others:
+                spent = self._clock() - self._since
+                self._done.append(_Spent(min(self._compiled, spent), spent, self.seeds))
+            self._waiting.remove(self._at)
         self._laying = None if self._at == self._laying else self._laying
         self._at = None
 
@@ -114,36 +115,45 @@ class TimeLimit:
             names: of methods, in the order in which they were asked for.
 
         Returns:
-            Those that are never left out, those that take hardly any time, and the rest.
+            Those that are never left out, those that take hardly any time, and the rest, the
+            dearest last.
         """
 
-        def place(name: str) -> int:
+        def place(name: str) -> tuple[int, float]:
             if name in self._must:
-                return 0
-            return 1 if self._is_quick(name) else 2
+                return 0, 0.0
+            return (1, 0.0) if self._is_quick(name) else (2, self._cost(name, self.seeds))
 
         return sorted(names, key=place)
 
     def fits(self, name: str) -> bool:
-        """Whether there is time for a method; one for which there is none is noted."""
-        cost = self._cost(name)
-        if name in self._must or self._is_quick(name):
+        """Whether there is time for a method; one for which there is none is noted.
+
+        ``seeds`` may have become fewer, so that there is.
+        """
+        if name in self._cut:
+            return False
+        if name not in self._waiting or name in self._must or self._is_quick(name):
             return True
-        if self._clock() + cost <= self._end + SLACK * self._seconds:
+        now = self._clock()
+        if len(self._fitting(self.seeds, self._latest - now, self._cost)) < len(self._waiting):
+            self._cut_seeds(self._end - now, self._cost)
+        cost = self._cost(name, self.seeds)
+        if now + cost <= self._latest:
             return True
         self.leave_out(name, cost)
         return False
 
-    def leave_out(self, name: str, cost: float | None = None) -> None:
+    def leave_out(self, name: str, cost: float) -> None:
         """Notes a method as left out.
 
         Args:
             name: of the method.
-            cost: seconds that it takes; None: as it was last estimated.
+            cost: seconds that it takes.
         """
-        self._cut[name] = self._cut.get(name, 0.0) if cost is None else cost
-        if name in self._left_for:
-            self._left_for.remove(name)
+        self._cut[name] = cost
+        if name in self._waiting:
+            self._waiting.remove(name)
 
     def watch(self, name: str, progress: SweepProgress) -> None:
         """Passes on progress, and breaks off what does not fit.
@@ -164,22 +174,25 @@ class TimeLimit:
         known = made > 0 and settled
         left = ran * (progress.total - progress.done) / made if made > 0 else math.nan
         if self._on_progress is not None:
-            rest = len([one for one in self._left_for if one != method])
-            cost = self._cost(method) if self._done else self._compiled + ran + left
-            whole = min(left + rest * cost + self._reserve(self.seeds), max(self._end - now, 0.0))
+            rest = sum(self._cost(one, self.seeds) for one in self._waiting if one != method)
+            if not self._done:
+                networks = [one for one in self._waiting if one not in self._others]
+                rest += max(len(networks) - 1, 0) * (self._compiled + ran + left)
+            whole = min(left + rest, max(self._end - now, 0.0))
             self._on_progress(name, progress._replace(seconds_left=whole if left == left else left))
         if not known or progress.done >= progress.total:
             return
-        latest = self._end + SLACK * self._seconds
         if self._laying == method:
             if len(self._measured) < RESTARTS:
-                self._cut_seeds(now, ran + left, left, latest)
-        elif method not in self._must and now + left > latest:
-            self.leave_out(method, now - self._since + left)
-            raise BrokenOffError(method)
+                self._adjust(now, method, ran + left, left)
+        elif now + left > self._latest and method in self._waiting:
+            self._adjust(now, method, ran + left, left)
+            if method not in self._must:
+                self.leave_out(method, now - self._since + left)
+                raise BrokenOffError(method)
 
     def notes(self) -> tuple[str, ...]:
-        """What was cut, and whether the least took longer than the limit; in sentences."""
+        """What was cut, and whether the least took longer than the limit; without full stops."""
         parts = []
         if self.seeds < self._asked:
             parts.append(f"{_seeds(self.seeds)} instead of {self._asked}")
@@ -201,50 +214,84 @@ class TimeLimit:
             return f"{', '.join(said)} (about {next(iter(said.values()))}{each})"
         return ", ".join(f"{name} (about {time})" for name, time in said.items())
 
-    def _cost(self, name: str) -> float:
+    def _cost(self, name: str, seeds: int) -> float:
         """Seconds that a method takes, by those before it."""
         if name in self._others:
-            return self._others[name] * self.seeds
-        return sum(self._done) / len(self._done) if self._done else 0.0
+            return self._others[name] * seeds
+        each = [one.compiled + one.run * seeds / one.seeds for one in self._done]
+        return sum(each) / len(each) if each else 0.0
 
     def _is_quick(self, name: str) -> bool:
-        return self._others.get(name, math.inf) * self.seeds <= QUICK * self._seconds
+        cost = self._others.get(name, math.inf) * self.seeds
+        return cost <= max(MOMENT, QUICK * self._seconds)
 
-    def _reserve(self, seeds: int) -> float:
-        """Seconds of methods without steps, as far as networks make way for them."""
-        return min(seeds * sum(self._others.values()), OF_OTHERS * self._seconds)
+    def _fitting(self, seeds: int, free: float, cost: _CostOf) -> set[str]:
+        """Methods that are not through and for which there is time, the cheapest first."""
 
-    def _cut_seeds(self, now: float, run: float, left: float, latest: float) -> None:
-        """Breaks off the first network where all of them do not fit with as many seeds."""
-        number = len(self._left_for)
-        rest = (number - 1) * (self._compiled + run) + self._reserve(self.seeds)
-        if now + left + rest <= latest or self.seeds <= self._least:
+        def place(name: str) -> tuple[bool, float]:  # what is trained whatever it takes, first
+            return name not in self._must and name != self._laying, cost(name, seeds)
+
+        found = set()
+        for name in sorted(self._waiting, key=place):
+            free -= cost(name, seeds)
+            if free >= 0:
+                found.add(name)
+        return found
+
+    def _cut_seeds(self, free: float, cost: _CostOf) -> None:
+        """As many seeds as there can be without fewer methods than the fewest seeds allow."""
+        wanted = len(self._fitting(self._least, free, cost))
+        if wanted < sum(name in self._must for name in self._waiting):
+            self.seeds = self._least  # these are trained all the same
             return
-        measured = [*self._measured, (self.seeds, run)]
+        every = range(self.seeds, self._least - 1, -1)
+        self.seeds = next(k for k in every if len(self._fitting(k, free, cost)) >= wanted)
 
-        def each(seeds: int) -> float:
-            return self._compiled + _at_this_pace(measured, seeds)
+    def _adjust(self, now: float, method: str, run: float, left: float) -> None:
+        """Breaks off what is at work where not all fit with as many seeds.
 
-        def fitting(seeds: int) -> int:
-            """How many methods there is time for."""
-            first = left if seeds == self.seeds else each(seeds)
-            free = self._end - now - self._reserve(seeds) - first
-            return min(1 + math.floor(free / max(each(seeds), 1e-9)), number) if free >= 0 else 0
+        Raises:
+            BrokenOffError: ``seeds`` has become fewer.
+        """
+        before, compiled, laying = self.seeds, self._compiled, self._laying == method
+        measured = [*self._measured, (before, run)]
 
-        needed = 1 + len(self._must.intersection(self._left_for) - {self._laying})
-        floor = self._least
-        if fitting(floor) < number and fitting(min(SOME, self.seeds)) >= needed:
-            floor = min(SOME, self.seeds)
-        wanted = fitting(floor)
-        seeds = next(k for k in range(self.seeds, floor - 1, -1) if fitting(k) >= wanted)
-        if wanted < needed:
-            seeds = floor
-            if left + (needed - 1) * each(self.seeds) <= needed * each(seeds):
-                return  # starting over would save nothing
-        if seeds == self.seeds:
+        def anew(seeds: int) -> float:
+            pace = _at_this_pace(measured, seeds) if laying else run * seeds / before
+            return compiled + pace
+
+        def cost(name: str, seeds: int) -> float:
+            if name == method and seeds == before:
+                return left
+            own = name == method or (laying and name not in self._others)
+            return anew(seeds) if own else self._cost(name, seeds)
+
+        free, kept = self._end - now, self._must | {self._laying}
+        if len(self._fitting(before, self._latest - now, cost)) == len(self._waiting):
             return
-        self.seeds, self._measured = seeds, measured
-        raise BrokenOffError(self._at)
+        if method not in kept and method not in self._fitting(self._least, free, cost):
+            return
+        self._cut_seeds(free, cost)
+        rest = {name for name in self._waiting if name in kept} | {method}
+        spent = [sum(cost(name, seeds) for name in rest) for seeds in (before, self.seeds)]
+        if self.seeds == before or (self.seeds == self._least and spent[0] <= spent[1]):
+            self.seeds = before  # starting over would save nothing
+            return
+        if laying:
+            self._measured = measured
+        raise BrokenOffError(method)
+
+
+class _Spent(NamedTuple):
+    """What a method took, for how many seeds."""
+
+    compiled: float
+    whole: float
+    seeds: int
+
+    @property
+    def run(self) -> float:
+        return self.whole - self.compiled
 
 
 def _at_this_pace(measured: Sequence[tuple[int, float]], seeds: int) -> float:

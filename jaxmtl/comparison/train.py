@@ -13,7 +13,7 @@ from jaxmtl.comparison.contestants import Contestant
 from jaxmtl.comparison.equal_time import Paces
 from jaxmtl.comparison.time_limit import BrokenOffError, Clock, TimeLimit
 from jaxmtl.data import Data, Dataset, Folds, data_of
-from jaxmtl.methods.method import Fitted, Work
+from jaxmtl.methods.method import Fitted, Work, first_folds
 from jaxmtl.methods.study.adaptive import ADAPTIVE
 from jaxmtl.methods.study.bench import Bench, StudyProtocol
 
@@ -30,7 +30,7 @@ class Trained:
         fitted: by the names of those that were trained, in the order in which they were asked for.
         seconds: that each took.
         seeds: how many were run, the first of those that were asked for.
-        notes: what was cut for the time.
+        cut: for the time, in sentences without a full stop.
         a_run: gradient steps of one run of the schedule, a seed each; None without networks.
         paces: seconds of one epoch of one seed, see ``Paces``.
     """
@@ -38,7 +38,7 @@ class Trained:
     fitted: Mapping[str, Fitted]
     seconds: Mapping[str, float]
     seeds: int
-    notes: tuple[str, ...]
+    cut: tuple[str, ...]
     a_run: Int[np.ndarray, " seeds"] | None = None
     paces: Mapping[str, float] = dataclasses.field(default_factory=dict)
 
@@ -87,7 +87,7 @@ def train_methods(
         >>> found = train_methods(field, datasets, [0, 1], reference="mean",
         ...     protocol=StudyProtocol(), work=Work(seconds=60.0), began=time.perf_counter(),
         ...     clock=time.perf_counter)
-        >>> list(found.fitted), found.seeds, found.notes
+        >>> list(found.fitted), found.seeds, found.cut
         (['mean', 'ridge'], 2, ())
     """
     names = list(field)
@@ -102,26 +102,39 @@ def train_methods(
         rows = _rows(datasets[: limit.seeds], seeds)
     found: dict[str, Fitted] = {}
     for name in limit.order(names):
-        if name != FIRST and not limit.fits(name):
-            continue
-        limit.start(name)
-        if name != FIRST:  # which the bench has trained
-            paces.start(name)
-        began = clock()
-        try:
-            found[name] = field[name].make(bench).fit(*rows, work)
-        except BrokenOffError:
-            continue
-        limit.end()
-        seconds[name] = clock() - began + seconds.get(name, 0.0)
+        while name not in found and limit.fits(name):
+            if limit.seeds < len(rows.folds):
+                rows, bench = _of_first(limit.seeds, rows, bench)
+            limit.start(name)
+            if name != FIRST:  # which the bench has trained
+                paces.start(name)
+            began = clock()
+            try:
+                found[name] = field[name].make(bench).fit(*rows, work)
+            except BrokenOffError:
+                continue  # it is begun anew with fewer seeds, or no longer fits
+            limit.end()
+            seconds[name] = clock() - began + seconds.get(name, 0.0)
+    if limit.seeds < len(rows.folds):
+        rows, bench = _of_first(limit.seeds, rows, bench)
+    number = len(rows.folds)
     return Trained(
-        fitted={name: found[name] for name in names if name in found},
-        seconds=seconds,
-        seeds=len(rows.folds),
-        notes=limit.notes(),
+        fitted={name: first_folds(found[name], number) for name in names if name in found},
+        seconds={name: seconds[name] * number / len(one.scores) for name, one in found.items()},
+        seeds=number,
+        cut=limit.notes(),
         a_run=None if bench is None else bench.updates.sum(axis=1),
         paces={name: paces.seconds(name) for name in found},
     )
+
+
+def _of_first(number: int, rows: _Rows, bench: Bench | None) -> tuple[_Rows, Bench | None]:
+    """The rows of the first seeds, and the bench on the schedule that was laid down for them."""
+    if bench is not None:
+        bench = bench.of_first(number)
+        return _Rows(bench.data, bench.folds, bench.keys), bench
+    folds = dataclasses.replace(rows.folds, parts=rows.folds.parts[:number])
+    return rows._replace(folds=folds, keys=jax.random.clone(rows.keys)[:number]), None
 
 
 def _limit(

@@ -5,7 +5,7 @@ the task axis first.
 """
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -15,6 +15,7 @@ from jaxtyping import Array, Bool, Float, PyTree
 
 from jaxmtl._paths import listed, named_leaves
 from jaxmtl._pytree import Prefix, leaf_groups, register_dataclass
+from jaxmtl._validate import is_concrete
 from jaxmtl.gradients.stacked import accumulator_dtype, num_tasks
 
 CHUNK = 2**14  # entries of a task that are looked at together
@@ -42,6 +43,8 @@ class ConflictMap:
         >>> found = conflict_map({"a": jnp.array([[3.0, 4.0], [3.0, -4.0]])}, names=("x", "y"))
         >>> {name: round(float(value), 2) for name, value in found.scalars().items()}
         {'norm/a/x': 5.0, 'norm/a/y': 5.0, 'cosine/a/x/y': -0.28, 'opposite/a/x/y': 0.5}
+        >>> found
+        ConflictMap(1 layer, 2 tasks; least cosine -0.28: x and y at a)
     """
 
     norms: Float[Array, "*lead layers tasks"]
@@ -49,6 +52,10 @@ class ConflictMap:
     opposite: Float[Array, "*lead layers tasks tasks"]
     layers: tuple[str, ...] = dataclasses.field(metadata={"static": True})
     names: tuple[str, ...] | None = dataclasses.field(default=None, metadata={"static": True})
+
+    def __repr__(self) -> str:
+        """How many layers and tasks, and the pair whose gradients oppose each other the most."""
+        return brief(self, "cosine", self.cosines, lambda: self.cosines, largest=False)
 
     @property
     def products(self) -> Float[Array, "*lead layers tasks tasks"]:
@@ -94,6 +101,41 @@ class ConflictMap:
             for at, layer in enumerate(self.layers)
             for s, t in zip(*pairs_of(len(tasks)), strict=True)
         }
+
+
+def brief(
+    found: Any, what: str, like: Any, values: Callable[[], Array], *, largest: bool = True
+) -> str:
+    """A value of conflict in one line: its size, and the pair and layer that stand out.
+
+    Args:
+        found: with ``layers`` and ``names``.
+        what: the values are.
+        like: a leaf of its shape; where it is traced, or no array, values are not asked for.
+        values: gives those of pairs at layers, (*lead, layers, tasks, tasks).
+        largest: whether the largest stands out, or else the least.
+
+    Returns:
+        Its ``repr``.
+    """
+    number = len(found.layers)
+    shape: Any = getattr(like, "shape", ())
+    said = f"{number} layer{'s' * (number != 1)}"
+    if len(shape) > 2:
+        said += f", {shape[-1]} task{'s' * (shape[-1] != 1)}"
+        said += f", axes {shape[:-3]} in front" if len(shape) > 3 else ""
+    known = is_concrete(like)
+    if known and getattr(like, "is_fully_addressable", isinstance(like, np.ndarray)):
+        with jax.ensure_compile_time_eval():  # inside of jit all else would be traced
+            each = np.asarray(of_pairs(values()), float)
+        if np.isfinite(each).any():
+            place = np.nanargmax(each) if largest else np.nanargmin(each)
+            *_, layer, pair = np.unravel_index(place, each.shape)
+            names = found.names or tuple(f"task {task}" for task in range(shape[-1]))
+            one, other = (names[tasks[pair]] for tasks in pairs_of(shape[-1]))
+            said += f"; {'largest' if largest else 'least'} {what} {each.flat[place]:.3g}: "
+            said += f"{one} and {other} at {found.layers[layer]}"
+    return f"{type(found).__name__}({said})"
 
 
 def conflict_map(

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, PyTree
 
 from jaxmtl._pytree import Prefix, cloned_keys, register_dataclass
-from jaxmtl.conflict.layers import ConflictMap, conflict_map, unit_map
+from jaxmtl.conflict.layers import ConflictMap, brief, conflict_map, unit_map
 from jaxmtl.gradients.loss import LossFn, parts_of
 from jaxmtl.gradients.tasks import task_gradients
 
@@ -43,6 +43,10 @@ class SampleConflict:
     both: Int[Array, "*lead tasks tasks"]
     layers: tuple[str, ...] = dataclasses.field(metadata={"static": True})
     names: tuple[str, ...] | None = dataclasses.field(default=None, metadata={"static": True})
+
+    def __repr__(self) -> str:
+        """How many layers and tasks, and the pair that is in conflict in most samples."""
+        return brief(self, "share of samples in conflict", self.rate, lambda: self.rate)
 
 
 def sample_conflict(
@@ -85,6 +89,21 @@ def sample_conflict(
         >>> found = sample_conflict(loss_fn)({"w": jnp.zeros(())}, (x, y))
         >>> found.rate[0, 0, 1].item(), found.products[0, 0, 1].item()
         (0.75, -2.0)
+
+        In a loop of one's own, every second update, as it costs a backward pass a task and sample:
+
+        >>> import optax
+        >>> from jaxmtl import aggregation as ag
+        >>> init, step = ag.aggregated_step(loss_fn, ag.upgrad(), optax.sgd(0.1))
+        >>> params, batch, looked = {"w": jnp.zeros(())}, (x, y), []
+        >>> state, step = init(params, batch), jax.jit(step)
+        >>> look = jax.jit(sample_conflict(loss_fn))
+        >>> for number in range(4):
+        ...     if number % 2 == 0:
+        ...         looked.append(look(params, batch).rate[0, 0, 1].item())
+        ...     params, state, info = step(params, state, batch)
+        >>> looked
+        [0.75, 0.75]
 
     References:
         The estimator is the U-statistic of the inner product of two means.

@@ -12,7 +12,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from jaxmtl._pytree import register_dataclass
 from jaxmtl._validate import check_choice
-from jaxmtl.conflict.layers import ConflictMap, of_pairs, pairs_of
+from jaxmtl.conflict.layers import ConflictMap, brief, of_pairs, pairs_of
 
 Score = Literal["cosine", "below", "rate", "opposite", "streak", "longest", "dominance"]
 
@@ -54,6 +54,10 @@ class Tally:
     both: Float[Array, "*lead tasks tasks"]
     layers: tuple[str, ...] = dataclasses.field(metadata={"static": True})
     names: tuple[str, ...] | None = dataclasses.field(default=None, metadata={"static": True})
+
+    def __repr__(self) -> str:
+        """How many layers and tasks, and the pair that was in conflict most often."""
+        return brief(self, "share of updates in conflict", self.cosine, self.score)
 
     def score(self, kind: Score = "rate") -> Float[Array, "*lead layers tasks tasks"]:
         """One number a layer and pair, NaN where nothing was seen; the more, the more conflict.
@@ -202,6 +206,30 @@ def update_tally(
         ...     tally = update_tally(tally, found)
         >>> tally.layers, tally.of_layers("streak").tolist()
         (('a', 'b'), [3.0, 0.0])
+
+        In a loop of one's own, with task gradients that are combined there as well:
+
+        >>> import jax
+        >>> import optax
+        >>> from jaxmtl import aggregation as ag
+        >>> from jaxmtl import task_gradients
+        >>> loss_fn = lambda w, x: jnp.stack([((x @ w["a"] - 1) ** 2).mean(), (x @ w["a"]).mean()])
+        >>> params, optimizer, method = {"a": jnp.zeros(2)}, optax.sgd(0.1), ag.upgrad()
+        >>> @jax.jit
+        ... def step(params, states, tally, batch):
+        ...     losses, grads = task_gradients(loss_fn)(params, batch)
+        ...     tally = update_tally(tally, conflict_map(grads))
+        ...     combined, of_method, info = method.update(grads, states[0], losses=losses)
+        ...     updates, of_optimizer = optimizer.update(combined, states[1], params)
+        ...     return optax.apply_updates(params, updates), (of_method, of_optimizer), tally
+        >>> batches = jax.random.uniform(jax.random.key(0), (5, 8, 2))
+        >>> like = jax.eval_shape(task_gradients(loss_fn), params, batches[0])[1]
+        >>> states = method.init(like), optimizer.init(params)
+        >>> tally = start_tally(jax.eval_shape(conflict_map, like))
+        >>> for batch in batches:
+        ...     params, states, tally = step(params, states, tally, batch)
+        >>> {name: value.item() for name, value in tally.scalars().items()}
+        {'conflict/a': 1.0, 'conflict/a/0/1': 1.0}
 
     References:
         Shi et al. (2023), Recon, algorithm 1, ``below``. Wang et al. (2021), Gradient vaccine, the

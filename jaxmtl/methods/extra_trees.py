@@ -64,7 +64,7 @@ class ExtraTrees:
     """
 
     name: str = "extra_trees"
-    description: str = "the mean of many random trees (scikit-learn's extra trees)"
+    description: str = "extra trees: the mean of many with random splits (scikit-learn)"
     trees: int = 240
 
     def fit(

@@ -147,6 +147,21 @@ def held_out(
     return tuple(model.predict(data.x[fold.test]) for model, fold in pairs)
 
 
+def first_folds(fitted: Fitted, number: int) -> Fitted:
+    """What was fitted on the first folds.
+
+    Args:
+        fitted: on all of them.
+        number: of folds.
+
+    Returns:
+        The same models, without the others.
+    """
+    names = [field.name for field in dataclasses.fields(Fitted) if field.name != "notes"]
+    kept = {name: getattr(fitted, name)[:number] for name in names}
+    return dataclasses.replace(fitted, **kept)
+
+
 def join_folds(parts: Sequence[tuple[Int[np.ndarray, " some"], Fitted]], folds: int) -> Fitted:
     """What was fitted on some folds each, as one value in the order of the folds.
 

@@ -58,7 +58,9 @@ class Measure:
         if not self.power:
             return ""
         unit = task.unit or unknown
-        return unit if self.power == 1 else f"({unit})²"
+        if self.power == 1 or not unit:
+            return unit
+        return f"{unit}²" if unit.isalpha() else f"({unit})²"
 
     def title_of(self, task: Task, unknown: str = "original units") -> str:
         """The label with the unit in brackets."""

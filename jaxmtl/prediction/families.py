@@ -32,6 +32,8 @@ from jaxmtl.training import SweepProgress
 LONGEST = 900.0  # seconds
 MOMENT = 0.1  # seconds that are left where what came before has taken them all
 
+LAST = "last"  # stage: the families are mixed, and what comes of it is written
+
 OnStage = Callable[["Stage"], None]
 
 
@@ -39,9 +41,9 @@ class Stage(NamedTuple):
     """Where the learning stands.
 
     Attributes:
-        name: of the family at work.
+        name: of the family at work; ``LAST`` for what comes after the last one.
         number: its number, from 0.
-        total: of families.
+        total: of families, and one for what comes after.
         share: of its work that is done; 0 where it does not say.
         seconds_left: of the whole, about.
 
@@ -145,6 +147,7 @@ def fit_families(
         given = None if isinstance(plan.structure, str) else to_json(plan.structure)
         kept = Kept(Path(work.checkpoint), data, folds, seed=plan.seed, asked=given)
     before: list[str] = []
+    steps = len(names)
     for number, name in enumerate([*names, *perhaps]):
         method = _method(name, plan, data, folds, fitted)
         if method is None:  # there are no clear groups
@@ -154,10 +157,10 @@ def fit_families(
             if longest is not None and cost.whole > longest:
                 continue
             timing.add(name, cost)
-        methods[name] = method
+        steps = number + 1
         found = None if kept is None else kept.load(name)
         if found is not None:
-            fitted[name], seconds[name] = found
+            methods[name], (fitted[name], seconds[name]) = method, found
             before.append(name)
             timing.leave_out(name)
             continue
@@ -166,7 +169,7 @@ def fit_families(
             left_out.append((name, timing.needs(name)))
             timing.leave_out(name)
             continue
-        tell = _teller(name, number, timing, on_stage, max(len(names), number + 1))
+        tell = _teller(name, number, timing, on_stage, len(names) + len(perhaps) + 1)
         began = time.perf_counter()
         keys = jax.random.split(jax.random.key(plan.seed), len(folds))
         share = timing.share(name)
@@ -174,12 +177,14 @@ def fit_families(
         how = dataclasses.replace(
             work, seconds=share, checkpoint=place, resume=place is not None, on_progress=tell
         )
-        fitted[name] = method.fit(data, folds, keys, how)
+        methods[name], fitted[name] = method, method.fit(data, folds, keys, how)
         seconds[name] = time.perf_counter() - began
         timing.done(name)
         give_memory_back()
         if kept is not None and share is None:
             kept.save(name, fitted[name], seconds[name])
+    if on_stage is not None:
+        on_stage(Stage(LAST, steps, steps + 1, 0.0, timing.rest))
     cut = [left_out_note(plan.seconds, left_out)] if left_out and plan.seconds else []
     if before:
         cut.append(f"kept from a fit that was broken off: {', '.join(map(said, before))}")
@@ -206,12 +211,12 @@ def _teller(
     """Says that a family begins, and gives what says how far it is."""
     if on_stage is None:
         return None
-    on_stage(Stage(name, number, total, 0.0, timing.needs(name) + timing.later(name)))
+    on_stage(Stage(name, number, total, 0.0, timing.needs(name) + timing.later(name) + timing.rest))
 
     def tell(part: str, at: SweepProgress) -> None:
         del part
         left = at.seconds_left if at.seconds_left == at.seconds_left else timing.needs(name)
         share = at.done / max(at.total, 1)
-        on_stage(Stage(name, number, total, share, left + timing.later(name)))
+        on_stage(Stage(name, number, total, share, left + timing.later(name) + timing.rest))
 
     return tell

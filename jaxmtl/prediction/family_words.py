@@ -3,10 +3,10 @@
 FAMILY_WORDS = {
     "mean": "the mean",
     "linear": "a straight line",
-    "extra_trees": "random trees",
+    "extra_trees": "extra trees",
     "boosted": "boosted trees",
     "network": "networks together",
-    "residual": "networks beside a line",
+    "residual": "networks and line",
     "separate": "networks one by one",
     "groups": "networks in groups",
     "mixture": "this model",

@@ -22,6 +22,8 @@ DOUBT = 5.0  # seconds for which the pace is held to be as expected, beside what
 PACES = 0.25, 4.0  # beyond which what is expected of a family is wrong, and not the machine's pace
 COMPILING = {"residual": 2.0, "separate": 16.0}  # the first of these is the program of "network"
 FEWEST_EPOCHS = 15  # of a network that is cut
+FOR_THE_TIME = "for the time"  # end of the note of a network that is cut
+BRIEF = 1.0  # seconds: what takes no longer is never left out
 
 
 class Cost(NamedTuple):
@@ -122,11 +124,15 @@ class TimePlan:
             self._end = self._began + seconds - RESERVED[0] - RESERVED[1] * seconds
 
     def kept(self) -> list[str]:
-        """Those that are still to come and fit into the time, as many as possible."""
+        """Those that are still to come and fit into the time, as many as possible.
+
+        Those that take a moment only fit into any time.
+        """
         left, found = self._end - self._clock(), []
         for name in sorted(self._waiting, key=lambda one: self._costs[one].least):
-            left -= self.needs(name, least=True)
-            if left >= 0:
+            needed = self.needs(name, least=True)
+            left -= needed
+            if left >= 0 or needed <= BRIEF:
                 found.append(name)
         return [name for name in self._waiting if name in found]
 
@@ -197,6 +203,11 @@ class TimePlan:
         return min(left, max(self._end - self._clock(), 0.0))
 
     @property
+    def rest(self) -> float:
+        """Seconds for mixing and for what is written, by what families have taken so far."""
+        return RESERVED[0] + RESERVED[1] * self._spent
+
+    @property
     def _pace(self) -> float:
         least, most = PACES
         return min(max((self._spent + DOUBT) / (self._expected + DOUBT), least), most)
@@ -240,6 +251,33 @@ def too_long_note(needed: Sequence[tuple[str, float]]) -> str:
         f"left out, as {it} would take long: {_each(needed)}; {it} {is_} trained if --families "
         f"names {them} ({names}), or with a --time-limit that leaves room for {them}"
     )
+
+
+def is_of_time(note: str) -> bool:
+    """Whether a note of a run says what the time has cost."""
+    return note.startswith("left out") or note.endswith(FOR_THE_TIME)
+
+
+def of_time(notes: Sequence[str]) -> list[str]:
+    """What the time has cost, as sentences that stand beside the verdict.
+
+    Args:
+        notes: of a run.
+
+    Returns:
+        Sentences.
+
+    Example:
+        >>> cut = "residual: 32 passes over the rows instead of 73, for the time"
+        >>> of_time(["8 rows are the same", cut])
+        ['Networks and line: 32 passes over the rows instead of 73, for the time.']
+    """
+    found = []
+    for note in filter(is_of_time, notes):
+        name, colon, rest = note.partition(": ")
+        words = f"{said(name)}{colon}{rest}"
+        found.append(f"{words[0].upper()}{words[1:]}.")
+    return found
 
 
 def _each(needed: Sequence[tuple[str, float]]) -> str:

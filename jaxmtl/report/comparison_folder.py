@@ -16,7 +16,8 @@ from jaxmtl.files.json_file import write_json_file
 from jaxmtl.files.names import folder_name
 from jaxmtl.prediction.card import machine, versions
 from jaxmtl.prediction.records import write_csv
-from jaxmtl.report.page.comparison_page import AboutComparison, write_comparison_page
+from jaxmtl.report.page.about_comparison import AboutComparison
+from jaxmtl.report.page.comparison_page import write_comparison_page
 from jaxmtl.report.pictures.comparison_pictures import write_comparison_pictures
 
 COMPARISON = "comparison.json"
@@ -35,6 +36,7 @@ def write_comparison(
     command: str = "",
     settings: Mapping[str, Any] = MappingProxyType({}),
     pages: Mapping[str, str] = MappingProxyType({}),
+    use: str = "",
 ) -> list[Path]:
     """Writes tables, pictures, ``report.html`` and, last of all, ``comparison.json``.
 
@@ -49,6 +51,7 @@ def write_comparison(
         command: that repeats it.
         settings: JSON values.
         pages: by other measures, see ``AboutComparison``.
+        use: the command that trains what is to be used.
 
     Returns:
         The files.
@@ -87,11 +90,13 @@ def write_comparison(
         notes=comparison.notes,
         machine=", ".join(f"{name} {value}" for name, value in machine().items()),
         pages=dict(pages),
+        answer=comparison.answer,
+        use=use,
     )
     written.append(
         write_comparison_page(
             folder / "report.html",
-            sentences=comparison.sentences,
+            sentences=comparison.sentences[len(comparison.answer) :],
             about=about,
             equal_time=comparison.equal_time,
             force=True,
@@ -104,6 +109,7 @@ def write_comparison(
         "reference": comparison.reference,
         "seeds": list(comparison.seeds),
         "notes": list(comparison.notes),
+        "recommended": comparison.recommended,
         "conclusion": comparison.conclusion,
         "test_share": comparison.test_share,
         "seconds": comparison.seconds,

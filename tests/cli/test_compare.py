@@ -215,13 +215,16 @@ def test_what_a_limit_of_time_leaves_out_is_said(call, made, table, tmp_path):
     out = tmp_path / "out"
     done = call("compare", table, *NAMES, *SHORT, "--time-limit", "0.1s", "--out", out)
     assert done.code == 0
-    note = "for the time (0.1 s): left out: "
-    assert f"note: {note}" in done.err
-    assert "restarts" in done.err.split(note)[1].splitlines()[0]
+    note = "For the time (0.1 s): left out: "
+    before, after = done.out.split("Command: ")
+    assert f"\n{note}restarts" in before  # beside what is to be used
+    assert " mean " in after  # what takes a moment is never left out
+    assert " ridge " in after
     page = (out / "report.html").read_text(encoding="utf-8")
-    assert note.removeprefix("for") in page
+    assert note in page.split("</header>")[0]
+    assert page.count(note) == 1
     record = json.loads((out / "comparison.json").read_text(encoding="utf-8"))
-    assert record["notes"][0].startswith(note)
+    assert note in record["conclusion"]
     assert record["seeds"] == [0, 1]
     assert record["settings"]["time_limit"] == 0.1
     assert not (out / "checkpoint").exists()

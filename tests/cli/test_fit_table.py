@@ -9,6 +9,9 @@ import pytest
 from made_air import NAMES, write
 
 from jaxmtl.methods import find_method
+from jaxmtl.prediction.time_plan import left_out_note
+from jaxmtl.report import load_run, summarize
+from jaxmtl.report.page.table_page import table_page
 
 
 def test_inspect_says_what_was_made_of_it_and_how_good_it_is(learned, call):
@@ -33,7 +36,7 @@ def test_inspect_says_what_was_made_of_it_and_how_good_it_is(learned, call):
         "report.html",
         "sample.npz",
     }
-    assert "for forecasts learn with --time day" in done.out
+    assert "for forecasts learn with --time day" in " ".join(done.out.split())
 
 
 def test_the_page_says_what_it_is_good_for_and_how_to_go_on(learned):
@@ -46,12 +49,25 @@ def test_the_page_says_what_it_is_good_for_and_how_to_go_on(learned):
     assert "http" not in page.replace("http-equiv", "")
 
 
+def test_what_the_time_left_out_stands_beside_the_verdict(learned):
+    run = load_run(learned / "run")
+    run.config["notes"].append(left_out_note(20, [("boosted", 31.0)]))
+    sentence = "Left out for want of time (20 s): boosted trees (about 31 s)."
+    said = summarize(run)
+    assert said.index("  Predicts O3 closely") < said.index(f"  {sentence}\n\nHow sure")
+    assert "note: left out" not in said
+    page = table_page(run, "", place="run", drawn=0)
+    assert f"<p>{sentence}</p>" in page.split("</header>")[0]
+    assert page.count("for want of time") == 1
+
+
 def test_quick_is_said(learned, call, tmp_path):
     options = [*NAMES, "--preset", "quick", "--time-limit", "5min", "--out", tmp_path / "quick"]
     done = call("fit", learned / "air.csv", *options)
     assert done.code == 0, done.err
     assert "quick  3 parts of the rows; only the mean, a straight line" in done.out
-    assert "learning, 2 of 2: a straight line" in done.err
+    assert "learning, 2 of 3: a straight line" in done.err
+    assert "learning, 3 of 3: mixing them, and writing" in done.err
     saved = json.loads((tmp_path / "quick" / "config.json").read_text(encoding="utf-8"))
     settings = saved["settings"]
     assert (settings["preset"], settings["folds"], settings["time_limit"]) == ("quick", 3, 300)

@@ -78,7 +78,7 @@ def test_cites_the_study_and_takes_one_question_at_a_time(call, made_run):
     assert "--cite: expected without --worst" in both.err
 
 
-def test_draws_which_targets_share_what(call, made_run, tmp_path):
+def test_draws_which_targets_share_what(call, made_run, tmp_path, monkeypatch):
     done = call("inspect", made_run, "--structure", "-o", tmp_path / "who.svg")
     assert done.code == 0, done.err
     assert "shared by both tasks" in done.out
@@ -87,5 +87,10 @@ def test_draws_which_targets_share_what(call, made_run, tmp_path):
     assert (again.code, "--force" in again.err or "exists" in again.err) == (2, True)
     both = call("inspect", made_run, "--structure", "--cite")
     assert "--structure: expected without --cite" in both.err
+    monkeypatch.setattr("jaxmtl.structure.describe", lambda found: "PM2.5 and O3_8h share. " * 20)
+    wide = call("inspect", made_run, "--structure", "-o", tmp_path / "wide.svg")
+    *lines, written = wide.out.splitlines()
+    assert "written to" in written
+    assert 90 < max(map(len, lines)) <= 100
     other = call("inspect", made_run, "--structure", "-o", tmp_path / "who.gif")
     assert "expected a file that ends in .png or .svg" in other.err

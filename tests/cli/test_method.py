@@ -135,10 +135,11 @@ def test_a_comparison_says_how_to_have_its_best(call, table, comparison, tmp_pat
     folder = tmp_path / "out"
     names = ["--arms", "ridge", "--reference", "mean", "--seeds", "2"]
     result = call("compare", table, *NAMES, *names, "--out", folder)
-    last = result.out.splitlines()[-1]
-    assert last.startswith("the least error is that of ridge: jaxmtl fit --config ")
-    assert last.endswith(" trains it on the rows of seed 0")
-    command = last.partition(": jaxmtl ")[2].partition(" trains it")[0].split()
+    lines = result.out.splitlines()
+    assert lines[0] == "Use ridge."
+    assert lines[1].startswith("How sure: ")
+    (said,) = (line for line in lines if line.startswith("Command: jaxmtl fit --config "))
+    command = said.removeprefix("Command: jaxmtl ").split()
     command[command.index("DIR")] = str(tmp_path / "best")
     assert call(*command).code == 0
 

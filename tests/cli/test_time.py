@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from jaxmtl.cli.compare import _summary
+from jaxmtl.cli.compared import numbers_text
 from jaxmtl.report import load_run
 from jaxmtl.tasks import number_tasks
 
@@ -126,13 +126,15 @@ def test_rows_without_labels_are_left_out_before_the_seeds_divide_them(
 def test_a_column_that_needs_another_arm_is_left_out_and_told():
     row = {"arm": "ridge", "O3 rmse": 1.0, "error": 1.0, "mean_rank": 1.0, "splits": 0.0}
     board = pd.DataFrame([row | {"parameters": np.nan, "delta_m": np.nan}])
-    made = SimpleNamespace(leaderboard=board, tasks=number_tasks(["O3"]), conclusion="It ends.")
-    said = _summary(made)
+    made = SimpleNamespace(
+        leaderboard=board, tasks=number_tasks(["O3"]), contrasts=pd.DataFrame(), equal_time=None
+    )
+    said = numbers_text(made)
     assert "delta_m" not in said.splitlines()[0]
     assert "No delta_m, the change against one network a task: it needs the arm indep" in said
     made.leaderboard = board.assign(delta_m=-2.5)
-    assert "delta_m" in _summary(made).splitlines()[0]
-    assert "No delta_m" not in _summary(made)
+    assert "delta_m" in numbers_text(made).splitlines()[0]
+    assert "No delta_m" not in numbers_text(made)
 
 
 def test_sorted_rows_and_large_units_are_noted(call, rows, tmp_path, untrained, monkeypatch):

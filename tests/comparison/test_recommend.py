@@ -27,24 +27,29 @@ def frames(**arms):
     return per_seed, leaderboard(per_seed)
 
 
+def said_of(per_seed, board):
+    return " ".join(recommend(per_seed, board).sentences)
+
+
 @pytest.mark.parametrize(
     ("arms", "said"),
     [
         (
             {"hard_sharing": (1, 0.01, 1.0), "ensemble@4:restarts": (0.9, 0.01, 4.0)},
-            "Use ensemble@4:restarts (4 runs): its error is 1",
+            "Use ensemble@4:restarts. How sure: its error is 1",
         ),
         (
             {"hard_sharing": (1, 0.01, 1.0), "halving": (0.995, 0.001, 2.0)},
-            "Use hard sharing (1 run): halving (2 runs) has the least error, but",
+            "Use hard sharing. How sure: halving has the least error, but",
         ),
         (
             {"hard_sharing": (1, 0.0, 1.0), "halving": (0.995, 0.0001, 2.0)},
-            "(difference -0.5 %, -0.5 to -0.5) is not worth its cost.",
+            "but by too little to be worth its cost (difference -0.5 %, -0.5 to -0.5). Cost: as "
+            "much as training a network once (halving: twice).",
         ),
         (
             {"hard_sharing": (1, 0.1, 1.0), "halving": (0.999, 0.1, 1.75)},
-            "cannot be told from it (difference",
+            "but that may be chance (difference",
         ),
         (
             {"mmoe": (1.0, 0.01, 1.0), "independent": (0.9, 0.01, 1.0), "cgc": (1.2, 0.01, 1.0)},
@@ -52,13 +57,13 @@ def frames(**arms):
         ),
         (
             {"mmoe": (1.0, 0.1, 1.0), "independent": (0.999, 0.1, 1.0), "cgc": (1.0, 0.1, 1.0)},
-            "it has the least error, though it cannot be told from",
+            "it has the least error, but its distance from cgc and 1 more may be chance",
         ),
     ],
 )
 def test_it_names_the_best_unless_less_does_as_well(arms, said):
     per_seed, board = frames(**arms)
-    assert said in recommend(per_seed, board)
+    assert said in said_of(per_seed, board)
 
 
 def test_a_reference_line_that_beats_all_is_named_first():
@@ -66,8 +71,12 @@ def test_a_reference_line_that_beats_all_is_named_first():
     kind = per_seed["kind"].mask(per_seed["arm"] == "ridge", "line")
     per_seed = per_seed.assign(kind=kind)
     found = recommend(per_seed, leaderboard(per_seed))
-    assert found.startswith("Use ridge, a reference line: its error is 50")
-    assert found.endswith("below that of mmoe, the best arm.")
+    assert found.arm == "ridge"
+    use, sure, cost = found.sentences
+    assert use == "Use ridge."
+    assert sure.startswith("How sure: its error is 50")
+    assert sure.endswith("below that of mmoe, the best of the methods asked for.")
+    assert cost == "Cost: no network is trained (mmoe: once)."
 
 
 def test_a_reference_line_of_the_least_error_is_named_where_no_arm_can_be_told_from_it():
@@ -76,17 +85,17 @@ def test_a_reference_line_of_the_least_error_is_named_where_no_arm_can_be_told_f
     per_seed = per_seed.assign(kind=kind)
     board = leaderboard(per_seed).set_index("arm")["error"]
     assert board["ridge"] < board["mmoe"]
-    found = recommend(per_seed, leaderboard(per_seed))
-    assert found.startswith("Use ridge, a reference line: it has the least error, though it cannot")
-    assert "be told from mmoe, the best arm (difference -" in found
+    found = said_of(per_seed, leaderboard(per_seed))
+    assert found.startswith("Use ridge. How sure: it has the least error, but its distance from ")
+    assert "mmoe, the best of the methods asked for, may be chance (difference -" in found
 
 
 def test_one_seed_tells_nothing_and_one_arm_is_no_choice():
     per_seed, _ = frames(hard_sharing=(1, 0.1, 1.0), halving=(0.9, 0.1, 2.0))
     one = per_seed[per_seed["seed"] == 0]
-    assert "too few seeds were run to tell it" in recommend(one, leaderboard(one))
+    assert "too few seeds were run to tell it" in said_of(one, leaderboard(one))
     alone = per_seed[per_seed["arm"] == "halving"]
-    assert recommend(alone, leaderboard(alone)) == ""
+    assert recommend(alone, leaderboard(alone)) == ("", ())
 
 
 def test_arms_of_one_cost_are_compared_with_each_other():
@@ -107,4 +116,6 @@ def test_an_arm_of_which_all_runs_diverged_is_left_out():
     per_seed = per_seed.assign(
         error=per_seed["error"].mask(lost), diverged=per_seed["diverged"] | lost
     )
-    assert recommend(per_seed, leaderboard(per_seed)).startswith("Use mmoe (1 run): its error is")
+    found = recommend(per_seed, leaderboard(per_seed))
+    assert found.arm == "mmoe"
+    assert found.sentences[1].startswith("How sure: its error is")

@@ -9,6 +9,7 @@ import jaxmtl
 from jaxmtl.comparison import Protocol, compare
 from jaxmtl.comparison.time_limit import BrokenOffError, TimeLimit
 from jaxmtl.data import Table, prepare, random_split
+from jaxmtl.methods import find_method
 from jaxmtl.training import SweepProgress
 
 NAMES = ["adaptive", "hard_sharing", "mmoe", "ple", "mtan"]
@@ -57,8 +58,10 @@ class Workshop:
             pass
         done = []
         for name in self.limit.order(NAMES[1:]):
-            if self.limit.fits(name) and self.work(name):
-                done.append(name)
+            while self.limit.fits(name):
+                if self.work(name):
+                    done.append(name)
+                    break
         return done
 
 
@@ -112,12 +115,26 @@ def test_methods_that_do_not_fit_are_left_out_with_their_time():
     assert notes[1].startswith("it took about 15 s, longer than 10 s: 3 seeds of the first")
 
 
-def test_ten_seeds_are_kept_where_methods_are_left_out_all_the_same():
-    shop = Workshop(60.0, compiling=12.0)
-    assert shop.all() == ["hard_sharing"]
-    assert 10 <= shop.limit.seeds <= 12
+def test_seeds_are_cut_to_three_before_a_method_is_left_out():
+    shop = Workshop(75.0, seeds=10, compiling=8.0)
+    assert shop.all() == NAMES[1:]
+    assert 3 <= shop.limit.seeds < 10
+    assert shop.clock.now < 1.1 * 75
+
+    shop = Workshop(60.0, compiling=12.0)  # no more than four fit, with three seeds
+    done = shop.all()
+    assert done[0] == "hard_sharing"
+    assert len(done) < 4
     assert shop.clock.now < 1.1 * 60
-    assert "left out: mmoe, ple, mtan (about 2" in shop.limit.notes()[0]
+    assert "; left out: " in shop.limit.notes()[0]
+
+
+def test_a_method_that_turns_out_slow_costs_seeds_of_all_rather_than_its_place():
+    shop = Workshop(180.0, mmoe=9.0)
+    assert shop.all() == NAMES[1:]
+    assert 3 <= shop.limit.seeds < 15
+    assert shop.clock.now < 1.1 * 180
+    assert "left out" not in shop.limit.notes()[0]
 
 
 def test_methods_without_steps_have_their_place_by_what_they_take():
@@ -126,10 +143,21 @@ def test_methods_without_steps_have_their_place_by_what_they_take():
     assert shop.limit.order(["mmoe", "ridge", "boosted_trees", "hard_sharing"]) == [
         *("hard_sharing", "ridge", "mmoe", "boosted_trees")
     ]
+    for name in ("adaptive", "hard_sharing"):
+        shop.limit.start(name)
+        shop.limit.end()
     shop.clock.now = 65.0
     assert shop.limit.fits("ridge")
     assert not shop.limit.fits("boosted_trees")
     assert shop.limit.notes() == ("for the time (60 s): left out: boosted_trees (about 30 s)",)
+
+
+def test_what_takes_less_than_a_second_is_never_left_out():
+    shop = Workshop(10.0, others={"mean": 0.001, "ridge": 0.03}, compiling=3.0)
+    shop.all()
+    assert shop.clock.now > 10.5
+    assert shop.limit.fits("mean")
+    assert shop.limit.fits("ridge")
 
 
 def test_without_networks_the_seeds_are_known_beforehand():
@@ -177,7 +205,7 @@ def test_a_comparison_with_fewer_seeds_is_that_of_the_first_ones():
         on_progress=on_progress, clock=clock, **how,
     )  # fmt: skip
     assert found.seeds == (7, 8, 9)
-    assert "3 seeds instead of 6; left out: hard_sharing" in found.notes[0]
+    assert any("3 seeds instead of 6; left out: hard_sharing" in said for said in found.answer)
     assert set(found.leaderboard["seeds"]) == {3}
     assert set(found.contrasts["seeds"]) == {3}
     assert {"mean", "boosted_trees"} <= set(found.leaderboard["arm"])
@@ -196,3 +224,28 @@ def test_what_hangs_on_the_machine_is_not_gone_on_with(tmp_path):
         compare(datasets, seconds=60.0, checkpoint=str(tmp_path))
     with pytest.raises(ValueError, match="seconds: expected above 0, got 0"):
         compare(datasets, seconds=0.0)
+
+
+def test_seeds_that_are_cut_later_are_cut_of_what_is_through_as_well():
+    clock = Clock()
+
+    class Slowing:
+        """Takes a second a seed while it is asked how long it takes, and then two."""
+
+        def __init__(self, name):
+            self.name, self.description, self.calls = name, name, 0
+
+        def fit(self, data, folds, keys, work):
+            self.calls += 1
+            clock.now += len(folds) * (1.0 if self.calls <= 2 else 2.0)
+            return find_method("mean").fit(data, folds, keys, work)
+
+    arms = {name: Slowing(name) for name in "abc"}
+    found = compare(
+        make_datasets(range(8)), arms=arms, reference="a", seconds=42.0, lines=False, clock=clock
+    )
+    assert found.seeds == (0, 1, 2, 3)
+    assert set(found.per_seed["arm"]) == {"a", "b", "c"}
+    board = found.leaderboard.set_index("arm")
+    assert set(board["seeds"]) == {4}
+    assert board["seconds"]["a"] == pytest.approx(2.0)

@@ -143,3 +143,35 @@ def test_a_map_is_drawn_as_the_tally_of_it():
         plot_conflict(one, "cosine").axes[0].collections[0].get_array() for one in (found, counted)
     ]
     np.testing.assert_array_equal(*shown)
+    labels = [plot_conflict(one).axes[-1].get_ylabel() for one in (found, counted)]
+    assert labels == [
+        "share in conflict, of pairs (left) and of layers (right)",
+        "share of updates in conflict",
+    ]
+
+
+def test_a_repr_names_the_pair_that_stands_out_and_bears_what_is_no_array():
+    grads, known = history()
+    last = jax.tree.map(lambda leaf: leaf[-1], grads)
+    found = conflict.conflict_map(last, names=("u", "v", "w"))
+    assert repr(found).startswith("ConflictMap(2 layers, 3 tasks; least cosine -")
+    said = repr(found).partition(": ")[2]
+    s, t = ("uvw".index(name) for name in said[:7].split(" and "))
+    layer = "ab".index(said[-2])
+    assert found.cosines[layer, s, t] == np.nanmin(np.asarray(found.cosines))
+    tally = tallied(grads, known)
+    assert repr(tally).startswith("Tally(2 layers, 3 tasks; largest share of updates in conflict ")
+    stacked = jax.tree.map(lambda leaf: leaf[None], found)
+    assert "3 tasks, axes (1,) in front; least" in repr(stacked)
+    for nothing in (conflict.start_tally(found), jax.eval_shape(conflict.start_tally, found)):
+        assert repr(nothing) == "Tally(2 layers, 3 tasks)"
+    assert repr(jax.tree.map(lambda leaf: None, found)) == "ConflictMap(2 layers)"
+
+    @jax.jit
+    def inside(found):
+        told.extend([repr(found), repr(tally)])
+        return found
+
+    told = []
+    inside(found)
+    assert told == ["ConflictMap(2 layers, 3 tasks)", repr(tally)]

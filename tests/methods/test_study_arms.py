@@ -12,6 +12,7 @@ from jaxmtl.aggregation.known import known_names
 from jaxmtl.comparison import ARMS, DEFAULT_ARMS, Bench, Protocol, check_arms, expand, find_arm
 from jaxmtl.data import Data, Folds, SplitIndices
 from jaxmtl.methods import Work, find_method, held_out
+from jaxmtl.methods.method import first_folds
 from jaxmtl.tasks import Task, number_tasks
 
 pytestmark = pytest.mark.few_optimizations
@@ -129,6 +130,20 @@ def test_an_arm_is_a_method_by_itself(bench):
     shared = find_method("restarts", bench=bench)
     same = shared.fit(bench.data, bench.folds, bench.keys, Work())
     np.testing.assert_array_equal(same.scores, among.scores)
+
+
+@pytest.mark.slow
+def test_the_bench_of_the_first_folds_has_their_schedule_and_their_runs(bench):
+    one = bench.of_first(1)
+    assert len(one.folds) == len(one.keys) == len(one.start["bank"]["kernel"]) == 1
+    np.testing.assert_array_equal(one.updates, bench.updates[:1])
+    whole, first = (find_arm("adaptive").run(of) for of in (bench, one))
+    few = first_folds(whole, 1)
+    np.testing.assert_array_equal(first.scores, few.scores)
+    assert first.chosen == few.chosen
+    assert len(few.models) == len(few.traces) == 1
+    x = bench.data.x[:3]
+    np.testing.assert_array_equal(first.models[0].predict(x), few.models[0].predict(x))
 
 
 @pytest.mark.slow

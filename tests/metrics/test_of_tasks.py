@@ -166,6 +166,8 @@ def test_measures_are_named_for_a_reader():
     assert rmse.title_of(CO) == "RMSE (mg/m³)"
     assert rmse.title_of(Task(name="x")) == "RMSE (original units)"
     assert measure_named("mse").title_of(CO) == "MSE ((mg/m³)²)"
+    assert measure_named("mse").title_of(Task(name="O3", unit="ppb")) == "MSE (ppb²)"
+    assert measure_named("mse").title_of(Task(name="O3 (8h)"), "") == "MSE"
     assert measure_named("r2").title_of(CO) == "R²"
     assert main_measure(LEVEL).title_of(LEVEL) == "log loss"
     every: list[Measure] = [*measures_of(CO), *measures_of(LEVEL)]

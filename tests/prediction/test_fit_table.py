@@ -43,6 +43,10 @@ def test_what_does_not_fit_is_left_out_and_named(table, monkeypatch):
     assert [line.name for line in found.leaderboard] == ["mean"]
     assert found.predictor.method == "mean"
     assert found.notes[-1].startswith("left out for want of time (60 s): a straight line (about ")
+    # A network that was not trained has no part in who shares with whom.
+    costs["network"] = costs["linear"]
+    found = learn(table, families=("mean", "network"), seconds=60.0)
+    assert ([line.name for line in found.leaderboard], found.structure) == (["mean"], None)
     # What reading took counts, and the limit is said as it was given.
     found = learn(table, families=("mean", "linear"), seconds=1200.0, spent=1000.0)
     assert found.notes[-1].startswith("left out for want of time (20 min): a straight line (")
@@ -88,6 +92,13 @@ def test_time_is_divided_by_what_each_can_use():
     assert plan.kept() == ["network"]
     clock.now = 87.0
     assert plan.kept() == []
+
+
+def test_what_takes_a_moment_is_kept_whatever_the_time():
+    clock = Clock()
+    plan = TimePlan({"mean": Cost(0.1, 0.1), "boosted": Cost(10, 10)}, 20.0, clock=clock)
+    clock.now = 30.0
+    assert plan.kept() == ["mean"]
 
 
 def test_one_that_takes_much_longer_is_an_error_and_not_the_pace():

@@ -181,11 +181,15 @@ def test_groups_cost_the_other_families_no_time_until_they_are_clear(monkeypatch
         table = table_of_cells({name: values.tolist() for name, values in cells.items()})
         inferred = infer_columns(table, features=["x0", "x1"], targets=["y0", "y1", "y2"])
         shares.clear()
-        found = fit_table(table, inferred, Plan(families=("network", "separate"), folds=3))
+        plan, told = Plan(families=("network", "separate"), folds=3), []
+        found = fit_table(table, inferred, plan, on_stage=told.append)
         names = [line.name for line in found.leaderboard[:-1]]
         assert seen[-1] == ["network", "separate"]
         assert (names[2:], shares) == (["groups"] * clear, ["groups"] * clear)
         assert found.structure is None  # none of these is a network
+        assert [stage.number for stage in told] == list(range(len(names) + 1))
+        assert all(stage.number < stage.total for stage in told)
+        assert told[-1].total == len(names) + 1
 
 
 def test_what_is_asked_for_is_trained_however_many_networks_that_are(monkeypatch):

@@ -92,6 +92,11 @@ def test_it_says_where_and_in_which_rows():
     assert of_o3[1][1:] == ["40", "1.00", "0.80 to 1.40", "0.10", "−0.20 to 0.40"]
     assert of_o3[3][3:] == ["–", "0.20", "–"]  # few rows
     assert len(of_o3) == 1 + 3 + 3 + 1
+    assert of_o3[0] == ["part", "rows", "typical error", "between", "bias", "between"]
+    of_classes = details[1]
+    assert of_classes[0] == ["part", "rows", "share wrong", "between"]
+    assert of_classes[2] == ["2020", "50", "40 %", "30 % to 50 %"]
+    assert levels[0][2] == "typical error or share wrong"
 
 
 def test_of_many_targets_only_what_is_worse_is_listed():

@@ -43,6 +43,20 @@ def rlw(
         >>> bool(jnp.allclose(weights.sum(), 1.0))
         True
 
+        In a step the key goes to ``init``, once for all steps, each of which draws anew:
+
+        >>> import optax
+        >>> from jaxmtl import aggregation as ag
+        >>> loss_fn = lambda w, x: jnp.stack([(w * x).sum(), -w.sum()])
+        >>> init, step = ag.scalarized_step(loss_fn, rlw(), optax.sgd(0.1))
+        >>> params, batch, drawn = jnp.ones(2), jnp.ones(2), []
+        >>> state, step = init(params, batch, key=jax.random.key(0)), jax.jit(step)
+        >>> for _ in range(2):
+        ...     params, state, info = step(params, state, batch)
+        ...     drawn.append(info.weights[0].item())
+        >>> drawn[0] == drawn[1]
+        False
+
     References:
         Lin, Ye, Zhang, Tsang (2022), Reasonable effectiveness of random weighting, TMLR.
     """

@@ -12,16 +12,14 @@ import numpy as np
 import optax
 from jaxtyping import Array, Int, Key, PyTree
 
-from jaxmtl import sharing
 from jaxmtl.conflict import Rule, Zeros
 from jaxmtl.data import Data, Folds, Splits
-from jaxmtl.duplication import count_parameters
 from jaxmtl.duplication.transplant import Transplant
 from jaxmtl.files.names import folder_name
 from jaxmtl.methods.method import Fitted, Model, Trace, Work
 from jaxmtl.methods.network_model import NetworkModel
+from jaxmtl.methods.study.in_use import in_use
 from jaxmtl.methods.views_model import ViewsModel
-from jaxmtl.sharing import Pointers
 from jaxmtl.training import STUDY_PHASES, Phase, Runs, sweep
 from jaxmtl.training.kinds.views import ViewNetwork
 from jaxmtl.training.phased.combining import Combining
@@ -180,6 +178,17 @@ class Bench:
             bench.__dict__.pop("start", None)
         return bench
 
+    def of_first(self, number: int) -> "Bench":
+        """The bench of some folds only, the first ones, on the schedule laid down for them."""
+        self.lay_down()
+        bench = copy.copy(self)
+        bench.folds = dataclasses.replace(self.folds, parts=self.folds.parts[:number])
+        bench.keys = jax.random.clone(self.keys)[:number]
+        laid = (self.splits, self.adaptive, self.updates)
+        bench.splits, bench.adaptive, bench.updates = jax.tree.map(lambda leaf: leaf[:number], laid)
+        bench.__dict__.pop("start", None)
+        return bench
+
     @property
     def num_tasks(self) -> int:
         """Number of targets."""
@@ -321,9 +330,9 @@ class Bench:
         models, traces = [], []
         for i in range(len(runs)):
             one: Any = jax.tree.map(lambda leaf, i=i: leaf[i], (kept, last))
-            params, index, state = one[0]
+            (params, index, state), (at_end, read) = one
             models.append(_model_of(network, params, index, state))
-            parameters[i], splits[i] = _in_use(one[1], nodes)
+            parameters[i], splits[i] = in_use(at_end, read, nodes)
             run = runs[i]
             traces.append(Trace(history=run.history, events=run.events, divergence=run.divergence))
         steps = -(-np.asarray(records.samples) // self.protocol.batch_size) * ran
@@ -371,16 +380,6 @@ def _model_of(network: Any, params: PyTree, index: Any, state: PyTree) -> Model:
     if isinstance(network, ViewNetwork):
         return ViewsModel(network=network, params=params, pointers=index)
     return NetworkModel(network=network, params=params, head_index=index, state=state)
-
-
-def _in_use(last: tuple[PyTree, Any], nodes: int) -> tuple[int, int]:
-    """Numbers of parameters and of copies that some task reads."""
-    params, index = last
-    if isinstance(index, Pointers):
-        copies = sum(len(np.unique(rows)) - rows.shape[1] for rows in index.columns.values())
-        return sharing.count_parameters(params, index), copies
-    copies = 0 if index is None else len(np.unique(index)) - nodes
-    return count_parameters(params, index), copies
 
 
 def _stacked(data: Data, folds: Folds) -> Splits:

@@ -14,6 +14,7 @@ from jaxmtl.comparison import PerSeed, read_per_seed
 from jaxmtl.comparison.equal_time import EqualTime
 from jaxmtl.files.atomic import new_file
 from jaxmtl.metrics import main_measure
+from jaxmtl.report.page.about_comparison import AboutComparison
 from jaxmtl.report.page.comparison_caveats import caveats
 from jaxmtl.report.page.contrast_tables import contrast_table, task_contrast_table
 from jaxmtl.report.page.equal_time_table import equal_time_table
@@ -35,7 +36,6 @@ from jaxmtl.report.pictures.parameters_picture import draw_error_against_paramet
 from jaxmtl.report.pictures.style import looks
 from jaxmtl.report.words.compared import compared
 from jaxmtl.report.words.numbers import count, duration, percent_decimals, with_interval
-from jaxmtl.tasks import Task
 
 READING = (
     "A difference of −2 % (−3.5 to −0.5) says: with this arm the {error} is 2 % smaller "
@@ -48,73 +48,6 @@ READING = (
 LONGEST_HEADLINE = 220  # in characters; what is longer does not read well in large type
 LONG = ' class="long"'
 SPLITS = {"train": "to train on", "validation": "to select on", "test": "to test on"}
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class AboutComparison:
-    """What a reader must know of a comparison beside its numbers; every text is plain text.
-
-    Attributes:
-        table: where the rows come from, "file air.xlsx, sheet 'days'".
-        rows: number of rows by split: "train", "validation", "test".
-        features: names of the feature columns.
-        tasks: what the target columns are, in the order in which they are shown.
-        split: how rows are divided, and whether seeds divide them anew.
-        seeds: the seeds, as integers.
-        arms: what each arm and line is, in one line, by its name.
-        reference: name of the arm that others are compared with.
-        selection: which epoch's parameters are tested.
-        protocol: architecture, schedule, optimizer: what all arms have in common.
-        versions: version by name of the software.
-        command: that repeats the comparison; empty if it was none.
-        seconds: of the whole comparison; NaN if not measured.
-        machine: processor and devices, in words.
-        notes: what else is to be known, such as what was left out; sentences without a full stop.
-        labels: what arms are called on the page, by name; others are called by their name,
-            without underscores.
-        pages: of the same runs by other measures: where they are from this one, by the measure.
-
-    Raises:
-        ValueError: the reference is not one of the arms, or there is no seed.
-
-    Example:
-        >>> from jaxmtl.tasks import number_tasks
-        >>> AboutComparison(
-        ...     table="file a.csv", rows={"train": 80, "test": 20}, features=["x"],
-        ...     tasks=number_tasks("y"), split="random", seeds=[0], arms={"plain": "Hard sharing."},
-        ...     reference="plain", selection="last epoch").seeds
-        (0,)
-    """
-
-    table: str
-    rows: Mapping[str, int]
-    features: Sequence[str]
-    tasks: Sequence[Task]
-    split: str
-    seeds: Sequence[int]
-    arms: Mapping[str, str]
-    reference: str
-    selection: str
-    protocol: str = ""
-    versions: Mapping[str, str] = dataclasses.field(default_factory=dict)
-    command: str = ""
-    seconds: float = math.nan
-    machine: str = ""
-    notes: Sequence[str] = ()
-    labels: Mapping[str, str] = dataclasses.field(default_factory=dict)
-    pages: Mapping[str, str] = dataclasses.field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        """Freezes sequences, and checks what the page is built on."""
-        for field in ("features", "tasks", "seeds", "notes"):
-            object.__setattr__(self, field, tuple(getattr(self, field)))
-        if self.reference not in self.arms:
-            raise ValueError(
-                f"reference: expected one of {', '.join(self.arms)}, got {self.reference!r}; "
-                "describe it among the arms"
-            )
-        if not self.seeds:
-            raise ValueError("seeds: expected at least one, got none; name those that were run")
 
 
 def write_comparison_page(
@@ -135,7 +68,8 @@ def write_comparison_page(
 
     Args:
         path: of the file, "report.html".
-        sentences: what the numbers allow to say, the most important first; plain text.
+        sentences: what the numbers allow to say, the most important first; plain text. They are
+            folded in where ``about`` has a shorter answer.
         leaderboard: one row an arm, best first.
         contrasts: one row an arm and quantity; empty with a single arm.
         per_seed: one row an arm, seed and task.
@@ -253,10 +187,12 @@ def _header(sentences: Sequence[str], runs: PerSeed, about: AboutComparison) -> 
     pages = ", ".join(
         f'<a href="{text(where)}">{name(measure)}</a>' for measure, where in about.pages.items()
     )
-    said = "\n".join(
-        f"<p{LONG * (len(sentence) > LONGEST_HEADLINE)}>{text(sentence)}</p>"
-        for sentence in sentences
-    )
+    said, more = _paragraphs(about.answer or sentences), ""
+    if about.use:
+        said += f"\n<pre><code>{text(about.use)}</code></pre>"
+    if about.answer and sentences:
+        shown = f"<summary>All that the numbers say</summary>\n{_paragraphs(sentences)}"
+        more = f'<details class="inner">\n{shown}\n</details>'
     return "\n".join(
         [
             "<header>",
@@ -264,8 +200,16 @@ def _header(sentences: Sequence[str], runs: PerSeed, about: AboutComparison) -> 
             f'<p class="about">{facts}</p>',
             f'<p class="about">By other measures: {pages}</p>' if pages else "",
             f'<div class="answer" role="note" aria-label="Answer">\n{said}\n</div>' if said else "",
+            more,
             "</header>",
         ]
+    )
+
+
+def _paragraphs(sentences: Sequence[str]) -> str:
+    return "\n".join(
+        f"<p{LONG * (len(sentence) > LONGEST_HEADLINE)}>{text(sentence)}</p>"
+        for sentence in sentences
     )
 
 

@@ -36,6 +36,10 @@ h3 { font-size: 1rem; margin: 1.6rem 0 .4rem; }
 .answer p { margin: .4rem 0 0; max-width: none; }
 .answer p.long:first-child { font-size: 1.05rem; font-weight: 400; line-height: 1.5; }
 .answer p:first-child { margin: 0; font-size: 1.15rem; font-weight: 600; line-height: 1.4; }
+details { margin: 2.6rem 0 0; border-top: 1px solid var(--grid); padding-top: .7rem; }
+summary { cursor: pointer; font-weight: 600; font-size: 1.2rem; }
+details.inner { margin: 1rem 0 0; border: 0; padding: 0; }
+.inner summary { font-size: 1rem; }
 figure { margin: 0; }
 .picture, .wide { overflow-x: auto; }
 .wide:focus-visible { outline: 2px solid var(--blue); outline-offset: 2px; }

@@ -12,6 +12,7 @@ from jaxmtl.prediction.fit_table import MIXED
 from jaxmtl.prediction.folder import SavedRun
 from jaxmtl.prediction.predicted_columns import level_words
 from jaxmtl.prediction.sample import SAMPLE
+from jaxmtl.prediction.time_plan import is_of_time, of_time
 from jaxmtl.report.page.markup import figure, items, name, section, table, terms, text
 from jaxmtl.report.page.shell import whole_page
 from jaxmtl.report.page.table_columns import what_is_shared, what_matters, who_shares
@@ -30,6 +31,7 @@ from jaxmtl.report.words.table_quality import (
     against,
     gain_words,
     kept_words,
+    line_words,
     names_in_words,
     qualities,
     sharing_words,
@@ -53,10 +55,6 @@ CARDS = """
 .cards dt { font-weight: 400; color: var(--soft); }
 .cards dd { text-align: right; font-variant-numeric: tabular-nums; }
 .cards .own > * { font-weight: 600; color: var(--ink); }
-details { margin: 2.6rem 0 0; border-top: 1px solid var(--grid); padding-top: .7rem; }
-summary { cursor: pointer; font-weight: 600; font-size: 1.2rem; }
-details.inner { margin: 1rem 0 0; border: 0; padding: 0; }
-.inner summary { font-size: 1rem; }
 .picture > div { margin: 0 auto; }
 .picture > div svg { min-width: 0; max-width: none; }
 td.short { text-align: left; }
@@ -148,7 +146,8 @@ def table_page(
 
 def _header(run: SavedRun, title: str, found: Sequence[Quality], command: str) -> str:
     tasks = run.predictor.tasks
-    sentences = [verdict_of(found), within_words(run.metrics, tasks)]
+    sentences = [verdict_of(found), line_words(run.metrics, tasks)]
+    sentences += [*of_time(run.config["notes"]), within_words(run.metrics, tasks)]
     sentences += [sharing_words(run.metrics, tasks), next_to_each_other(run)]
     said_ = "".join(f"<p>{text(sentence)}</p>" for sentence in sentences if sentence)
     said_ += f"<p>New rows: <code>{text(command)}</code></p>"
@@ -248,15 +247,15 @@ def _done(run: SavedRun) -> list[str]:
     more = len(columns) - MOST_COLUMNS
     caption = f"{len(columns)} columns were used" + (f", {more} not shown." if more > 0 else ".")
     left = [f"{name(one)}: {text(why)}" for one, why in run.config["left_out"]]
+    # The others stand beside the verdict.
+    notes = [note for note in run.config["notes"] if not is_of_time(note)]
     used = table(caption, [f"<tr>{head}</tr>"], [rows], "Columns")
     if len(columns) > FEW_COLUMNS:
         used = f'<details class="inner"><summary>{len(columns)} columns</summary>{used}</details>'
     return [
         used,
         f"<h3>Left out</h3>{items(left)}" if left else "",
-        f"<h3>Worth knowing</h3>{items(list(map(text, run.config['notes'])))}"
-        if run.config["notes"]
-        else "",
+        f"<h3>Worth knowing</h3>{items(list(map(text, notes)))}" if notes else "",
     ]
 
 

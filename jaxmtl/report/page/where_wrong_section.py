@@ -17,6 +17,7 @@ from jaxmtl.tasks import Task
 MOST_FINDINGS = 6
 MOST_TASKS = 24  # whose parts are listed
 MOST_IN_FULL = 3  # targets of which all levels are shown
+_WRONG = "share wrong"
 MARKED = ' class="worse"'
 
 
@@ -107,11 +108,12 @@ def _levels(found: Mapping[str, Any], tasks: Sequence[Task]) -> str:
             )
     if not rows:
         return ""
-    heads = ("column", "rows of", "typical error", "between", "rows")
+    shown = [task for task in tasks[:MOST_TASKS] if task.name in found["levels"]]
+    heads = ("column", "rows of", _measure(shown), "between", "rows")
     looked = max(own["looked"] for own in found["levels"].values())
     caption = (
-        f"Of {looked} levels; of classes the share that is wrong. Coloured: more than all have, "
-        "which takes into account how many were looked at."
+        f"Of {looked} levels. Coloured: more than all have, which takes into account how many were "
+        "looked at."
     )
     return f"<h3>Categories</h3>{table(caption, [_head(heads, 2)], [rows], 'Categories')}"
 
@@ -146,7 +148,8 @@ def _details(found: Mapping[str, Any], tasks: Sequence[Task]) -> str:
         levels = found["levels"].get(task.name, {"worst": []})["worst"]
         rows += [_level(task, level) for level in levels]
         if rows:
-            heads = ("part", "rows", "typical error", "between", "bias", "between")
+            heads = ("part", "rows", _measure([task]), "between")
+            heads += () if task.has_classes else ("bias", "between")
             tables.append(table(name(task.name), [_head(heads, 1)], [rows], task.name))
         if (saved := found["reliability"].get(task.name)) is not None:
             said = "of the most probable class" if saved["of"] is None else f"of {saved['of']}"
@@ -165,10 +168,15 @@ def _details(found: Mapping[str, Any], tasks: Sequence[Task]) -> str:
             tables.append(table(caption, [_head(heads, 1)], [rows], task.name))
     if not tables:
         return ""
+    terms = []
+    if not all(task.has_classes for task in tasks):
+        terms.append("Typical error: root mean square; bias: mean of observed less predicted. ")
+    if any(task.has_classes for task in tasks):
+        terms.append(f"{_WRONG.capitalize()}: of rows whose most probable class was another. ")
     note = (
-        "Typical error: root mean square; bias: mean of observed less predicted. Intervals hold "
-        "together (Bonferroni: in each kind of parts; over all parts and columns for what is "
-        "called larger than all have) and come from batches of neighbouring rows. "
+        f"{''.join(terms)}Intervals hold together (Bonferroni: in each kind of parts; over all "
+        "parts and columns for what is called larger than all have) and come from batches of "
+        "neighbouring rows. "
         f"{found['divided']} rows; parts with few have no interval."
     )
     return "\n".join(
@@ -189,7 +197,7 @@ def _part(task: Task, division: Mapping[str, Any], own: Mapping[str, Any], i: in
         label = division["labels"][i]
     typical, *ends = _size(task, [own[part][i] for part in ("typical", "low", "high")])
     if task.has_classes:
-        return _line(label, own["rows"][i], typical, _between(*ends), "", "")
+        return _line(label, own["rows"][i], typical, _between(*ends))
     # With the digits of the typical error: that of the bias itself may be next to nothing.
     sizes = [own[part][i] for part in ("typical", "bias", "bias_low", "bias_high")]
     _, bias, *around = _size(task, sizes)
@@ -198,9 +206,17 @@ def _part(task: Task, division: Mapping[str, Any], own: Mapping[str, Any], i: in
 
 def _level(task: Task, level: Mapping[str, Any]) -> str:
     typical, *ends = _size(task, [level[part] for part in ("typical", "low", "high")])
-    bias = "" if task.has_classes else _size(task, [level["typical"], level["bias"]])[1]
     words = f"{level['column']} {level['level']}"
+    if task.has_classes:
+        return _line(words, level["rows"], typical, _between(*ends))
+    bias = _size(task, [level["typical"], level["bias"]])[1]
     return _line(words, level["rows"], typical, _between(*ends), bias, "")
+
+
+def _measure(tasks: Sequence[Task]) -> str:
+    """What is shown of how wrong some tasks are."""
+    kinds = {task.has_classes: None for task in tasks}
+    return " or ".join(_WRONG if classes else "typical error" for classes in kinds)
 
 
 def _line(label: str, *cells: object) -> str:

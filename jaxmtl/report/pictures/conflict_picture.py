@@ -23,6 +23,15 @@ SCALES: dict[Score, tuple[str, float | None, float | None]] = {
     "longest": ("longest streak of updates in conflict", 0, None),
     "dominance": ("1 minus the ratio of norms", 0, 1),
 }
+# The same of a single update, in which a pair is in conflict or not.
+IN_CONFLICT = "share in conflict, of pairs (left) and of layers (right)"
+OF_ONE: dict[Score, str] = {
+    "rate": IN_CONFLICT,
+    "cosine": "minus the cosine",
+    "below": "pairs (left) and share of layers (right) in conflict",
+    "streak": IN_CONFLICT,
+    "longest": IN_CONFLICT,
+}
 MOST_NAMES = 40  # layers; beyond that every n-th has its name
 MOST_NUMBERS = 8  # tasks, beyond which numbers do not fit into the cells
 FAINTEST = 0.1  # largest value of the colours at least: what is less is nothing to be shown
@@ -53,8 +62,9 @@ def plot_conflict(
         >>> [ax.get_title(loc="left") for ax in plot_conflict(tally).axes[:2]]
         ['Layers', 'Pairs of tasks']
     """
+    of_one = isinstance(tally, ConflictMap)
     if isinstance(tally, ConflictMap):
-        return plot_conflict(update_tally(start_tally(tally), tally), kind, steps=steps)
+        tally = update_tally(start_tally(tally), tally)
     lead = tally.cosine.ndim - 3
     if lead > 1:
         raise ValueError(
@@ -68,6 +78,7 @@ def plot_conflict(
     if times.shape != (len(layers),):
         raise ValueError(f"steps: expected {len(layers)} numbers, got shape {times.shape}")
     label, low, high = SCALES[kind]
+    label = OF_ONE.get(kind, label) if of_one else label
     largest = np.nanmax(np.abs(np.concatenate([layers.ravel(), pairs.ravel()])), initial=FAINTEST)
     high = largest if high is None else high
     low = -largest if low is None else low

@@ -1,7 +1,10 @@
 """Columns of a terminal."""
 
+import textwrap
 import unicodedata
 from collections.abc import Collection, Sequence
+
+WIDTH = 100  # of a line
 
 
 def width_of(text: str) -> int:
@@ -46,3 +49,28 @@ def aligned(rows: Sequence[Sequence[str]], *, right: Collection[int] = ()) -> li
             cells.append(gap + cell if i in right else cell + gap)
         lines.append("  ".join(cells).rstrip())
     return lines
+
+
+def wrapped(text: str, *, start: str = "", rest: str = "  ") -> list[str]:
+    """A text as lines of a terminal; words, such as paths and options, are not cut.
+
+    Args:
+        text: of one paragraph.
+        start: before the first line.
+        rest: before every other line.
+
+    Returns:
+        Lines.
+
+    Example:
+        >>> [len(line) for line in wrapped("node " * 40)]
+        [99, 96, 6]
+    """
+    return textwrap.wrap(
+        text,
+        WIDTH,
+        initial_indent=start,
+        subsequent_indent=rest,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )

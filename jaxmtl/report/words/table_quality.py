@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from jaxmtl.metrics.measures import main_measure
-from jaxmtl.prediction.family_words import said
+from jaxmtl.prediction.family_words import FAMILY_WORDS, said
 from jaxmtl.report.words.layout import aligned
 from jaxmtl.report.words.numbers import decimals_for, fixed
 from jaxmtl.tasks import Task
@@ -16,17 +16,7 @@ MOST_NAMED = 8  # tasks that one sentence names
 MOST_SHARING = 4  # tasks of which one sentence says by how much
 # Least share of the mean's loss that is gone, and how that is said.
 GRADES = ((0.9, "closely"), (0.6, "well enough to fill gaps"), (0.25, "roughly"), (0.005, "hardly"))
-HEADS = {
-    "mean": ("the", "mean"),
-    "linear": ("straight", "line"),
-    "extra_trees": ("random", "trees"),
-    "boosted": ("boosted", "trees"),
-    "network": ("networks", "together"),
-    "residual": ("networks", "and line"),
-    "separate": ("networks", "one by one"),
-    "groups": ("networks", "in groups"),
-    "mixture": ("this", "model"),
-}
+HEADS = {name: words.removeprefix("a ").split(" ", 1) for name, words in FAMILY_WORDS.items()}
 TYPICAL = "typical error = RMSE; R²: 1 perfect, 0 no better than the mean"
 
 
@@ -121,7 +111,12 @@ def error_lines(metrics: Mapping[str, Any], tasks: Sequence[Task]) -> list[str]:
     return [
         f"How good is it?  ({TYPICAL})",
         *(f"  {line}" for line in aligned(rows, right=numbers)),
-        *textwrap.wrap(verdict_of(found), WIDTH, initial_indent="  ", subsequent_indent="    "),
+        *textwrap.wrap(
+            f"{verdict_of(found)} {line_words(metrics, tasks)}",
+            WIDTH,
+            initial_indent="  ",
+            subsequent_indent="    ",
+        ),
     ]
 
 
@@ -236,6 +231,36 @@ def gain_words(metrics: Mapping[str, Any], task: Task) -> str:
         shown = [round(end, 1) + 0.0 for end in (percent, low, high)]  # no minus before a 0
         return "no different ({:+.1f} %, {:+.1f} to {:+.1f})".format(*shown)
     return f"{_size(percent, low, high, 1)} {'smaller' if percent < 0 else 'larger'}"
+
+
+def line_words(metrics: Mapping[str, Any], tasks: Sequence[Task]) -> str:
+    """Of which targets a straight line is as good: what stands beside the verdict.
+
+    Args:
+        metrics: contents of ``metrics.json``.
+        tasks: that are predicted.
+
+    Returns:
+        A sentence; empty where there are none, or no line was trained beside other families.
+
+    Example:
+        >>> gain = {"over": "linear", "percent": {"CO": -0.7, "O3": -9.0},
+        ...         "low": {"CO": -2.0, "O3": -12.0}, "high": {"CO": 1.0, "O3": -5.0}}
+        >>> names = [Task(name="CO"), Task(name="O3")]
+        >>> line_words({"gain": gain, "weights": {"linear": {"CO": 0.5, "O3": 0.0}}}, names)
+        'A straight line is as good for CO.'
+    """
+    gain = metrics.get("gain")
+    if gain is None or gain["over"] != "linear":
+        return ""
+    same = []
+    for task in tasks:
+        ends, alone = _ends(gain, task), metrics["weights"]["linear"][task.name] == 1
+        if alone or (ends is not None and ends[2] >= 0):
+            same.append(task.name)
+    if len(same) > MOST_NAMED:
+        return f"A straight line is as good for {len(same)} of {len(tasks)} columns."
+    return f"A straight line is as good for {names_in_words(same)}." if same else ""
 
 
 def sharing_words(metrics: Mapping[str, Any], tasks: Sequence[Task]) -> str:

@@ -10,7 +10,8 @@ from jaxmtl.data import Column
 from jaxmtl.prediction.family_words import said
 from jaxmtl.prediction.fit_table import MIXED
 from jaxmtl.prediction.folder import SavedRun
-from jaxmtl.report.words.layout import aligned
+from jaxmtl.prediction.time_plan import is_of_time, of_time
+from jaxmtl.report.words.layout import aligned, wrapped
 from jaxmtl.report.words.numbers import duration
 from jaxmtl.report.words.table_importance import importance_lines
 from jaxmtl.report.words.table_intervals import caution_words, interval_lines
@@ -39,21 +40,29 @@ def summarize_table(run: SavedRun) -> str:
     if shared := relation_words(metrics):
         together += textwrap.wrap(shared, WIDTH, initial_indent="  ", subsequent_indent="    ")
     columns = [Column.from_json(saved) for saved in config["columns"]]
+    quality = error_lines(metrics, tasks)
+    for sentence in of_time(config["notes"]):  # beside what it is about
+        quality += wrapped(sentence, start="  ", rest="    ")
     parts = [
         _heading(run),
         column_lines(columns, tasks, config["left_out"], labels_of(config)),
-        error_lines(metrics, tasks),
-        interval_lines(metrics, tasks, caution_words(config.get("settings") or {})),
-        importance_lines(metrics, tasks),
+        quality,
+        _under(interval_lines(metrics, tasks, caution_words(config.get("settings") or {}))),
+        _under(importance_lines(metrics, tasks)),
         wrong_lines(metrics, tasks, str(run.folder)),
         [*kept_lines(metrics, tasks), *together],
         structure_part(metrics),
     ]
     if beside := next_to_each_other(run):
-        parts.append([beside])
-    if config["notes"]:
-        parts.append([f"note: {note}" for note in config["notes"]])
+        parts.append(wrapped(beside))
+    notes = [note for note in config["notes"] if not is_of_time(note)]
+    parts.append([line for note in notes for line in wrapped(f"note: {note}")])
     return "\n\n".join("\n".join(part) for part in parts if part)
+
+
+def _under(lines: Sequence[str]) -> list[str]:
+    """Lines below a heading that may be long."""
+    return [line for heading in lines[:1] for line in wrapped(heading, rest="    ")] + [*lines[1:]]
 
 
 def structure_part(metrics: Mapping[str, Any]) -> list[str]:
@@ -160,7 +169,8 @@ def _kinds(columns: Sequence[Column]) -> str:
 
 def _heading(run: SavedRun) -> list[str]:
     settings, board = run.config.get("settings") or {}, run.metrics["leaderboard"]
-    lines = [f"Run {run.folder}", f"  table  {run.config['source']}", f"  rows   {rows_words(run)}"]
+    lines = [f"Run {run.folder}", f"  table  {run.config['source']}"]
+    lines += wrapped(rows_words(run), start="  rows   ", rest="         ")
     if settings.get("preset") == "quick":
         names = ", ".join(said(line["name"]) for line in board if line["name"] != MIXED)
         lines.append(f"  quick  {run.metrics['rows']['folds']} parts of the rows; only {names}")
