@@ -235,5 +235,6 @@ def _rows(run: "SavedRun", path: str) -> "np.ndarray":
 
     coding = run.predictor.coding
     assert isinstance(coding, Coding)
-    cells = read_cells(path, expected=coding.inputs, **how_to_read(run.predictor.reading))
+    reading = how_to_read(run.predictor.reading)
+    cells = read_cells(path, expected=coding.inputs, of_run=True, **reading)
     return some_rows(coding.encode(cells).x)

@@ -79,6 +79,7 @@ def predict(
     from jaxmtl.data.reading.opened import WORKBOOKS
     from jaxmtl.data.reading.sheets import find_sheet
     from jaxmtl.files.atomic import check_file, new_file
+    from jaxmtl.plain.names import columns_of_run
     from jaxmtl.prediction.records import write_csv
     from jaxmtl.prediction.row_notes import row_notes
     from jaxmtl.report import load_run
@@ -141,12 +142,13 @@ def predict(
             f"{flag}: {folder} is a run of the study, which has no intervals; leave it out, or "
             "train with 'jaxmtl fit TABLE --targets ...'"
         )
-    rows = read_table(
-        table,
-        features=run.dataset.features,
-        sheet=find_sheet(table, sheet),
-        **_as_read(run.reading, run.dataset.targets, header_row),
-    )
+    with columns_of_run(empty=run.predictor.reading.missing_features != "error"):
+        rows = read_table(
+            table,
+            features=run.dataset.features,
+            sheet=find_sheet(table, sheet),
+            **_as_read(run.reading, run.dataset.targets, header_row),
+        )
     for note in rows.notes:
         console.note(note)
     predicted = run.predict(rows)

@@ -17,6 +17,7 @@ _GROUP = 10  # neighbours whose extreme value is looked at
 _NEAR = 0.04  # standard deviations that are near it
 _EXCESS = 0.1  # of the neighbours near it, beyond what a shuffled column has
 _FEWEST_AT_EDGE = 300
+_FEWEST_LEVELS = 25  # of a column that may have an edge
 
 
 class Values(NamedTuple):
@@ -136,7 +137,8 @@ def _explained(bins: np.ndarray, y: Float[np.ndarray, " rows"]) -> bool:
 
 
 def _on_an_edge(x: Float[np.ndarray, " rows"], y: Float[np.ndarray, " rows"]) -> bool:
-    if len(x) < _FEWEST_AT_EDGE:
+    # Of few levels many neighbours share the extreme one, whatever they were computed from.
+    if len(x) < _FEWEST_AT_EDGE or len(np.unique(y)) < _FEWEST_LEVELS:
         return False
     near = _NEAR * y.std()
     shuffled = _at_edge(np.random.default_rng(0).permutation(y), near)

@@ -11,7 +11,13 @@ from jaxtyping import Float
 from jaxmtl import plain
 from jaxmtl.data._errors import TableError
 from jaxmtl.data.reading.cell_table import CellTable
-from jaxmtl.plain.cells import is_missing, looks_like_number, tidy
+from jaxmtl.plain.cells import (
+    corrected,
+    how_often,
+    is_missing,
+    looks_like_number,
+    tidy,
+)
 from jaxmtl.plain.dates import (
     DateOrder,
     DateParts,
@@ -169,7 +175,8 @@ def _dates(
         else:
             raise TableError(
                 f"{table.place(name, row)}: expected a date or time, as most cells of the column "
-                f"hold, got {str(cell)[:40]!r}; correct the cell, or declare that text as missing"
+                f"hold, got {str(cell)[:40]!r}; {corrected(str(cell))}"
+                f"{how_often(cell, cells)}"
             )
     if order is None or order == "ymd":  # which says nothing of texts that leave a choice
         order = _order(table, name, known)

@@ -119,14 +119,18 @@ def score(
     open interval from 0 to 1 by the precision of float64: a class that was given the probability 0
     costs 36 nats.
 
+    R² is against the mean of these rows, as in scikit-learn; with a constant it is against that, as
+    nobody knows the mean of rows to come (Campbell, Thompson 2008, Review of Financial Studies 21,
+    equation 1). Where later rows lie elsewhere the two differ.
+
     Args:
         tasks: what the columns of ``y`` are.
         predicted: numbers in original units, and probabilities of classes, each task's side by
             side; see ``jaxmtl.losses.predictions_of``.
         y: targets in original units, a class as its number; anything where not known.
         known: which targets are known; None for all.
-        constant: what ``relative`` is relative to, from ``constant_prediction`` of the training
-            rows; None for no such errors.
+        constant: what ``relative`` and R² are relative to, from ``constant_prediction`` of the
+            training rows; None for no relative errors.
 
     Returns:
         The scores.
@@ -151,12 +155,13 @@ def score(
     check_outputs("predicted", predicted, tasks)
     if len(predicted) != len(y):
         raise ValueError(f"predicted: expected {len(y)} rows, those of y, got {len(predicted)}")
-    by_task = _measured(tasks, predicted, y, known)
-    relative = np.full(len(tasks), np.nan)
     if constant is not None:
         constant = np.asarray(constant, np.float64)
         check_outputs("constant", constant[None], tasks)
-        alike = _measured(tasks, np.broadcast_to(constant, predicted.shape), y, known)
+    by_task = _measured(tasks, predicted, y, known, constant)
+    relative = np.full(len(tasks), np.nan)
+    if constant is not None:
+        alike = _measured(tasks, np.broadcast_to(constant, predicted.shape), y, known, constant)
         for t, task in enumerate(tasks):
             name = "mse" if task.kind == "number" else main_measure(task).name
             error, base = by_task[t][name], alike[t][name]
@@ -167,21 +172,27 @@ def score(
 Measured = tuple[Mapping[str, float], ...]
 
 
-def _measured(tasks: tuple[Task, ...], predicted: Any, y: Any, known: Any) -> Measured:
+def _measured(
+    tasks: tuple[Task, ...], predicted: Any, y: Any, known: Any, constant: np.ndarray | None
+) -> Measured:
     columns = output_slices(tasks)
+    base = np.full(predicted.shape[1], np.nan) if constant is None else constant
     # All numbers in one array: sums down the columns of several tasks have other last bits than
     # those of one column by itself.
     numbers = np.array([t for t, task in enumerate(tasks) if task.kind == "number"], int)
     places = np.array([columns[t].start for t in numbers], int)
     # After a divergence, predictions may be anything; what is not finite is told as such.
     with np.errstate(over="ignore", invalid="ignore"):
-        found = _numbers(predicted.take(places, 1), y.take(numbers, 1), known.take(numbers, 1))
+        found = _numbers(
+            predicted.take(places, 1), y.take(numbers, 1), known.take(numbers, 1), base[places]
+        )
         by_task = []
         for t, task in enumerate(tasks):
             if task.kind == "number":
                 values = [column[list(numbers).index(t)] for column in found]
             elif task.kind == "count":
-                values = _of_counts(task, predicted[:, columns[t]], y[:, [t]], known[:, [t]])
+                own = columns[t]
+                values = _of_counts(task, predicted[:, own], y[:, [t]], known[:, [t]], base[own])
             else:
                 rows = known[:, t]
                 values = _of_classes(
@@ -192,11 +203,13 @@ def _measured(tasks: tuple[Task, ...], predicted: Any, y: Any, known: Any) -> Me
     return tuple(by_task)
 
 
-def _numbers(predicted: np.ndarray, y: np.ndarray, known: np.ndarray) -> tuple[np.ndarray, ...]:
-    """Measures of all numbers, in the order of their kind."""
+def _numbers(
+    predicted: np.ndarray, y: np.ndarray, known: np.ndarray, base: np.ndarray
+) -> tuple[np.ndarray, ...]:
+    """Measures of all numbers, in the order of their kind; R² against a base, if that is known."""
     difference = predicted - y
     mse = _mean(difference**2, known)
-    centred = np.where(known, y - _mean(y, known), 0)
+    centred = np.where(known, y - np.where(np.isnan(base), _mean(y, known), base), 0)
     spread = (centred**2).sum(axis=0)
     left = np.where(known, difference**2, 0).sum(axis=0)
     # As scikit-learn has it where the targets do not vary: 1 if they are met exactly, else 0.
@@ -206,14 +219,16 @@ def _numbers(predicted: np.ndarray, y: np.ndarray, known: np.ndarray) -> tuple[n
     return np.sqrt(mse), _mean(np.abs(difference), known), r2, mse
 
 
-def _of_counts(task: Task, predicted: np.ndarray, y: np.ndarray, known: np.ndarray) -> list[Any]:
+def _of_counts(
+    task: Task, predicted: np.ndarray, y: np.ndarray, known: np.ndarray, base: np.ndarray
+) -> list[Any]:
     if (y[known] < 0).any():
         row = int(np.flatnonzero(known[:, 0] & (y[:, 0] < 0))[0])
         raise ValueError(
             f"task {task.name!r}: expected counts of at least 0, got {y[row, 0]:g} in row {row}"
         )
     deviance = _mean(count_deviance(predicted, y), known)
-    return [value[0] for value in (deviance, *_numbers(predicted, y, known))]
+    return [value[0] for value in (deviance, *_numbers(predicted, y, known, base))]
 
 
 def _mean(values: np.ndarray, known: np.ndarray) -> np.ndarray:

@@ -1,6 +1,7 @@
 """From what a cell holds to a number, and nothing but a number that the cell clearly means."""
 
 import re
+import shlex
 import unicodedata
 from collections.abc import Collection, Iterable
 from numbers import Real
@@ -287,7 +288,33 @@ def _describe_text(cell: str, text: str, notation: Notation) -> str:
         return f"{shown} with a decimal comma; write it with a decimal point, or say --decimal ,"
     if _POINT_GROUPED.fullmatch(text) or _SPACED.fullmatch(text):
         return f"{shown}, in which thousands seem to be marked; say how with --thousands"
-    return f"{shown}; correct the cell, or declare that text as missing"
+    return f"{shown}; {corrected(text)}"
+
+
+def corrected(text: str) -> str:
+    """What to do about a text where none belongs.
+
+    Example:
+        >>> corrected("n.d.")
+        'correct or clear the cell; if it stands for a gap, train with --missing-values=n.d.'
+    """
+    # These marks have a meaning of their own in the option.
+    plain = len(text) <= 40 and not any(mark in text for mark in ",=\n")
+    value = f"={shlex.quote(text)}" if plain else ""
+    return f"correct or clear the cell; if it stands for a gap, train with --missing-values{value}"
+
+
+def how_often(cell: Any, cells: Iterable[Any]) -> str:
+    """That more cells hold the same text as an odd one; the end of a sentence about it.
+
+    Example:
+        >>> how_often("n.d.", ["n.d.", 1.0, "n.d."])
+        '; 2 cells of the column hold it'
+    """
+    if not isinstance(cell, str):
+        return ""
+    number = sum(isinstance(other, str) and other == cell for other in cells)
+    return f"; {number} cells of the column hold it" if number > 1 else ""
 
 
 def _hides_number(character: str) -> bool:

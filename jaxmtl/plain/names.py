@@ -1,15 +1,72 @@
 """Names of columns: which header a name means, and which may have been meant."""
 
+import contextlib
 import difflib
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from .errors import TableError
 from .values import is_blank
 
 _LONGEST = 80  # characters of a header in a list of all headers
+
+
+class UnknownColumnError(TableError):
+    """Columns that are not there.
+
+    Example:
+        >>> raise UnknownColumnError("row 1", ["CO"], ["C0", "NO"])
+        Traceback (most recent call last):
+            ...
+        jaxmtl.plain.names.UnknownColumnError: row 1: there is no column 'CO' (did you mean 'C0'?);
+        choose among the headers 'C0', 'NO'
+    """
+
+    def __init__(
+        self, place: str, unknown: list[str], headers: list[str], advice: str = ""
+    ) -> None:
+        """What is asked for, what there is, and what else the end of the sentence says."""
+        headers = [h for h in headers if not h.startswith("Unnamed:")]
+        offered = {_loosely(h): h for h in headers}
+        texts = []
+        for name in unknown:
+            near = difflib.get_close_matches(_loosely(name), offered, n=1, cutoff=0.6)
+            meant = f" (did you mean {_typed(offered[near[0]])}?)" if near else ""
+            texts.append(f"{name!r}" + meant)
+        shown = [h if len(h) <= _LONGEST else f"{h[: _LONGEST - 3]}..." for h in headers[:30]]
+        listed = ", ".join(map(repr, shown)) or "none"
+        more = f" and {len(headers) - 30} more" if len(headers) > 30 else ""
+        missing = "is no column" if len(texts) == 1 else "are no columns"
+        self.there = f"{place}: there {missing} {', '.join(texts)}"
+        self.one, self.headers = len(texts) == 1, f"the headers {listed}{more}{advice}"
+        super().__init__(f"{self.there}; choose among {self.headers}")
+
+    def of_run(self, *, empty: bool) -> TableError:
+        """The same of a table that is to be predicted from: nothing is to be chosen."""
+        add = "add it" if self.one else "add them"
+        cells = f" ({'its' if self.one else 'their'} cells may be empty)" if empty else ""
+        return TableError(
+            f"{self.there}, from which the run learned; {add}{cells}, or rename what holds "
+            f"{'it' if self.one else 'them'} among {self.headers}"
+        )
+
+
+@contextlib.contextmanager
+def columns_of_run(*, empty: bool) -> Iterator[None]:
+    """Says of columns that are not there that a run learned from them.
+
+    Args:
+        empty: whether cells of such a column may be empty.
+
+    Raises:
+        TableError: for an ``UnknownColumnError``.
+    """
+    try:
+        yield
+    except UnknownColumnError as error:
+        raise error.of_run(empty=empty) from None
 
 
 def column_letter(number: int) -> str:
@@ -47,7 +104,8 @@ def find_columns(
         advice: what else the end of the sentence says, where a name is not found.
 
     Raises:
-        TableError: a column is not there, or there twice.
+        UnknownColumnError: a column is not there.
+        TableError: it is there twice.
     """
     found: dict[str, list[int]] = {}
     shown: dict[str, str] = {}
@@ -58,7 +116,7 @@ def find_columns(
             shown.setdefault(key, plain_name(str(cell)))
     unknown = [name for name in dict.fromkeys(names) if _key(name) not in found]
     if unknown:
-        raise TableError(f"{place}: {_describe_unknown(unknown, list(shown.values()))}{advice}")
+        raise UnknownColumnError(place, unknown, list(shown.values()), advice)
     for name in names:
         if len(found[_key(name)]) > 1:
             letters = " and ".join(column_letter(column) for column in found[_key(name)])
@@ -109,22 +167,6 @@ def _key(name: str) -> str:
     text = " ".join(plain_name(name).split()).replace("\N{MICRO SIGN}", "μ")
     # Our own output puts an apostrophe before a name that would be a formula.
     return re.sub(r"^'(?=[=+\-@])", "", text)
-
-
-def _describe_unknown(unknown: list[str], headers: list[str]) -> str:
-    """Which columns are not there, and which may have been meant."""
-    headers = [h for h in headers if not h.startswith("Unnamed:")]
-    offered = {_loosely(h): h for h in headers}
-    texts = []
-    for name in unknown:
-        near = difflib.get_close_matches(_loosely(name), offered, n=1, cutoff=0.6)
-        meant = f" (did you mean {_typed(offered[near[0]])}?)" if near else ""
-        texts.append(f"{name!r}" + meant)
-    shown = [h if len(h) <= _LONGEST else f"{h[: _LONGEST - 3]}..." for h in headers[:30]]
-    listed = ", ".join(map(repr, shown)) or "none"
-    more = f" and {len(headers) - 30} more" if len(headers) > 30 else ""
-    missing = "is no column" if len(texts) == 1 else "are no columns"
-    return f"there {missing} {', '.join(texts)}; choose among the headers {listed}{more}"
 
 
 def _typed(name: str) -> str:

@@ -12,6 +12,7 @@ from .cells import (
     MissingValues,
     Notation,
     describe_formula,
+    how_often,
     is_blank,
     is_point_grouped,
     read_cell,
@@ -97,7 +98,7 @@ def read_numbers(
         try:
             values[i] = read_cell(cell, missing, notation)
         except CellError as error:
-            said = _other_kind(column, missing) or str(error)
+            said = _other_kind(column, missing) or f"{error}{how_often(cell, column.cells)}"
             raise TableError(f"{column.named(source, i)}: {said}") from None
     notes = _check_percents(column, source, values)
     if notation == Notation():

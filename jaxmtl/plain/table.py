@@ -11,11 +11,19 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .cells import MissingValues, Notation, is_missing, looks_like_number, missing_by_column, tidy
+from .cells import (
+    MissingValues,
+    Notation,
+    corrected,
+    is_missing,
+    looks_like_number,
+    missing_by_column,
+    tidy,
+)
 from .coding import level_text
 from .dates import DateParts, date_parts, seconds_of
 from .errors import TableError
-from .names import all_columns, find_columns, plain_name
+from .names import all_columns, columns_of_run, find_columns, plain_name
 from .notations import column_notation, notation_of, notations_of
 from .numbers import Column, read_numbers
 from .separators import HINT, SEARCHED, find_separator, is_comment
@@ -148,10 +156,7 @@ class TextTable(NamedTuple):
 
 def _seconds(parts: DateParts | None, cell: str, order: Any, place: str) -> float:
     if parts is None:
-        raise TableError(
-            f"{place}: expected a date or time, got {cell[:40]!r}; correct the cell, or declare "
-            "that text as missing"
-        )
+        raise TableError(f"{place}: expected a date or time, got {cell[:40]!r}; {corrected(cell)}")
     if parts.form == "?" and order == "ymd":
         raise TableError(
             f"{place}: expected a date such as 2015-01-31, as in the rows learned from, got "
@@ -209,7 +214,8 @@ def open_table(path: str, names: Sequence[str], reading: Mapping[str, Any]) -> T
     number, header = _header(path, separator, reading.get("header_row"))
     cells = dict(enumerate(header))
     places, _ = all_columns(cells)
-    needed = find_columns(cells, tuple(map(plain_name, names)), f"{source}, row {number}")
+    with columns_of_run(empty=False):
+        needed = find_columns(cells, tuple(map(plain_name, names)), f"{source}, row {number}")
     places |= {name: place for name, place in needed.items() if name not in places}
     # What stands for a missing value in a column that is not there says nothing.
     codes = missing_by_column(reading.get("missing_values", ()), tuple(places))

@@ -92,7 +92,11 @@ def test_the_network_of_the_study(made_run, call, alone, tmp_path):
     [
         ("a.xlsx", b"PK", "expected a text table that ends in .csv, .tsv, .txt, got .xlsx; 'jaxm"),
         ("a.csv", "day,city,CO\n01.02.2021,A,1\n".encode("utf-16"), "expected a text table in UT"),
-        ("a.csv", b"day,city\n2021-01-01,A\n", "row 1: there is no column 'CO'; choose among the"),
+        (
+            "a.csv",
+            b"day,city\n2021-01-01,A\n",
+            "row 1: there is no column 'CO', from which the run learned; add it",
+        ),
         ("a.csv", b"", "the table is empty"),
         ("a.csv", b"day,city,CO\n\n", "the header in row 1 has no rows below it"),
         ("a.csv", b"day,city,CO\n2021-01-01,A,x\n", "column 'CO' (C), row 2: expected a number"),

@@ -131,7 +131,7 @@ def test_columns_of_dates_are_found_without_their_names(tmp_path):
             "of texts, as 'Delhi' and 'Pune'; leave it out",
         ),
         (["2021-05-01", "2021-05-02", "2"], "column of dates, as '2021-05-01'; leave it out of"),
-        (["1", "2", "low", "4"], "row 4: expected a number, got the text 'low'; correct the cell"),
+        (["1", "2", "low", "4"], "row 4: expected a number, got the text 'low'; correct or clear"),
     ],
 )
 def test_columns_that_hold_no_numbers_are_called_what_they_are(tmp_path, cells, said):

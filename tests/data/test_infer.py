@@ -255,6 +255,9 @@ def test_columns_that_tell_a_target():
     assert not told(b, a)
     assert not told(a, level, ordered=False)
     assert not told(a, np.where(RNG.random(n) < 0.9, 0, b))  # mostly zeros
+    few = np.digitize(a, np.quantile(a, [0.3, 0.7])).astype(float)  # levels: R² of 0.5 with noise
+    assert not told(few, a + a.std() * RNG.normal(size=n))
+    assert not told(a + a.std() * RNG.normal(size=n), few)
     assert tells(Values(False, level), Values(False, (level > 1).astype(float)))
     assert tells(Values(False, level), Values(True, level * 3.0))
     assert not tells(Values(False, level), Values(False, RNG.integers(0, 2, n).astype(float)))

@@ -8,6 +8,7 @@ import pytest
 from made_workbooks import row, write_workbook
 
 from jaxmtl.data import TableError, infer_columns, read_cells, read_table, table_of_cells
+from jaxmtl.data.typed import dates_of
 
 
 def write(tmp_path, text, name="t.csv", encoding="utf-8"):
@@ -190,3 +191,23 @@ def test_a_header_behind_a_comment_sign(tmp_path):
     # A remark that names a target is no header where it is not as wide as the rows.
     table = read_cells(write(tmp_path, f"# b, by hand\nday,a,b\n{rows}"), expected=["b"])
     assert table.names == ("day", "a", "b")
+
+
+def test_an_odd_text_that_many_cells_hold_is_counted(tmp_path):
+    """Then it stands for a gap as a rule."""
+    path = write(
+        tmp_path, "CO,day\n1,2021-01-01\nn.d.,2021-01-02\nn.d.,n.d.\n2,n.d.\n3,2021-02-01\n"
+    )
+    table = read_cells(path)
+    said = "train with --missing-values=n.d.; 2 cells of the column hold it"
+    with pytest.raises(TableError, match=f"row 3: expected a number, got the text 'n.d.'.*{said}"):
+        table.numbers("CO")
+    with pytest.raises(TableError, match=f"row 4: expected a date.*{said}"):
+        dates_of(table, "day")
+    assert np.isnan(read_cells(path, missing_values=["n.d."]).numbers("CO")).sum() == 2
+
+
+def test_a_column_that_a_run_learned_from_is_to_be_added(tmp_path):
+    said = "there is no column 'C0', from which the run learned; add it .its cells may be empty"
+    with pytest.raises(TableError, match=said):
+        read_cells(write(tmp_path, DAYS), expected=["C0"], of_run=True)

@@ -132,6 +132,21 @@ def test_targets_that_do_not_vary_have_the_r2_of_scikit_learn():
     assert np.isnan(score(tasks, y[:1], y[:1]).of("r2")).all()
 
 
+def test_r2_is_against_the_constant_that_was_learned_where_there_is_one():
+    """Later rows may lie elsewhere: what is told by R² and by the line of the mean is the same."""
+    tasks = [Task(name="CO"), Task(name="calls", kind="count")]
+    y = np.array([[10.0, 4], [12, 6], [14, 9]])
+    predicted, learned = y + [[1.0, 1]], np.array([3.0, 2.0])
+    found = score(tasks, predicted, y, constant=learned)
+    expected = 1 - 3 / ((y - learned) ** 2).sum(axis=0)
+    np.testing.assert_allclose(found.of("r2"), expected)
+    np.testing.assert_allclose(1 - found.relative[0], expected[0])
+    mean = np.broadcast_to(learned, y.shape)
+    np.testing.assert_allclose(score(tasks, mean, y, constant=learned).of("r2"), 0)
+    unknown = score(tasks, predicted, y, constant=np.full(2, np.nan)).of("r2")
+    np.testing.assert_allclose(unknown, score(tasks, predicted, y).of("r2"))
+
+
 def test_what_diverged_is_told_as_such_and_warns_of_nothing():
     y = np.array([[0.0, 1.0], [1.0, 0.0]])
     predicted = np.array([[np.inf, 0.5, 0.5], [1.0, np.nan, np.nan]])

@@ -318,7 +318,7 @@ def _interior(
 
 
 def _exact(
-    matrix: Float[Array, "n n"], q: Float[Array, " n"], found: Solution, shift: float
+    matrix: Float[Array, "n n"], q: Float[Array, " n"], found: Solution, shift: Float[Array, ""]
 ) -> Solution:
     """The solution on the same support, next to the one that was found."""
     y = multiply(matrix, found.x) + q

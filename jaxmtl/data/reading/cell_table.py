@@ -1,5 +1,6 @@
 """All columns of a table as cells: what they are is decided later."""
 
+import contextlib
 import dataclasses
 import functools
 import os
@@ -33,7 +34,7 @@ from jaxmtl.plain.cells import (
     looks_like_number,
     read_cell,
 )
-from jaxmtl.plain.names import plain_name
+from jaxmtl.plain.names import columns_of_run, plain_name
 from jaxmtl.plain.numbers import Column, read_numbers, read_plain, refuse_formulas
 
 Made = TypeVar("Made")
@@ -187,8 +188,8 @@ def read_cells(
         thousands: see ``read_table``.
         header_row: see ``read_table``.
         visible_rows: see ``read_table``.
-        of_run: whether the missing values are those of a run, which may name columns that are not
-            here.
+        of_run: whether expected columns and missing values are those of a run, which learned from
+            the former; the latter may name columns that are not here.
 
     Returns:
         The cells.
@@ -208,14 +209,15 @@ def read_cells(
     path, notation = Path(path), notation_of(decimal, thousands)
     must = tuple(dict.fromkeys(map(plain_name, (*(names or ()), *expected))))
     wanted = None if names is None else must
-    read = open_columns(
-        path,
-        must,
-        sheet=sheet,
-        header_row=header_row,
-        visible_rows=visible_rows,
-        is_number=functools.partial(looks_like_number, notation=notation),
-    )
+    with columns_of_run(empty=True) if of_run else contextlib.nullcontext():
+        read = open_columns(
+            path,
+            must,
+            sheet=sheet,
+            header_row=header_row,
+            visible_rows=visible_rows,
+            is_number=functools.partial(looks_like_number, notation=notation),
+        )
     grid, body, columns = read
     used = [name for name in columns if wanted is None or name in wanted]
     missing = missing_codes(path, missing_values, tuple(columns), of_run=of_run)
