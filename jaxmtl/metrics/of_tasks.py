@@ -106,7 +106,7 @@ def score(
     y: Float[np.ndarray, "rows tasks"],
     known: Bool[np.ndarray, "rows tasks"] | None = None,
     *,
-    constant: Float[np.ndarray, " outputs"] | None = None,
+    constant: Float[np.ndarray, "*rows outputs"] | None = None,
 ) -> Scores:
     """Measures of every task in original units, and its error relative to a constant prediction.
 
@@ -130,7 +130,8 @@ def score(
         y: targets in original units, a class as its number; anything where not known.
         known: which targets are known; None for all.
         constant: what ``relative`` and R² are relative to, from ``constant_prediction`` of the
-            training rows; None for no relative errors.
+            training rows; a row each where rows were predicted from different ones. None for no
+            relative errors.
 
     Returns:
         The scores.
@@ -156,12 +157,13 @@ def score(
     if len(predicted) != len(y):
         raise ValueError(f"predicted: expected {len(y)} rows, those of y, got {len(predicted)}")
     if constant is not None:
-        constant = np.asarray(constant, np.float64)
-        check_outputs("constant", constant[None], tasks)
+        constant = np.atleast_2d(np.asarray(constant, np.float64))
+        check_outputs("constant", constant, tasks)
+        constant = np.broadcast_to(constant, predicted.shape)
     by_task = _measured(tasks, predicted, y, known, constant)
     relative = np.full(len(tasks), np.nan)
     if constant is not None:
-        alike = _measured(tasks, np.broadcast_to(constant, predicted.shape), y, known, constant)
+        alike = _measured(tasks, constant, y, known, constant)
         for t, task in enumerate(tasks):
             name = "mse" if task.kind == "number" else main_measure(task).name
             error, base = by_task[t][name], alike[t][name]
@@ -176,7 +178,7 @@ def _measured(
     tasks: tuple[Task, ...], predicted: Any, y: Any, known: Any, constant: np.ndarray | None
 ) -> Measured:
     columns = output_slices(tasks)
-    base = np.full(predicted.shape[1], np.nan) if constant is None else constant
+    base = np.full_like(predicted, np.nan) if constant is None else constant
     # All numbers in one array: sums down the columns of several tasks have other last bits than
     # those of one column by itself.
     numbers = np.array([t for t, task in enumerate(tasks) if task.kind == "number"], int)
@@ -184,7 +186,10 @@ def _measured(
     # After a divergence, predictions may be anything; what is not finite is told as such.
     with np.errstate(over="ignore", invalid="ignore"):
         found = _numbers(
-            predicted.take(places, 1), y.take(numbers, 1), known.take(numbers, 1), base[places]
+            predicted.take(places, 1),
+            y.take(numbers, 1),
+            known.take(numbers, 1),
+            base.take(places, 1),
         )
         by_task = []
         for t, task in enumerate(tasks):
@@ -192,7 +197,7 @@ def _measured(
                 values = [column[list(numbers).index(t)] for column in found]
             elif task.kind == "count":
                 own = columns[t]
-                values = _of_counts(task, predicted[:, own], y[:, [t]], known[:, [t]], base[own])
+                values = _of_counts(task, predicted[:, own], y[:, [t]], known[:, [t]], base[:, own])
             else:
                 rows = known[:, t]
                 values = _of_classes(

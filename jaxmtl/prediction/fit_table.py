@@ -33,6 +33,7 @@ from jaxmtl.statistics.selection import greedy
 from jaxmtl.tasks import output_widths
 
 MIXED = "mixture"
+MEAN = "mean"  # family
 FOLDS, MORE_FOLDS, ROWS_FOR_MORE_FOLDS = 5, 10, 1000
 
 
@@ -231,23 +232,25 @@ def _leaderboard(
     learned: np.ndarray,
     by: Learned,
 ) -> tuple[Line, ...]:
+    constant = bags.get(MEAN)  # parts of a table in time are predicted from those before alone
+    if constant is None:
+        constant = constant_prediction(data.tasks, data.y[learned], data.known[learned])
     lines = [
         Line(
             name,
             by.methods[name].description,
-            _scores(predicted, data, shown, learned),
+            _scores(predicted, data, shown, constant),
             by.seconds[name],
         )
         for name, predicted in bags.items()
     ]
     if len(bags) > 1:
-        scores = _scores(own, data, shown, learned)
+        scores = _scores(own, data, shown, constant)
         lines.append(Line(MIXED, "weighted mean of these", scores, sum(by.seconds.values())))
     return tuple(lines)
 
 
-def _scores(predicted: np.ndarray, data: Data, rows: np.ndarray, learned: np.ndarray) -> Scores:
-    constant = constant_prediction(data.tasks, data.y[learned], data.known[learned])
+def _scores(predicted: np.ndarray, data: Data, rows: np.ndarray, constant: np.ndarray) -> Scores:
     return score(data.tasks, predicted, data.y[rows], data.known[rows], constant=constant)
 
 
@@ -262,9 +265,9 @@ def _structure(
 ) -> Decision | None:
     """Decided on rows that folds held out, and judged on those that errors are shown of."""
     seen, shown, learned = rows
-    relative = {name: _scores(own, data, seen, learned).relative for name, own in held.items()}
-    asked = plan.structure if isinstance(plan.structure, str) else "a file"
     constant = constant_prediction(data.tasks, data.y[learned], data.known[learned])
+    relative = {name: _scores(own, data, seen, constant).relative for name, own in held.items()}
+    asked = plan.structure if isinstance(plan.structure, str) else "a file"
     return decide(asked, by, relative, bags, constant, data, shown, block)
 
 
@@ -275,7 +278,7 @@ def _gain(
     shown: np.ndarray,
     block: np.ndarray,
 ) -> Gain | None:
-    over = next((name for name in bags if name != "mean"), None)
+    over = next((name for name in bags if name != MEAN), None)
     if over is None or len(bags) == 1:
         return None
     return gain_over(over, own, bags[over], data, shown, block)

@@ -143,6 +143,9 @@ def test_r2_is_against_the_constant_that_was_learned_where_there_is_one():
     np.testing.assert_allclose(1 - found.relative[0], expected[0])
     mean = np.broadcast_to(learned, y.shape)
     np.testing.assert_allclose(score(tasks, mean, y, constant=learned).of("r2"), 0)
+    by_row = learned + np.arange(3)[:, None]
+    expected = 1 - 3 / ((y - by_row) ** 2).sum(axis=0)
+    np.testing.assert_allclose(score(tasks, predicted, y, constant=by_row).of("r2"), expected)
     unknown = score(tasks, predicted, y, constant=np.full(2, np.nan)).of("r2")
     np.testing.assert_allclose(unknown, score(tasks, predicted, y).of("r2"))
 
