@@ -110,15 +110,15 @@ def train_methods(
             limit.start(name)
             if name != FIRST:  # which the bench has trained
                 paces.start(name)
-            began, silent = clock(), told is not None and not field[name].takes_steps
-            if silent:
-                told(name, _without_steps(len(rows.folds), through=False))
+            began, tell = clock(), None if field[name].takes_steps else told
+            if tell is not None:
+                tell(name, _without_steps(len(rows.folds), through=False))
             try:
                 found[name] = field[name].make(bench).fit(*rows, work)
             except BrokenOffError:
                 continue  # it is begun anew with fewer seeds, or no longer fits
-            if silent:
-                told(name, _without_steps(len(rows.folds), through=True))
+            if tell is not None:
+                tell(name, _without_steps(len(rows.folds), through=True))
             limit.end()
             seconds[name] = clock() - began + seconds.get(name, 0.0)
     if limit.seeds < len(rows.folds):
