@@ -187,7 +187,11 @@ def describe_sweep(progress: SweepProgress) -> str:
     Example:
         >>> describe_sweep(SweepProgress(30, 2, 500, 1000, 61.0))
         '2/30 seeds through, 50 % of the epochs, 1:01 left'
+        >>> describe_sweep(SweepProgress(30, 0, 0, 0, float("nan")))  # of what makes no steps
+        '0/30 seeds through'
     """
+    if not progress.total:
+        return f"{progress.finished}/{progress.members} seeds through"
     share = 100 * progress.done // max(progress.total, 1)
     left = ""
     if progress.seconds_left == progress.seconds_left and progress.seconds_left > 0:
@@ -214,9 +218,12 @@ def _arm_bars() -> Iterator[Callable[[str, SweepProgress], None]]:
 
         def on_progress(arm: str, progress: SweepProgress) -> None:
             if arm not in known:
-                known[arm] = bars.add_task(f"{arm:<16}", total=progress.total, state="compiling")
+                known[arm] = bars.add_task(f"{arm:<16}", total=None, state="compiling")
             state = describe_sweep(progress)
-            bars.update(known[arm], total=progress.total, completed=progress.done, state=state)
+            done, total = progress.done, progress.total
+            if not total:  # it makes no steps: it works, or is through
+                done = total = progress.members if progress.finished else None
+            bars.update(known[arm], total=total, completed=done, state=state)
 
         yield on_progress
 
@@ -228,7 +235,8 @@ def _arm_lines() -> Callable[[str, SweepProgress], None]:
         nonlocal arm, when
         now = time.monotonic()
         last = progress.finished == progress.members
-        if (last and name != arm) or now - when >= SECONDS_BETWEEN_LINES:
+        begins = not progress.total and not last
+        if begins or (last and name != arm) or now - when >= SECONDS_BETWEEN_LINES:
             tell(f"{name}: {describe_sweep(progress)}")
             arm, when = name, now
 

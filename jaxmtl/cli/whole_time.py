@@ -61,6 +61,11 @@ class WholeTime:
             progress: of it.
         """
         now, method = self._clock(), name.partition("/")[0]
+        if not progress.total:  # it makes no steps: its time is that of none of the others
+            if self._at is not None:
+                self._done.append(now - self._since)
+            self._at, self._since = None, now
+            return progress.seconds_left
         if self._compiled is None:
             self._compiled = now - self._began
         if self._at is not None and method != self._at:

@@ -16,6 +16,7 @@ from jaxmtl.data import Data, Dataset, Folds, data_of
 from jaxmtl.methods.method import Fitted, Work, first_folds
 from jaxmtl.methods.study.adaptive import ADAPTIVE
 from jaxmtl.methods.study.bench import Bench, StudyProtocol
+from jaxmtl.training import SweepProgress
 
 FIRST = ADAPTIVE.name  # lays down the schedule of all other networks
 PROBES = 2  # folds that tell what a method without steps takes; the first may load a library
@@ -92,6 +93,7 @@ def train_methods(
     """
     names = list(field)
     limit = _limit(field, datasets, seeds, reference, work, began, clock)
+    told = work.on_progress
     paces = Paces(work.on_progress if work.seconds is None else limit.watch, clock)
     work = dataclasses.replace(work, on_progress=paces.watch)
     bench, seconds = None, {}
@@ -108,11 +110,15 @@ def train_methods(
             limit.start(name)
             if name != FIRST:  # which the bench has trained
                 paces.start(name)
-            began = clock()
+            began, tell = clock(), None if field[name].takes_steps else told
+            if tell is not None:
+                tell(name, _without_steps(len(rows.folds), through=False))
             try:
                 found[name] = field[name].make(bench).fit(*rows, work)
             except BrokenOffError:
                 continue  # it is begun anew with fewer seeds, or no longer fits
+            if tell is not None:
+                tell(name, _without_steps(len(rows.folds), through=True))
             limit.end()
             seconds[name] = clock() - began + seconds.get(name, 0.0)
     if limit.seeds < len(rows.folds):
@@ -126,6 +132,12 @@ def train_methods(
         a_run=None if bench is None else bench.updates.sum(axis=1),
         paces={name: paces.seconds(name) for name in found},
     )
+
+
+def _without_steps(seeds: int, *, through: bool) -> SweepProgress:
+    """That a method without steps begins, or is through with all seeds; it has no epochs."""
+    left = 0.0 if through else math.nan
+    return SweepProgress(seeds, seeds * through, done=0, total=0, seconds_left=left)
 
 
 def _of_first(number: int, rows: _Rows, bench: Bench | None) -> tuple[_Rows, Bench | None]:

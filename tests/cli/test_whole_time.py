@@ -72,6 +72,24 @@ def test_methods_without_steps_are_not_counted_and_named(timed):
     )
 
 
+def test_a_method_without_steps_leaves_the_others_time_alone(timed):
+    whole, left = timed
+    left(2, "adaptive", 50, 2.0)
+    left(4, "adaptive", 100, 0.0)
+    for finished in (0, 10):
+        assert not whole.left("ridge", SweepProgress(10, finished, 0, 0, 0.0))
+        whole._clock.now += 10.0 * (not finished)
+    assert left(15, "mmoe", 10) == pytest.approx(4 - 1 + 2 * 4)
+
+
+def test_what_makes_no_steps_is_shown_at_work(capsys):
+    with Console().sweeping() as on_progress:
+        on_progress("adaptive", progress(100, 0.0))
+        on_progress("ridge", SweepProgress(10, 0, 0, 0, math.nan))
+        on_progress("ridge", SweepProgress(10, 10, 0, 0, 0.0))
+    assert capsys.readouterr().err.splitlines()[1:] == ["ridge: 0/10 seeds through"]
+
+
 def test_the_console_says_it_once_and_shows_the_time_left_of_all(capsys):
     clock = Clock()
     whole = WholeTime(NAMES, 10, clock=clock)
