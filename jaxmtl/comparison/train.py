@@ -103,7 +103,9 @@ def train_methods(
     else:
         rows = _rows(datasets[: limit.seeds], seeds)
     found: dict[str, Fitted] = {}
-    for name in limit.order(names):
+    waiting = list(names)
+    while waiting:
+        waiting.remove(name := limit.order(waiting)[0])
         while name not in found and limit.fits(name):
             if limit.seeds < len(rows.folds):
                 rows, bench = _of_first(limit.seeds, rows, bench)

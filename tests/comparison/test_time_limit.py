@@ -145,7 +145,11 @@ def test_methods_without_steps_have_their_place_by_what_they_take():
     ]
     for name in ("adaptive", "hard_sharing"):
         shop.limit.start(name)
+        shop.clock.now += 60.0
         shop.limit.end()
+    shop.limit.seeds = 3  # of which trees take less than a network
+    assert shop.limit.order(["mmoe", "boosted_trees"]) == ["boosted_trees", "mmoe"]
+    shop.limit.seeds = 30
     shop.clock.now = 65.0
     assert shop.limit.fits("ridge")
     assert not shop.limit.fits("boosted_trees")
