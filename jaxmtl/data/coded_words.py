@@ -36,7 +36,11 @@ def words_of(
         if gaps and not column["missing"]:
             notes.append(
                 f"{place}: missing in {_rows(gaps)}, as in none that were learned from; taken as "
-                + ("a new level" if column["kind"] == "category" else "the middle of the others")
+                + (
+                    "a new level"
+                    if column.get("coded") in ("levels", "code")
+                    else "the middle of the others"
+                )
             )
         rows = np.flatnonzero(unknown[:, j])
         if len(rows):

@@ -9,7 +9,7 @@ from jaxtyping import Float
 from jaxmtl.data._errors import TableError
 from jaxmtl.data.columns import Column, Columns
 from jaxmtl.data.hints import hints_of
-from jaxmtl.data.infer_tasks import infer_task
+from jaxmtl.data.infer_tasks import check_levels, infer_task
 from jaxmtl.data.kinds import Declared, check_names, said_of
 from jaxmtl.data.reading.cell_table import CellTable
 from jaxmtl.data.typed import dates_of, levels_of, looks_of
@@ -47,7 +47,8 @@ def infer_columns(
         table: with all columns.
         targets: names of the columns to be predicted.
         features: names of the columns to predict from; None for all others that can be used.
-        kinds: of columns by name, as ``parse_kinds`` gives them or as one of its texts.
+        kinds: of columns by name, as ``parse_kinds`` gives them or as one of its texts. Of a
+            feature whose levels have an order, their ranks are learned from.
         ignore: names of columns that are not used.
         weights: of the tasks by name; 1 for others.
         group: name of a column of which rows of one value stay together; no feature unless named.
@@ -154,6 +155,7 @@ def _check(
 
 def _infer(table: CellTable, name: str, said: Declared | None) -> tuple[Column, list[str]]:
     """A feature, and what the user should know of it."""
+    ranks = () if said is None else said.levels
     if said is not None and said.kind in ("classes", "ordered", "count"):
         said = said._replace(kind="number" if said.kind == "count" else "category")
     looks = looks_of(table, name)
@@ -166,7 +168,7 @@ def _infer(table: CellTable, name: str, said: Declared | None) -> tuple[Column, 
         return _date(table, name, said, looks.different)
     if kind == "number" or (kind is None and looks.numbers > looks.known / 2):
         return _number(table, name)
-    return _category(table, name, declared=kind is not None, written=looks.texts)
+    return _category(table, name, declared=kind is not None, written=looks.texts, ranks=ranks)
 
 
 def _number(table: CellTable, name: str) -> tuple[Column, list[str]]:
@@ -189,8 +191,10 @@ def _number(table: CellTable, name: str) -> tuple[Column, list[str]]:
 
 
 def _category(
-    table: CellTable, name: str, *, declared: bool, written: int
+    table: CellTable, name: str, *, declared: bool, written: int, ranks: tuple[str, ...]
 ) -> tuple[Column, list[str]]:
+    if ranks:
+        check_levels(table, name, ranks)
     levels = levels_of(table, name)
     counts = Counter(level for level in levels if level is not None)
     known = counts.total()
@@ -206,7 +210,8 @@ def _category(
         kind="category",
         missing=len(levels) - known,
         rows=len(levels),
-        levels=tuple(sorted(counts, key=lambda level: (-counts[level], level))),
+        levels=ranks or tuple(sorted(counts, key=lambda level: (-counts[level], level))),
+        ordered=bool(ranks),
     )
     texts = [level for level in column.levels if not looks_like_number(level)]
     numbers = len(counts) - len(texts)

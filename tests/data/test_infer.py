@@ -198,6 +198,11 @@ def test_what_cannot_be_is_refused(options, message):
         infer_columns(cells, **options)
 
 
+def test_a_feature_of_an_order_holds_no_other_level():
+    with pytest.raises(TableError, match="row 3: expected one of the levels a < b, got 'c'"):
+        kind_of(["a", "b", *["c"] * (N - 2)], kinds={"a": "a<b"})
+
+
 def test_columns_with_one_header_cannot_be_used(tmp_path):
     path = tmp_path / "t.csv"
     path.write_text("a,b,b,c\n" + "1,2,3,4\n2,3,4,6\n" * 9, encoding="utf-8")
