@@ -1,5 +1,6 @@
 """What the columns of a table are, found in their cells."""
 
+import shlex
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 
@@ -17,6 +18,7 @@ from jaxmtl.plain import date_features
 from jaxmtl.plain.cells import looks_like_number
 from jaxmtl.plain.dates import DAY, Dates
 from jaxmtl.plain.names import plain_name
+from jaxmtl.tasks import Task
 
 _NEARLY_ALL = 0.8  # of the cells different: a name, not a category
 _MANY_NUMBERS = 5  # levels that are, in a category that may have been meant for numbers
@@ -82,6 +84,7 @@ def infer_columns(
         task, more = infer_task(table, name, said.get(name), weights.get(name, 1.0))
         tasks.append(task)
         notes += more
+    notes += _hint_of_order(table, tasks, said)
     found, left = [], []
     for name in table.names if named is None else named:
         if name in targets:
@@ -98,6 +101,12 @@ def infer_columns(
             found.append(column)
             notes += more
     left += [(name, why) for name, why in table.unusable.items() if named is None]
+    if table.unusable and named is None:
+        why = "; ".join(f"{name!r}: {why}" for name, why in table.unusable.items())
+        notes.append(
+            f"{table.source}: columns of one name are all left out ({why}); rename all but one of "
+            "them to use it"
+        )
     if not found:
         reasons = "; ".join(f"{name!r}: {why}" for name, why in left) or "there is no other column"
         raise TableError(f"{table.source}: expected a column to predict from, got none ({reasons})")
@@ -151,6 +160,20 @@ def _check(
                 f"{table.source}: the column {both!r} is a target and in {option}; remove it from "
                 "one of them"
             )
+
+
+def _hint_of_order(
+    table: CellTable, tasks: Sequence[Task], said: Mapping[str, Declared]
+) -> list[str]:
+    """That classes may have an order, once for all targets of which nothing is declared."""
+    plain = [task.name for task in tasks if len(task.classes) > 2 and task.name not in said]
+    if not plain:
+        return []
+    pair = shlex.quote(f"{plain[0]}=low<mid<high")
+    return [
+        f"{table.source}: classes of {', '.join(map(repr, plain))} are taken for ones without an "
+        f"order; if they have one, --kinds {pair} says it, lowest first"
+    ]
 
 
 def _infer(table: CellTable, name: str, said: Declared | None) -> tuple[Column, list[str]]:
