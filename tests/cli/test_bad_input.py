@@ -29,6 +29,10 @@ def check(result, tmp_path: Path, *parts: str, written: tuple[str, ...] = ()) ->
     [
         (["fti"], ["No such command 'fti'"]),
         (["fit", "--nodse", "3"], ["No such option", "--nodes"]),
+        (["fit", "a.csv", "Demand"], ["got 'Demand'; columns to predict", "--targets Demand,"]),
+        (["fit", "a.csv", "O3", "log CO"], ["--targets 'O3,log CO'", "commas alone between"]),
+        (["inspect", "run", "CO"], ["got 'CO'; a column is shown with --feature CO"]),
+        (["predict", "run", "a.csv", "b.csv", "-o", "c.csv"], ["but options here, got 'b.csv'"]),
         (["fit", "--seed", "x"], ["--seed: expected a whole number from 0 to 4294967295, got 'x'"]),
         (["fit", "--seed", "-1"], ["--seed: expected at least 0, got -1"]),
         (["fit", "--seed", "99999999999"], ["--seed: expected at most 4294967295"]),
