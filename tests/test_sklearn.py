@@ -143,9 +143,12 @@ def test_kinds_are_spoken_of_as_the_argument_that_they_are():
             MultiTaskRegressor(**QUICK, kinds=kinds).fit(x, y)
         assert "--" not in str(raised.value)
     two = np.stack([y[:, 0], y[:, 1] > 0], axis=1)
-    model = MultiTaskEstimator(**QUICK).fit(x, pd.DataFrame(two, columns=["u", "v w"]))
+    targets = pd.DataFrame(two, columns=["u", "v w"]).assign(size=["S", "M", "L", "S"] * 10)
+    model = MultiTaskEstimator(**QUICK).fit(x, targets)
     (note,) = [one for one in model.notes_ if "predicted as a number" in one]
     assert "kinds={'v w': 'class'} predicts which of them" in note
+    (note,) = [one for one in model.notes_ if "without an order" in one]
+    assert "if they have one, kinds={'size': 'low<mid<high'} says it" in note
 
 
 def test_labels_come_back_as_they_were_under_their_own_names():

@@ -1,6 +1,8 @@
 """The command ``jaxmtl`` and its parts."""
 
 import importlib
+import os
+import shlex
 import sys
 from collections.abc import Sequence
 from typing import Annotated, Any
@@ -30,6 +32,33 @@ PLAIN: dict[str, Any] = {
 }
 
 
+# Options that a name without one may have been meant for.
+MEANT = {
+    "targets": "columns to predict are named with --targets {}, in double quotes if a name holds a "
+    "blank, and with commas alone between them",
+    "feature": "a column is shown with --feature {}",
+}
+
+
+class _Command(typer.core.TyperCommand):
+    """Says what a name may have been meant for that stands where none is expected."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        ctx.allow_extra_args = True
+        super().parse_args(ctx, args)
+        if ctx.args:
+            ctx.fail(_of_further(ctx.args, {str(one.name) for one in self.params}))
+        return ctx.args
+
+
+def _of_further(names: Sequence[str], options: set[str]) -> str:
+    said = f"expected nothing but options here, got {', '.join(map(repr, names))}"
+    meant = next((words for option, words in MEANT.items() if option in options), None)
+    if meant is None or any(map(os.path.exists, names)):
+        return said
+    return f"{said}; {meant.format(shlex.quote(','.join(names)))}"
+
+
 class _Commands(typer.core.TyperGroup):
     """Loads a command when it is called, not when it is listed."""
 
@@ -37,7 +66,7 @@ class _Commands(typer.core.TyperGroup):
         name, _, rest = super().resolve_command(ctx, args)
         command = getattr(importlib.import_module(f"jaxmtl.cli.{name}"), str(name))
         alone = typer.Typer(**PLAIN)
-        alone.command(name)(command)
+        alone.command(name, cls=_Command)(command)
         return name, typer.main.get_command(alone), rest
 
 

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from jaxmtl.cli.errors import in_one_sentence, say
+from jaxmtl.cli.errors import in_one_sentence, say, tell
 from jaxmtl.cli.paths import path_of
+from jaxmtl.cli.unfinished import older_note
 
 if TYPE_CHECKING:
     import numpy as np
@@ -84,7 +85,10 @@ def inspect(
     given = [flag for flag, is_given in asked.items() if is_given]
     if len(given) > 1:
         raise ValueError(f"{given[1]}: expected without {given[0]}; ask for one after the other")
-    run = load_run(path_of("DIR", folder))
+    folder = path_of("DIR", folder)
+    run = load_run(folder)
+    if (why := older_note(folder)) is not None:
+        tell(f"note: {why}")
     if feature is not None:
         path = run.folder / "dependence.png" if out is None else Path(out)
         _dependence(run, feature, target, table, path, force=force or out is None)

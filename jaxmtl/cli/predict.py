@@ -13,6 +13,7 @@ from jaxmtl.cli.errors import in_one_sentence
 from jaxmtl.cli.paths import path_of
 from jaxmtl.cli.reading import how_to_read
 from jaxmtl.cli.signals import undone_when_interrupted, when_interrupted
+from jaxmtl.cli.unfinished import older_note
 from jaxmtl.cli.workbook import Cell, write_workbook
 
 if TYPE_CHECKING:
@@ -100,6 +101,8 @@ def predict(
     if os.path.exists(out) and os.path.exists(table) and os.path.samefile(out, table):
         raise ValueError(f"file {out}: it is the table to predict from; choose another name")
     run = load_run(folder)
+    if (why := older_note(folder)) is not None:
+        console.note(why)
     if _is_what_was_learned(run, table):
         console.note(
             f"{table}: the run has learned from rows of this very table, and predicts those better "

@@ -1,13 +1,10 @@
 """What an interrupted fit has learned: kept beside the folder to write, which is not there yet."""
 
 import contextlib
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
 from jaxmtl.cli.signals import NOTHING_WRITTEN, when_interrupted
-
-UNFINISHED = ".unfinished"  # after the name of the folder
 
 
 @contextlib.contextmanager
@@ -23,9 +20,9 @@ def kept_beside(out: str) -> Iterator[Path]:
     Raises:
         FileError: another process is writing it, or nothing can be written there.
     """
-    from jaxmtl.prediction.kept import kept_in, names_kept
+    from jaxmtl.prediction.kept import kept_in, names_kept, unfinished_of
 
-    unfinished = Path(f"{os.path.realpath(out)}{UNFINISHED}")
+    unfinished = unfinished_of(out)
 
     def left() -> str:
         if not names_kept(unfinished):
@@ -43,7 +40,28 @@ def remove_unfinished(out: str) -> None:
     Args:
         out: the folder.
     """
-    from jaxmtl.prediction.kept import remove_kept
+    from jaxmtl.prediction.kept import remove_kept, unfinished_of
 
     when_interrupted(lambda: f"the run is written to {out}")
-    remove_kept(Path(f"{os.path.realpath(out)}{UNFINISHED}"))
+    remove_kept(unfinished_of(out))
+
+
+def older_note(folder: str) -> str | None:
+    """That a run is older than one that is to take its place; None where there is no other.
+
+    Args:
+        folder: of the run.
+
+    Example:
+        >>> older_note("no such folder") is None
+        True
+    """
+    from jaxmtl.prediction.kept import unfinished_of
+
+    unfinished = unfinished_of(folder)
+    if not unfinished.is_dir():
+        return None
+    return (
+        f"folder {folder}: the older run, as the one that is to take its place is not finished; "
+        f"what that has learned is kept in {unfinished}, and its command goes on with it"
+    )

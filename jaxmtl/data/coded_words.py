@@ -34,9 +34,10 @@ def words_of(
         place = f"{source}, column {name!r}"
         gaps = int(missing[:, j].sum())
         if gaps and not column["missing"]:
+            level = column.get("coded") in ("levels", "code")
             notes.append(
                 f"{place}: missing in {_rows(gaps)}, as in none that were learned from; taken as "
-                + ("a new level" if column["kind"] == "category" else "the middle of the others")
+                + ("a new level" if level else "the middle of the others")
             )
         rows = np.flatnonzero(unknown[:, j])
         if len(rows):

@@ -32,8 +32,8 @@ def fit_coding(
     by half the range), and not bent, so that a line stays one (``TableNet`` bends them for itself);
     or mapped by their quantiles to a normal distribution. A gap is 0, and a mark beside it where
     there were any. A category is a column of 0 and 1 a level, or the number of its level where
-    there are more than 32. A date is a year with its fraction, waves of season and hour, and a
-    weekday.
+    there are more than 32; one of levels in an order is their ranks, from -1 to 1. A date is a year
+    with its fraction, waves of season and hour, and a weekday.
 
     Args:
         table: with the columns.
@@ -65,7 +65,7 @@ def fit_coding(
         coded: dict[str, Any] = {"name": column.name, "kind": column.kind}
         if column.kind == "category":
             levels = levels_of(table, column.name)
-            fitted.append(coded | _fit_levels([levels[i] for i in rows.tolist()]))
+            fitted.append(coded | _fit_levels(column, [levels[i] for i in rows.tolist()]))
         elif column.kind == "date":
             dates, order = dates_of(table, column.name, column.order, stamps=True)
             fitted.append(coded | _fit_dates(column, dates.seconds[rows]) | {"order": order})
@@ -74,7 +74,9 @@ def fit_coding(
     return Coding(columns=tuple(fitted), tasks=columns.tasks)
 
 
-def _fit_levels(levels: list[str | None]) -> dict[str, Any]:
+def _fit_levels(column: Column, levels: list[str | None]) -> dict[str, Any]:
+    if column.ordered:
+        return {"missing": None in levels, "levels": list(column.levels), "coded": "ranks"}
     counts = Counter(level for level in levels if level is not None)
     frequent = sorted(counts, key=lambda level: (-counts[level], level))[:MOST_CODES]
     return {

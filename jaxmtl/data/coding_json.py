@@ -96,7 +96,10 @@ def _is_finite(value: Any) -> bool:
 _RULES: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "missing": ("true or false", lambda value: isinstance(value, bool)),
     "levels": ("texts, each once,", _are_texts),
-    "coded": ("levels or code", lambda value: value in ("levels", "code")),
+    "coded": (
+        "levels, ranks or code",
+        lambda value: value in ("levels", "ranks", "code"),
+    ),
     "parts": (f"some of {', '.join(_DATE_PARTS)}, each once,", _are_parts),
     "order": (f"one of {', '.join(map(str, _ORDERS))}", lambda value: value in _ORDERS),
     "grid": ("null or two lists of numbers, the first of rising ones,", _is_grid),

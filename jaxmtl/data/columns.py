@@ -25,7 +25,8 @@ class Column:
         rows: of the table.
         low: least number, or the first date in seconds since 1970; None for a category.
         high: greatest number, or the last date.
-        levels: of a category, the most frequent first.
+        levels: of a category, the most frequent first, or in their order.
+        ordered: whether the levels have an order.
         order: of day and month in the texts of dates.
         parts: of a date, what is made of it: "year", "season", "weekday", "hour".
 
@@ -41,6 +42,7 @@ class Column:
     low: float | None = None
     high: float | None = None
     levels: tuple[str, ...] = ()
+    ordered: bool = False
     order: DateOrder = "ymd"
     parts: tuple[str, ...] = ()
 
@@ -50,7 +52,7 @@ class Column:
         if self.kind == "date":
             return ", ".join(self.parts) or "nothing: all dates are alike"
         if self.kind == "category":
-            return f"{len(self.levels)} levels"
+            return f"{len(self.levels)} levels" + (" in their order" if self.ordered else "")
         return "scaled" + (", gaps marked" if self.missing else "")
 
     @property
@@ -58,7 +60,8 @@ class Column:
         """Its range, or its most frequent levels."""
         if self.kind == "category":
             more = len(self.levels) - _MOST_SHOWN
-            return ", ".join(self.levels[:_MOST_SHOWN]) + (f", and {more} more" if more > 0 else "")
+            listed = (" < " if self.ordered else ", ").join(self.levels[:_MOST_SHOWN])
+            return listed + (f", and {more} more" if more > 0 else "")
         if self.low is None or self.high is None:
             return ""
         if self.kind == "number":

@@ -1,5 +1,6 @@
 """What the columns of a table are, found in their cells."""
 
+import shlex
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 
@@ -9,7 +10,7 @@ from jaxtyping import Float
 from jaxmtl.data._errors import TableError
 from jaxmtl.data.columns import Column, Columns
 from jaxmtl.data.hints import hints_of
-from jaxmtl.data.infer_tasks import infer_task
+from jaxmtl.data.infer_tasks import check_levels, infer_task
 from jaxmtl.data.kinds import Declared, check_names, said_of
 from jaxmtl.data.reading.cell_table import CellTable
 from jaxmtl.data.typed import dates_of, levels_of, looks_of
@@ -17,6 +18,7 @@ from jaxmtl.plain import date_features
 from jaxmtl.plain.cells import looks_like_number
 from jaxmtl.plain.dates import DAY, Dates
 from jaxmtl.plain.names import plain_name
+from jaxmtl.tasks import Task
 
 _NEARLY_ALL = 0.8  # of the cells different: a name, not a category
 _MANY_NUMBERS = 5  # levels that are, in a category that may have been meant for numbers
@@ -47,7 +49,8 @@ def infer_columns(
         table: with all columns.
         targets: names of the columns to be predicted.
         features: names of the columns to predict from; None for all others that can be used.
-        kinds: of columns by name, as ``parse_kinds`` gives them or as one of its texts.
+        kinds: of columns by name, as ``parse_kinds`` gives them or as one of its texts. Of a
+            feature whose levels have an order, their ranks are learned from.
         ignore: names of columns that are not used.
         weights: of the tasks by name; 1 for others.
         group: name of a column of which rows of one value stay together; no feature unless named.
@@ -81,6 +84,7 @@ def infer_columns(
         task, more = infer_task(table, name, said.get(name), weights.get(name, 1.0))
         tasks.append(task)
         notes += more
+    notes += _hint_of_order(table, tasks, said)
     found, left = [], []
     for name in table.names if named is None else named:
         if name in targets:
@@ -97,6 +101,12 @@ def infer_columns(
             found.append(column)
             notes += more
     left += [(name, why) for name, why in table.unusable.items() if named is None]
+    if table.unusable and named is None:
+        why = "; ".join(f"{name!r}: {why}" for name, why in table.unusable.items())
+        notes.append(
+            f"{table.source}: columns of one name are all left out ({why}); rename all but one of "
+            "them to use it"
+        )
     if not found:
         reasons = "; ".join(f"{name!r}: {why}" for name, why in left) or "there is no other column"
         raise TableError(f"{table.source}: expected a column to predict from, got none ({reasons})")
@@ -152,8 +162,23 @@ def _check(
             )
 
 
+def _hint_of_order(
+    table: CellTable, tasks: Sequence[Task], said: Mapping[str, Declared]
+) -> list[str]:
+    """That classes may have an order, once for all targets of which nothing is declared."""
+    plain = [task.name for task in tasks if len(task.classes) > 2 and task.name not in said]
+    if not plain:
+        return []
+    pair = shlex.quote(f"{plain[0]}=low<mid<high")
+    return [
+        f"{table.source}: classes of {', '.join(map(repr, plain))} are taken for ones without an "
+        f"order; if they have one, --kinds {pair} says it, lowest first"
+    ]
+
+
 def _infer(table: CellTable, name: str, said: Declared | None) -> tuple[Column, list[str]]:
     """A feature, and what the user should know of it."""
+    ranks = () if said is None else said.levels
     if said is not None and said.kind in ("classes", "ordered", "count"):
         said = said._replace(kind="number" if said.kind == "count" else "category")
     looks = looks_of(table, name)
@@ -166,7 +191,7 @@ def _infer(table: CellTable, name: str, said: Declared | None) -> tuple[Column, 
         return _date(table, name, said, looks.different)
     if kind == "number" or (kind is None and looks.numbers > looks.known / 2):
         return _number(table, name)
-    return _category(table, name, declared=kind is not None, written=looks.texts)
+    return _category(table, name, declared=kind is not None, written=looks.texts, ranks=ranks)
 
 
 def _number(table: CellTable, name: str) -> tuple[Column, list[str]]:
@@ -189,8 +214,10 @@ def _number(table: CellTable, name: str) -> tuple[Column, list[str]]:
 
 
 def _category(
-    table: CellTable, name: str, *, declared: bool, written: int
+    table: CellTable, name: str, *, declared: bool, written: int, ranks: tuple[str, ...]
 ) -> tuple[Column, list[str]]:
+    if ranks:
+        check_levels(table, name, ranks)
     levels = levels_of(table, name)
     counts = Counter(level for level in levels if level is not None)
     known = counts.total()
@@ -206,7 +233,8 @@ def _category(
         kind="category",
         missing=len(levels) - known,
         rows=len(levels),
-        levels=tuple(sorted(counts, key=lambda level: (-counts[level], level))),
+        levels=ranks or tuple(sorted(counts, key=lambda level: (-counts[level], level))),
+        ordered=bool(ranks),
     )
     texts = [level for level in column.levels if not looks_like_number(level)]
     numbers = len(counts) - len(texts)

@@ -148,6 +148,31 @@ def _number(table: CellTable, name: str, kind: str | None, weight: float) -> tup
     return Task(name=name, weight=weight), notes
 
 
+def check_levels(table: CellTable, name: str, wanted: Sequence[str]) -> None:
+    """Raises TableError for a cell that holds none of the levels that were declared.
+
+    Args:
+        table: with the column.
+        name: of the column.
+        wanted: the levels in their order.
+
+    Example:
+        >>> from jaxmtl.data.reading.cell_table import table_of_cells
+        >>> check_levels(table_of_cells({"a": ["low", "hihg"]}), "a", ("low", "high"))
+        ... # doctest: +NORMALIZE_WHITESPACE
+        Traceback (most recent call last):
+            ...
+        jaxmtl.plain.errors.TableError: the table, column 'a', row 2: expected one of the levels
+        low < high, got 'hihg' (did you mean 'high'?); name all levels
+    """
+    for row, level in enumerate(levels_of(table, name)):
+        if level is not None and level not in wanted:
+            raise TableError(
+                f"{table.place(name, row)}: expected one of the levels {' < '.join(wanted)}, got "
+                f"{level!r}{did_you_mean(level, wanted)}; name all levels"
+            )
+
+
 def check_squares(values: Float[np.ndarray, " rows"], place: Callable[[int], str]) -> None:
     """Raises TableError for a target whose squared errors would be infinite, or all 0.
 
@@ -196,12 +221,7 @@ def _classes(
     wanted = said.levels if said is not None and said.kind == "ordered" else ()
     ordered = bool(wanted)
     if wanted:
-        odd = next((level for level in counts if level not in wanted), None)
-        if odd is not None:
-            raise TableError(
-                f"{table.place(name, levels.index(odd))}: expected one of the levels "
-                f"{' < '.join(wanted)}, got {odd!r}{did_you_mean(odd, wanted)}; name all levels"
-            )
+        check_levels(table, name, wanted)
         names = wanted
     else:
         names = _sorted(counts)

@@ -22,8 +22,8 @@ _SAID = {
     "date:mdy": "date",
 }
 _EXAMPLE = (
-    "number, category, date, date:dmy, date:mdy, class, count, or the levels of a class in their "
-    "order such as good<fair<poor"
+    "number, category, date, date:dmy, date:mdy, class, count, or the levels of a class or "
+    "category in their order such as good<fair<poor"
 )
 
 

@@ -149,7 +149,7 @@ class ColumnOptions(Options):
     kinds: Annotated[
         str | None,
         Option(
-            help="Kinds of columns: year=category,level=good<fair<poor.",
+            help="Kinds of columns, levels in their order: year=category,level=good<fair<poor.",
             metavar="PAIRS",
             shown="found out",
         ),

@@ -278,6 +278,8 @@ def _level_grid(spec: Mapping[str, Any], x: np.ndarray, points: int) -> _Grid:
     coded = Coding(columns=(spec,), tasks=()).encode(table).x
     counts = (x[:, None] == coded[None]).all(axis=2).sum(axis=0)
     order = np.argsort(-counts, kind="stable")[:points]
+    if spec["coded"] == "ranks":
+        order = np.sort(order)
     labels = tuple(levels[i] for i in order)
     places = list(range(coded.shape[1]))
     values = np.arange(len(order), dtype=float)

@@ -17,6 +17,7 @@ from jaxmtl.files.errors import FileError, RunFolderError
 from jaxmtl.files.json_file import read_json_file
 from jaxmtl.methods.network_model import NetworkModel
 from jaxmtl.prediction.belonging import check_belonging
+from jaxmtl.prediction.kept import UNFINISHED, unfinished_of
 from jaxmtl.prediction.predictor import Predictor, Reading
 from jaxmtl.prediction.records import HARD, read_events
 from jaxmtl.prediction.run_json import (
@@ -145,6 +146,7 @@ def load_run(folder: str | os.PathLike[str]) -> SavedRun:
         jaxmtl.files.errors.RunFolderError: folder no such folder: there is no such folder; ...
     """
     folder = Path(folder)
+    _refuse_unfinished(folder)
     if not folder.is_dir():
         what = "expected a folder, got a file" if folder.exists() else "there is no such folder"
         raise RunFolderError(f"folder {folder}: {what}; check the path")
@@ -201,6 +203,19 @@ def is_run_folder(folder: Path) -> bool:
         False
     """
     return all((folder / name).is_file() for name in ("config.json", "metrics.json", MODEL))
+
+
+def _refuse_unfinished(folder: Path) -> None:
+    """Raises RunFolderError with the way on for a run that is being learned, or was broken off."""
+    name = os.path.realpath(folder)
+    out = Path(name.removesuffix(UNFINISHED))
+    kept = unfinished_of(out)
+    if kept.is_dir() and (name.endswith(UNFINISHED) or not folder.exists()):
+        raise RunFolderError(
+            f"folder {folder}: the run is not finished, and what was learned so far is kept in "
+            f"{kept}; wait for 'jaxmtl fit' to end, or give the same command again where it was "
+            f"interrupted: it goes on, and writes {out}"
+        )
 
 
 def _refuse_comparison(folder: Path) -> None:

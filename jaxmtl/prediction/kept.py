@@ -24,6 +24,7 @@ from jaxmtl.methods.saved import described, with_prefix
 from jaxmtl.prediction.card import machine, versions
 from jaxmtl.tasks import output_widths
 
+UNFINISHED = ".unfinished"  # after the name of the folder that is to be written
 _ARRAYS = ("scores", "parameters", "splits", "steps", "diverged")
 _NAME = re.compile(r"[a-z_]+-[0-9a-f]{16}(\.npz)?")  # of what is kept
 
@@ -172,6 +173,19 @@ def kept_in(folder: Path) -> Iterator[None]:
     finally:
         if ours and not names_kept(folder):
             remove_kept(folder)
+
+
+def unfinished_of(out: str | os.PathLike[str]) -> Path:
+    """Where a fit that is to write a folder keeps what it has learned until then.
+
+    Args:
+        out: the folder; of a link, where that leads to.
+
+    Example:
+        >>> unfinished_of("run").name
+        'run.unfinished'
+    """
+    return Path(f"{os.path.realpath(out)}{UNFINISHED}")
 
 
 def names_kept(folder: Path) -> list[str]:

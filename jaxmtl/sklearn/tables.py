@@ -24,7 +24,7 @@ from jaxmtl.statistics.conformal import check_level
 
 FEWEST_ROWS = 4
 _SAVED = "saved_predictor"
-_OPTION = re.compile(r"--kinds ([^=]+)=(\w+)")
+_OPTION = re.compile(r"--kinds ('?)([^=]+)=([\w<]+)\1")
 
 
 class TableEstimator(BaseEstimator):
@@ -172,7 +172,7 @@ class TableEstimator(BaseEstimator):
 
 def _as_argument(words: str) -> str:
     """What is said to a user of the shell, to one of an estimator."""
-    named = _OPTION.sub(lambda found: f"kinds={{{found[1]!r}: {found[2]!r}}}", words)
+    named = _OPTION.sub(lambda found: f"kinds={{{found[2]!r}: {found[3]!r}}}", words)
     return named.replace("--kinds", "kinds")
 
 

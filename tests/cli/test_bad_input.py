@@ -179,3 +179,16 @@ def test_debug_lets_the_exception_through(monkeypatch):
     monkeypatch.setenv("JAXMTL_DEBUG", "1")
     with pytest.raises(RunFolderError, match="no such folder"):
         run(["inspect", "nowhere"])
+
+
+@pytest.mark.parametrize(
+    ("args", "parts"),
+    [
+        (["fit", "a.csv", "Demand"], ["got 'Demand'; columns to predict", "--targets Demand,"]),
+        (["fit", "a.csv", "O3", "log CO"], ["--targets 'O3,log CO'", "commas alone between"]),
+        (["inspect", "run", "CO"], ["got 'CO'; a column is shown with --feature CO"]),
+        (["predict", "run", "a.csv", "b.csv", "-o", "c.csv"], ["but options here, got 'b.csv'"]),
+    ],
+)
+def test_a_name_that_stands_alone_is_told_its_option(call, tmp_path, args, parts):
+    check(call(*args), tmp_path, *parts)

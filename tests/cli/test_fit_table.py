@@ -92,6 +92,12 @@ def test_a_fit_that_was_interrupted_goes_on(learned, call, tmp_path, monkeypatch
         f"interrupted; what was learned is kept in {kept}; the same command goes on with it\n"
     )
     assert list(tmp_path.iterdir()) == [kept]
+    for folder in (tmp_path / "run", kept):
+        for asked in (["inspect", folder], ["predict", folder, "a.csv", "-o", "b.csv"]):
+            refused = call(*asked)
+            assert refused.code == 2
+            assert f"folder {folder}: the run is not finished" in refused.err
+            assert f"it goes on, and writes {tmp_path / 'run'}" in refused.err
     done = call(*command)
     assert done.code == 0
     assert "note: kept from a fit that was broken off: the mean\n" in done.err
@@ -100,6 +106,18 @@ def test_a_fit_that_was_interrupted_goes_on(learned, call, tmp_path, monkeypatch
         (place / "run" / "predictions.csv").read_text("utf-8") for place in (learned, tmp_path)
     )
     assert one == other
+
+
+def test_an_older_run_is_told_from_the_one_that_is_not_finished(learned, call, tmp_path):
+    run = shutil.copytree(learned / "run", tmp_path / "run")
+    new = write(tmp_path / "new.csv", 5, targets=False, seed=1)
+    asked = [["inspect", run], ["predict", run, new, "-o", tmp_path / "out.csv", "--force"]]
+    assert not any("not finished" in call(*one).err for one in asked)
+    (tmp_path / "run.unfinished").mkdir()
+    for one in asked:
+        done = call(*one)
+        assert done.code == 0
+        assert f"note: folder {run}: the older run, as the one" in done.err
 
 
 def test_it_is_shown_how_predictions_change_with_a_column(learned, call, tmp_path):

@@ -198,12 +198,25 @@ def test_what_cannot_be_is_refused(options, message):
         infer_columns(cells, **options)
 
 
+def test_a_feature_of_an_order_holds_no_other_level():
+    with pytest.raises(TableError, match="row 3: expected one of the levels a < b, got 'c'"):
+        kind_of(["a", "b", *["c"] * (N - 2)], kinds={"a": "a<b"})
+
+
 def test_columns_with_one_header_cannot_be_used(tmp_path):
     path = tmp_path / "t.csv"
     path.write_text("a,b,b,c\n" + "1,2,3,4\n2,3,4,6\n" * 9, encoding="utf-8")
     cells = read_cells(path)
     columns = infer_columns(cells, targets=["c"])
     assert columns.left_out == (("b", "its header stands over the columns B and C"),)
+    (note,) = [note for note in columns.notes if "one name" in note]
+    assert note.endswith(
+        "columns of one name are all left out ('b': its header stands over the columns B and C); "
+        "rename all but one of them to use it"
+    )
+    assert not any(
+        "one name" in note for note in infer_columns(cells, targets=["c"], features=["a"]).notes
+    )
     with pytest.raises(TableError, match="--targets: the column 'b' cannot be used: its header"):
         infer_columns(cells, targets=["b"])
 
@@ -223,6 +236,22 @@ def test_notes():
     assert "repeat" not in said
     again = notes_of(["t"], a=np.concatenate([x, x[:3]]), t=np.concatenate([x, x[:3]]) ** 2)
     assert "3 of 43 rows repeat an earlier one" in again
+
+
+def test_that_classes_may_have_an_order_is_told_once():
+    cells = table(a=cycle("x", "y", "z"), b=cycle("p", "q", "r"), two=cycle("no", "yes"))
+
+    def told(**kinds):
+        columns = infer_columns(cells, targets=["a", "b", "two"], features=["y"], kinds=kinds)
+        return [note for note in columns.notes if "order" in note]
+
+    (note,) = told()
+    assert note == (
+        "the table: classes of 'a', 'b' are taken for ones without an order; if they have one, "
+        "--kinds 'a=low<mid<high' says it, lowest first"
+    )
+    assert len(told(a="x<y<z")) == 1
+    assert told(a="x<y<z", b="class") == []
 
 
 def test_few_labels_and_names_with_some_repeats_are_told():

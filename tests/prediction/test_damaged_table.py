@@ -69,7 +69,9 @@ def test_json(check, whole, name, monkeypatch):
     assert len(found) > 150
     assert sum(found.values()) > len(found) / 2
     for place in ("('columns', 0, 'kind')", "('columns', 2, 'low')", "('notes',)"):
-        told = [told for what, told in found.items() if what.startswith(place)]
+        # A column may hold no number, and then its range is null.
+        changed = [what for what in found if what.startswith(place) and not what.endswith(": None")]
+        told = [found[what] for what in changed]
         assert name == "metrics.json" or told.count(False) <= 1, place
     # A date beyond the calendar cannot be written.
     if name == "config.json":
