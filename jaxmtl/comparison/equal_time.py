@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 PLAIN = ("restarts", "hard_sharing")  # summed losses: on the schedule of all others, if it is there
 ROUNDING = 1e-9  # of a number of epochs that fit
-FEWEST_CALLS = 3  # of a program, after the one that compiles it, from which the time of an epoch is told
+FEWEST_CALLS = 3  # after the one that compiles, from which the time of an epoch is told
 TOLD = ("percent", "low", "high", "verdict")  # of a contrast
 COLUMNS = ("arm", "cost", "epochs", "error", "error_at_equal_time", *TOLD)
 

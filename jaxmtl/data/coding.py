@@ -33,6 +33,7 @@ class Encoded:
         unknown: where a category holds a level that was not among those learned from.
         outside: where a number or a date lies beyond all that were learned from.
         notes: what the user should know of the rows as a whole.
+        dates: those of the columns that hold dates.
 
     Example:
         >>> no = np.zeros((1, 1), bool)
@@ -48,6 +49,7 @@ class Encoded:
     unknown: Bool[np.ndarray, "rows columns"]
     outside: Bool[np.ndarray, "rows columns"]
     notes: tuple[str, ...]
+    dates: tuple[str, ...] = ()
 
     @property
     def unknown_counts(self) -> dict[str, int]:
@@ -62,7 +64,7 @@ class Encoded:
     @property
     def row_words(self) -> list[str]:
         """What is odd about each row, for the eyes of its owner; empty where nothing is."""
-        return row_words(self.columns, self.missing, self.unknown, self.outside)
+        return row_words(self.columns, self.missing, self.unknown, self.outside, self.dates)
 
 
 def _counts(columns: tuple[str, ...], marks: Bool[np.ndarray, "rows columns"]) -> dict[str, int]:
@@ -160,6 +162,7 @@ class Coding:
             unknown=coded.unknown,
             outside=coded.outside,
             notes=notes,
+            dates=tuple(c["name"] for c in self.columns if c["kind"] == "date"),
         )
 
     def targets(self, table: CellTable) -> Labels:

@@ -139,6 +139,12 @@ def _number(table: CellTable, name: str, kind: str | None, weight: float) -> tup
                 f"{known.max():g}; --kinds {name}=number predicts it as other numbers are",
             ]
         return Task(name=name, kind="count", weight=weight), notes
+    if kind is None and counts and len(different) > 2 and different[0] == 0:
+        notes = [
+            *notes,
+            f"{place}: holds whole numbers from 0 on; if it counts something, --kinds {name}=count "
+            "keeps predictions and their intervals from falling below 0",
+        ]
     return Task(name=name, weight=weight), notes
 
 

@@ -1,6 +1,6 @@
 """What is to be said of single rows that are predicted."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import numpy as np
 
@@ -16,14 +16,18 @@ def row_words(
     missing: np.ndarray,
     unknown: np.ndarray,
     outside: np.ndarray,
+    dates: Collection[str] = (),
 ) -> list[str]:
     """What is odd about each row; empty where nothing is.
+
+    That a date lies beyond those that were learned from is no oddity of a row: so do all to come.
 
     Args:
         columns: their names.
         missing: (rows, columns), where nothing is known.
         unknown: (rows, columns), where a level is new.
         outside: (rows, columns), where a number is beyond the others.
+        dates: those of the columns that hold dates.
 
     Example:
         >>> no, yes = np.array([[False, False]]), np.array([[True, True]])
@@ -31,6 +35,7 @@ def row_words(
         ['CO, city outside the range learned from']
     """
     words = [""] * len(missing)
+    outside = outside & ~np.array([name in dates for name in columns], bool)
     kinds = ((missing, "missing"), (unknown, "new"), (outside, "outside the range learned from"))
     for marks, said in kinds:
         for row in np.flatnonzero(marks.any(axis=1)).tolist():

@@ -45,6 +45,7 @@ def coded_rows(run: PlainRun, table: TextTable, piece: Piece) -> Coded:
     if run.coding is None:
         return _numbers(run, table, piece)
     values: dict[str, Any] = {}
+    dates = []
     for column in run.coding["columns"]:
         name, kind = column["name"], column["kind"]
         if kind == "number":
@@ -53,8 +54,9 @@ def coded_rows(run: PlainRun, table: TextTable, piece: Piece) -> Coded:
             values[name] = table.levels(piece, name)
         else:
             values[name] = table.seconds(piece, name, column["order"])
+            dates.append(name)
     found = encode(run.coding, values)
-    notes = row_words(run.names, found.missing, found.unknown, found.outside)
+    notes = row_words(run.names, found.missing, found.unknown, found.outside, dates)
     return Coded(found.x, notes, found.missing, found.outside)
 
 

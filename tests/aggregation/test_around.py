@@ -250,7 +250,7 @@ def test_many_dependent_rows_are_solved_in_single_precision(name):
         j = rng.normal(size=(48, 24)) @ rng.normal(size=(24, 60))
         found, info = update(jnp.asarray(j, jnp.float32))
         assert info.converged
-        assert info.residual < 1e-5
+        assert info.residual < 2e-5
         if name != "cagrad":
             lengths = np.linalg.norm(j, axis=1)
             assert (j @ np.asarray(found, float) >= -1e-4 * lengths * lengths.max()).all()
@@ -370,5 +370,6 @@ def test_steps_start_and_run_in_the_stricter_modes_of_jax():
         after, state, _ = jax.jit(ahead.step)(params, ahead.init(params, x), x, x)
         adapter = ag.as_optax(ag.trimmed_mean(0), 2)
         start = adapter.init(params)
-        jax.eval_shape(lambda s: adapter.update(jax.tree.map(lambda p: p[None], params), s), start)
+        twice = jax.tree.map(lambda p: jnp.stack([p, p]), params)
+        jax.eval_shape(lambda s: adapter.update(twice, s), start)
     assert np.isfinite(after["a"]).all()

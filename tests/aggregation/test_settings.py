@@ -27,6 +27,7 @@ VALUES = {
     ("recon", "threshold"): (0.0, -0.4),
     ("sdmgrad", "learning_rate"): (0.2, 0.1),  # 10 makes the inner iteration chaotic
     ("dwa", "period"): (1.0, 2.0),
+    ("igb", "period"): (1.0, 2.0),
     ("pcd", "eps"): (1e-8, 0.5),
     ("gradnorm", "alpha"): (0.0, 6.0),  # of which only a sign is used
     ("nash_mtl", "max_norm"): (1.0, 0.3),

@@ -266,6 +266,14 @@ def test_few_labels_and_names_with_some_repeats_are_told():
     assert list(columns.features) == ["a"]
 
 
+def test_whole_numbers_from_0_on_may_be_counts():
+    calls = RNG.poisson(2.0, 80)
+    said = notes_of(["calls"], calls=calls, x=range(80))
+    assert "column 'calls': holds whole numbers from 0 on; if it counts something, --kinds" in said
+    assert "if it counts" not in notes_of(["calls"], calls=calls + 1, x=range(80))
+    assert "if it counts" not in notes_of(["calls"], calls=calls + 0.5, x=range(80))
+
+
 def test_columns_that_tell_a_target():
     n = 600
     a, b, c = (RNG.gamma(2, 20, n) for _ in range(3))

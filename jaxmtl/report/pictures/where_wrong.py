@@ -22,12 +22,12 @@ def draw_where_wrong(found: Mapping[str, Any], tasks: Sequence[Task], labels: La
     Args:
         found: ``where_wrong`` of ``metrics.json``.
         tasks: that are predicted; the first six are drawn.
-        labels: of the tasks.
+        labels: of the tasks; those without one are not drawn.
 
     Returns:
         The figure.
     """
-    tasks = tasks[:MOST_TASKS]
+    tasks = tasks[: min(MOST_TASKS, len(labels.tasks))]
     by_kind = {division["kind"]: division for division in found["divisions"]}
     times = [by_kind[kind] for kind in BY_TIME if kind in by_kind]
     width = 1 + len(times)

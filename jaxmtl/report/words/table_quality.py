@@ -253,9 +253,9 @@ def line_words(metrics: Mapping[str, Any], tasks: Sequence[Task]) -> str:
     gain = metrics.get("gain")
     if gain is None or gain["over"] != "linear":
         return ""
-    same = []
+    same, weights = [], metrics["weights"].get("linear", {})
     for task in tasks:
-        ends, alone = _ends(gain, task), metrics["weights"]["linear"][task.name] == 1
+        ends, alone = _ends(gain, task), weights.get(task.name) == 1
         if alone or (ends is not None and ends[2] >= 0):
             same.append(task.name)
     if len(same) > MOST_NAMED:

@@ -5,6 +5,7 @@ import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+import msgspec
 import numpy as np
 
 from jaxmtl.prediction.reliability import Reliability
@@ -245,7 +246,7 @@ def verdict_of(saved: Mapping[str, Any]) -> str:
     Args:
         saved: of it, in ``metrics.json``.
     """
-    return Reliability(**saved).verdict
+    return msgspec.convert(saved, Reliability).verdict
 
 
 def reliability_words(saved: Mapping[str, Any], task: Task) -> str:
