@@ -17,11 +17,12 @@ class UnknownColumnError(TableError):
     """Columns that are not there.
 
     Example:
-        >>> raise UnknownColumnError("row 1", ["CO"], ["C0", "NO"])
+        >>> raise UnknownColumnError("row 1", ["O3"], ["O3_8h", "NO"])
+        ... # doctest: +NORMALIZE_WHITESPACE
         Traceback (most recent call last):
             ...
-        jaxmtl.plain.names.UnknownColumnError: row 1: there is no column 'CO' (did you mean 'C0'?);
-        choose among the headers 'C0', 'NO'
+        jaxmtl.plain.names.UnknownColumnError: row 1: there is no column 'O3'; choose among the
+        headers 'O3_8h', 'NO'
     """
 
     def __init__(

@@ -55,7 +55,7 @@ def masks_of(forest: Mapping[str, np.ndarray], features: int) -> Masks | None:
         ...     "roots": one, "feature": one, "left": one - 1, "right": one - 2,
         ...     "threshold": np.array([0.5]), "missing_left": one == 0, "value": np.zeros((2, 1)),
         ...     "set_column": one[:0], "sets": np.zeros((0, 32), np.uint8)}, 1)
-        >>> masks.left_open.tolist()  # at most 0.5, above it, missing
+        >>> (masks.left_open & masks.leaves).tolist()  # at most 0.5, above it, missing
         [[1, 2, 1]]
     """
     tree, tree_of_leaf, levels = _trees_of(forest)
