@@ -17,12 +17,12 @@ class UnknownColumnError(TableError):
     """Columns that are not there.
 
     Example:
-        >>> raise UnknownColumnError("row 1", ["O3"], ["O3_8h", "NO"])
+        >>> raise UnknownColumnError("row 1", ["wind"], ["CO", "NO"])
         ... # doctest: +NORMALIZE_WHITESPACE
         Traceback (most recent call last):
             ...
-        jaxmtl.plain.names.UnknownColumnError: row 1: there is no column 'O3'; choose among the
-        headers 'O3_8h', 'NO'
+        jaxmtl.plain.names.UnknownColumnError: row 1: there is no column 'wind'; choose among the
+        headers 'CO', 'NO'
     """
 
     def __init__(
