@@ -32,8 +32,8 @@ def fit_coding(
     by half the range), and not bent, so that a line stays one (``TableNet`` bends them for itself);
     or mapped by their quantiles to a normal distribution. A gap is 0, and a mark beside it where
     there were any. A category is a column of 0 and 1 a level, or the number of its level where
-    there are more than 32; one of levels in an order is their ranks, from -1 to 1. A date is a year
-    with its fraction, waves of season and hour, and a weekday.
+    there are more than 32; one of levels in an order has their ranks, from -1 to 1, beside these. A
+    date is a year with its fraction, waves of season and hour, and a weekday.
 
     Args:
         table: with the columns.

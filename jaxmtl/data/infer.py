@@ -50,7 +50,7 @@ def infer_columns(
         targets: names of the columns to be predicted.
         features: names of the columns to predict from; None for all others that can be used.
         kinds: of columns by name, as ``parse_kinds`` gives them or as one of its texts. Of a
-            feature whose levels have an order, their ranks are learned from.
+            feature whose levels have an order, their ranks are learned from, too.
         ignore: names of columns that are not used.
         weights: of the tasks by name; 1 for others.
         group: name of a column of which rows of one value stay together; no feature unless named.

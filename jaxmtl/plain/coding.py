@@ -110,9 +110,9 @@ def parts_of(coding: Mapping[str, Any]) -> list[CodedPart]:
         elif column["coded"] == "code":
             parts.append(CodedPart(name, "code", len(column["levels"]) + 2, name))
             continue
-        elif column["coded"] == "ranks":
-            parts.append(CodedPart(name, "number", 1, name))
         else:
+            if column["coded"] == "ranks":
+                parts.append(CodedPart(name, "number", 1, name))
             parts += [
                 CodedPart(name, "level", 1, f"{name} = {level}") for level in column["levels"]
             ]
@@ -190,14 +190,14 @@ def _code_category(column: Mapping[str, Any], values: Any) -> tuple[np.ndarray, 
     gap, unknown = at == number, at == number + 1
     if column["coded"] == "code":
         coded = np.where(gap & (not column["missing"]), number + 1, at)[:, None]
-    elif column["coded"] == "ranks":  # from -1 to 1; a level that is not known is in the middle
-        ranks = np.append(np.linspace(-1, 1, number), (0, 0)).astype(np.float32)
-        coded = _flagged(column, ranks[at][:, None], gap)
     else:
         width = number + bool(column["missing"])
         coded = np.zeros((len(at), width + 2), np.float32)
         coded[np.arange(len(at)), at] = 1
         coded = coded[:, :width]
+    if column["coded"] == "ranks":  # from -1 to 1; a level that is not known is in the middle
+        ranks = np.append(np.linspace(-1, 1, number), (0, 0)).astype(np.float32)
+        coded = np.concatenate([ranks[at][:, None], coded], axis=1)
     return coded, gap, unknown, np.zeros_like(gap)
 
 

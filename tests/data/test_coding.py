@@ -221,22 +221,24 @@ def test_a_gap_in_a_category_without_any_is_a_new_level():
     )
 
 
-def test_levels_in_an_order_are_their_ranks():
+def test_levels_in_an_order_have_their_rank_beside_them():
     cells = table_of_cells({"a": ["mid", "high", None, "low"] * 15, "y": range(60)})
     columns = infer_columns(cells, targets=["y"], kinds={"a": "low<mid<high<top"})
     assert columns.columns[0].made == "4 levels in their order"
     assert columns.columns[0].range_words == "low < mid < high < top"
     coding = Coding.from_json(json.loads(json.dumps(fit_coding(cells, columns).to_json())))
-    assert coding.features == ("a", "a missing")
+    levels = ("a = low", "a = mid", "a = high", "a = top")
+    assert coding.features == ("a", *levels, "a missing")
     coded = coding.encode(table_of_cells({"a": ["low", "mid", "high", "top", None, "new"]}))
     ranks = np.float32([-1, -1 / 3, 1 / 3, 1, 0, 0])
-    np.testing.assert_array_equal(coded.x, np.stack([ranks, [0, 0, 0, 0, 1, 0]], axis=1))
+    beside = np.eye(6, dtype=np.float32)[:, :5]
+    np.testing.assert_array_equal(coded.x, np.column_stack([ranks, beside]))
     assert coded.row_words[3] == ""  # a level that was named, if in no row
     assert "levels that were not learned ('new')" in coded.notes[0]
     whole = table_of_cells({"a": ["low", "top"] * 30, "y": range(60)})
     coding = fit_coding(whole, infer_columns(whole, targets=["y"], kinds={"a": "low<mid<top"}))
     coded = coding.encode(table_of_cells({"a": [None, "mid"]}))
-    assert coded.x.tolist() == [[0], [0]]
+    assert coded.x.tolist() == [[0, 0, 0, 0], [0, 0, 1, 0]]
     assert "taken as the middle of the others" in coded.notes[0]
 
 
