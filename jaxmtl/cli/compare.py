@@ -139,6 +139,11 @@ def compare(
         f"\nwritten to {out}: open {folder / 'report.html'} in a browser; it says what the columns "
         "are and how differences were tested"
     )
+    if settings.table is not None:
+        console.say(
+            "for predictions of new rows: jaxmtl fit TABLE --targets ..., which mixes methods, and "
+            "learns from columns of any kind"
+        )
 
 
 def _left(working: "WorkingFolder", before: str | None) -> str:
@@ -247,7 +252,7 @@ def _write(
         + ("" if p.threshold is None else f", from epoch {p.warmup} a streak of {p.threshold}")
         for p in settings.phases
     )
-    shown = " ".join(["jaxmtl", *sys.argv[1:]]).encode(errors="backslashreplace")
+    shown = shlex.join(["jaxmtl", *sys.argv[1:]]).encode(errors="backslashreplace")
     write_comparison(
         folder,
         found.comparison,

@@ -147,8 +147,8 @@ def _structure(run: "SavedRun", out: Path, *, force: bool) -> None:
         found = structure_of_models(run.predictor.models, tasks)
     if found is None:
         raise ValueError(
-            f"--structure: {run.folder} has no network whose targets share layers or do not, but "
-            f"{run.method}; leave it out"
+            f"--structure: expected a run with a network, whose targets share layers or do not; "
+            f"{run.folder} has none (--preset quick trains none)"
         )
     with new_file(out, force=force) as path:
         write_structure_picture(path, found)

@@ -96,7 +96,9 @@ def predict(
             f"{ending or 'no ending'}; choose one of them"
         )
     if confidence is not None and not 0 < confidence < 1:
-        raise ValueError(f"--confidence: expected a number between 0 and 1, got {confidence:g}")
+        raise ValueError(
+            f"--confidence: expected a number between 0 and 1, such as 0.9, got {confidence:g}"
+        )
     check_file(out, force=force)
     if os.path.exists(out) and os.path.exists(table) and os.path.samefile(out, table):
         raise ValueError(f"file {out}: it is the table to predict from; choose another name")

@@ -13,7 +13,7 @@ from jaxmtl.comparison.contestants import Contestant, check_same, contestants
 from jaxmtl.comparison.contrasts import contrasts
 from jaxmtl.comparison.equal_time import EqualTime, equal_time
 from jaxmtl.comparison.leaderboard import leaderboard
-from jaxmtl.comparison.recommend import equal_cost, recommend
+from jaxmtl.comparison.recommend import equal_cost, recommend, worth_of_sharing
 from jaxmtl.comparison.sentences import describe
 from jaxmtl.comparison.time_limit import Clock
 from jaxmtl.comparison.train import train_methods
@@ -235,6 +235,7 @@ def compare(
     advice = recommend(per_seed, board, test_share=share)
     answer = (
         *advice.sentences,
+        *worth_of_sharing(per_seed, test_share=share),
         *(f"{said[0].upper()}{said[1:]}." for said in trained.cut),
     )
     return Comparison(

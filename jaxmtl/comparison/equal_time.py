@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 PLAIN = ("restarts", "hard_sharing")  # summed losses: on the schedule of all others, if it is there
+UNSURE = 1.3  # times that these may differ
 ROUNDING = 1e-9  # of a number of epochs that fit
 FEWEST_CALLS = 3  # after the one that compiles, from which the time of an epoch is told
 TOLD = ("percent", "low", "high", "verdict")  # of a contrast
@@ -150,7 +151,20 @@ def equal_time(
     told = {one.key: {name: getattr(one, name) for name in TOLD} for one in found}
     board = pd.DataFrame([row | told.get(row["arm"], {}) for row in rows], columns=COLUMNS)
     board = board.sort_values("error_at_equal_time", kind="stable", ignore_index=True)
-    return EqualTime(plain=plain, arms=board, sentence=_sentence(found, plain))
+    sentence = f"{_sentence(found, plain)}{_doubt(seconds)}"
+    return EqualTime(plain=plain, arms=board, sentence=sentence)
+
+
+def _doubt(seconds: Mapping[str, float]) -> str:
+    """That times are not to be trusted, where arms that do the same in an epoch differ."""
+    alike = [seconds[name] for name in PLAIN if np.isfinite(seconds.get(name, np.nan))]
+    if max(alike) <= UNSURE * min(alike):
+        return ""
+    names = " and ".join(name_of(name, None) for name in PLAIN)
+    return (
+        f" But times were disturbed by other work: an epoch of {names}, which do the same, took "
+        f"{max(alike) / min(alike):.1f} times as long in one as in the other."
+    )
 
 
 def _runs(fitted: Fitted, plain: Fitted) -> float:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 WORTH = 1.0  # % of the error, below which no more is spent
 SAME_COST = 0.25  # of the cost, within which two arms cost the same
+SHARED, APART = "hard_sharing", "independent"
 CHEAP = 1.5  # runs, up to which arms cost what a run does
 
 
@@ -138,6 +139,37 @@ cost less.
             f"may be chance ({row.difference()})"
         )
     return _advice(best, f"Use {called}.", sure, [over], labels)
+
+
+def worth_of_sharing(
+    per_seed: "pd.DataFrame",
+    *,
+    test_share: float | None = None,
+    labels: Mapping[str, str] | None = None,
+) -> tuple[str, ...]:
+    """Whether one network for all targets is better than one each, where both were trained.
+
+    Args:
+        per_seed: see ``contrasts``.
+        test_share: see ``contrasts``.
+        labels: see ``recommend``.
+
+    Returns:
+        A sentence; none where one of them is not there.
+    """
+    if not {SHARED, APART} <= set(per_seed["arm"]):
+        return ()
+    row = _against(per_seed, [SHARED, APART], APART, test_share, labels)[SHARED]
+    said = f"one network for all targets ({name_of(SHARED, labels)})"
+    if row.verdict == "better":
+        found = f"{said} has an error {row.by().removeprefix('by ')} below that of"
+    elif row.verdict == "worse":
+        found = f"{said} has an error {row.by().removeprefix('by ')} above that of"
+    elif row.untested:
+        found = f"too few seeds were run to tell {said} from"
+    else:
+        found = f"no difference is shown ({row.difference()}) between {said} and"
+    return (f"Sharing: {found} one each ({name_of(APART, labels)}).",)
 
 
 def equal_cost(

@@ -300,8 +300,10 @@ def corrected(text: str) -> str:
     """
     # These marks have a meaning of their own in the option.
     plain = len(text) <= 40 and not any(mark in text for mark in ",=\n")
-    value = f"={shlex.quote(text)}" if plain else ""
-    return f"correct or clear the cell; if it stands for a gap, train with --missing-values{value}"
+    if not plain:
+        return "correct or clear the cell"
+    option = f"--missing-values={shlex.quote(text)}"
+    return f"correct or clear the cell; if it stands for a gap, train with {option}"
 
 
 def how_often(cell: Any, cells: Iterable[Any]) -> str:

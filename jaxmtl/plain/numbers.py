@@ -157,7 +157,10 @@ def _other_kind(column: Column, missing: MissingValues) -> str:
         else:
             numbers += 1
     texts = [text for text in texts if text not in missing.texts]
-    advice = "leave it out of --features and --targets"
+    advice = (
+        "leave it out of --features and --targets, or take 'jaxmtl fit TABLE --targets ...', which "
+        "learns from columns of any kind"
+    )
     if len(dates) > max(numbers + len(texts), 1):
         return f"expected numbers, got a column of dates, as {str(dates[0])[:40]!r}; {advice}"
     if len(texts) > max(numbers + len(dates), 1):

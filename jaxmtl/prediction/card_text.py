@@ -178,13 +178,13 @@ def _limits(
         "- Errors are those of rows like the ones learned from; how large they are for other "
         "places, times or instruments is not known.",
         "- Values outside the ranges above, and levels that are not among those learned from, "
-        "lead to guesses; the last column of predictions names them.",
+        "lead to guesses; the last column of predictions names them, but for dates.",
     ]
     if settings.get("group"):
         lines.append(f"- Whole groups of {_plain(settings['group'])} were kept together.")
     elif settings and not settings.get("time") and settings.get("split", "random") == "random":
         lines.append(
-            "- Rows were divided at random: for forecasts, errors are larger than shown here."
+            "- Rows were divided at random: for forecasts, errors may be larger than shown here."
         )
     useless = [
         _plain(task.name)

@@ -63,7 +63,10 @@ def test_intervals_are_of_the_level_asked_for(learned, call, tmp_path):
     assert f"O3: {words}" in done.err
     refused = call(*command, tmp_path / "4.csv", "--confidence", 90)
     assert refused.code == 2
-    assert refused.err == "jaxmtl: --confidence: expected a number between 0 and 1, got 90\n"
+    assert (
+        refused.err
+        == "jaxmtl: --confidence: expected a number between 0 and 1, such as 0.9, got 90\n"
+    )
 
 
 def test_rows_from_other_conditions_are_noted(learned, call, tmp_path):

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from jaxmtl.comparison import leaderboard
-from jaxmtl.comparison.recommend import equal_cost, recommend
+from jaxmtl.comparison.recommend import equal_cost, recommend, worth_of_sharing
 
 SEEDS = 30
 
@@ -119,3 +119,18 @@ def test_an_arm_of_which_all_runs_diverged_is_left_out():
     found = recommend(per_seed, leaderboard(per_seed))
     assert found.arm == "mmoe"
     assert found.sentences[1].startswith("How sure: its error is")
+
+
+def test_whether_sharing_was_worth_it_is_said():
+    shared, apart = (1, 0.01, 1.0), (1.2, 0.01, 1.0)
+    per_seed, _ = frames(hard_sharing=shared, independent=apart)
+    (said,) = worth_of_sharing(per_seed)
+    assert said.startswith("Sharing: one network for all targets (hard sharing) has an error 16.")
+    assert said.endswith(" below that of one each (independent).")
+    per_seed, _ = frames(hard_sharing=apart, independent=shared)
+    assert " above that of one each (independent)." in worth_of_sharing(per_seed)[0]
+    per_seed, _ = frames(hard_sharing=shared, independent=(1.0001, 0.2, 1.0))
+    assert worth_of_sharing(per_seed)[0].startswith("Sharing: no difference is shown (difference ")
+    few = per_seed[per_seed["seed"] < 2]
+    assert worth_of_sharing(few)[0].startswith("Sharing: too few seeds were run to tell one netw")
+    assert worth_of_sharing(frames(hard_sharing=shared)[0]) == ()

@@ -145,7 +145,7 @@ def test_a_map_is_drawn_as_the_tally_of_it():
     np.testing.assert_array_equal(*shown)
     labels = [plot_conflict(one).axes[-1].get_ylabel() for one in (found, counted)]
     assert labels == [
-        "share in conflict, of pairs (left) and of layers (right)",
+        "share in conflict",
         "share of updates in conflict",
     ]
 

@@ -122,7 +122,7 @@ def test_what_it_is_good_for(relative, words):
     ("ends", "words"),
     [
         ((-3.0, -5.0, -1.0), "3.0 % (1.0 to 5.0) smaller"),
-        ((0.4, -1.0, 2.0), "no different (+0.4 %, -1.0 to +2.0)"),
+        ((0.4, -1.0, 2.0), "no different (1.0 % smaller to 2.0 larger)"),
         ((4.0, 1.0, 7.0), "4.0 % (1.0 to 7.0) larger"),
         ((None, None, None), "too few rows to say"),
     ],

@@ -16,8 +16,9 @@ from jaxmtl.report.words.numbers import NONE, decimals_for, fixed, signed
 from jaxmtl.tasks import Task
 
 AGAINST_INDEPENDENT = (
-    " Δm is the mean over tasks of the change of the error against independent networks, and worst "
-    "task the largest of these changes; negative is better."
+    " Δm is the mean over tasks of the change of the error against independent networks of the "
+    "same seed, and worst task the largest of these changes, both averaged over the seeds, so that "
+    "a seed in which these networks do well weighs more than in the contrasts; negative is better."
 )
 NO_INDEPENDENT = (
     " There is no Δm, the change against one network a task, without the arm of independent "

@@ -165,8 +165,7 @@ def _header(run: SavedRun, title: str, found: Sequence[Quality], command: str) -
 def _card(one: Quality) -> str:
     """How good the predictions of a task are, beside what else could be had."""
     if not one.task.has_classes:
-        explained = 1 - one.relative
-        large = "no better than its mean" if explained < 0.005 else f"explains {explained:.0%}"
+        large = f"explains {one.share:.0%}" if one.share >= 0.005 else "no better than its mean"
     else:
         large = one.explained or "not known"
     large = large.replace("%", " %")

@@ -24,11 +24,11 @@ SCALES: dict[Score, tuple[str, float | None, float | None]] = {
     "dominance": ("1 minus the ratio of norms", 0, 1),
 }
 # The same of a single update, in which a pair is in conflict or not.
-IN_CONFLICT = "share in conflict, of pairs (left) and of layers (right)"
+IN_CONFLICT = "share in conflict"  # of pairs in a layer, of layers in a pair
 OF_ONE: dict[Score, str] = {
     "rate": IN_CONFLICT,
     "cosine": "minus the cosine",
-    "below": "pairs (left) and share of layers (right) in conflict",
+    "below": "in conflict",
     "streak": IN_CONFLICT,
     "longest": IN_CONFLICT,
 }

@@ -31,6 +31,7 @@ class Quality(NamedTuple):
         others: of every family, as texts with as many digits, by name.
         right: of classes, the share that every family has right, as texts by name.
         relative: loss over that of predicting the mean; NaN where it is not known.
+        share: R² of a number or count; NaN where it is not known, and of classes.
     """
 
     task: Task
@@ -40,6 +41,7 @@ class Quality(NamedTuple):
     others: Mapping[str, str]
     right: Mapping[str, str]
     relative: float
+    share: float = math.nan
 
 
 def qualities(metrics: Mapping[str, Any], tasks: Sequence[Task]) -> list[Quality]:
@@ -73,9 +75,15 @@ def qualities(metrics: Mapping[str, Any], tasks: Sequence[Task]) -> list[Quality
                 if task.has_classes
                 else {},
                 relative=math.nan if relative is None else float(relative),
+                share=_share(own["measures"][task.name]),
             )
         )
     return found
+
+
+def _share(measured: Mapping[str, Any]) -> float:
+    value = measured.get("r2")
+    return math.nan if value is None else float(value)
 
 
 def _explained(task: Task, measured: Mapping[str, Any]) -> str:
@@ -228,8 +236,7 @@ def gain_words(metrics: Mapping[str, Any], task: Task) -> str:
         return "too few rows to say"
     percent, low, high = ends
     if low <= 0 <= high:
-        shown = [round(end, 1) + 0.0 for end in (percent, low, high)]  # no minus before a 0
-        return "no different ({:+.1f} %, {:+.1f} to {:+.1f})".format(*shown)
+        return f"no different ({abs(low):.1f} % smaller to {abs(high):.1f} larger)"
     return f"{_size(percent, low, high, 1)} {'smaller' if percent < 0 else 'larger'}"
 
 

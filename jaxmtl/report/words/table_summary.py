@@ -193,10 +193,16 @@ def rows_words(run: SavedRun) -> str:
             f"{rows['learned']} rows to learn from, {rows['shown']} to test; errors are those of "
             "the test rows"
         )
-    return (
-        f"{rows['learned']} rows, all of them learned from; errors are those of each "
-        f"{_ordinal(rows['folds'])} of the rows, predicted by what the others taught"
-    )
+    settings = run.config.get("settings") or {}
+    part = f"each {_ordinal(rows['folds'])} of the rows, predicted by what the others taught"
+    if (time := settings.get("time")) is not None:
+        part = (
+            f"{rows['folds']} stretches of {time}, each predicted by what all others, earlier and "
+            "later, taught"
+        )
+    elif (group := settings.get("group")) is not None:
+        part = f"{rows['folds']} parts of whole {group}, each predicted by what the others taught"
+    return f"{rows['learned']} rows, all of them learned from; errors are those of {part}"
 
 
 def next_to_each_other(run: SavedRun) -> str:
