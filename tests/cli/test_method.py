@@ -107,7 +107,7 @@ def test_the_pair_of_the_study_is_a_method_too(call, fitted, tmp_path, untrained
     assert refused.code == 2
     assert f"--nodes: only for networks; --method ridge of {ridge} has none" in refused.err
     refused = call("inspect", ridge, "--structure", "-o", tmp_path / "who.png")
-    assert "has no network whose targets share layers or do not, but ridge" in refused.err
+    assert "expected a run with a network, whose targets share layers or do not" in refused.err
     options = ["--config", ridge, "--method", "study", "--hard-epochs", "2", "--quiet"]
     assert call("fit", *options, "--out", out).code == 0
     assert len(untrained) == 2
