@@ -42,7 +42,9 @@ def words_of(
         rows = np.flatnonzero(unknown[:, j])
         if len(rows):
             new = list(dict.fromkeys(values[name][i] for i in rows.tolist()))
-            named = ", ".join(map(repr, new[:_MOST_NAMED])) + ", ..." * (len(new) > _MOST_NAMED)
+            named = ", ".join(
+                f"{level!r}{_in_other_case(level, column['levels'])}" for level in new[:_MOST_NAMED]
+            ) + ", ..." * (len(new) > _MOST_NAMED)
             full = column["coded"] == "code"
             notes.append(
                 f"{place}: {_rows(len(rows))} with levels that "
@@ -53,6 +55,12 @@ def words_of(
         if len(rows):
             notes.append(f"{place}: {_rows(len(rows))} {_far(column, values[name][rows])}")
     return tuple(notes)
+
+
+def _in_other_case(level: Any, levels: Sequence[str]) -> str:
+    """Which level it may be, if only its case is another; a new one is often near an old one."""
+    found = next((one for one in levels if one.casefold() == str(level).casefold()), None)
+    return "" if found is None else f" (did you mean {found!r}?)"
 
 
 def _rows(number: int) -> str:

@@ -235,6 +235,8 @@ def test_levels_in_an_order_have_their_rank_beside_them():
     np.testing.assert_array_equal(coded.x, np.column_stack([ranks, beside]))
     assert coded.row_words[3] == ""  # a level that was named, if in no row
     assert "levels that were not learned ('new')" in coded.notes[0]
+    other = coding.encode(table_of_cells({"a": ["Low", "mod"]})).notes[0]
+    assert "not learned ('Low' (did you mean 'low'?), 'mod')" in other
     whole = table_of_cells({"a": ["low", "top"] * 30, "y": range(60)})
     coding = fit_coding(whole, infer_columns(whole, targets=["y"], kinds={"a": "low<mid<top"}))
     coded = coding.encode(table_of_cells({"a": [None, "mid"]}))

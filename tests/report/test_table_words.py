@@ -159,7 +159,7 @@ def test_which_targets_share_is_said_in_words():
     metrics = structure_metrics("separate")
     assert structure_words(metrics) == (
         "Networks by themselves do best one by one: 5.0 % (2.0 to 8.0) less error than together; "
-        "in groups is no different (+1.0 %, -2.0 to +4.0)."
+        "in groups is no different (2.0 % less to 4.0 more error than it)."
     )
     lines = structure_lines(metrics)
     assert lines[0].startswith("Which targets share a network?")

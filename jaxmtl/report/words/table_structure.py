@@ -76,8 +76,8 @@ def structure_words(metrics: Mapping[str, Any]) -> str:
         if None in (percent, low, high):
             same.append(f"of {other} there are too few rows to say")
         elif low <= 0 <= high:
-            shown = [round(end, 1) + 0.0 for end in (percent, low, high)]  # no minus before a 0
-            same.append("{} is no different ({:+.1f} %, {:+.1f} to {:+.1f})".format(other, *shown))
+            ends = f"{abs(low):.1f} % less to {abs(high):.1f} more error than it"
+            same.append(f"{other} is no different ({ends})")
         else:
             size = f"{abs(percent):.1f} % ({min(-low, -high):.1f} to {max(-low, -high):.1f})"
             better.append(f"{size} {'less' if percent < 0 else 'more'} error than {other}")
