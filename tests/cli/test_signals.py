@@ -44,7 +44,9 @@ def answered(monkeypatch):
         if signal.getsignal(number) is signal.SIG_IGN:
             signal.signal(number, signal.SIG_DFL)
     answer_signals()
-    yield signals._signals
+    made = signals._signals
+    yield made
+    made.ending = True  # an exception that is freed after the test gives no signal again
     signal.setitimer(signal.ITIMER_REAL, 0)
     for number, handler in before.items():
         signal.signal(number, handler)
