@@ -141,8 +141,9 @@ def compare(
     )
     if settings.table is not None:
         console.say(
-            "for predictions of new rows: jaxmtl fit TABLE --targets ..., which mixes methods, and "
-            "learns from columns of any kind"
+            "for predictions of new rows: jaxmtl fit TABLE --targets ..., which mixes methods, "
+            "learns from columns of any kind, and judges sharing for each target with its own "
+            "networks: it may find otherwise than these"
         )
 
 
