@@ -253,8 +253,12 @@ def _contrasts(runs: PerSeed, contrasts: pd.DataFrame, about: AboutComparison) -
     reading = f"<p>{READING.format(error=text(words.noun))}</p>" if several else ""
     tasks = [task.name for task in about.tasks]
     each = task_contrast_table(runs, contrasts, about.reference, tasks)
+    tests = (
+        '<details class="inner">\n<summary>Differences and their tests, arm by arm</summary>\n'
+        f"{overall}\n{reading}\n</details>"
+    )
     heading = "<h3>Task by task</h3>" if each else ""
-    return section("Contrasts", overall, reading, heading, each)
+    return section("Contrasts", tests, heading, each)
 
 
 def _at_equal_time(found: EqualTime | None, shown: Mapping[str, str]) -> str:
