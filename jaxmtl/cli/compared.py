@@ -11,7 +11,6 @@ if TYPE_CHECKING:
 
     from jaxmtl.comparison import Comparison
 
-VERDICTS = {"better": "better", "worse": "worse"}
 OPEN = "may be chance"
 
 
@@ -116,7 +115,7 @@ def _difference(row: Contrast) -> tuple[str, str]:
 
 def _verdict(row: Contrast) -> str:
     if row.clear:
-        return VERDICTS[row.verdict]
+        return str(row.verdict)
     if row.alike:
         return "the same"
     if math.isnan(row.percent):

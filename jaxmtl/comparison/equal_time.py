@@ -150,6 +150,7 @@ def equal_time(
         one.comparisons = len(found)
     told = {one.key: {name: getattr(one, name) for name in TOLD} for one in found}
     board = pd.DataFrame([row | told.get(row["arm"], {}) for row in rows], columns=COLUMNS)
+    board["verdict"] = board["verdict"].fillna("")
     board = board.sort_values("error_at_equal_time", kind="stable", ignore_index=True)
     sentence = f"{_sentence(found, plain)}{_doubt(seconds)}"
     return EqualTime(plain=plain, arms=board, sentence=sentence)

@@ -161,10 +161,9 @@ def worth_of_sharing(
         return ()
     row = _against(per_seed, [SHARED, APART], APART, test_share, labels)[SHARED]
     said = f"one network for all targets ({name_of(SHARED, labels)})"
-    if row.verdict == "better":
-        found = f"{said} has an error {row.by().removeprefix('by ')} below that of"
-    elif row.verdict == "worse":
-        found = f"{said} has an error {row.by().removeprefix('by ')} above that of"
+    if row.clear:
+        where = "below" if row.verdict == "better" else "above"
+        found = f"{said} has an error {row.by().removeprefix('by ')} {where} that of"
     elif row.untested:
         found = f"too few seeds were run to tell {said} from"
     else:

@@ -41,12 +41,9 @@ def equal_time_table(found: EqualTime, shown: Mapping[str, str]) -> str:
             with_interval(percent, low, high, 1) if percent == percent else NONE,
         ]
         arm = name(shown.get(row["arm"], row["arm"]))
-        verdict = str(row["verdict"]) if row["verdict"] == row["verdict"] else ""
         written = "".join(f"<td>{text(cell)}</td>" for cell in cells)
-        body.append(
-            f'<tr><th scope="row">{arm}</th>{written}<td class="word">{text(verdict or NONE)}</td>'
-            "</tr>"
-        )
+        written += f'<td class="word">{text(row["verdict"] or NONE)}</td>'
+        body.append(f'<tr><th scope="row">{arm}</th>{written}</tr>')
     first = '<th class="first" scope="col">Arm</th>'
     last = '<th class="first" scope="col">Verdict</th>'
     caption = CAPTION.format(plain=name(plain))
