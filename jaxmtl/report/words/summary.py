@@ -14,8 +14,7 @@ from jaxmtl.prediction.measures import LOSS, SHOWN
 from jaxmtl.prediction.records import ADAPTIVE, HARD, LINE, MEAN, moved_tasks
 from jaxmtl.prediction.run_json import STUDY
 from jaxmtl.prediction.table_run import TABLE
-from jaxmtl.report.words.layout import aligned
-from jaxmtl.report.words.table_quality import WIDTH
+from jaxmtl.report.words.layout import WIDTH, aligned
 from jaxmtl.report.words.table_summary import summarize_table
 from jaxmtl.report.words.verdict import SPLIT_NAMES, verdict
 from jaxmtl.structure import describe

@@ -1,13 +1,11 @@
 """How predictions change with one column, for a terminal."""
 
-import textwrap
 from collections.abc import Sequence
 
 from jaxmtl.prediction.dependence import Dependence
-from jaxmtl.report.words.layout import aligned
+from jaxmtl.report.words.layout import aligned, wrapped
 from jaxmtl.report.words.numbers import decimals_for, fixed
 
-WIDTH = 100  # of a line
 MOST_BESIDE = 4  # outputs, in one table
 ALONE = {
     "year": "over the years",
@@ -87,7 +85,7 @@ def caution_lines(folds: int) -> list[str]:
         "apart, each of which has learned without other rows; they say how sure the curve is, not "
         "a prediction."
     )
-    return textwrap.wrap(words, WIDTH, initial_indent="  ", subsequent_indent="  ")
+    return wrapped(words, start="  ")
 
 
 def _cells(found: Dependence, output: int) -> list[str]:

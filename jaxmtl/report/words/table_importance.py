@@ -1,15 +1,14 @@
 """What the columns of a table are worth to its predictions."""
 
-import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from jaxmtl.report.words.layout import wrapped
 from jaxmtl.report.words.numbers import decimals_for, fixed
 from jaxmtl.tasks import Task
 
 MOST_NAMED = 5  # columns of a task, in a line
 MOST_IN_GROUP = 3  # columns that are named of those alike
-WIDTH = 100
 HEADING = (
     "What matters?  (what is added to the typical error, of classes to the log loss, if a column "
     "were shuffled among the rows)"
@@ -103,9 +102,7 @@ def importance_lines(metrics: Mapping[str, Any], tasks: Sequence[Task]) -> list[
     for task in tasks:
         words = importance_words(worths(metrics, task))
         start = f"  {task.name:{wide}}  "
-        lines += textwrap.wrap(
-            words, WIDTH, initial_indent=start, subsequent_indent=" " * len(start)
-        )
+        lines += wrapped(words, start=start, rest=" " * len(start))
     return lines
 
 

@@ -1,17 +1,15 @@
 """How good the predictions of a run on a table are, what they come from, and what they are for."""
 
 import math
-import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from jaxmtl.metrics.measures import main_measure
 from jaxmtl.prediction.family_words import FAMILY_WORDS, said
-from jaxmtl.report.words.layout import aligned
+from jaxmtl.report.words.layout import aligned, wrapped
 from jaxmtl.report.words.numbers import decimals_for, fixed
 from jaxmtl.tasks import Task
 
-WIDTH = 100  # of a line
 MOST_NAMED = 8  # tasks that one sentence names
 MOST_SHARING = 4  # tasks of which one sentence says by how much
 # Least share of the mean's loss that is gone, and how that is said.
@@ -119,12 +117,7 @@ def error_lines(metrics: Mapping[str, Any], tasks: Sequence[Task]) -> list[str]:
     return [
         f"How good is it?  ({TYPICAL})",
         *(f"  {line}" for line in aligned(rows, right=numbers)),
-        *textwrap.wrap(
-            f"{verdict_of(found)} {line_words(metrics, tasks)}",
-            WIDTH,
-            initial_indent="  ",
-            subsequent_indent="    ",
-        ),
+        *wrapped(f"{verdict_of(found)} {line_words(metrics, tasks)}", start="  ", rest="    "),
     ]
 
 

@@ -1,12 +1,10 @@
 """Which targets share a network, and what that is worth, in words."""
 
-import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from jaxmtl.prediction.structures import IN_GROUPS, ONE_BY_ONE, TOGETHER
-from jaxmtl.report.words.layout import aligned
-from jaxmtl.report.words.table_quality import WIDTH
+from jaxmtl.report.words.layout import aligned, wrapped
 from jaxmtl.structure.words import listed
 
 WAY_WORDS = {TOGETHER: "together", ONE_BY_ONE: "one by one", IN_GROUPS: "in groups"}
@@ -104,7 +102,7 @@ def structure_lines(metrics: Mapping[str, Any]) -> list[str]:
     return [
         "Which targets share a network?  (error: squared, or log loss; that of the mean: 100 %)",
         *(f"  {line}" for line in lines),
-        *textwrap.wrap(other, WIDTH, initial_indent="  ", subsequent_indent="    "),
+        *wrapped(other, start="  ", rest="    "),
     ]
 
 

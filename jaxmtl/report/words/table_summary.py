@@ -2,7 +2,6 @@
 
 import collections
 import shlex
-import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -15,7 +14,7 @@ from jaxmtl.report.words.layout import aligned, wrapped
 from jaxmtl.report.words.numbers import duration
 from jaxmtl.report.words.table_importance import importance_lines
 from jaxmtl.report.words.table_intervals import caution_words, interval_lines
-from jaxmtl.report.words.table_quality import WIDTH, error_lines, kept_lines, sharing_words
+from jaxmtl.report.words.table_quality import error_lines, kept_lines, sharing_words
 from jaxmtl.report.words.table_relations import relation_words
 from jaxmtl.report.words.table_structure import structure_lines, structure_words
 from jaxmtl.report.words.table_wrong import wrong_lines
@@ -38,7 +37,7 @@ def summarize_table(run: SavedRun) -> str:
     sentence = sharing_words(metrics, tasks)
     together = [f"  {sentence}  (together against one by one)"] if sentence else []
     if shared := relation_words(metrics):
-        together += textwrap.wrap(shared, WIDTH, initial_indent="  ", subsequent_indent="    ")
+        together += wrapped(shared, start="  ", rest="    ")
     columns = [Column.from_json(saved) for saved in config["columns"]]
     quality = error_lines(metrics, tasks)
     for sentence in of_time(config["notes"]):  # beside what it is about
@@ -68,8 +67,7 @@ def _under(lines: Sequence[str]) -> list[str]:
 def structure_part(metrics: Mapping[str, Any]) -> list[str]:
     """What was tried, and the sentence about it."""
     sentence = structure_words(metrics)
-    wrapped = textwrap.wrap(sentence, WIDTH, initial_indent="  ", subsequent_indent="    ")
-    return [*structure_lines(metrics), *wrapped]
+    return [*structure_lines(metrics), *wrapped(sentence, start="  ", rest="    ")]
 
 
 def labels_of(config: Mapping[str, Any]) -> list[Column]:

@@ -1,7 +1,6 @@
 """Where the predictions of a run on a table are wrong."""
 
 import shlex
-import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -9,14 +8,13 @@ import msgspec
 import numpy as np
 
 from jaxmtl.prediction.reliability import Reliability
-from jaxmtl.report.words.layout import aligned
+from jaxmtl.report.words.layout import WIDTH, aligned, wrapped
 from jaxmtl.report.words.numbers import decimals_for, fixed
 from jaxmtl.report.words.table_quality import names_in_words
 from jaxmtl.tasks import Task
 
 MOST_NAMED = 3  # findings of one line
 MOST_PROBABILITIES = 3  # targets of one line
-WIDTH = 100
 LONGEST = 28  # characters of a cell
 SURE = "95 % sure of all that was looked at"
 PROBABILITIES = {
@@ -308,12 +306,9 @@ def worst_text(metrics: Mapping[str, Any], tasks: Sequence[Task]) -> str:
         own = findings(found, task)
         words = clauses_of(own) if own else "nowhere more wrong than elsewhere"
         start = f"  {task.name}: "
-        lines += textwrap.wrap(words, WIDTH, initial_indent=start, subsequent_indent="    ")
+        lines += wrapped(words, start=start, rest="    ")
         if (saved := found["reliability"].get(task.name)) is not None:
-            lines += textwrap.wrap(
-                reliability_words(saved, task), WIDTH, initial_indent="    ",
-                subsequent_indent="    ",
-            )  # fmt: skip
+            lines += wrapped(reliability_words(saved, task), start="    ", rest="    ")
     blocks = ["\n".join(lines)]
     for heading, kind in (
         ("Rows farthest off, in typical errors", "numbers"),
