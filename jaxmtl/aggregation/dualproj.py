@@ -7,9 +7,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from jaxmtl.aggregation.contract import Aggregator, Context, Weighed, from_rule, preference_vector
-from jaxmtl.aggregation.solvers import project_dual_cone
+from jaxmtl.aggregation.solvers.cone import sum_of_projections
 from jaxmtl.aggregation.solvers.linear import unit_gram
-from jaxmtl.aggregation.solvers.trust import judge_projections
 
 
 def dualproj(preferences: Float[Array, " tasks"] | Sequence[float] | None = None) -> Aggregator:
@@ -47,10 +46,9 @@ def dualproj(preferences: Float[Array, " tasks"] | Sequence[float] | None = None
         largest = jnp.max(lengths)
         scale = jnp.where(largest > 0, largest, 1)
         start = lengths / scale
-        added = project_dual_cone(unit, start).x
-        one = jnp.ones(1, gram.dtype)
-        converged, residual = judge_projections(unit.cosines, start[None], added[None], one)
+        found = sum_of_projections(unit, start[None], jnp.ones(1, gram.dtype))
         # What the projection adds; p itself is kept to the last digit where it adds nothing.
-        return Weighed(p + added * scale * unit.inverse, state, converged, residual)
+        weights = p + found.added[0] * scale * unit.inverse
+        return Weighed(weights, state, found.converged, found.residual)
 
     return from_rule(rule, scaled=True)

@@ -1,10 +1,12 @@
 """Gradient sign dropout."""
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, PyTree
 
 from jaxmtl.aggregation.contract import Aggregator, checked, describe, require_key
@@ -59,13 +61,12 @@ def graddrop(leak: Real | Float[Array, " tasks"] | Sequence[float] = 0.0) -> Agg
             )
         leaks = jnp.broadcast_to(leaks, context.present.shape)
         key = require_key("graddrop", context)
+        # One draw for all coordinates: a draw for each parameter is a program for each to compile.
+        sizes = [math.prod(leaf.shape[1:]) for leaf in leaves]
+        draws = jnp.split(jax.random.uniform(key, (sum(sizes),), dtype), np.cumsum(sizes)[:-1])
         dropped = [
-            drop_signs(
-                leaf.astype(dtype),
-                jax.random.uniform(jax.random.fold_in(key, number), leaf.shape[1:], dtype),
-                leaks,
-            ).astype(leaf.dtype)
-            for number, leaf in enumerate(leaves)
+            drop_signs(leaf.astype(dtype), draw.reshape(leaf.shape[1:]), leaks).astype(leaf.dtype)
+            for leaf, draw in zip(leaves, draws, strict=True)
         ]
         return (
             jax.tree.unflatten(structure, dropped),

@@ -18,6 +18,7 @@ from jaxmtl.aggregation.solvers.trust import (
     estimate,
     length_of,
     safe_root,
+    suspect,
     thin,
 )
 
@@ -105,12 +106,15 @@ def pcd(
         size = jnp.max(jnp.abs(linear))
         size = jnp.where(size > 0, size, 1)
         apart = jnp.where(others[:, None] & others[None], unit.cosines, jnp.eye(tasks, dtype=dtype))
-        found = nonnegative_qp(apart, linear / size)
-        short = -(multiply(apart, found.x) + linear / size)
+        trust = amplification(apart)
+        # Beside it, whether rows cancel: a program with the same matrix.
+        even = jnp.where(suspect(trust), -jnp.ones_like(linear), 0)
+        x, even = nonnegative_qp(apart, jnp.stack([linear / size, even])).x
+        short = -(multiply(apart, x) + linear / size)
         missed = jnp.max(jnp.where(others, short, 0))
         feasible = missed <= 1e-2  # an unbounded dual leaves a constraint short by its own size
         led = jnp.where(first, lengths[0], 0)
-        direction = led + jnp.where(feasible, found.x * size, 0)
+        direction = led + jnp.where(feasible, x * size, 0)
         # In units of its largest weight, whose square is in range.
         largest = jnp.max(jnp.abs(direction))
         z = direction / jnp.where(largest > 0, largest, 1)
@@ -122,8 +126,7 @@ def pcd(
         weights = jnp.where(some, z * scale * unit.inverse, 0)
         # In the unit of ``size``; the others get what they were promised, exactly where it binds.
         z = direction / size
-        off = jnp.where(others, jnp.where(found.x > 0, short, jnp.maximum(short, 0)), 0)
-        trust = amplification(apart)
+        off = jnp.where(others, jnp.where(x > 0, short, jnp.maximum(short, 0)), 0)
         length = jnp.where(some, safe_root(square) * largest / size, 1)
         # Scaled by the root of a square that is rounded, too: nothing is not known to be nothing.
         nothing = jnp.where(unit.live[0], jnp.ones((), dtype), 0)
@@ -132,7 +135,7 @@ def pcd(
         good = (error <= accuracy(dtype) * length) & (
             jnp.max(jnp.abs(off)) <= ROUNDING * small * (1 + length_of(z))
         )
-        good &= ~thin(apart, trust, unit.cosines)  # as of the projections
+        good &= ~thin(apart, even, unit.cosines)  # as of the projections
         residual = jnp.where(error <= accuracy(dtype) * length, jnp.max(jnp.abs(off)), error)
         converged = good & feasible & finite & context.present[0]
         return Weighed(weights, PCDState(running, steps), converged, residual)

@@ -7,9 +7,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from jaxmtl.aggregation.contract import Aggregator, Context, Weighed, from_rule, preference_vector
-from jaxmtl.aggregation.solvers.cone import project_dual_cone
+from jaxmtl.aggregation.solvers.cone import sum_of_projections
 from jaxmtl.aggregation.solvers.linear import unit_gram
-from jaxmtl.aggregation.solvers.trust import judge_projections
 
 
 def upgrad(preferences: Float[Array, " tasks"] | Sequence[float] | None = None) -> Aggregator:
@@ -52,12 +51,12 @@ def upgrad(preferences: Float[Array, " tasks"] | Sequence[float] | None = None) 
         p = preference_vector("upgrad", preferences, context.present, gram.dtype)
         unit = unit_gram(gram, context.present, context.scales)
         rows = jnp.eye(gram.shape[0], dtype=gram.dtype)
-        added = project_dual_cone(unit, rows).x
         shares = p * unit.norms
         largest = jnp.max(shares)
         shares = shares / jnp.where(largest > 0, largest, 1)
-        converged, residual = judge_projections(unit.cosines, rows, added, shares)
-        scaled = ((p * unit.norms)[:, None] * unit.inverse[None] * (rows + added)).sum(axis=0)
-        return Weighed(jnp.where(unit.live, scaled, p), state, converged, residual)
+        found = sum_of_projections(unit, rows, shares)
+        each = (p * unit.norms)[:, None] * unit.inverse[None] * (rows + found.added)
+        weights = jnp.where(unit.live, each.sum(axis=0), p)
+        return Weighed(weights, state, found.converged, found.residual)
 
     return from_rule(rule, scaled=True)

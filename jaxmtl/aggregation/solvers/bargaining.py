@@ -18,7 +18,7 @@ from jaxmtl.aggregation.solvers.linear import (
     unit_gram,
     unrolled_inverse,
 )
-from jaxmtl.aggregation.solvers.nonnegative import Solution
+from jaxmtl.aggregation.solvers.solution import Solution
 from jaxmtl.aggregation.solvers.trust import accuracy
 
 LIMIT = 100

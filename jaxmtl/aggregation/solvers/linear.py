@@ -126,9 +126,15 @@ def masked_solver(
 
     def refined(b: Float[Array, "*batch n"]) -> Float[Array, "*batch n"]:
         b = jnp.where(mask, b, jnp.zeros((), b.dtype))
-        x = solve(b)
-        for _ in range(refinements):
-            x = x + solve(b - _apply(restricted, x))
+        # A loop, so that the solve is compiled once; none where elimination is unrolled.
+        rounds = refinements + 1
+        x = jax.lax.fori_loop(
+            0,
+            rounds,
+            lambda _, x: x + solve(b - _apply(restricted, x)),
+            jnp.zeros_like(b),
+            unroll=rounds if size <= UNROLLED else 1,
+        )
         return jnp.where(mask, x, jnp.zeros((), x.dtype))
 
     return refined

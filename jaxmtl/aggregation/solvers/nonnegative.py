@@ -13,40 +13,32 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
 
+from jaxmtl.aggregation.solvers.interior import exact_on, interior_point
 from jaxmtl.aggregation.solvers.linear import (
     UNROLLED,
-    factored_solver,
     least_ridge,
     masked_solver,
     multiply,
     ridge,
 )
+from jaxmtl.aggregation.solvers.solution import (
+    Solution,
+    better,
+    enough,
+    solution_of,
+    violation,
+)
 
 # Up to this many variables all supports are tried at once: no loop, so no host round trip on GPU.
 ENUMERATED = 4
-# Rounds of pivoting, and of an interior point where that fails.
+# Rounds of pivoting.
 PIVOTS = 20
 PATIENCE = 1  # rounds with no fewer variables of the wrong sign, after which pivoting is given up
-INTERIOR_STEPS = 60
-# Beyond this many, the programs of a batch are first tried together, by conjugate gradients.
+# Beyond this many variables, the programs of a batch are solved one by one on a CPU; beyond this
+# many programs they are first tried together, by conjugate gradients.
 ONE_BY_ONE = 5
+FEW = 2
 CONJUGATE_STEPS = 12
-
-
-class Solution(NamedTuple):
-    """Result of a solver.
-
-    Attributes:
-        x: the minimiser.
-        support: where x is free.
-        converged: whether the residual is within tolerance.
-        residual: largest violation of a condition, relative to 1 + max |x|.
-    """
-
-    x: Float[Array, "*batch n"]
-    support: Bool[Array, "*batch n"]
-    converged: Bool[Array, "*batch"]
-    residual: Float[Array, "*batch"]
 
 
 @jax.jit
@@ -92,11 +84,14 @@ def nonnegative_qp(matrix: Float[Array, "n n"], linear: Float[Array, "*batch n"]
 def _solved(matrix: Float[Array, "n n"], linear: Float[Array, "*batch n"]) -> Solution:
     batch = linear.shape[:-1]
     rows = linear.reshape(-1, linear.shape[-1])
-    solve = _enumerate if linear.shape[-1] <= ENUMERATED else _robust
+    solve = _enumerate if linear.shape[-1] <= ENUMERATED else _from_start
     if not batch:
         found = solve(matrix, rows[0])
     elif linear.shape[-1] <= ONE_BY_ONE:
         found = jax.vmap(solve, in_axes=(None, 0))(matrix, rows)
+    elif len(rows) <= FEW:
+        supports = jax.vmap(_first_support, in_axes=(None, 0))(matrix, rows)
+        found = _each(matrix, rows, supports)
     else:
         found = _batch(matrix, rows)
     return jax.tree.map(lambda leaf: leaf.reshape(*batch, *leaf.shape[bool(batch) :]), found)
@@ -119,11 +114,6 @@ def _derivative(primals: tuple[Array, Array], tangents: tuple[Array, Array]) -> 
     )
 
 
-def tolerance(dtype: np.dtype) -> float:
-    """Residual up to which a solution counts as converged."""
-    return 100 * float(jnp.finfo(dtype).eps) ** 0.75
-
-
 def _enumerate(matrix: Float[Array, "n n"], q: Float[Array, " n"]) -> Solution:
     size = q.shape[0]
     supports = jnp.asarray((np.arange(2**size)[:, None] >> np.arange(size)) & 1 == 1)
@@ -132,9 +122,9 @@ def _enumerate(matrix: Float[Array, "n n"], q: Float[Array, " n"]) -> Solution:
     solve = masked_solver(matrices, supports, shift=least_ridge(q.dtype))
     x = solve(jnp.broadcast_to(-q, supports.shape))
     y = multiply(matrices, x) + q[None]
-    violations = _violation(x, y, supports)
+    violations = violation(x, y, supports)
     best = jnp.argmin(violations)  # NaN wins: it is not swallowed
-    return _solution(x[best], supports[best], violations[best])
+    return solution_of(x[best], supports[best], violations[best])
 
 
 class _Carry(NamedTuple):
@@ -170,21 +160,24 @@ def _batch(matrix: Float[Array, "n n"], q: Float[Array, "batch n"]) -> Solution:
     wrong &= solved[:, None]
     guesses = supports ^ wrong
     first = _Otherwise(
-        _solution(x, supports, _violation(x, y, supports)), ~solved.all() | wrong.any()
+        solution_of(x, supports, violation(x, y, supports)), ~solved.all() | wrong.any()
     )
 
     def body(carry: _Otherwise) -> _Otherwise:
-        ways = {"cpu": _one_by_one, "default": jax.vmap(_robust, in_axes=(None, 0, 0))}
-        found = jax.lax.platform_dependent(matrix, q, guesses, **ways)
-        return _Otherwise(found, jnp.asarray(False))
+        return _Otherwise(_each(matrix, q, guesses), jnp.asarray(False))
 
     return jax.lax.while_loop(lambda c: c.unsolved, body, first).found
 
 
-def _one_by_one(
+def _each(
     matrix: Float[Array, "n n"], q: Float[Array, "batch n"], guesses: Bool[Array, "batch n"]
 ) -> Solution:
-    return jax.lax.map(lambda own: _robust(matrix, *own), (q, guesses))
+    # Programs of a batch wait for the one that takes most rounds: one by one costs less on a CPU.
+    def one_by_one(matrix: Array, q: Array, guesses: Array) -> Solution:
+        return jax.lax.map(lambda own: _robust(matrix, *own), (q, guesses))
+
+    at_once = jax.vmap(_robust, in_axes=(None, 0, 0))
+    return jax.lax.platform_dependent(matrix, q, guesses, cpu=one_by_one, default=at_once)
 
 
 def _conjugate_gradients(
@@ -215,8 +208,13 @@ def _times(x: Float[Array, "batch n"], matrix: Float[Array, "n n"]) -> Float[Arr
     return jnp.matmul(x, matrix, precision=jax.lax.Precision.HIGHEST)
 
 
+def _from_start(matrix: Float[Array, "n n"], q: Float[Array, " n"]) -> Solution:
+    return _robust(matrix, q, _first_support(matrix, q))
+
+
+@jax.jit
 def _robust(
-    matrix: Float[Array, "n n"], q: Float[Array, " n"], guess: Bool[Array, " n"] | None = None
+    matrix: Float[Array, "n n"], q: Float[Array, " n"], guess: Bool[Array, " n"]
 ) -> Solution:
     """Pivoting, and an interior point where it fails, as it may if C is far from full rank.
 
@@ -224,7 +222,7 @@ def _robust(
     rounding: an interior point finds one, whose support is then made exact if it can be. Where it
     does not, equations are solved with the least ridge, which near-dependent rows need.
     """
-    enough, least = _enough(q), least_ridge(q.dtype)
+    within, least = enough(q), least_ridge(q.dtype)
     # So large that rows that cancel keep their weights: these need not change to solve the others.
     gentle = float(jnp.finfo(q.dtype).eps) ** 0.4
 
@@ -232,33 +230,25 @@ def _robust(
         # All ways in one loop, so that each is compiled once.
         first = carry.number == 0
         shift = jnp.where(first, ridge(q.dtype), least).astype(q.dtype)
-        found = _better(_pivot(matrix, q, carry.found.support, shift), carry.found)
-        wanted = first & ~(found.residual <= enough)
+        found = better(_pivot(matrix, q, carry.found.support, shift), carry.found)
+        wanted = first & ~(found.residual <= within)
 
         def exact(number: Array, inside: Solution) -> Solution:
             shift = jnp.where(number == 0, least, gentle).astype(q.dtype)
-            return _better(_exact(matrix, q, inside, shift), inside)
+            return better(exact_on(matrix, q, inside, shift), inside)
 
-        inside = _interior(matrix, q, wanted)
+        inside = interior_point(matrix, q, wanted)
         inside = jax.lax.fori_loop(0, jnp.where(wanted, 2, 0), exact, inside)
         inside = inside._replace(residual=jnp.where(wanted, inside.residual, jnp.inf))
-        return _Attempt(_better(inside, found), carry.number + 1)
+        return _Attempt(better(inside, found), carry.number + 1)
 
-    guess = _first_support(matrix, q) if guess is None else guess
-    none = _solution(jnp.zeros_like(q), guess, jnp.asarray(jnp.inf, q.dtype))
+    nothing = (q >= 0).all()  # then x = 0 is the solution
+    none = solution_of(
+        jnp.zeros_like(q), guess & ~nothing, jnp.where(nothing, 0, jnp.inf).astype(q.dtype)
+    )
     return jax.lax.while_loop(
-        lambda c: ~(c.found.residual <= enough) & (c.number < 2), body, _Attempt(none, jnp.int32(0))
+        lambda c: ~(c.found.residual <= within) & (c.number < 2), body, _Attempt(none, jnp.int32(0))
     ).found
-
-
-def _enough(q: Float[Array, " n"]) -> float:
-    """Residual at which there is nothing to gain."""
-    return (8 + q.shape[0]) * float(jnp.finfo(q.dtype).eps)
-
-
-def _better(new: Solution, old: Solution) -> Solution:
-    better = new.residual < old.residual
-    return jax.tree.map(lambda n, o: jnp.where(better, n, o), new, old)
 
 
 class _Otherwise(NamedTuple):
@@ -269,71 +259,6 @@ class _Otherwise(NamedTuple):
 class _Attempt(NamedTuple):
     found: Solution
     number: Array
-
-
-class _Interior(NamedTuple):
-    x: Array
-    y: Array
-    best: Solution
-    round: Array
-
-
-def _interior(
-    matrix: Float[Array, "n n"], q: Float[Array, " n"], wanted: Bool[Array, ""]
-) -> Solution:
-    """Predictor and corrector steps to x'y = 0 from within x > 0, y > 0; none if not wanted."""
-    enough = _enough(q)
-    eye = jnp.eye(q.shape[0], dtype=q.dtype)
-
-    def length(z: Array, dz: Array) -> Array:
-        return jnp.minimum(1, jnp.min(jnp.where(dz < 0, -z / jnp.where(dz < 0, dz, 1), jnp.inf)))
-
-    def body(carry: _Interior) -> _Interior:
-        x, y, best, number = carry
-        off = multiply(matrix, x) + q - y
-        ratio = y / x
-        # The ridge does not move the solution: the right side knows nothing of it.
-        solve = factored_solver(matrix + (ratio + ridge(q.dtype))[:, None] * eye)
-
-        def direction(target: Array) -> tuple[Array, Array]:
-            dx = solve(target - off)
-            return dx, target - ratio * dx
-
-        dx, dy = direction(-y)
-        mean = (x * y).mean()
-        after = ((x + length(x, dx) * dx) * (y + length(y, dy) * dy)).mean()
-        centre = (after / mean) ** 3 * mean
-        dx, dy = direction((centre - dx * dy) / x - y)
-        x, y = x + 0.99 * length(x, dx) * dx, y + 0.99 * length(y, dy) * dy
-        best = _better(_rounded(matrix, q, x, x > y), best)
-        return _Interior(x, y, best, number + 1)
-
-    ones = jnp.ones_like(q)
-    start = _solution(ones, ones > 0, jnp.where(wanted, jnp.inf, 0).astype(q.dtype))
-    return jax.lax.while_loop(
-        lambda c: (c.best.residual > enough) & (c.round < INTERIOR_STEPS),
-        body,
-        _Interior(ones, ones, start, jnp.int32(0)),
-    ).best
-
-
-def _exact(
-    matrix: Float[Array, "n n"], q: Float[Array, " n"], found: Solution, shift: Float[Array, ""]
-) -> Solution:
-    """The solution on the same support, next to the one that was found."""
-    y = multiply(matrix, found.x) + q
-    x = found.x - masked_solver(matrix, found.support, shift=shift)(y)
-    return _rounded(matrix, q, jnp.maximum(x, 0), found.support)
-
-
-def _rounded(
-    matrix: Float[Array, "n n"], q: Float[Array, " n"], x: Float[Array, " n"], support: Array
-) -> Solution:
-    """x on its support, with everything that is off in its residual."""
-    x = jnp.where(support, x, 0)
-    y = multiply(matrix, x) + q
-    off = jnp.max(jnp.where(support, jnp.abs(y), -y))
-    return _solution(x, support, jnp.maximum(off, 0) / (1 + jnp.max(x)))
 
 
 def _pivot(
@@ -350,22 +275,22 @@ def _pivot(
         slack = 4 * eps * (1 + jnp.max(jnp.abs(x)))
         wrong = jnp.where(carry.support, x < -slack, y < -slack)
         number = wrong.sum(dtype=jnp.int32)
-        violation = _violation(x, y, carry.support)
-        new = _solution(x, carry.support, violation)
-        better, fewer = ~(violation >= carry.best.residual), number < carry.fewest
+        off = violation(x, y, carry.support)
+        new = solution_of(x, carry.support, off)
+        wins, fewer = ~(off >= carry.best.residual), number < carry.fewest  # NaN wins
         patience = jnp.where(fewer, PATIENCE, carry.patience - 1)
         return _Carry(
             support=carry.support ^ wrong,
-            best=jax.tree.map(lambda n, o: jnp.where(better, n, o), new, carry.best),
+            best=jax.tree.map(lambda n, o: jnp.where(wins, n, o), new, carry.best),
             fewest=jnp.minimum(number, carry.fewest),
             patience=patience,
             round=carry.round + 1,
-            done=(number == 0) | jnp.isnan(violation) | (patience < 0),
+            done=(number == 0) | jnp.isnan(off) | (patience < 0),
         )
 
     start = _Carry(
         support=guess,
-        best=_solution(jnp.zeros_like(q), guess, jnp.asarray(jnp.inf, q.dtype)),
+        best=solution_of(jnp.zeros_like(q), guess, jnp.asarray(jnp.inf, q.dtype)),
         fewest=jnp.int32(size + 1),
         patience=jnp.int32(PATIENCE),
         round=jnp.int32(0),
@@ -384,13 +309,3 @@ def _first_support(matrix: Float[Array, "n n"], q: Float[Array, " n"]) -> Bool[A
         return jnp.maximum(x - rate * (multiply(matrix, x) + q), 0)
 
     return jax.lax.fori_loop(0, 4 if q.shape[0] <= UNROLLED else 8, step, x) > 0
-
-
-def _violation(x: Array, y: Array, support: Array) -> Array:
-    # On the support y is 0 only as far as the equations were solved.
-    worst = jnp.max(jnp.where(support, jnp.maximum(-x, jnp.abs(y)), -y), axis=-1)
-    return jnp.maximum(worst, 0) / (1 + jnp.max(jnp.abs(x), axis=-1))
-
-
-def _solution(x: Array, support: Array, violation: Array) -> Solution:
-    return Solution(jnp.maximum(x, 0), support, violation <= tolerance(x.dtype), violation)

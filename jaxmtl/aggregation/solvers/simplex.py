@@ -5,7 +5,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from jaxmtl.aggregation.solvers.linear import multiply, unit_gram
-from jaxmtl.aggregation.solvers.nonnegative import Solution, nonnegative_qp
+from jaxmtl.aggregation.solvers.nonnegative import nonnegative_qp
+from jaxmtl.aggregation.solvers.solution import Solution
 from jaxmtl.aggregation.solvers.trust import (
     ROUNDING,
     amplification,

@@ -19,7 +19,6 @@ from jaxmtl.aggregation.solvers.linear import (
     multiply,
     unrolled_inverse,
 )
-from jaxmtl.aggregation.solvers.nonnegative import nonnegative_qp
 
 # Slack of a condition, in units of eps times the weights: what rounding alone may leave.
 ROUNDING = 64
@@ -178,8 +177,19 @@ def cancels(
     return left <= ROUNDING * eps * length_of(weights)
 
 
+def suspect(trust: Trust) -> Bool[Array, ""]:
+    """Whether C is so near to singular that its rows may cancel: see ``thin``.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> bool(suspect(amplification(jnp.eye(4))))
+        False
+    """
+    return jnp.trace(trust.inverse) * trust.floor > 0.1
+
+
 def thin(
-    cosines: Float[Array, "n n"], trust: Trust, every: Float[Array, "n n"] | None = None
+    cosines: Float[Array, "n n"], x: Float[Array, " n"], every: Float[Array, "n n"] | None = None
 ) -> Bool[Array, ""]:
     """Whether 0 is a convex combination of the unit rows, as far as rounding can tell.
 
@@ -189,7 +199,8 @@ def thin(
 
     Args:
         cosines: C, traced.
-        trust: from ``amplification``.
+        x: the minimiser of x'C x / 2 - 1'x over x >= 0, which solvers find beside their own
+            program; 0 where ``suspect`` says that there is nothing to find. Traced.
         every: C with rows that take no part in combinations, but may tell that they are not 0.
             Traced; None for C.
 
@@ -198,28 +209,28 @@ def thin(
 
     Example:
         >>> import jax.numpy as jnp
+        >>> from jaxmtl.aggregation.solvers.nonnegative import nonnegative_qp
         >>> opposite = jnp.array([[1.0, -1.0], [-1.0, 1.0]], jnp.float32)
-        >>> bool(thin(opposite, amplification(opposite)))
+        >>> bool(thin(opposite, nonnegative_qp(opposite, -jnp.ones(2)).x))
         True
     """
+    none = vanishes((x * multiply(cosines, x)).sum(), x) & (x > 0).any()
+    if jnp.finfo(cosines.dtype).bits < 64:
+        return none
+    eps = float(jnp.finfo(cosines.dtype).eps)
 
-    def seek(carry: tuple[Array, Array]) -> tuple[Array, Array]:
-        x = nonnegative_qp(cosines, -jnp.ones_like(cosines[0])).x
-        none = vanishes((x * multiply(cosines, x)).sum(), x)
-        if jnp.finfo(cosines.dtype).bits == 64:
-            eps = float(jnp.finfo(cosines.dtype).eps)
-            for _ in range(2):  # inverse iteration: of x the combination is left, and its rows
-                x = jnp.where(x > eps**0.3 * jnp.max(x), x / jnp.max(x), 0)
-                solve = masked_solver(cosines, x > 0, refinements=0, shift=least_ridge(x.dtype))
-                x = solve(x)
-                x = x - solve(multiply(cosines, x))
-            left = jnp.max(jnp.abs(multiply(cosines if every is None else every, x)))
-            none &= left > (1 + 0.5 * x.shape[0]) * eps * length_of(x)
-        return jnp.asarray(False), none
+    def look(carry: tuple[Array, Array]) -> tuple[Array, Array]:
+        z = x
+        for _ in range(2):  # inverse iteration: of x the combination is left, and its rows
+            z = jnp.where(z > eps**0.3 * jnp.max(z), z / jnp.max(z), 0)
+            solve = masked_solver(cosines, z > 0, refinements=0, shift=least_ridge(z.dtype))
+            z = solve(z)
+            z = z - solve(multiply(cosines, z))
+        left = jnp.max(jnp.abs(multiply(cosines if every is None else every, z)))
+        return jnp.asarray(False), left > (1 + 0.5 * z.shape[0]) * eps * length_of(z)
 
-    # Instead of a condition: under vmap that would seek for all. Only where C is near singular.
-    suspect = jnp.trace(trust.inverse) * trust.floor > 0.1
-    return jax.lax.while_loop(lambda carry: carry[0], seek, (suspect, jnp.asarray(False)))[1]
+    # Instead of a condition: under vmap that would look for all.
+    return jax.lax.while_loop(lambda carry: carry[0], look, (none, none))[1]
 
 
 def length_of(vectors: Float[Array, "*batch n"]) -> Float[Array, "*batch"]:
@@ -286,60 +297,3 @@ def verdict(
     residual = jnp.where(error <= enough, off, jnp.maximum(off, error))
     good = (off <= half) & (error <= enough)
     return good, jnp.maximum(residual, 0)
-
-
-@jax.jit
-def judge_projections(
-    cosines: Float[Array, "n n"],
-    starts: Float[Array, "batch n"],
-    added: Float[Array, "batch n"],
-    shares: Float[Array, " batch"],
-) -> tuple[Bool[Array, ""], Float[Array, ""]]:
-    """``verdict`` on a sum of projections onto the dual cone of unit rows.
-
-    Args:
-        cosines: C, traced.
-        starts: weights u of what is projected, a row a projection. Traced.
-        added: x >= 0, so that u + x are the weights of the projection. Traced.
-        shares: factors of the projections in the sum, the largest 1 or 0. Traced.
-
-    Returns:
-        ``converged`` and ``residual``.
-
-    Example:
-        >>> import jax.numpy as jnp
-        >>> one, none = jnp.array([[1.0, 0.0]]), jnp.zeros((1, 2))
-        >>> cosines = jnp.array([[1.0, -0.5], [-0.5, 1.0]])
-        >>> judge_projections(cosines, one, none, jnp.ones(1))[0].item()
-        False
-        >>> judge_projections(cosines, one, none.at[0, 1].set(0.5), jnp.ones(1))[0].item()
-        True
-    """
-    eps = float(jnp.finfo(cosines.dtype).eps)
-    weights = starts + added
-    products = jnp.matmul(weights, cosines, precision=jax.lax.Precision.HIGHEST)
-    off = jnp.where(added > 0, products, jnp.minimum(products, 0))
-    off = jnp.where((shares > 0)[:, None], off, 0)
-    lengths = length_of(weights)
-    exact = (jnp.abs(off) <= ROUNDING * eps * (1 + lengths)[:, None]).all()
-    trust = amplification(cosines)
-    unknown = thin(cosines, trust)
-    if jnp.finfo(cosines.dtype).bits == 64:
-        # What is known to cancel stays 0 whatever the weights are, next to rows that are shorter.
-        known = cancels(cosines, weights) & ~unknown
-        trust = trust._replace(noise=jnp.where(known, 1, trust.noise))
-    if cosines.shape[0] == 2:  # one row is projected off the other: nothing small is divided by
-        trust = trust._replace(noise=jnp.ones_like(trust.noise))
-    errors = estimate(trust, lengths, off) * shares
-    total = (shares[:, None] * weights).sum(axis=0)
-    violation = jnp.max(jnp.abs(off) * shares[:, None])
-    # What is left of rows that cancel is nothing beside the shortest of them, too.
-    parts = (shares[:, None] * starts).sum(axis=0)
-    shortest = jnp.min(jnp.where(parts > 0, parts, jnp.inf))
-    usual = jnp.minimum(length_of(shares * length_of(starts)), parts.shape[0] * shortest)
-    good, residual = verdict(cosines, total, violation, length_of(errors), usual)
-    # Beside rows that are opposite but for rounding, what is left of a third may turn about.
-    square = (total * multiply(cosines, total)).sum()
-    exact &= vanishes(square, total) | ~unknown
-    # What is too much for rounding is no small residual.
-    return good & exact, jnp.where(exact, residual, jnp.maximum(residual, 2 * eps**0.5))

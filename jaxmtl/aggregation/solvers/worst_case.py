@@ -7,7 +7,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from jaxmtl.aggregation.solvers.linear import masked_solver, multiply, unit_gram
-from jaxmtl.aggregation.solvers.nonnegative import Solution, nonnegative_qp
+from jaxmtl.aggregation.solvers.nonnegative import nonnegative_qp
+from jaxmtl.aggregation.solvers.solution import Solution
 from jaxmtl.aggregation.solvers.trust import (
     ROUNDING,
     accuracy,
@@ -16,6 +17,7 @@ from jaxmtl.aggregation.solvers.trust import (
     estimate,
     length_of,
     safe_root,
+    suspect,
     thin,
 )
 
@@ -28,7 +30,9 @@ class _Carry(NamedTuple):
     high: Array
     support: Array
     round: Array
-    done: Array
+    done: Array  # the margin was found
+    even: Array  # what tells whether rows cancel, sought at last
+    sought: Array
 
 
 @jax.jit
@@ -94,9 +98,15 @@ def worst_case_weights(
     # The search itself is not differentiated, only what it ends with.
     fixed = jax.lax.stop_gradient((unit.cosines, r, share, c))
 
+    trust = amplification(fixed[0])
+
+    def ended(carry: _Carry) -> Array:
+        return carry.done | (carry.round >= LIMIT)
+
     def body(carry: _Carry) -> _Carry:
         cosines, r, share, c = fixed
-        linear = r - carry.margin * share
+        last = ended(carry)
+        linear = jnp.where(last, -1, r - carry.margin * share)
         # Of order 1, as the program wants it; the solution scales along.
         size = jnp.maximum(jnp.max(jnp.abs(linear)), 1)
         found = nonnegative_qp(cosines, linear / size)
@@ -109,7 +119,9 @@ def worst_case_weights(
         inside = (margin >= low) & (margin <= high)
         margin = jnp.where(inside, margin, (low + high) / 2)
         same = inside & (found.support == carry.support).all()
-        return _Carry(margin, low, high, found.support, carry.round + 1, same)
+        new = _Carry(margin, low, high, found.support, carry.round + 1, same, carry.even, last)
+        done = carry._replace(even=x, sought=last)
+        return jax.tree.map(lambda d, n: jnp.where(last, d, n), done, new)
 
     # From 0 on: it is above what can be reached if no d in the ball hurts none, and then the search
     # stays below, where programs are bounded.
@@ -117,7 +129,7 @@ def worst_case_weights(
     high = 1 + fixed_c
     nothing = ~usable | ~live.any() | (c == 0)
     end = jax.lax.while_loop(
-        lambda carry: ~carry.done & (carry.round < LIMIT),
+        lambda carry: ~ended(carry) | ~carry.sought,
         body,
         _Carry(
             margin=jnp.zeros_like(high),
@@ -126,6 +138,8 @@ def worst_case_weights(
             support=jnp.zeros_like(live),
             round=jnp.int32(0),
             done=nothing,
+            even=jnp.zeros_like(fixed_r),
+            sought=~suspect(trust),
         ),
     )
     alpha, beta, margin = on(end.support, unit.cosines, r, share, c)
@@ -137,9 +151,8 @@ def worst_case_weights(
     short = jnp.where(live, margin * share - (r + combined), 0)
     # Weights that grow without making a length: the rows cancel, as far as rounding can tell. Only
     # mu = 0 is possible, and d = 0 attains it.
-    trust = amplification(unit.cosines)
     hopeless = (margin > 0) & (square <= 4 * eps * added.shape[0] ** 0.5 * (added**2).sum())
-    hopeless |= (margin > -ROUNDING * eps) & thin(unit.cosines, trust)
+    hopeless |= (margin > -ROUNDING * eps) & thin(unit.cosines, end.even)
     zero_rows = (present & ~live).any() & (margin > 0)
     # Optimal if margins are met, exactly so where there is weight, and the length is right.
     off = jnp.where(added > 0, short, jnp.maximum(short, 0))
