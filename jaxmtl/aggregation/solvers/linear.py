@@ -6,10 +6,12 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Bool, Float, Int
 
 # Up to this many tasks, elimination is unrolled: XLA fuses it, and no LAPACK call is made.
 UNROLLED = 8
+# Beyond this many, a matrix is factored by halves on a CPU.
+ELIMINATED = 32
 
 
 class Unit(NamedTuple):
@@ -88,8 +90,9 @@ def ridge(dtype: Any) -> float:
 def masked_solver(
     matrix: Float[Array, "*batch n n"],
     mask: Bool[Array, "*batch n"],
-    refinements: int = 2,
+    refinements: int | Int[Array, ""] = 2,
     shift: float | Float[Array, ""] | None = None,
+    start: Float[Array, "*batch n"] | None = None,
 ) -> Callable[[Float[Array, "*batch n"]], Float[Array, "*batch n"]]:
     """Solver of C_PP x_P = b_P with x = 0 outside P, for positive semidefinite C.
 
@@ -100,9 +103,11 @@ def masked_solver(
     Args:
         matrix: C with diagonal of order 1, traced.
         mask: P, traced.
-        refinements: number of them, static.
+        refinements: number of them, static or traced.
         shift: instead of ``ridge``, static or traced. ``least_ridge`` is right where C is
             near-singular, while the other bridges over what is singular.
+        start: x that the shift draws to, without refinements: (C + shift I) x = b + shift start on
+            P. Traced; None for 0.
 
     Returns:
         A function from b to x, both over the last axis.
@@ -132,8 +137,8 @@ def masked_solver(
             0,
             rounds,
             lambda _, x: x + solve(b - _apply(restricted, x)),
-            jnp.zeros_like(b),
-            unroll=rounds if size <= UNROLLED else 1,
+            jnp.zeros_like(b) if start is None else jnp.where(mask, start, 0),
+            unroll=rounds if isinstance(rounds, int) and size <= UNROLLED else None,
         )
         return jnp.where(mask, x, jnp.zeros((), x.dtype))
 
@@ -168,11 +173,27 @@ def factored_solver(
 
 
 def _inverse_factor(matrix: Float[Array, "*batch n n"]) -> Float[Array, "*batch n n"]:
-    """L^-1 of C = L L^T, by n eliminations in the place of C.
+    """L^-1 of C = L L^T; beyond some size that of one half, then of what it leaves of the other.
 
     On a CPU, LAPACK's batched calls wait for work that is queued in the pool of threads that they
     run in (jaxlib 0.10): as many calls at a time as there are threads never end.
     """
+    size = matrix.shape[-1]
+    if size <= ELIMINATED:
+        return _eliminated(matrix)
+    half = size // 2
+    upper = _inverse_factor(matrix[..., :half, :half])
+    panel = _product(matrix[..., half:, :half], jnp.swapaxes(upper, -1, -2))
+    left = matrix[..., half:, half:] - _product(panel, jnp.swapaxes(panel, -1, -2))
+    lower = _inverse_factor(left)
+    between = -_product(lower, _product(panel, upper))
+    none = jnp.zeros_like(jnp.swapaxes(between, -1, -2))
+    rows = jnp.concatenate([upper, none], axis=-1), jnp.concatenate([between, lower], axis=-1)
+    return jnp.concatenate(rows, axis=-2)
+
+
+def _eliminated(matrix: Float[Array, "*batch n n"]) -> Float[Array, "*batch n n"]:
+    """L^-1 by n eliminations in the place of C."""
     size = matrix.shape[-1]
     down = jax.lax.broadcasted_iota(jnp.int32, matrix.shape, matrix.ndim - 2)
     across = jax.lax.broadcasted_iota(jnp.int32, matrix.shape, matrix.ndim - 1)

@@ -13,7 +13,6 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
 
-from jaxmtl.aggregation.solvers.interior import exact_on, interior_point
 from jaxmtl.aggregation.solvers.linear import (
     UNROLLED,
     least_ridge,
@@ -23,7 +22,6 @@ from jaxmtl.aggregation.solvers.linear import (
 )
 from jaxmtl.aggregation.solvers.solution import (
     Solution,
-    better,
     enough,
     solution_of,
     violation,
@@ -31,9 +29,9 @@ from jaxmtl.aggregation.solvers.solution import (
 
 # Up to this many variables all supports are tried at once: no loop, so no host round trip on GPU.
 ENUMERATED = 4
-# Rounds of pivoting.
-PIVOTS = 20
-PATIENCE = 1  # rounds with no fewer variables of the wrong sign, after which pivoting is given up
+PIVOTS = 150
+PATIENCE = 1  # rounds with no fewer variables of the wrong sign, after which pivoting has failed
+FIRST_SHIFT = 0.03  # of the diagonal, once it has
 # Beyond this many variables, the programs of a batch are solved one by one on a CPU; beyond this
 # many programs they are first tried together, by conjugate gradients.
 ONE_BY_ONE = 5
@@ -47,12 +45,12 @@ def nonnegative_qp(matrix: Float[Array, "n n"], linear: Float[Array, "*batch n"]
 
     Up to four variables by enumeration of the supports; beyond, by block principal pivoting: every
     variable of the wrong sign changes sides at once. It ends after a handful of rounds as a rule.
-    Where that has stopped to help it is given up for an interior point (Mehrotra's predictor and
-    corrector), whose end is rounded to a support: what programs of dependent rows need, whose
-    solutions have many supports that are as good. Its steps are bounded too; ``converged`` tells. A
-    batch is first tried as a whole, by conjugate gradients on the supports that a few projected
-    steps suggest: where the rows of J are not far from orthogonal that is all. Else its programs
-    are solved one by one on a CPU, as some take many more rounds than others.
+    Where it goes around instead, as among the many supports that are as good where rows are
+    dependent, it is applied to a sequence of proximal programs, which are of a better condition.
+    Rounds are bounded; ``converged`` tells. A batch is first tried as a whole, by conjugate
+    gradients on the supports that a few projected steps suggest: where the rows of J are not far
+    from orthogonal that is all. Else its programs are solved one by one on a CPU, as some take many
+    more rounds than others.
 
     Derivatives are those of the equations on the support, C_PP dx_P = -(dC x + dq)_P.
 
@@ -75,7 +73,7 @@ def nonnegative_qp(matrix: Float[Array, "n n"], linear: Float[Array, "*batch n"]
 
     References:
         Portugal, Judice, Vicente (1994), Math. Comp. 63; Kim, Park (2011), SIAM J. Sci. Comput. 33;
-        Mehrotra (1992), SIAM J. Optim. 2.
+        Rockafellar (1976), SIAM J. Control Optim. 14, for the proximal point method.
     """
     return _solved(matrix, linear)
 
@@ -129,11 +127,14 @@ def _enumerate(matrix: Float[Array, "n n"], q: Float[Array, " n"]) -> Solution:
 
 class _Carry(NamedTuple):
     support: Array
+    centre: Array  # the solution before, which the shift draws to
+    shift: Array
+    exact: Array  # at the program itself
     best: Solution
-    fewest: Array
+    fewest: Array  # variables of the wrong sign so far
     patience: Array
     round: Array
-    done: Array  # solved, or no longer helped
+    done: Array
 
 
 class _Conjugate(NamedTuple):
@@ -216,87 +217,68 @@ def _from_start(matrix: Float[Array, "n n"], q: Float[Array, " n"]) -> Solution:
 def _robust(
     matrix: Float[Array, "n n"], q: Float[Array, " n"], guess: Bool[Array, " n"]
 ) -> Solution:
-    """Pivoting, and an interior point where it fails, as it may if C is far from full rank.
+    """Pivoting, at first on the program itself, then on ones of a better condition.
 
-    Such programs have many minimisers, or a support next to which others are as good but for
-    rounding: an interior point finds one, whose support is then made exact if it can be. Where it
-    does not, equations are solved with the least ridge, which near-dependent rows need.
+    Where the rows are dependent or nearly so, many supports are as good but for rounding, and
+    pivoting goes around among them. It does not in min x'C x / 2 + q'x + shift |x - c|^2 / 2 with a
+    shift that is large enough; the solution becomes the next c (the proximal point method), and the
+    shift falls, until it makes no difference to the conditions of the program itself. Where
+    pivoting fails it starts again from c, with a larger shift.
     """
-    within, least = enough(q), least_ridge(q.dtype)
-    # So large that rows that cancel keep their weights: these need not change to solve the others.
-    gentle = float(jnp.finfo(q.dtype).eps) ** 0.4
+    within, eps = enough(q), float(jnp.finfo(q.dtype).eps)
+    least = ridge(q.dtype)
 
-    def body(carry: _Attempt) -> _Attempt:
-        # All ways in one loop, so that each is compiled once.
-        first = carry.number == 0
-        shift = jnp.where(first, ridge(q.dtype), least).astype(q.dtype)
-        found = better(_pivot(matrix, q, carry.found.support, shift), carry.found)
-        wanted = first & ~(found.residual <= within)
-
-        def exact(number: Array, inside: Solution) -> Solution:
-            shift = jnp.where(number == 0, least, gentle).astype(q.dtype)
-            return better(exact_on(matrix, q, inside, shift), inside)
-
-        inside = interior_point(matrix, q, wanted)
-        inside = jax.lax.fori_loop(0, jnp.where(wanted, 2, 0), exact, inside)
-        inside = inside._replace(residual=jnp.where(wanted, inside.residual, jnp.inf))
-        return _Attempt(better(inside, found), carry.number + 1)
+    def body(carry: _Carry) -> _Carry:
+        support, shift = carry.support, carry.shift
+        # Without refinements x solves the equations of the proximal program, with them its own.
+        refinements = jnp.where(carry.exact, 2, 0)
+        solve = masked_solver(matrix, support, refinements, shift, carry.centre)
+        x = solve(-q)
+        y = multiply(matrix, x) + q
+        slack = 4 * eps * (1 + jnp.max(jnp.abs(x)))
+        slope = jnp.where(carry.exact, y, y - shift * carry.centre)
+        wrong = jnp.where(support, x < -slack, slope < -slack)
+        number = wrong.sum(dtype=jnp.int32)
+        off = violation(x, y, support)
+        wins = ~(off >= carry.best.residual)  # NaN wins: it is not swallowed
+        new = solution_of(x, support, off)
+        patience = jnp.where(number < carry.fewest, PATIENCE, carry.patience - 1)
+        solved, failed = number == 0, patience < 0
+        turn = solved | failed
+        larger = jnp.where(carry.exact, FIRST_SHIFT, jnp.minimum(4 * shift, 1)).astype(q.dtype)
+        next_shift = jnp.where(solved, jnp.maximum(shift / 8, least), larger)
+        return _Carry(
+            support=jnp.where(failed & ~carry.exact, carry.centre > 0, support ^ wrong),
+            centre=jnp.where(solved, jnp.maximum(x, 0), carry.centre),
+            shift=jnp.where(turn, next_shift, shift),
+            exact=carry.exact & ~turn,
+            best=jax.tree.map(lambda n, o: jnp.where(wins, n, o), new, carry.best),
+            fewest=jnp.where(turn, len(q) + 1, jnp.minimum(number, carry.fewest)),
+            patience=jnp.where(turn, PATIENCE, patience),
+            round=carry.round + 1,
+            done=jnp.isnan(off) | (off <= within),
+        )
 
     nothing = (q >= 0).all()  # then x = 0 is the solution
-    none = solution_of(
-        jnp.zeros_like(q), guess & ~nothing, jnp.where(nothing, 0, jnp.inf).astype(q.dtype)
+    guess &= ~nothing
+    found = solution_of(jnp.zeros_like(q), guess, jnp.where(nothing, 0, jnp.inf).astype(q.dtype))
+    start = _Carry(
+        support=guess,
+        centre=jnp.zeros_like(q),
+        shift=jnp.asarray(least, q.dtype),
+        exact=jnp.asarray(True),
+        best=found,
+        fewest=jnp.int32(len(q) + 1),
+        patience=jnp.int32(PATIENCE),
+        round=jnp.int32(0),
+        done=nothing,
     )
-    return jax.lax.while_loop(
-        lambda c: ~(c.found.residual <= within) & (c.number < 2), body, _Attempt(none, jnp.int32(0))
-    ).found
+    return jax.lax.while_loop(lambda c: ~c.done & (c.round < PIVOTS), body, start).best
 
 
 class _Otherwise(NamedTuple):
     found: Solution
     unsolved: Array
-
-
-class _Attempt(NamedTuple):
-    found: Solution
-    number: Array
-
-
-def _pivot(
-    matrix: Float[Array, "n n"],
-    q: Float[Array, " n"],
-    guess: Bool[Array, " n"],
-    shift: Float[Array, ""],
-) -> Solution:
-    size, eps = q.shape[0], float(jnp.finfo(q.dtype).eps)
-
-    def body(carry: _Carry) -> _Carry:
-        x = masked_solver(matrix, carry.support, shift=shift)(-q)
-        y = multiply(matrix, x) + q
-        slack = 4 * eps * (1 + jnp.max(jnp.abs(x)))
-        wrong = jnp.where(carry.support, x < -slack, y < -slack)
-        number = wrong.sum(dtype=jnp.int32)
-        off = violation(x, y, carry.support)
-        new = solution_of(x, carry.support, off)
-        wins, fewer = ~(off >= carry.best.residual), number < carry.fewest  # NaN wins
-        patience = jnp.where(fewer, PATIENCE, carry.patience - 1)
-        return _Carry(
-            support=carry.support ^ wrong,
-            best=jax.tree.map(lambda n, o: jnp.where(wins, n, o), new, carry.best),
-            fewest=jnp.minimum(number, carry.fewest),
-            patience=patience,
-            round=carry.round + 1,
-            done=(number == 0) | jnp.isnan(off) | (patience < 0),
-        )
-
-    start = _Carry(
-        support=guess,
-        best=solution_of(jnp.zeros_like(q), guess, jnp.asarray(jnp.inf, q.dtype)),
-        fewest=jnp.int32(size + 1),
-        patience=jnp.int32(PATIENCE),
-        round=jnp.int32(0),
-        done=jnp.asarray(False),
-    )
-    return jax.lax.while_loop(lambda c: ~c.done & (c.round < PIVOTS), body, start).best
 
 
 def _first_support(matrix: Float[Array, "n n"], q: Float[Array, " n"]) -> Bool[Array, " n"]:

@@ -2,7 +2,6 @@
 
 from typing import Any, NamedTuple
 
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
@@ -38,12 +37,6 @@ def tolerance(dtype: Any) -> float:
 def enough(q: Float[Array, " n"]) -> float:
     """Residual at which there is nothing to gain."""
     return (8 + q.shape[0]) * float(jnp.finfo(q.dtype).eps)
-
-
-def better(new: Solution, old: Solution) -> Solution:
-    """The one with the smaller residual; the old one if neither is a number."""
-    smaller = new.residual < old.residual
-    return jax.tree.map(lambda n, o: jnp.where(smaller, n, o), new, old)
 
 
 def violation(
