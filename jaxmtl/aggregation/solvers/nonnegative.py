@@ -31,6 +31,7 @@ from jaxmtl.aggregation.solvers.solution import (
 ENUMERATED = 4
 PIVOTS = 150
 PATIENCE = 1  # rounds with no fewer variables of the wrong sign, after which pivoting has failed
+MORE = 12  # rounds for digits beyond what is enough, which directions of dependent rows need
 FIRST_SHIFT = 0.03  # of the diagonal, once it has
 # Beyond this many variables, the programs of a batch are solved one by one on a CPU; beyond this
 # many programs they are first tried together, by conjugate gradients.
@@ -134,6 +135,7 @@ class _Carry(NamedTuple):
     fewest: Array  # variables of the wrong sign so far
     patience: Array
     round: Array
+    left: Array  # of MORE
     done: Array
 
 
@@ -240,6 +242,8 @@ def _robust(
         wrong = jnp.where(support, x < -slack, slope < -slack)
         number = wrong.sum(dtype=jnp.int32)
         off = violation(x, y, support)
+        # What the shift leaves is no rounding: it may be near singular directions altogether.
+        target = jnp.where(carry.exact, within, 2 * eps)
         wins = ~(off >= carry.best.residual)  # NaN wins: it is not swallowed
         new = solution_of(x, support, off)
         patience = jnp.where(number < carry.fewest, PATIENCE, carry.patience - 1)
@@ -256,7 +260,8 @@ def _robust(
             fewest=jnp.where(turn, len(q) + 1, jnp.minimum(number, carry.fewest)),
             patience=jnp.where(turn, PATIENCE, patience),
             round=carry.round + 1,
-            done=jnp.isnan(off) | (off <= within),
+            left=jnp.where(carry.best.residual <= within, carry.left - 1, carry.left),
+            done=jnp.isnan(off) | (off <= target) | (carry.left == 0),
         )
 
     nothing = (q >= 0).all()  # then x = 0 is the solution
@@ -271,6 +276,7 @@ def _robust(
         fewest=jnp.int32(len(q) + 1),
         patience=jnp.int32(PATIENCE),
         round=jnp.int32(0),
+        left=jnp.int32(MORE),
         done=nothing,
     )
     return jax.lax.while_loop(lambda c: ~c.done & (c.round < PIVOTS), body, start).best
