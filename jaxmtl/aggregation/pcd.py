@@ -15,10 +15,10 @@ from jaxmtl.aggregation.solvers.trust import (
     ROUNDING,
     accuracy,
     amplification,
+    cancelling,
     estimate,
     length_of,
     safe_root,
-    suspect,
     thin,
 )
 
@@ -108,8 +108,7 @@ def pcd(
         apart = jnp.where(others[:, None] & others[None], unit.cosines, jnp.eye(tasks, dtype=dtype))
         trust = amplification(apart)
         # Beside it, whether rows cancel: a program with the same matrix.
-        even = jnp.where(suspect(trust), -jnp.ones_like(linear), 0)
-        x, even = nonnegative_qp(apart, jnp.stack([linear / size, even])).x
+        x, even = nonnegative_qp(apart, jnp.stack([linear / size, cancelling(trust)])).x
         short = -(multiply(apart, x) + linear / size)
         missed = jnp.max(jnp.where(others, short, 0))
         feasible = missed <= 1e-2  # an unbounded dual leaves a constraint short by its own size

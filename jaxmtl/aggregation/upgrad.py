@@ -51,11 +51,11 @@ def upgrad(preferences: Float[Array, " tasks"] | Sequence[float] | None = None) 
         p = preference_vector("upgrad", preferences, context.present, gram.dtype)
         unit = unit_gram(gram, context.present, context.scales)
         rows = jnp.eye(gram.shape[0], dtype=gram.dtype)
-        shares = p * unit.norms
-        largest = jnp.max(shares)
-        shares = shares / jnp.where(largest > 0, largest, 1)
+        lengths = p * unit.norms
+        largest = jnp.max(lengths)
+        shares = lengths / jnp.where(largest > 0, largest, 1)
         found = sum_of_projections(unit, rows, shares)
-        each = (p * unit.norms)[:, None] * unit.inverse[None] * (rows + found.added)
+        each = lengths[:, None] * unit.inverse[None] * (rows + found.added)
         weights = jnp.where(unit.live, each.sum(axis=0), p)
         return Weighed(weights, state, found.converged, found.residual)
 

@@ -13,10 +13,10 @@ from jaxmtl.aggregation.solvers.trust import (
     ROUNDING,
     Trust,
     amplification,
+    cancelling,
     cancels,
     estimate,
     length_of,
-    suspect,
     thin,
     vanishes,
     verdict,
@@ -85,8 +85,8 @@ def sum_of_projections(
     """
     trust = amplification(unit.cosines)
     # Beside them, whether rows cancel: a program with the same matrix.
-    even = jnp.where(suspect(trust), -jnp.ones_like(starts[0]), 0)
-    x = nonnegative_qp(unit.cosines, jnp.concatenate([_linear(unit, starts), even[None]])).x
+    linear = jnp.concatenate([_linear(unit, starts), cancelling(trust)[None]])
+    x = nonnegative_qp(unit.cosines, linear).x
     added, even = x[:-1], x[-1]
     return Projections(added, *_judge(unit.cosines, starts, added, shares, trust, even))
 

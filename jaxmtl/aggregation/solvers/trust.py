@@ -188,6 +188,17 @@ def suspect(trust: Trust) -> Bool[Array, ""]:
     return jnp.trace(trust.inverse) * trust.floor > 0.1
 
 
+def cancelling(trust: Trust) -> Float[Array, " n"]:
+    """q of the program beside a solver's own whose minimiser ``thin`` reads: -1, or 0 for none.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> cancelling(amplification(jnp.eye(2))).tolist()
+        [0.0, 0.0]
+    """
+    return jnp.where(suspect(trust), -jnp.ones_like(trust.inverse[0]), 0)
+
+
 def thin(
     cosines: Float[Array, "n n"], x: Float[Array, " n"], every: Float[Array, "n n"] | None = None
 ) -> Bool[Array, ""]:
